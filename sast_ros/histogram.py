@@ -1,0 +1,176 @@
+"""Events of one window -> stacked histogram, the network's input (SAST, section 3; RVT preprocessing).
+
+Ten bins per polarity stretch between the *first and the last event* of the window, not between its borders: with
+``span = max(t_last - t_first, 1)``, an event at ``t`` falls into ``min(9, 10 * (t - t_first) // span)``. Checkpoints are
+trained on exactly this, so the window's events must be known before the first of them can be counted.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.kernels import library, pointer
+
+_add = library.sast_histogram_add
+_add.restype = ctypes.c_int64
+_add.argtypes = [
+    *[ctypes.c_void_p] * 4,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    ctypes.c_int32,
+    ctypes.c_void_p,
+    ctypes.c_int32,
+    ctypes.c_void_p,
+    ctypes.c_int32,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_int32,
+    ctypes.c_void_p,
+]
+
+
+class StackedHistogram:
+    """Stacked event histogram of one window.
+
+    Parameters
+    ----------
+    height, width: sensor size in pixels.
+    bins: time bins per polarity.
+    cutoff: largest count of a cell, 1..255; ``None`` means 255.
+    downsample: keep only the pixel ``downsample // 2`` of every ``downsample`` in x and in y (nearest-exact, the published
+        1 Mpx preprocessing with 2). Bin borders still come from all events.
+    device: where the histogram is made, for example ``'cpu'`` or ``'cuda'``.
+    overflow: ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff, as the published data sets
+        were made. They differ only for 256 or more events in one cell.
+
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        bins: int = 10,
+        cutoff: int | None = 10,
+        downsample: int = 1,
+        device: str | torch.device = 'cpu',
+        overflow: Literal['saturate', 'wrap'] = 'saturate',
+    ) -> None:
+        cutoff = 255 if cutoff is None else cutoff
+        for name, value, high in (
+            ('height', height, 65536),
+            ('width', width, 65536),
+            ('bins', bins, 127),
+            ('cutoff', cutoff, 255),
+            ('downsample', downsample, min(height, width)),
+        ):
+            if not 1 <= value <= high:
+                raise ValueError(f'StackedHistogram: {name} is {value}; it must lie between 1 and {high}')
+        if overflow not in ('saturate', 'wrap'):
+            raise ValueError(f"StackedHistogram: overflow is {overflow!r}; it must be 'saturate' or 'wrap'")
+        self.height, self.width = int(height), int(width)
+        self.bins, self.cutoff, self.downsample = int(bins), int(cutoff), int(downsample)
+        self.overflow = overflow
+        self.device = torch.device(device)
+        self.shape = (2 * self.bins, self.height // self.downsample, self.width // self.downsample)
+        self._row = _kept_pixels(self.height, self.downsample)
+        self._column = _kept_pixels(self.width, self.downsample)
+
+    def __call__(self, events: EventChunk | Sequence[EventChunk]) -> torch.Tensor:
+        """Return the histogram ``uint8[2 * bins, height // downsample, width // downsample]``.
+
+        ``events``: all events of the window as one chunk, or as consecutive chunks in time order (nothing is copied).
+        Channel ``polarity * bins + bin``; no events give zeros.
+
+        Raises
+        ------
+        EventFormatError: an event lies outside the sensor.
+
+        """
+        parts = (events,) if isinstance(events, EventChunk) else tuple(events)
+        parts = tuple(part for part in parts if len(part))
+        if self.device.type == 'cpu':
+            return self._count_compiled(parts)
+        return self._count_tensors(parts)
+
+    def _count_compiled(self, parts: tuple[EventChunk, ...]) -> torch.Tensor:
+        cells = np.zeros(self.shape, np.uint8)
+        if parts:
+            t0, border = self._borders(parts)
+            for part in parts:
+                offending = _add(
+                    pointer(part.x),
+                    pointer(part.y),
+                    pointer(part.p),
+                    pointer(part.t),
+                    len(part),
+                    t0,
+                    pointer(border),
+                    self.bins,
+                    pointer(self._column),
+                    self.width,
+                    pointer(self._row),
+                    self.height,
+                    self.shape[2],
+                    self.shape[1],
+                    self.cutoff if self.overflow == 'saturate' else 0,
+                    pointer(cells),
+                )
+                if offending >= 0:
+                    raise self._outside(part, offending)
+            if self.overflow == 'wrap':
+                np.minimum(cells, self.cutoff, out=cells)
+        return torch.from_numpy(cells)
+
+    def _count_tensors(self, parts: tuple[EventChunk, ...]) -> torch.Tensor:
+        """Count with tensor operations on ``self.device``: one upload, no synchronisation."""
+        if not parts:
+            return torch.zeros(self.shape, dtype=torch.uint8, device=self.device)
+        for part in parts:
+            outside = (part.x >= self.width) | (part.y >= self.height) | (part.p > 1)
+            if outside.any():
+                raise self._outside(part, int(np.argmax(outside)))
+        t0, border = self._borders(parts)
+        host = torch.from_numpy(
+            np.concatenate([np.stack([part.x, part.y, part.p, part.t - t0]).astype(np.int64) for part in parts], axis=1)
+        )
+        x, y, p, dt = host.to(self.device, non_blocking=True)
+        bin_index = torch.bucketize(dt, torch.from_numpy(border).to(self.device), right=True)
+        column = torch.from_numpy(self._column).to(self.device, torch.int64)[x]
+        row = torch.from_numpy(self._row).to(self.device, torch.int64)[y]
+        kept = (column >= 0) & (row >= 0)
+        cell = ((p * self.bins + bin_index) * self.shape[1] + row) * self.shape[2] + column
+        counts = torch.zeros(int(np.prod(self.shape)), dtype=torch.int32, device=self.device)
+        counts.scatter_add_(0, torch.where(kept, cell, 0), kept.to(torch.int32))
+        if self.overflow == 'wrap':
+            counts = counts & 255
+        return counts.clamp_(max=self.cutoff).to(torch.uint8).view(self.shape)
+
+    def _borders(self, parts: tuple[EventChunk, ...]) -> tuple[int, np.ndarray]:
+        """Return the first event's time and, relative to it, the smallest times of bins 1, 2, ... as int64."""
+        t0, t1 = int(parts[0].t[0]), int(parts[-1].t[-1])
+        span = max(t1 - t0, 1)
+        border = -(-np.arange(1, max(self.bins, 2), dtype=np.int64) * span // self.bins)  # rounded up
+        return t0, np.ascontiguousarray(border)
+
+    def _outside(self, part: EventChunk, index: int) -> EventFormatError:
+        return EventFormatError(
+            f'event {index} at x = {int(part.x[index])}, y = {int(part.y[index])}, polarity {int(part.p[index])} does not '
+            f'fit a sensor of {self.width}x{self.height} pixels; give the sensor size of the camera that recorded it',
+            field='x' if part.x[index] >= self.width else 'y' if part.y[index] >= self.height else 'p',
+            offset=index,
+        )
+
+
+def _kept_pixels(size: int, downsample: int) -> np.ndarray:
+    """Return for every sensor coordinate its output coordinate, or -1 if it is left out, as int32."""
+    kept = np.full(size, -1, np.int32)
+    count = size // downsample
+    kept[np.arange(count) * downsample + downsample // 2] = np.arange(count)
+    return kept

@@ -1,0 +1,257 @@
+"""Weights on disk: official Lightning checkpoints in, safetensors with the configuration inside out and in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from sast_ros.model.attention import ALIASES
+from sast_ros.model.config import CONFIGS, ModelConfig, model_config
+from sast_ros.model.sast import SAST
+
+_PREFIX = 'mdl.'
+_CONFIG_KEY = 'sast_ros.config'
+_DIGEST_KEY = 'sast_ros.sha256'
+_SOURCE_KEY = 'sast_ros.source_sha256'
+#: Counters of batch norm that take no part in inference and may be missing.
+_OPTIONAL = 'num_batches_tracked'
+
+
+class CheckpointError(ValueError):
+    """A weights file that is missing, damaged, unsafe to read, or not of this network."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What ``convert_checkpoint`` wrote: the file, its SHA-256, the configuration and the number of tensors."""
+
+    path: Path
+    sha256: str
+    config: ModelConfig
+    tensors: int
+    parameters: int
+
+
+def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides: Any) -> SAST:
+    """Return a trained network in evaluation mode; its configuration is in ``.config``.
+
+    Parameters
+    ----------
+    path: a ``.safetensors`` file made by ``sast-ros convert`` or ``save_model``. A file without a configuration inside is
+        accepted if its tensors have exactly the shapes of one published configuration.
+    device: where to put it, for example ``'cpu'`` or ``'cuda:0'``.
+    overrides: fields of ``ModelConfig`` that the weights do not decide: ``partition_size``, ``amp``, ``bounce``, ``selection``,
+        ``context_broadcasting``, ...
+
+    Raises
+    ------
+    CheckpointError: no such file, not a safetensors file, damaged, or any missing, extra or mis-shaped tensor (all listed).
+
+    """
+    path = Path(path)
+    tensors, metadata = _read_safetensors(path)
+    if _CONFIG_KEY in metadata:
+        try:
+            config = ModelConfig(**json.loads(metadata[_CONFIG_KEY]))
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f'{path}: its configuration block is damaged ({error}); convert it again') from None
+        if metadata.get(_DIGEST_KEY) != _digest(tensors):
+            raise CheckpointError(f'{path}: its tensors do not match their SHA-256; copy or convert the file again')
+    else:
+        config = infer_config(tensors, str(path))
+    if overrides:
+        try:
+            config = ModelConfig(**{**config.as_dict(), **overrides})
+        except TypeError:
+            unknown = sorted(set(overrides) - set(config.as_dict()))
+            raise ValueError(f'a model configuration has no field {", ".join(unknown)}') from None
+    model = SAST(config)
+    _load_strictly(model, tensors, str(path))
+    return model.to(device).eval()
+
+
+def untrained_model(name: str, seed: int = 0, **overrides: Any) -> SAST:
+    """Return a network of a published configuration in evaluation mode with random weights that depend on the seed only."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return SAST(model_config(name, **overrides)).eval()
+
+
+def save_model(model: SAST, path: str | Path, *, half: bool = False, metadata: dict[str, str] | None = None) -> str:
+    """Write weights and configuration as safetensors and return the SHA-256 of the file; ``half`` stores float16."""
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+        if not name.endswith(_OPTIONAL)
+    }
+    header = {
+        'format': 'pt',
+        _CONFIG_KEY: json.dumps(model.config.as_dict()),
+        _DIGEST_KEY: _digest(tensors),
+        **(metadata or {}),
+    }
+    path = Path(path)
+    partial = path.with_name(path.name + '.partial')
+    save_file(tensors, partial, header)
+    partial.replace(path)
+    return _file_sha256(path)
+
+
+def convert_checkpoint(
+    source: str | Path,
+    target: str | Path,
+    *,
+    name: str | None = None,
+    classes: tuple[str, ...] | None = None,
+    half: bool = False,
+) -> Conversion:
+    """Convert an official Lightning checkpoint (``.ckpt``) to safetensors with the configuration inside.
+
+    Parameters
+    ----------
+    source: the checkpoint; only tensors and plain containers are read from it (``weights_only``), nothing is executed.
+    target: the ``.safetensors`` file to write.
+    name: configuration, for example ``'gen1-base'``; by default recognised from the shapes.
+    classes: class names in class-id order; needed where their number is not the published one.
+    half: store float16.
+
+    Raises
+    ------
+    CheckpointError: no such file, unsafe or unreadable, or any missing, extra or mis-shaped tensor (all listed).
+
+    """
+    source = Path(source)
+    if not source.is_file():
+        raise CheckpointError(f'{source}: no such file; give the path of a SAST .ckpt checkpoint')
+    try:
+        content = torch.load(source, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'{source}: holds objects other than tensors and will not be unpickled '
+            f'({str(error).splitlines()[0]}); save its state_dict alone with torch.save and convert that'
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f'{source}: is no readable PyTorch checkpoint ({reason}); download it again') from None
+    state = content.get('state_dict', content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointError(f'{source}: has no state_dict of tensors; give a checkpoint as PyTorch Lightning saves it')
+    tensors = {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
+    config = infer_config(tensors, str(source), name=name, classes=classes)
+    model = SAST(config)
+    _load_strictly(model, tensors, str(source))
+    sha256 = save_model(model, target, half=half, metadata={_SOURCE_KEY: _file_sha256(source)})
+    parameters = sum(p.numel() for p in model.parameters())
+    return Conversion(Path(target), sha256, config, len(model.state_dict()), parameters)
+
+
+def infer_config(
+    tensors: dict[str, Tensor], where: str, *, name: str | None = None, classes: tuple[str, ...] | None = None
+) -> ModelConfig:
+    """Return the configuration that has tensors of these shapes; AMP, BOUNCE and the like stay at the published values.
+
+    Raises
+    ------
+    CheckpointError: the tensors are not those of a published configuration.
+
+    """
+    try:
+        embed_dim = tensors['backbone.stages.0.downsample_cf2cl.conv.weight'].shape[0]
+        class_count = tensors['yolox_head.cls_preds.0.weight'].shape[0]
+    except (KeyError, IndexError):
+        raise CheckpointError(
+            f'{where}: these are no weights of a SAST detector (backbone.stages.0.downsample_cf2cl.conv.weight or '
+            'yolox_head.cls_preds.0.weight is missing); give the checkpoint of a SAST detector'
+        ) from None
+    if name is None:
+        fitting = [c.name for c in CONFIGS.values() if c.embed_dim == embed_dim and len(c.classes) == class_count]
+        if not fitting:
+            raise CheckpointError(
+                f'{where}: {embed_dim} channels and {class_count} classes are no published configuration; say which one it '
+                f'varies (--name, one of {", ".join(CONFIGS)}) and its class names (--classes)'
+            )
+        name = fitting[0]
+    config = model_config(name)
+    if classes is not None:
+        config = model_config(name, classes=tuple(classes))
+    if len(config.classes) != class_count:
+        raise CheckpointError(
+            f'{where}: predicts {class_count} classes but {len(config.classes)} names are known '
+            f'({", ".join(config.classes)}); name them all in class-id order (--classes)'
+        )
+    return config
+
+
+def _load_strictly(model: SAST, tensors: dict[str, Tensor], where: str) -> None:
+    """Load, or raise one CheckpointError that lists every missing, extra, mis-shaped and contradictory tensor."""
+    wanted = model.state_dict()
+    aliases = {name for name in tensors for alias in ALIASES if name.endswith(f'_attn.{alias}')}
+    faults = [
+        *(f'missing: {n}' for n in wanted if n not in tensors and not n.endswith(_OPTIONAL)),
+        *(f'extra: {n}' for n in tensors if n not in wanted and n not in aliases),
+        *(
+            f'shape: {n} is {list(tensors[n].shape)}, must be {list(wanted[n].shape)}'
+            for n in wanted
+            if n in tensors and tensors[n].shape != wanted[n].shape
+        ),
+    ]
+    if not faults:
+        # A dict without the counters loads as one of before they existed: they start at zero.
+        result = None
+        try:
+            model.load_state_dict(dict(tensors), strict=True)
+        except RuntimeError as error:
+            result = str(error).splitlines()[1:]
+        if result:
+            faults = [line.strip() for line in result]
+        else:
+            broken = [n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
+            faults = [f'not finite: {n}' for n in broken]
+    if faults:
+        listing = '\n  '.join(faults)
+        raise CheckpointError(
+            f'{where}: does not fit {model.config.name} with classes {", ".join(model.config.classes)}, '
+            f'{len(faults)} differences:\n  {listing}'
+        )
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise CheckpointError(
+            f'{path}: no such file and no bundled model of that name; give a .safetensors file '
+            '(sast-ros convert makes one from an official checkpoint)'
+        )
+    try:
+        with safe_open(path, framework='pt') as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f'{path}: is no intact safetensors file ({error}); convert a checkpoint with "sast-ros convert"'
+        ) from None
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 over names, types, shapes and values of all tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,158 @@
+"""The eight published configurations of SAST, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+STRIDES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides the shape and the arithmetic of a SAST network.
+
+    Parameters
+    ----------
+    name: ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``.
+    embed_dim: channels of stage 1; stages 2 to 4 have 2, 4 and 8 times as many.
+    dim_head: channels of an attention head.
+    fpn_depth: depth multiplier of the PAFPN; ``round(3 * fpn_depth)`` bottlenecks in each CSP block.
+    classes: class names in class-id order.
+    frame: (height, width) of the histogram that the network was designed for, after down-sampling, before padding.
+    downsample: down-sampling of the sensor that leads to ``frame``: 1 for Gen1 (240x304), 2 for 1 Mpx (720x1280).
+    partition_split: partitions along each side of the stage-4 map; input sides are multiples of 32 times this.
+    partition_size: (height, width) of the attention partitions in tokens; ``None`` takes input / (32 * partition_split),
+        the published rule. Any size works that divides the maps of all four stages.
+    bins: time bins per polarity; the network sees ``2 * bins`` channels.
+    window_ms, stride_ms: integration time of a histogram and time from one to the next that the published training used.
+    amp, bounce: AMP and BOUNCE of the token selection (spec 4.4).
+    selection: ``'adaptive'`` selects windows and tokens by their scores, ``'dense'`` takes all of them.
+    context_broadcasting: mix the mean of the MLP output into every token (off in the published configurations).
+    layer_scale: initial value of the LayerScale vectors.
+
+    """
+
+    name: str
+    embed_dim: int
+    dim_head: int
+    fpn_depth: float
+    classes: tuple[str, ...]
+    frame: tuple[int, int]
+    downsample: int
+    partition_split: int
+    partition_size: tuple[int, int] | None = None
+    bins: int = 10
+    window_ms: float = 50.0
+    stride_ms: float = 50.0
+    amp: float = 2e-4
+    bounce: float = 1e-3
+    selection: str = 'adaptive'
+    context_broadcasting: bool = False
+    layer_scale: float = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ('classes', 'frame', 'partition_size'):  # JSON has lists only
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.selection not in ('adaptive', 'dense'):
+            raise ValueError(f"ModelConfig: selection is {self.selection!r}; it must be 'adaptive' or 'dense'")
+        if self.embed_dim % self.dim_head:
+            raise ValueError(f'ModelConfig: dim_head {self.dim_head} does not divide embed_dim {self.embed_dim}')
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f'ModelConfig: classes {self.classes} must be at least one name, each only once')
+        if self.partition_size is not None:
+            self.partitions(self.input_size)
+
+    @property
+    def channels(self) -> int:
+        """Input channels."""
+        return 2 * self.bins
+
+    @property
+    def stage_dims(self) -> tuple[int, int, int, int]:
+        """Channels of the four stages."""
+        return tuple(self.embed_dim * factor for factor in (1, 2, 4, 8))
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the padded input for a histogram of ``frame``."""
+        return self.padded_size(self.frame)
+
+    def padded_size(self, size: Sequence[int]) -> tuple[int, int]:
+        """Return (height, width) of the network input for a histogram of this size, never below the design size."""
+        multiple = 32 * self.partition_split
+        return tuple(-(-max(side, least) // multiple) * multiple for side, least in zip(size, self.frame))
+
+    def partitions(self, input_size: Sequence[int]) -> tuple[int, int]:
+        """Return (height, width) in tokens of the attention partitions for a padded input of this size.
+
+        Raises
+        ------
+        ValueError: the configured ``partition_size`` does not divide the maps of all stages.
+
+        """
+        if self.partition_size is None:
+            return tuple(side // (32 * self.partition_split) for side in input_size)
+        for stride in STRIDES:
+            shape = [side // stride for side in input_size]
+            if any(side % part for side, part in zip(shape, self.partition_size)):
+                raise ValueError(
+                    f'partition_size {self.partition_size[0]}x{self.partition_size[1]} does not divide the map of '
+                    f'{shape[0]}x{shape[1]} tokens at stride {stride} of {self.name}; choose divisors of '
+                    f'{input_size[0] // 32} and {input_size[1] // 32}'
+                )
+        return self.partition_size
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the configuration as JSON-ready values; ``ModelConfig(**values)`` restores it."""
+        return asdict(self)
+
+
+_SIZES: dict[str, dict[str, Any]] = {
+    'tiny': {'embed_dim': 32, 'dim_head': 32, 'fpn_depth': 0.33},
+    'small': {'embed_dim': 48, 'dim_head': 24, 'fpn_depth': 0.33},
+    'base': {'embed_dim': 64, 'dim_head': 32, 'fpn_depth': 0.67},
+    'large': {'embed_dim': 96, 'dim_head': 32, 'fpn_depth': 0.67},
+}
+_DATASETS: dict[str, dict[str, Any]] = {
+    'gen1': {
+        'classes': ('car', 'pedestrian'),
+        'frame': (240, 304),
+        'downsample': 1,
+        'partition_split': 1,
+        'stride_ms': 125.0,
+    },
+    '1mpx': {
+        'classes': ('pedestrian', 'two-wheeler', 'car'),
+        'frame': (360, 640),
+        'downsample': 2,
+        'partition_split': 2,
+        'stride_ms': 50.0,
+    },
+}
+
+#: Every published configuration by name.
+CONFIGS: dict[str, ModelConfig] = {
+    f'{dataset}-{size}': ModelConfig(name=f'{dataset}-{size}', **_DATASETS[dataset], **_SIZES[size])
+    for dataset in _DATASETS
+    for size in _SIZES
+}
+
+
+def model_config(name: str, **overrides: Any) -> ModelConfig:
+    """Return a published configuration, with some fields replaced.
+
+    Raises
+    ------
+    ValueError: unknown name, unknown field or impossible value.
+
+    """
+    if name not in CONFIGS:
+        raise ValueError(f'no model is called {name!r}; the names are {", ".join(CONFIGS)}')
+    try:
+        return replace(CONFIGS[name], **overrides)
+    except TypeError:
+        unknown = sorted(set(overrides) - set(CONFIGS[name].as_dict()))
+        raise ValueError(f'a model configuration has no field {", ".join(unknown)}') from None

@@ -1,0 +1,95 @@
+"""Training loss: SimOTA assignment, IoU, objectness and class terms (YOLOX; spec section 11)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sast_ros.model.head import anchor_grid, decode_boxes
+
+_CENTRE_RADIUS = 1.5  # in strides
+_BOX_WEIGHT = 5.0
+_OUTSIDE = 1e6
+_IMPOSSIBLE = 1e12
+
+
+@dataclass(slots=True)
+class DetectionLoss:
+    """``total`` = ``box`` (5 x (1 - IoU^2)) + ``objectness`` + ``classes``, each summed / number of positive anchors.
+
+    ``positives_per_object``: mean number of anchors that an object got.
+    """
+
+    total: Tensor
+    box: Tensor
+    objectness: Tensor
+    classes: Tensor
+    positives_per_object: float
+
+
+def detection_loss(head: Tensor, labels: Tensor, input_size: tuple[int, int]) -> DetectionLoss:
+    """Return the loss of a batch.
+
+    ``head``: ``[B, anchors, 5 + classes]`` with logits, as the network returns it; ``labels``: ``float[B, G, 5]`` class, cx, cy,
+    w, h in input pixels; rows of zeros are padding; ``input_size``: padded (height, width).
+    """
+    head = head.float()  # losses are small differences: never in half precision
+    labels = labels.to(head.device, torch.float32)
+    boxes = decode_boxes(head, input_size)
+    with torch.no_grad():
+        matched, positive = _assign(head, boxes, labels, input_size)
+    count = positive.sum().clamp(min=1)
+    objects = (labels.sum(dim=-1) > 0).sum().clamp(min=1)
+    target = labels.gather(1, matched[..., None].expand(-1, -1, 5))[positive]
+    overlap = _iou(boxes[positive], target[:, 1:])
+    classes = F.one_hot(target[:, 0].long(), head.shape[2] - 5) * overlap.detach()[:, None]
+    box = _BOX_WEIGHT * (1 - overlap**2).sum() / count
+    objectness = F.binary_cross_entropy_with_logits(head[..., 4], positive.float(), reduction='sum') / count
+    by_class = F.binary_cross_entropy_with_logits(head[..., 5:][positive], classes, reduction='sum') / count
+    total = box + objectness + by_class
+    return DetectionLoss(total, box, objectness, by_class, float(positive.sum() / objects))
+
+
+def _assign(head: Tensor, boxes: Tensor, labels: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return for every anchor the object it is responsible for ``int64[B, A]`` and whether there is one ``bool[B, A]``."""
+    batch, objects = labels.shape[:2]
+    anchors = head.shape[1]
+    if objects == 0:
+        empty = torch.zeros(batch, anchors, dtype=torch.int64, device=head.device)
+        return empty, empty.bool()
+    valid = labels.sum(dim=-1) > 0  # B, G
+    cell, stride = anchor_grid(*input_size, head.device)
+    centre = (cell + 0.5) * stride  # A, 2
+    distance = (labels[:, :, None, 1:3] - centre).abs().amax(dim=-1)  # B, G, A
+    near = (distance < _CENTRE_RADIUS * stride[:, 0]) & valid[..., None]
+    candidate = near.any(dim=1)[:, None, :] & valid[..., None]  # B, G, A
+    overlap = _iou(boxes[:, None], labels[:, :, None, 1:]) * candidate
+    probability = (head[..., 4:5].sigmoid() * head[..., 5:].sigmoid()).sqrt()  # B, A, classes
+    # Cross entropy against a one-hot class is -log(1 - p) over all classes, with the true one replaced by -log(p).
+    negative = -torch.log1p(-probability).clamp(min=-100)
+    log_p = -torch.log(probability).clamp(min=-100)
+    index = labels[..., 0].long()[:, :, None].expand(-1, -1, anchors)  # B, G, A
+    swap = (log_p - negative).transpose(1, 2).gather(1, index)
+    cost = negative.sum(dim=-1)[:, None] + swap - 3 * torch.log(overlap + 1e-8) + _OUTSIDE * ~near
+    cost = torch.where(candidate, cost, _IMPOSSIBLE)
+    wanted = overlap.topk(min(10, anchors), dim=2).values.sum(dim=2).int().clamp(min=1)  # B, G
+    most = int(wanted.max())
+    best = cost.topk(most, dim=2, largest=False).indices
+    taken = torch.arange(most, device=head.device) < wanted[..., None]
+    match = torch.zeros_like(candidate).scatter(2, best, taken) & candidate
+    # An anchor that several objects want goes to the cheapest of all objects, as published.
+    contested = match.sum(dim=1) > 1
+    cheapest = cost.argmin(dim=1)
+    matched = torch.where(contested, cheapest, match.int().argmax(dim=1))
+    return matched, match.any(dim=1)
+
+
+def _iou(a: Tensor, b: Tensor) -> Tensor:
+    """Return the overlap of boxes cx, cy, w, h, ``[..., 4]`` each (broadcast)."""
+    low = torch.maximum(a[..., :2] - a[..., 2:] / 2, b[..., :2] - b[..., 2:] / 2)
+    high = torch.minimum(a[..., :2] + a[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2)
+    inside = (high - low).clamp(min=0).prod(dim=-1)
+    return inside / (a[..., 2:].prod(dim=-1) + b[..., 2:].prod(dim=-1) - inside + 1e-16)

@@ -1,0 +1,86 @@
+"""The whole network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sast_ros.model.backbone import Backbone, SelectionControl, State
+from sast_ros.model.config import ModelConfig, model_config
+from sast_ros.model.head import YoloxHead
+from sast_ros.model.pafpn import Pafpn
+from sast_ros.model.selection import Selection
+
+
+@dataclass(slots=True)
+class StepOutput:
+    """Result of one recurrent step.
+
+    ``head``: ``[B, anchors, 5 + classes]`` tx, ty, tw, th, logits; ``states``: (h, c) of the four stages, h being the feature;
+    ``selections``: (window, grid) of the four stages; ``input_size``: (height, width) after padding.
+    """
+
+    head: Tensor
+    states: list[State]
+    selections: list[tuple[Selection, Selection]]
+    input_size: tuple[int, int]
+
+
+class SAST(nn.Module):
+    """Scene Adaptive Sparse Transformer for event-based object detection.
+
+    Y. Peng, Y. Li, X. Guo, Z. Xiong, F. Wu, X. Sun: "Scene Adaptive Sparse Transformer for Event-based Object Detection",
+    CVPR 2024. This is an independent implementation from a description of the published network; parameter names and
+    arithmetic are those of the authors' MIT-licensed code, so that their checkpoints load.
+
+    Parameters
+    ----------
+    config: one of the published configurations, or a variation of it.
+
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = Backbone(config)
+        self.fpn = Pafpn(config)
+        self.yolox_head = YoloxHead(config)
+        self.control = SelectionControl(config.selection, config.amp, config.bounce)
+
+    def forward(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
+        """Advance by one window and detect.
+
+        ``histogram``: ``uint8[B, channels, H, W]`` counts, H x W at most as large as the padded size of the configuration or
+        any larger size (it is padded with zeros at the bottom and the right). ``states``: of the previous window, ``None`` for zeros.
+        """
+        histogram = self.pad(histogram)
+        states, selections = self.backbone(histogram, states, self.control)
+        return StepOutput(self.detect(states), states, selections, tuple(histogram.shape[2:]))
+
+    def pad(self, histogram: Tensor) -> Tensor:
+        """Pad ``[B, channels, H, W]`` with zeros at the bottom and the right to a size that the network takes."""
+        height, width = histogram.shape[2:]
+        rows, columns = self.config.padded_size((height, width))
+        if (rows, columns) == (height, width):
+            return histogram
+        return F.pad(histogram, (0, columns - width, 0, rows - height))
+
+    def detect(self, states: list[State]) -> Tensor:
+        """Return the head's output (logits) for the features h of stages 2 to 4."""
+        return self.yolox_head(self.fpn(*(h for h, _ in states[1:])))
+
+
+def build_model(name: str, **overrides: Any) -> SAST:
+    """Return an untrained network of a published configuration, in training mode.
+
+    ``name``: ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``; ``overrides``: fields of ``ModelConfig``.
+
+    Raises
+    ------
+    ValueError: unknown name or impossible field.
+
+    """
+    return SAST(model_config(name, **overrides))

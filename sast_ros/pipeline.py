@@ -1,0 +1,153 @@
+"""The one path from events to detections, used by the node, the replayer and the benchmarks alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sast_ros.detector import Detections, StreamingDetector
+from sast_ros.events.chunk import MAX_SENSOR_SIDE, EventChunk, EventFormatError
+from sast_ros.histogram import StackedHistogram
+from sast_ros.model import ModelConfig
+from sast_ros.windows import EventWindow, StreamStatistics, WindowCutter
+
+
+@dataclass(frozen=True, slots=True)
+class SensorGeometry:
+    """How a sensor's pixels reach the network.
+
+    A sensor of about the size that the network was designed for is taken as it is. A larger one is sub-sampled by the integer
+    that brings it nearest to the design size, keeping one pixel of every ``downsample`` x ``downsample`` as in the published 1 Mpx
+    preprocessing, so that objects have the size in cells that the network knows. What then is not covered by the design input
+    enlarges the input (and the partitions with it); a smaller sensor is padded with zeros at the bottom and the right.
+
+    ``height``, ``width``: sensor; ``downsample``: sensor pixels per cell; ``input_size``: padded network input (height, width).
+    """
+
+    height: int
+    width: int
+    downsample: int
+    input_size: tuple[int, int]
+
+
+def sensor_geometry(config: ModelConfig, sensor_size: tuple[int, int]) -> SensorGeometry:
+    """Return how a sensor of (height, width) pixels is fitted to a network.
+
+    Raises
+    ------
+    ValueError: a side below 1 or above ``MAX_SENSOR_SIDE``, or a configured partition size that does not divide the maps.
+
+    """
+    height, width = sensor_size
+    if not (1 <= height <= MAX_SENSOR_SIDE and 1 <= width <= MAX_SENSOR_SIDE):
+        raise ValueError(
+            f'a sensor of {width}x{height} pixels is not possible; give its size as (height, width), each between 1 and '
+            f'{MAX_SENSOR_SIDE}'
+        )
+    ratio = max(height / config.frame[0], width / config.frame[1])
+    downsample = min(max(1, round(ratio)), height, width)
+    input_size = config.padded_size((height // downsample, width // downsample))
+    config.partitions(input_size)
+    return SensorGeometry(height, width, downsample, input_size)
+
+
+class EventPipeline:
+    """Events of one camera in, detections out.
+
+    Parameters
+    ----------
+    detector: its state and its box scale belong to this pipeline from now on.
+    sensor_size: (height, width) in pixels; ``None`` takes it from the first chunk that tells. Later chunks that tell another size
+        start a new stream (reset reason ``'sensor_size'``).
+    window_ms, stride_ms: integration time of a histogram and time from one step to the next, milliseconds of sensor time.
+    max_gap_ms: a silence longer than this starts a new stream (reset reason ``'gap'``).
+
+    Raises
+    ------
+    ValueError: an impossible sensor size or time.
+
+    """
+
+    def __init__(
+        self,
+        detector: StreamingDetector,
+        sensor_size: tuple[int, int] | None = None,
+        window_ms: float = 50,
+        stride_ms: float = 50,
+        max_gap_ms: float = 1000,
+    ) -> None:
+        self.detector = detector
+        self._windows = WindowCutter(round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms))
+        self._given_size = sensor_size
+        self._histogram: StackedHistogram | None = None
+        self.geometry: SensorGeometry | None = None
+        if sensor_size is not None:
+            self._fit(sensor_size)
+
+    @property
+    def statistics(self) -> StreamStatistics:
+        """Counts of what went in since the pipeline was made."""
+        return self._windows.statistics
+
+    def feed(self, chunk: EventChunk) -> Iterator[Detections]:
+        """Add the next events of the stream and return the detections of the windows that they complete, in order.
+
+        Raises
+        ------
+        EventFormatError: events outside the sensor, or of a sensor whose size nobody told.
+
+        """
+        for window in self.cut(chunk):
+            yield self.process(window)
+
+    def cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
+        """Do the first, cheap half of ``feed``: return the windows that these events complete."""
+        return self._windows.cut(chunk)
+
+    def process(self, window: EventWindow) -> Detections:
+        """Do the second half of ``feed``: histogram, network and boxes of one window. Windows must come in order."""
+        size = self._given_size
+        if window.width:
+            size = (window.height, window.width)
+        if size is None:
+            raise EventFormatError(
+                'the source does not tell the size of its sensor; give sensor_size=(height, width) in pixels', field='width'
+            )
+        if window.reset is not None:
+            self.detector.reset()
+        reset = window.reset
+        if self.geometry is None or (self.geometry.height, self.geometry.width) != size:
+            if self.geometry is not None and reset is None:
+                self.detector.reset()
+                reset = 'sensor_size'
+            self._fit(size)
+        detections = self.detector.step(self._histogram(window.parts))
+        return replace(
+            detections,
+            t_start=window.t_start,
+            t_end=window.t_end,
+            stamp_ns=window.stamp_ns,
+            frame_id=window.frame_id,
+            events=len(window),
+            reset=reset,
+        )
+
+    def set_timing(self, window_ms: float, stride_ms: float, max_gap_ms: float) -> None:
+        """Change the timing; window and stride take effect from the next window on, without a reset."""
+        windows = self._windows
+        WindowCutter(round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms))  # raises if impossible
+        windows.duration_us, windows.stride_us = round(1000 * window_ms), round(1000 * stride_ms)
+        windows.max_gap_us = round(1000 * max_gap_ms)
+
+    def reset(self, reason: str) -> None:
+        """Forget pending events and, before the next window, the recurrent state."""
+        self._windows.restart(reason)
+
+    def _fit(self, size: tuple[int, int]) -> None:
+        geometry = sensor_geometry(self.detector.config, size)
+        self.detector.downsample = geometry.downsample
+        self.detector.sensor_size = size
+        self._histogram = StackedHistogram(
+            *size, bins=self.detector.config.bins, downsample=geometry.downsample, device=self.detector.device
+        )
+        self.geometry = geometry

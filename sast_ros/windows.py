@@ -1,0 +1,275 @@
+"""Event stream in, windows out: what belongs to one histogram, and when the recurrent state must start anew.
+
+Time is sensor time throughout. The first window begins at the first event ``t0`` after a (re)start, window ``k`` is
+``[t0 + k * stride, t0 + k * stride + duration]`` with both ends inclusive (an event exactly on a border belongs to
+two windows, as in the published preprocessing), and it is complete when an event later than its end has arrived. The
+cut therefore depends on the events alone, never on how they were packed into messages or on the wall clock: the live
+node and the replay of its recording see the same windows.
+
+Events are kept as views of the decoded chunks until their last window is cut, not accumulated on arrival: the borders
+of the ten histogram bins lie between the first and the *last* event of the window (histogram.py), so the bin of an
+event is unknown until the window is complete. Keeping costs 13 bytes an event and is bounded (``MAX_PENDING_EVENTS``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from sast_ros.events.chunk import TIME_JUMP_BACK_US, EventChunk
+
+#: Bound on the events kept for windows that are not complete: 16.8 million are 218 MB, and more than any sensor sends
+#: in 100 ms. Beyond it new chunks are dropped and counted.
+MAX_PENDING_EVENTS = 1 << 24
+
+#: Arrival jitter is removed by taking the smallest (header.stamp - event time) of this much sensor time, microseconds.
+CLOCK_MEMORY_US = 2_000_000
+
+#: A step back of the stamps longer than this is a change of the ROS clock and is followed; shorter ones are jitter.
+CLOCK_STEP_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventWindow:
+    """The events of one complete window, and what the detector needs to know about it.
+
+    Parameters
+    ----------
+    t_start, t_end: inclusive borders in microseconds on the clock of the events.
+    parts: the events, in time order, as views of the chunks that they came in; may be empty.
+    width, height: sensor size in pixels (0 if the source does not tell).
+    reset: why the recurrent state must be zeroed before this window; ``None`` to carry it on.
+    stamp_ns: ROS time of ``t_end`` in nanoseconds; ``None`` if the events came from outside ROS.
+    frame_id: ``frame_id`` of the events.
+
+    """
+
+    t_start: int
+    t_end: int
+    parts: tuple[EventChunk, ...]
+    width: int
+    height: int
+    reset: str | None = None
+    stamp_ns: int | None = None
+    frame_id: str = ''
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+
+@dataclass(slots=True)
+class StreamStatistics:
+    """What went through a WindowCutter since it was made.
+
+    ``events``: received; ``windows``: cut; ``resets``: number of restarts by reason; ``clamped``: events whose time
+    stepped back by microseconds and was raised; ``dropped_events``: events that decoders or the memory bound left out;
+    ``unused_events``: events of windows that never became complete because the stream restarted; ``lost_packets``:
+    messages missing in the sequence of the source.
+    """
+
+    events: int = 0
+    windows: int = 0
+    resets: dict[str, int] = field(default_factory=dict)
+    clamped: int = 0
+    dropped_events: int = 0
+    unused_events: int = 0
+    lost_packets: int = 0
+
+
+class WindowCutter:
+    """Cut the event stream of one camera into windows.
+
+    Parameters
+    ----------
+    duration_us, stride_us: length of a window and distance from one to the next, microseconds.
+    max_gap_us: a longer silence between two events ends the stream; the next event starts a new one.
+
+    """
+
+    def __init__(self, duration_us: int, stride_us: int, max_gap_us: int = 1_000_000) -> None:
+        for name, value in (('duration_us', duration_us), ('stride_us', stride_us), ('max_gap_us', max_gap_us)):
+            if value < 1:
+                raise ValueError(f'WindowCutter: {name} is {value}; it must be at least 1 microsecond')
+        self.duration_us = int(duration_us)
+        self.stride_us = int(stride_us)
+        self.max_gap_us = int(max_gap_us)
+        self.statistics = StreamStatistics()
+        self._pending_reset: str | None = None
+        self._clear()
+        self._pending_reset = 'start'
+
+    @property
+    def pending_events(self) -> int:
+        """Number of events received for windows that are not complete yet."""
+        return self._pending
+
+    def restart(self, reason: str) -> None:
+        """Forget all pending events; the next event starts a new stream whose first window carries the reason."""
+        self.statistics.unused_events += self._count_unused()
+        self._clear()
+        self._pending_reset = reason
+
+    def cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
+        """Add the next events of the stream and return the windows that they complete, in order."""
+        statistics = self.statistics
+        statistics.clamped += chunk.clamped
+        statistics.dropped_events += chunk.dropped
+        statistics.lost_packets += chunk.lost_packets
+        if len(chunk) == 0:
+            if chunk.discontinuity and self._last is not None:
+                self.restart('time_jump_back')
+            return
+        statistics.events += len(chunk)
+        chunk = self._join(chunk)
+        for segment, gap in self._split_at_gaps(chunk):
+            if gap:
+                yield from self._windows_before_gap(int(segment.t[0]))
+                self.restart('gap')
+            yield from self._append(segment)
+
+    # ------------------------------------------------------------------------------------------------ joining streams
+
+    def _join(self, chunk: EventChunk) -> EventChunk:
+        """Restart where the chunk does not continue the stream; clamp a step back of microseconds."""
+        if self._last is None:
+            return chunk
+        if (chunk.width, chunk.height) != self._size and chunk.width and self._size[0]:
+            self.restart('sensor_size')
+        elif chunk.discontinuity or self._last - int(chunk.t[0]) > TIME_JUMP_BACK_US:
+            self.restart('time_jump_back')
+        elif chunk.t[0] < self._last:
+            late = int(np.searchsorted(chunk.t, self._last, 'left'))
+            self.statistics.clamped += late
+            t = chunk.t.copy()
+            t[:late] = self._last
+            return replace(chunk, t=t, checked=True)
+        return chunk
+
+    def _split_at_gaps(self, chunk: EventChunk) -> Iterator[tuple[EventChunk, bool]]:
+        """Split the chunk behind every silence that is too long; say for each part whether one precedes it."""
+        before = chunk.t[0] if self._last is None else self._last
+        if chunk.t[-1] - before <= self.max_gap_us:  # no gap can be longer than the whole: the usual case, at no cost
+            yield chunk, False
+            return
+        starts = np.flatnonzero(np.diff(chunk.t, prepend=before) > self.max_gap_us)
+        if len(starts) == 0 or starts[0] > 0:
+            starts = np.insert(starts, 0, 0)
+            gaps = [False] + [True] * (len(starts) - 1)
+        else:
+            gaps = [True] * len(starts)
+        ends = [*starts[1:], len(chunk)]
+        for begin, end, gap in zip(starts, ends, gaps):
+            yield chunk[int(begin) : int(end)], gap
+
+    # ---------------------------------------------------------------------------------------------------- cutting one
+
+    def _append(self, segment: EventChunk) -> Iterator[EventWindow]:
+        if self._last is None:
+            self._next_start = int(segment.t[0])
+        if segment.width:
+            self._size = (segment.width, segment.height)
+        self._frame_id = segment.frame_id
+        self._last = int(segment.t[-1])
+        self._clock.observe(segment)
+        if self._last >= self._next_start:  # else: between two windows whose stride is longer than their duration
+            if self._pending + len(segment) > MAX_PENDING_EVENTS:
+                self.statistics.dropped_events += len(segment)
+            else:
+                self._chunks.append(segment)
+                self._pending += len(segment)
+        while self._next_start + self.duration_us < self._last:
+            yield self._window()
+
+    def _windows_before_gap(self, resumed: int) -> Iterator[EventWindow]:
+        """Return the windows that the silence completed; those that lie in it altogether are left out."""
+        while self._next_start <= self._last and self._next_start + self.duration_us < resumed:
+            yield self._window()
+
+    def _window(self) -> EventWindow:
+        start, end = self._next_start, self._next_start + self.duration_us
+        parts = tuple(part for part in (_between(chunk, start, end) for chunk in self._chunks) if len(part))
+        window = EventWindow(
+            t_start=start,
+            t_end=end,
+            parts=parts,
+            width=self._size[0],
+            height=self._size[1],
+            reset=self._pending_reset,
+            stamp_ns=self._clock.stamp_ns(end),
+            frame_id=self._frame_id,
+        )
+        if self._pending_reset is not None:
+            resets = self.statistics.resets
+            resets[self._pending_reset] = resets.get(self._pending_reset, 0) + 1
+            self._pending_reset = None
+        self.statistics.windows += 1
+        self._previous_end = end
+        self._next_start += self.stride_us
+        while self._chunks and self._chunks[0].t[-1] < self._next_start:
+            self._pending -= len(self._chunks.popleft())
+        return window
+
+    def _count_unused(self) -> int:
+        """Return the number of pending events that no window has held."""
+        if self._previous_end is None:
+            return self._pending
+        return sum(len(c) - int(np.searchsorted(c.t, self._previous_end, 'right')) for c in self._chunks)
+
+    def _clear(self) -> None:
+        self._chunks: deque[EventChunk] = deque()
+        self._pending = 0
+        self._last: int | None = None
+        self._next_start = 0
+        self._previous_end: int | None = None
+        self._size = (0, 0)
+        self._frame_id = ''
+        self._clock = _RosClock()
+
+
+def _between(chunk: EventChunk, start: int, end: int) -> EventChunk:
+    """Return the events with start <= t <= end; the chunk itself if these are all."""
+    t = chunk.t
+    if t[0] >= start and t[-1] <= end:
+        return chunk
+    first = int(np.searchsorted(t, start, 'left'))
+    return chunk[first : int(np.searchsorted(t, end, 'right'))]
+
+
+class _RosClock:
+    """ROS time of an instant of sensor time.
+
+    A message's ``header.stamp`` is taken when its first data reached the host: sensor time plus a transport delay that
+    jitters by milliseconds. The smallest difference of the last seconds is the best estimate of the clocks' offset; old
+    ones are forgotten because the two clocks drift apart. Stamps never step back by this jitter.
+    """
+
+    def __init__(self) -> None:
+        self._offsets: deque[tuple[int, int]] = deque()  # (event time us, offset ns), both increasing
+        self._ros = False
+        self._previous: int | None = None
+
+    def observe(self, chunk: EventChunk) -> None:
+        self._ros = chunk.clock == 'ros'
+        if self._ros or chunk.stamp_ns is None:
+            return
+        t = int(chunk.t[0])
+        offset = chunk.stamp_ns - 1000 * t
+        while self._offsets and self._offsets[-1][1] >= offset:
+            self._offsets.pop()
+        self._offsets.append((t, offset))
+        while self._offsets[0][0] < t - CLOCK_MEMORY_US:
+            self._offsets.popleft()
+
+    def stamp_ns(self, t: int) -> int | None:
+        if self._ros:
+            return 1000 * t
+        if not self._offsets:
+            return None
+        stamp = 1000 * t + self._offsets[0][1]
+        if self._previous is not None and 0 < self._previous - stamp < CLOCK_STEP_NS:
+            stamp = self._previous
+        self._previous = stamp
+        return stamp

@@ -1,0 +1,113 @@
+"""Stacked histograms: bit-equal to the published preprocessing, on every device, whatever the chunking."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.histogram import StackedHistogram
+
+CASES = [
+    'random20k', 'single', 'single00', 'same_t', 'empty', 'cutoff_overflow', 'ticks50000', 'ticks49997', 'two_ts', 'span7us',
+]  # fmt: skip
+DEVICES = [
+    'cpu',
+    pytest.param('cuda', marks=pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')),
+]
+
+
+def random_chunk(seed: int, count: int, height: int, width: int, span: int = 50_000) -> EventChunk:
+    rng = np.random.default_rng(seed)
+    return EventChunk(
+        rng.integers(0, width, count),
+        rng.integers(0, height, count),
+        rng.integers(0, 2, count),
+        np.sort(rng.integers(1_000_000, 1_000_000 + span, count)),
+    )
+
+
+def by_formula(chunk: EventChunk, height: int, width: int, downsample: int = 1, cutoff: int = 10) -> np.ndarray:
+    """Spec section 1, one event after the other."""
+    full = np.zeros((20, height, width), np.int64)
+    if len(chunk):
+        t0, span = int(chunk.t[0]), max(int(chunk.t[-1] - chunk.t[0]), 1)
+        for x, y, p, t in zip(chunk.x, chunk.y, chunk.p, chunk.t):
+            full[int(p) * 10 + min(9, 10 * (int(t) - t0) // span), y, x] += 1
+    full = np.minimum(full, cutoff)
+    d = downsample
+    return full[:, d // 2 :: d, d // 2 :: d][:, : height // d, : width // d].astype(np.uint8)
+
+
+@pytest.fixture(scope='session')
+def fixtures(shared):
+    return np.load(shared / 'parity' / 'hist_fixtures.npz')
+
+
+def expected(fixtures, case: str, kind: str) -> np.ndarray:
+    dense = np.zeros(fixtures[f'{case}/{kind}_shape'], np.uint8)
+    dense.reshape(-1)[fixtures[f'{case}/{kind}_index']] = fixtures[f'{case}/{kind}_value']
+    return dense
+
+
+@pytest.mark.parametrize('device', DEVICES)
+@pytest.mark.parametrize('overflow', ['saturate', 'wrap'])
+@pytest.mark.parametrize('sensor', ['gen1', 'gen4'])
+@pytest.mark.parametrize('case', CASES)
+def test_histogram_equals_the_published_preprocessing(fixtures, case, sensor, overflow, device):
+    name = f'{sensor}_{case}'
+    height, width = (int(v) for v in fixtures[f'{name}/hw'])
+    chunk = EventChunk(*(fixtures[f'{name}/{k}'] for k in 'xypt'))
+    downsample = 2 if int(fixtures[f'{name}/downsample']) else 1
+    histogram = StackedHistogram(height, width, downsample=downsample, device=device, overflow=overflow)(chunk)
+    kind = 'fast' if overflow == 'wrap' else 'int16'
+    np.testing.assert_array_equal(histogram.cpu().numpy(), expected(fixtures, name, kind))
+
+
+@pytest.mark.parametrize('downsample', [1, 2, 3, 4])
+def test_histogram_follows_the_formula_at_any_down_sampling(downsample):
+    chunk = random_chunk(1, 3000, 37, 53)
+    histogram = StackedHistogram(37, 53, downsample=downsample)(chunk)
+    np.testing.assert_array_equal(histogram.numpy(), by_formula(chunk, 37, 53, downsample))
+
+
+@pytest.mark.parametrize('overflow', ['saturate', 'wrap'])
+def test_tensor_path_equals_compiled_path(overflow):
+    histogram = StackedHistogram(24, 30, downsample=2, overflow=overflow, cutoff=None)
+    chunk = random_chunk(2, 200_000, 24, 30)
+    parts = (chunk[:1000], chunk[1000:1001], chunk[1001:])
+    torch.testing.assert_close(histogram._count_tensors(parts), histogram._count_compiled(parts), rtol=0, atol=0)
+
+
+def test_chunking_does_not_matter():
+    chunk = random_chunk(3, 10_000, 240, 304)
+    histogram = StackedHistogram(240, 304)
+    cuts = [0, 1, 17, 5000, 5000, 9999, 10_000]
+    parts = [chunk[a:b] for a, b in zip(cuts, cuts[1:])]
+    assert torch.equal(histogram(parts), histogram(chunk))
+
+
+def test_every_event_is_counted_once_below_the_cutoff():
+    chunk = random_chunk(4, 50_000, 240, 304)
+    histogram = StackedHistogram(240, 304, cutoff=None)(chunk)
+    assert int(histogram.to(torch.int64).sum()) == 50_000
+    assert int(histogram[10:].to(torch.int64).sum()) == int(chunk.p.sum())
+
+
+@pytest.mark.parametrize('path', ['_count_compiled', '_count_tensors'])
+@pytest.mark.parametrize(('x', 'y', 'field'), [(304, 0, 'x'), (0, 240, 'y'), (65535, 65535, 'x')])
+def test_event_outside_the_sensor_is_named(x, y, field, path):
+    chunk = EventChunk([3, x], [4, y], [0, 1], [10, 20])
+    with pytest.raises(EventFormatError, match=f'x = {x}, y = {y}') as caught:
+        getattr(StackedHistogram(240, 304), path)((chunk,))
+    assert caught.value.field == field
+    assert caught.value.offset == 1
+
+
+@pytest.mark.parametrize(
+    'wrong', [{'bins': 0}, {'cutoff': 256}, {'cutoff': 0}, {'downsample': 0}, {'height': 0}, {'overflow': 'clip'}]
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        StackedHistogram(**{'height': 240, 'width': 304, **wrong})
