@@ -132,7 +132,7 @@ class StreamingDetector:
         if precision not in PRECISIONS:
             raise ValueError(f'StreamingDetector: precision is {precision!r}; it must be one of {", ".join(PRECISIONS)}')
         self.config = model.config
-        self.model = inference_copy(model)
+        self.model = inference_copy(model, pack=precision == 'float32')
         self.device = next(self.model.parameters()).device
         self.precision = precision
         self.downsample = downsample or self.config.downsample

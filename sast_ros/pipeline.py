@@ -101,7 +101,15 @@ class EventPipeline:
             yield self.process(window)
 
     def cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
-        """Do the first, cheap half of ``feed``: return the windows that these events complete."""
+        """Do the first, cheap half of ``feed``: return the windows that these events complete.
+
+        Raises
+        ------
+        EventFormatError: events outside the sensor; none of the chunk is taken and the stream goes on with the next one.
+
+        """
+        if self._given_size is not None and not chunk.width and len(chunk):
+            _check_inside(chunk, *self._given_size)
         return self._windows.cut(chunk)
 
     def process(self, window: EventWindow) -> Detections:
@@ -151,3 +159,15 @@ class EventPipeline:
             *size, bins=self.detector.config.bins, downsample=geometry.downsample, device=self.detector.device
         )
         self.geometry = geometry
+
+
+def _check_inside(chunk: EventChunk, height: int, width: int) -> None:
+    for name, values, size in (('x', chunk.x, width), ('y', chunk.y, height)):
+        if int(values.max()) >= size:
+            index = int((values >= size).argmax())
+            raise EventFormatError(
+                f'event {index} has {name} = {int(values[index])}, outside the sensor of {width}x{height} pixels; '
+                'give the sensor size of the camera that recorded it',
+                field=name,
+                offset=index,
+            )

@@ -85,6 +85,8 @@ class SparseAttention(nn.Module):
         normed = self.norm1(x)
         windows, size = selection.order.shape
         place = selection.mask.flatten().nonzero().squeeze(1)  # partition-major, so the tokens of a window are together
+        if place.numel() == 0:  # finite scores always select something; StreamingDetector reports the others
+            return normed
         window = torch.div(place, size, rounding_mode='floor')  # over the whole batch
         sample = torch.div(window, windows, rounding_mode='floor')
         token = selection.order.flatten()[place - sample * (windows * size)] + sample * tokens

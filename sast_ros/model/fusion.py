@@ -1,22 +1,86 @@
-"""A copy of a network for inference: batch norms folded into their convolutions."""
+"""A copy of a network for inference: equal results, fewer and faster operations."""
 
 from __future__ import annotations
 
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sast_ros.model.attention import SparseAttention
+from sast_ros.model.backbone import ConvLstm
 from sast_ros.model.pafpn import ConvBlock
 from sast_ros.model.sast import SAST
 
 
-def inference_copy(model: SAST) -> SAST:
-    """Return a copy in evaluation mode without gradients, with equal results and fewer operations a step."""
+def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
+    """Return a copy in evaluation mode without gradients.
+
+    Batch norms are folded into their convolutions and LayerScale into the projection before it. With ``pack``, a float32 network on
+    a CPU computes its matrix products and convolutions with weights laid out for oneDNN, about twice as fast as PyTorch's own choice
+    (benchmarks/step_time.py); where this build of PyTorch lacks oneDNN, ``pack`` has no effect.
+    """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
-    for module in fused.modules():
-        if isinstance(module, ConvBlock) and isinstance(module.bn, nn.BatchNorm2d):
+    for module in list(fused.modules()):
+        if isinstance(module, ConvBlock):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
             module.bn = nn.Identity()
-    return fused.to(memory_format=torch.channels_last)
+        elif isinstance(module, SparseAttention):
+            _fold_scale(module.proj, module.ls1.gamma)
+            _fold_scale(module.mlp.net[2], module.ls2.gamma)
+            module.ls1, module.ls2 = nn.Identity(), nn.Identity()
+    fused.to(memory_format=torch.channels_last)
+    weight = fused.yolox_head.cls_preds[0].weight
+    if pack and weight.device.type == 'cpu' and weight.dtype == torch.float32 and _can_pack():
+        _pack(fused)
+    return fused
+
+
+def _fold_scale(linear: nn.Linear, gamma: Tensor) -> None:
+    linear.weight.mul_(gamma[:, None])
+    linear.bias.mul_(gamma)
+
+
+def _can_pack() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+
+
+def _pack(model: nn.Module) -> None:
+    """Replace every linear layer, fused convolution block and LSTM product below a module by its packed form."""
+    for name, child in list(model.named_children()):
+        if isinstance(child, nn.Linear):
+            if child.bias is not None:
+                setattr(model, name, PackedLinear(child.weight, child.bias))
+        elif isinstance(child, ConvBlock):
+            setattr(model, name, PackedConvBlock(child.conv))
+        elif isinstance(child, ConvLstm):
+            child.conv1x1 = PackedLinear(child.conv1x1.weight.flatten(1), child.conv1x1.bias)
+        else:
+            _pack(child)
+
+
+class PackedLinear(nn.Module):
+    """Linear layer with a weight in oneDNN's own layout."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
+        self.bias = bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, 'none', [], '')
+
+
+class PackedConvBlock(nn.Module):
+    """Convolution with bias and SiLU in one oneDNN operation."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.arguments = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.arguments, None)
+        self.bias = conv.bias.detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.arguments, 'swish', [], '')

@@ -51,6 +51,7 @@ class YoloxHead(nn.Module):
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)  # kept for training steps too
 def anchor_grid(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the anchors of a padded input of this size: cell (x, y) ``float32[A, 2]`` and stride ``float32[A, 1]``."""
     cells, strides = [], []

@@ -37,7 +37,7 @@ def detection_loss(head: Tensor, labels: Tensor, input_size: tuple[int, int]) ->
     w, h in input pixels; rows of zeros are padding; ``input_size``: padded (height, width).
     """
     head = head.float()  # losses are small differences: never in half precision
-    labels = labels.to(head.device, torch.float32)
+    labels = F.pad(labels.to(head.device, torch.float32), (0, 0, 0, 1))  # one row of padding even where nobody has objects
     boxes = decode_boxes(head, input_size)
     with torch.no_grad():
         matched, positive = _assign(head, boxes, labels, input_size)
@@ -55,11 +55,7 @@ def detection_loss(head: Tensor, labels: Tensor, input_size: tuple[int, int]) ->
 
 def _assign(head: Tensor, boxes: Tensor, labels: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Return for every anchor the object it is responsible for ``int64[B, A]`` and whether there is one ``bool[B, A]``."""
-    batch, objects = labels.shape[:2]
     anchors = head.shape[1]
-    if objects == 0:
-        empty = torch.zeros(batch, anchors, dtype=torch.int64, device=head.device)
-        return empty, empty.bool()
     valid = labels.sum(dim=-1) > 0  # B, G
     cell, stride = anchor_grid(*input_size, head.device)
     centre = (cell + 0.5) * stride  # A, 2

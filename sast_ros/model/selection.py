@@ -11,6 +11,7 @@ from torch import Tensor
 
 
 @lru_cache(maxsize=128)
+@torch.inference_mode(False)  # kept for training steps too
 def partition_order(kind: str, height: int, width: int, part: tuple[int, int], device: torch.device) -> Tensor:
     """Return which map token stands at each place of the partition-major order, ``int64[N, T]`` raster indices.
 
@@ -27,6 +28,7 @@ def partition_order(kind: str, height: int, width: int, part: tuple[int, int], d
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def position_embedding(channels: int, height: int, width: int, device: torch.device) -> Tensor:
     """Return the fixed sine position embedding ``float32[height, width, channels]``: y in the first half, x in the second."""
     half = channels // 2

@@ -1,0 +1,58 @@
+"""Event messages and files to numpy: ``open_decoder`` is the only door for messages, ``open_prophesee_file`` for files.
+
+Nothing here imports ROS or torch; messages are read from their serialised bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.events.event_array import EventArrayDecoder
+from sast_ros.events.event_packet import EventPacketDecoder
+from sast_ros.events.point_cloud import PointCloudDecoder
+from sast_ros.events.prophesee import PropheseeFile, open_prophesee_file
+
+__all__ = ['EventChunk', 'EventDecoder', 'EventFormatError', 'PropheseeFile', 'open_decoder', 'open_prophesee_file']
+
+
+class EventDecoder(Protocol):
+    """What every message decoder does: bytes of one message in, its events out."""
+
+    def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
+        """Decode one message."""
+
+    def reset(self) -> None:
+        """Forget stream state."""
+
+
+#: Decoders by message type. event_array_msgs is what event_camera_msgs was called in its first releases.
+_DECODERS: dict[str, Callable[..., EventDecoder]] = {
+    'dvs_msgs/msg/EventArray': EventArrayDecoder,
+    'prophesee_event_msgs/msg/EventArray': EventArrayDecoder,
+    'event_camera_msgs/msg/EventPacket': EventPacketDecoder,
+    'event_array_msgs/msg/EventArray': EventPacketDecoder,
+    'sensor_msgs/msg/PointCloud2': PointCloudDecoder,
+}
+
+
+def open_decoder(type_name: str, **options: object) -> EventDecoder:
+    """Return a decoder for serialised messages of this type; ``pkg/Type`` is accepted for ``pkg/msg/Type``.
+
+    One decoder serves one topic: formats that spread their state over messages keep it in the decoder.
+
+    Raises
+    ------
+    EventFormatError: a type that carries no events.
+    TypeError: an option that this type does not have.
+
+    """
+    name = type_name
+    if name.count('/') == 1:
+        name = name.replace('/', '/msg/')
+    make = _DECODERS.get(name)
+    if make is None:
+        known = ', '.join(_DECODERS)
+        raise EventFormatError(f'no events are read from messages of type {type_name!r}; known are {known}')
+    return make(name, **options)

@@ -1,0 +1,95 @@
+"""dvs_msgs/msg/EventArray and prophesee_event_msgs/msg/EventArray: one fixed-size record an event."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sast_ros.events import _native
+from sast_ros.events.cdr import Cursor
+from sast_ros.events.chunk import EventChunk
+
+#: Distance of two events on the wire. The last one has no padding behind its polarity.
+STRIDE = 16
+UNPADDED = 3
+
+
+class EventArrayDecoder:
+    """Turn one serialised EventArray into an EventChunk; time is ROS time in microseconds, rounded down.
+
+    The message: ``std_msgs/Header header, uint32 height, uint32 width, Event[] events`` with ``Event = uint16 x,
+    uint16 y, builtin_interfaces/Time ts, bool polarity``. In CDR, x and y of every event but the first lie in the
+    padding behind the polarity of the event before (4-byte alignment of ``ts``, 2-byte alignment of ``x``).
+
+    The decoder keeps no state between messages.
+    """
+
+    def __init__(self, message_type: str = 'dvs_msgs/msg/EventArray') -> None:
+        self._message_type = message_type
+        self._notes = np.empty(2, np.int32)  # offending field, time steps back
+        self._notes_at = _native.address(self._notes)
+
+    def reset(self) -> None:
+        """Forget stream state: there is none."""
+
+    def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
+        """Decode one message.
+
+        Raises
+        ------
+        EventFormatError: truncated message, false count, coordinates outside the sensor, polarity other than 0 and 1,
+            nanoseconds of a second or more, or anything but little-endian CDR.
+
+        """
+        cursor = Cursor(raw, self._message_type)
+        stamp_ns, frame_id = cursor.header()
+        height, width = cursor.sensor_size()
+        start, count = cursor.sequence('events', STRIDE, unpadded=UNPADDED)
+        cursor.finish('events')
+        x, y, p, t = _native.empty_events(count)
+        if count:
+            bad = _native.event_array(
+                cursor.data,
+                start,
+                count,
+                _native.limit(width),
+                _native.limit(height),
+                *_native.addresses((x, y, p, t)),
+                self._notes_at,
+                self._notes_at + 4,
+            )
+            if bad != _native.OK:
+                raise self._refuse(cursor, start, bad, width, height)
+        clamped = dropped = 0
+        restarted = False
+        if count and self._notes[1]:
+            x, y, p, t, clamped, dropped, restarted = _native.settle(x, y, p, t, unordered=True)
+        return EventChunk(
+            x,
+            y,
+            p,
+            t,
+            width=width,
+            height=height,
+            clock='ros',
+            stamp_ns=stamp_ns,
+            frame_id=frame_id,
+            clamped=clamped,
+            dropped=dropped,
+            discontinuity=restarted,
+            checked=True,
+        )
+
+    def _refuse(self, cursor: Cursor, start: int, event: int, width: int, height: int) -> Exception:
+        """Say what is wrong with this event."""
+        name = _native.FIELDS[self._notes[0]]
+        first = 2 if event else 0  # every event but the first begins two bytes before its stride
+        offset, size = {'x': (0 - first, 2), 'y': (2 - first, 2), 'ts.nanosec': (8, 4), 'polarity': (12, 1)}[name]
+        at = start + STRIDE * event + offset
+        value = int.from_bytes(cursor.data[at : at + size], 'little')
+        reason = {
+            'x': f'outside the sensor of {width}x{height} pixels',
+            'y': f'outside the sensor of {width}x{height} pixels',
+            'ts.nanosec': 'not below one second',
+            'polarity': 'neither 0 (OFF) nor 1 (ON)',
+        }[name]
+        return cursor.error(f'events[{event}].{name}', at, f'{value} is {reason}; the message is corrupt')

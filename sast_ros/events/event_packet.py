@@ -1,0 +1,101 @@
+"""event_camera_msgs/msg/EventPacket: a payload in one of several encodings, stateful across packets."""
+
+from __future__ import annotations
+
+import struct
+
+from sast_ros.events.cdr import Cursor
+from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.events.codecs import PayloadDecoder, open_payload_decoder
+
+_SEQUENCE = struct.Struct('<QQ')
+_FLAG = struct.Struct('<B')
+
+
+class EventPacketDecoder:
+    """Turn serialised EventPackets of one camera, in order, into EventChunks.
+
+    The message: ``std_msgs/Header header, uint32 height, uint32 width, uint64 seq, uint64 time_base, string encoding,
+    bool is_bigendian, uint8[] events``. ``seq`` counts packets: where it skips, the missing ones are counted in
+    ``lost_packets`` and the codec synchronises anew; where it goes back (driver restarted, bag loops), and where
+    encoding or sensor size change, the stream begins anew (``discontinuity``). A publisher that never counts
+    (``seq`` constant) is taken to lose nothing.
+    """
+
+    def __init__(self, message_type: str = 'event_camera_msgs/msg/EventPacket') -> None:
+        self._message_type = message_type
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget codec state, packet count and time: the next packet is the first of a stream."""
+        self._codec: PayloadDecoder | None = None
+        self._kind: tuple[str, int, int] | None = None
+        self._seq = 0
+        self._stamp_ns = 0
+        self._lost = 0  # what has happened since the last chunk: packets that are refused tell nobody
+        self._restarted = False
+
+    def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
+        """Decode one message.
+
+        Raises
+        ------
+        EventFormatError: truncated message, false count, unknown encoding, big-endian message or payload, or a payload
+            that its codec refuses. The decoder stays usable: the codec synchronises anew with the next packet.
+
+        """
+        cursor = Cursor(raw, self._message_type)
+        stamp_ns, frame_id = cursor.header()
+        height, width = cursor.sensor_size()
+        seq, time_base_ns = cursor.read(_SEQUENCE, 8, 'seq', 'time_base')
+        encoding_at = cursor.offset
+        encoding = cursor.string('encoding')
+        (big_endian,) = cursor.read(_FLAG, 1, 'is_bigendian')
+        if big_endian:
+            what = 'big-endian payloads are not read' if big_endian == 1 else f'{big_endian} is no boolean'
+            raise cursor.error('is_bigendian', cursor.offset - 1, what)
+        start, count = cursor.sequence('events', 1)
+        cursor.finish('events')
+
+        kind = (encoding, height, width)
+        codec = self._codec
+        if codec is None or kind != self._kind:
+            try:
+                codec = open_payload_decoder(encoding, height, width)
+            except EventFormatError as problem:
+                raise cursor.error('encoding', encoding_at, str(problem)) from None
+            self._restarted |= self._codec is not None
+            self._codec, self._kind = codec, kind
+        elif seq > self._seq + 1:
+            self._lost += seq - self._seq - 1
+            codec.resynchronise((stamp_ns - self._stamp_ns) // 1000)
+        elif seq < self._seq:
+            self._restarted = True
+            codec.reset()
+        self._seq, self._stamp_ns = seq, stamp_ns
+
+        try:
+            events = codec(cursor.data[start : start + count], time_base_ns)
+        except EventFormatError as problem:
+            raise cursor.error(
+                'events', start, f'{problem} (packet {seq}, offset {problem.offset} in the payload)'
+            ) from None
+        x, y, p, t, clamped, dropped, jumped = events
+        lost, self._lost = self._lost, 0
+        restarted, self._restarted = self._restarted, False
+        return EventChunk(
+            x,
+            y,
+            p,
+            t,
+            width=width,
+            height=height,
+            clock=codec.clock,
+            stamp_ns=stamp_ns,
+            frame_id=frame_id,
+            clamped=clamped,
+            dropped=dropped,
+            lost_packets=lost,
+            discontinuity=restarted or jumped,
+            checked=True,
+        )

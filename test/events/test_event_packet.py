@@ -1,0 +1,523 @@
+"""event_camera_msgs/EventPacket: real recordings, packet loss, roll-over, and every encoding from its definition."""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+import time
+import tracemalloc
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from events import encoders
+from events.encoders import STAMP_NS, Evt3, event_packet, random_events, words16
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sast_ros.events import EventChunk, EventFormatError, open_decoder
+from sast_ros.events.codecs import open_payload_decoder
+
+TYPE = 'event_camera_msgs/msg/EventPacket'
+ENCODINGS = ['evt3', 'evt2', 'evt21', 'mono', 'libcaer', 'libcaer_cmp']
+
+
+def recorded(path: Path) -> list[bytes]:
+    """Messages of a rosbag2 database, as they were recorded."""
+    with closing(sqlite3.connect(f'file:{path}?mode=ro&immutable=1', uri=True)) as bag:
+        return [data for (data,) in bag.execute('SELECT data FROM messages ORDER BY timestamp, id')]
+
+
+def joined(chunks: list[EventChunk], name: str) -> np.ndarray:
+    return np.concatenate([getattr(chunk, name) for chunk in chunks])
+
+
+def payload_of(encoding: str, count: int = 20, seed: int = 0) -> bytes:
+    """Payload of an encoding with that many events on a 64x48 sensor."""
+    x, y, p, t = random_events(count, 64, 48, start=5000, span=20_000, seed=seed)
+    if encoding == 'evt3':
+        return words16(*Evt3.stream(x, y, p, t))
+    if encoding == 'mono':
+        return encoders.mono(x, y, p, t * 1000)
+    return getattr(encoders, encoding)(x, y, p, t)
+
+
+# ---- real recordings
+
+
+def test_evt3_recording_has_exactly_its_events(shared: Path) -> None:
+    decode = open_decoder(TYPE)
+    chunks = [decode(raw) for raw in recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')]
+    assert len(chunks) == 517
+    assert np.bincount(joined(chunks, 'p')).tolist() == [218_291, 125_183]
+    t = joined(chunks, 't')
+    assert t[0] == 7_139_845
+    assert t.sum() == 2_851_601_611_994
+    assert (np.diff(t) >= 0).all()
+    assert all((chunk.width, chunk.height, chunk.clock) == (640, 480, 'sensor') for chunk in chunks)
+    assert not any(c.clamped or c.dropped or c.lost_packets or c.discontinuity for c in chunks)
+    assert {chunk.frame_id for chunk in chunks} == {'0293'}
+
+
+def test_evt3_recording_with_triggers(shared: Path) -> None:
+    decode = open_decoder(TYPE)
+    folder = shared / 'data/codecs_edge_cases/test_data_evt3_trigger'
+    chunks = [decode(raw) for raw in recorded(folder / 'test_data_evt3_trigger_0.db3')]
+    assert sum(map(len, chunks)) == 82_469
+    t = joined(chunks, 't')
+    assert (t[0], t[-1]) == (14_224_870, 15_476_187)
+
+
+def test_libcaer_recording_goes_on_over_the_roll_over(shared: Path) -> None:
+    decode = open_decoder(TYPE)
+    raws = recorded(shared / 'data/codecs_edge_cases/test_data_libcaer_rollover/libcaer_rollover_0.db3')
+    chunks = [decode(raw) for raw in raws]
+    assert sum(map(len, chunks)) == 334_331
+    t = joined(chunks, 't')
+    steps = np.diff(t)
+    assert steps.min() >= 0
+    assert steps.max() < 1000
+    assert t[-1] - t[0] == 1_999_986
+    # The driver puts host time at its start into time_base, so that camera time stays near the header's.
+    assert all(abs(chunk.t[0] * 1000 - chunk.stamp_ns) < 10**9 for chunk in chunks)
+
+
+def test_mono_recording_under_the_former_name_of_the_type(shared: Path) -> None:
+    decode = open_decoder('event_array_msgs/msg/EventArray')
+    raws = recorded(shared / 'data/codecs_edge_cases/test_data_mono_cd/test_data_mono_cd_0.db3')
+    chunks = [decode(raw) for raw in raws]
+    assert sum(map(len, chunks)) == 100
+    assert chunks[0].x[:3].tolist() == [320, 321, 322]
+    assert chunks[0].y[:3].tolist() == [240, 241, 242]
+    assert chunks[0].p[:3].tolist() == [0, 1, 0]
+    assert chunks[0].t[:3].tolist() == [0, 1, 2]
+    assert chunks[0].clock == 'ros'
+
+
+@pytest.mark.parametrize('step', [2, 3, 7])
+def test_evt3_may_be_cut_at_any_word(shared: Path, step: int) -> None:
+    raw = recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')[100]
+    payload = raw[60 : 60 + struct.unpack_from('<I', raw, 56)[0]][:3000]
+    whole = open_payload_decoder('evt3', 480, 640)(payload)
+    decode = open_payload_decoder('evt3', 480, 640)
+    parts = [decode(payload[at : at + 2 * step]) for at in range(0, len(payload), 2 * step)]
+    assert len(whole.t) > 300
+    for k, name in enumerate('xypt'):
+        np.testing.assert_array_equal(np.concatenate([part[k] for part in parts]), whole[k], err_msg=name)
+
+
+def test_lost_packets_in_the_recording_lose_only_their_events(shared: Path) -> None:
+    raws = recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')
+    decode = open_decoder(TYPE)
+    full = [decode(raw) for raw in raws]
+    decode = open_decoder(TYPE)
+    kept = [k for k in range(len(raws)) if k % 10 not in (3, 4, 8)]
+    thin = {k: decode(raws[k]) for k in kept}
+    for k, chunk in thin.items():
+        assert chunk.lost_packets == (k - kept[kept.index(k) - 1] - 1 if k else 0)
+        assert len(chunk) + chunk.dropped == len(full[k])
+        for name in 'xypt':
+            np.testing.assert_array_equal(getattr(chunk, name), getattr(full[k], name)[chunk.dropped :])
+        assert not chunk.discontinuity
+
+
+# ---- EVT 3.0
+
+
+def feed_evt3(*payloads: list[int], width: int = 64, height: int = 48) -> list[tuple[list[int], int, int]]:
+    decode = open_payload_decoder('evt3', height, width)
+    return [(e.t.tolist(), e.clamped, e.dropped) for e in (decode(words16(*words)) for words in payloads)]
+
+
+def test_evt3_step_back_within_a_time_high_is_no_roll_over() -> None:
+    high, low, y, x = Evt3.high(4096), Evt3.low, Evt3.y(1), Evt3.x(2)
+    assert feed_evt3([high, low(100), y, x, low(89), x, low(101), x]) == [([4196, 4196, 4197], 1, 0)]
+
+
+def test_evt3_step_back_of_time_high_is_no_roll_over() -> None:
+    words = [Evt3.high(8192), Evt3.low(5), Evt3.y(1), Evt3.x(2), Evt3.high(4096), Evt3.low(4090), Evt3.x(2)]
+    words += [Evt3.high(8192), Evt3.low(9), Evt3.x(2)]
+    assert feed_evt3(words) == [([8197, 8197, 8201], 1, 0)]
+
+
+def test_evt3_jitter_across_the_roll_over_counts_it_once() -> None:
+    end = (1 << 24) - 10
+    words = [Evt3.high(end), Evt3.low(end), Evt3.y(1), Evt3.x(1), Evt3.high(0), Evt3.low(3), Evt3.x(2)]
+    words += [Evt3.high(end), Evt3.low(end + 4), Evt3.x(3), Evt3.high(0), Evt3.low(8), Evt3.x(4)]
+    expected = [end, (1 << 24) + 3, (1 << 24) + 3, (1 << 24) + 8]
+    assert feed_evt3(words) == [(expected, 1, 0)]
+    # The same, a packet for every word: clamping is then the business of whoever joins the packets.
+    times = [t for times, _, _ in feed_evt3(*([word] for word in words)) for t in times]
+    assert times == [end, (1 << 24) + 3, end + 4, (1 << 24) + 8]
+
+
+def test_evt3_time_continues_over_many_roll_overs() -> None:
+    x, y, p, t = random_events(3000, 64, 48, start=7_000_000, span=100_000_000)
+    words = Evt3.stream(x, y, p, t)
+    decode = open_payload_decoder('evt3', 48, 64)
+    got = decode(words16(*words))
+    for have, want in zip(got[:4], (x, y, p, t), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_evt3_roll_over_within_lost_packets_is_found() -> None:
+    decode = open_decoder(TYPE)
+    words = [Evt3.high(16_000_000), Evt3.low(16_000_000), Evt3.y(1), Evt3.x(1)]
+    first = decode(event_packet(words16(*words), 'evt3', seq=1))
+    words = [Evt3.low(7), Evt3.x(1), Evt3.high(200_000), Evt3.low(200_000), Evt3.x(2), Evt3.y(3), Evt3.x(4)]
+    second = decode(event_packet(words16(*words), 'evt3', seq=5, stamp_ns=STAMP_NS + 977_216_000))
+    assert first.t.tolist() == [16_000_000]
+    assert second.t.tolist() == [(1 << 24) + 200_000]
+    assert second.x.tolist() == [4]
+    assert (second.lost_packets, second.dropped, second.discontinuity) == (3, 2, False)
+
+
+@pytest.mark.parametrize('gap_s', [5, 20, 61.3, 3600])
+def test_evt3_host_time_bridges_long_losses(gap_s: float) -> None:
+    decode = open_decoder(TYPE)
+    start, later = 3_000_000, 3_000_000 + int(gap_s * 10**6)
+    for seq, sensor_us in ((1, start), (100, later)):
+        words = [Evt3.high(sensor_us), Evt3.low(sensor_us), Evt3.y(1), Evt3.x(1)]
+        # The host's clock is late by up to 100 ms at random; what matters is far less than half a period.
+        stamp_ns = STAMP_NS + sensor_us * 1000 + seq * 10**6
+        chunk = decode(event_packet(words16(*words), 'evt3', seq=seq, stamp_ns=stamp_ns))
+    assert chunk.t.tolist() == [later]
+    assert chunk.lost_packets == 98
+
+
+def test_evt3_after_a_loss_vectors_wait_for_their_base() -> None:
+    decode = open_payload_decoder('evt3', 48, 64)
+    state = [Evt3.high(0), Evt3.low(1), Evt3.y(1)]
+    assert decode(words16(*state, Evt3.base(8, 1), 0x4003)).x.tolist() == [8, 9]
+    decode.resynchronise()
+    events = decode(words16(*state, 0x4FFF, 0x50F0, Evt3.x(3), Evt3.base(16), 0x5081))
+    assert events.x.tolist() == [3, 16, 23]
+    assert events.dropped == 12 + 4
+
+
+def test_evt3_start_in_the_middle_drops_and_counts() -> None:
+    words = [Evt3.x(1), Evt3.y(2), Evt3.low(9), Evt3.x(1), Evt3.high(4096), Evt3.x(1), Evt3.low(9), Evt3.x(5)]
+    assert feed_evt3(words) == [([4105], 0, 3)]
+
+
+def test_evt3_vectors_continue_into_the_next_packet() -> None:
+    decode = open_payload_decoder('evt3', 48, 64)
+    first = decode(words16(Evt3.high(0), Evt3.low(1), Evt3.y(7), Evt3.base(10, 1), 0x4FFF))
+    second = decode(words16(0x50FF, 0x5081))
+    assert first.x.tolist() == list(range(10, 22))
+    assert second.x.tolist() == [*range(22, 30), 30, 37]
+    assert set(second.p.tolist()) == {1}
+    assert set(second.y.tolist()) == {7}
+
+
+def test_evt3_words_without_pixels_are_skipped() -> None:
+    strange = [0x1123, 0x7001, 0x9123, 0xA101, 0xB000, 0xC000, 0xD000, 0xE016, 0xF123]
+    words = [Evt3.high(0), Evt3.low(1), *strange, Evt3.y(7), *strange, Evt3.x(1), *strange]
+    assert feed_evt3(words) == [([1], 0, 0)]
+
+
+def test_evt3_odd_payload_is_refused_and_the_next_packet_decodes() -> None:
+    decode = open_decoder(TYPE)
+    payload = payload_of('evt3')
+    with pytest.raises(EventFormatError, match='words have 2 bytes'):
+        decode(event_packet(payload[:-1], 'evt3', seq=0))
+    assert len(decode(event_packet(payload, 'evt3', seq=1))) == 20
+
+
+def test_evt3_corrupt_time_in_a_refused_packet_moves_no_epoch() -> None:
+    decode = open_decoder(TYPE)
+    good = [Evt3.high(4096), Evt3.low(4096), Evt3.y(1), Evt3.x(1)]
+    bad = [Evt3.high(8_000_000), Evt3.x(1), Evt3.high(15_000_000), Evt3.x(1), Evt3.high(4096), Evt3.x(2000)]
+    assert decode(event_packet(words16(*good), 'evt3', seq=0)).t.tolist() == [4096]
+    with pytest.raises(EventFormatError):
+        decode(event_packet(words16(*bad), 'evt3', seq=1))
+    assert decode(event_packet(words16(*good), 'evt3', seq=2)).t.tolist() == [4096]
+
+
+def test_evt3_time_that_only_goes_round_is_refused_at_once() -> None:
+    words = [Evt3.y(1), Evt3.low(0), *[Evt3.high(0), Evt3.high(8_000_000), Evt3.high(16_000_000)] * 200_000]
+    decode = open_payload_decoder('evt3', 48, 64)
+    start = time.process_time()
+    with pytest.raises(EventFormatError, match='goes round'):
+        decode(words16(*words))
+    assert time.process_time() - start < 2
+
+
+# ---- other encodings
+
+
+@pytest.mark.parametrize('encoding', ['evt2', 'EVT2', 'evt2.0'])
+def test_evt2_round_trip(encoding: str) -> None:
+    x, y, p, t = random_events(2000, 1280, 720, start=10**9, span=10**6)
+    payload = encoders.evt2(x, y, p, t)
+    decode = open_payload_decoder(encoding, 720, 1280)
+    cuts = [0, 400, 404, 4000, len(payload)]
+    parts = [decode(payload[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    for k, want in enumerate((x, y, p, t)):
+        np.testing.assert_array_equal(np.concatenate([part[k] for part in parts]), want)
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+@pytest.mark.parametrize('dense', [False, True])
+def test_evt21_round_trip(legacy: bool, dense: bool) -> None:
+    if dense:  # whole rows fire: full vectors
+        t, y, x = (part.ravel() for part in np.meshgrid(range(100, 1100, 50), range(48), range(64), indexing='ij'))
+        p = y % 2
+    else:
+        x, y, p, t = random_events(2000, 64, 48, start=10**9, span=10**6)
+    payload = encoders.evt21(x, y, p, t, legacy=legacy)
+    decode = open_payload_decoder('evt21;endianness=legacy' if legacy else 'evt21', 48, 64)
+    cuts = [0, 8, 16, 8000, len(payload)]
+    parts = [decode(payload[a:b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+    for k, want in enumerate((x, y, p, t)):
+        np.testing.assert_array_equal(np.concatenate([part[k] for part in parts]), want)
+
+
+@pytest.mark.parametrize(('encode', 'name'), [(encoders.evt2, 'evt2'), (encoders.evt21, 'evt2.1')])
+def test_evt2_time_continues_over_the_roll_over(encode: object, name: str) -> None:
+    x, y, p, t = random_events(500, 64, 48, start=(1 << 34) - 5000, span=10_000)
+    events = open_payload_decoder(name, 48, 64)(encode(x, y, p, t))
+    np.testing.assert_array_equal(events.t, t)
+
+
+@pytest.mark.parametrize(('encode', 'name', 'size'), [(encoders.evt2, 'evt2', 4), (encoders.evt21, 'evt21', 8)])
+def test_evt2_events_before_the_first_time_high_are_dropped(encode: object, name: str, size: int) -> None:
+    x, y, p, t = random_events(100, 64, 48, start=64, span=64)
+    decode = open_payload_decoder(name, 48, 64)
+    events = decode(encode(x, y, p, t)[size:])
+    assert (len(events.t), events.dropped) == (0, 100)
+    assert len(decode(encode(x, y, p, t)).t) == 100
+    decode.resynchronise()
+    assert decode(encode(x, y, p, t)[size:]).dropped == 100
+
+
+def test_mono_is_ros_time_rounded_down() -> None:
+    x, y, p, dt = random_events(1000, 640, 480, span=10**9)
+    base = STAMP_NS + 999
+    raw = event_packet(encoders.mono(x, y, p, dt), 'mono', width=640, height=480, time_base=base)
+    chunk = open_decoder(TYPE)(raw)
+    np.testing.assert_array_equal(chunk.t, (base + dt) // 1000)
+    np.testing.assert_array_equal(chunk.x, x)
+    np.testing.assert_array_equal(chunk.y, y)
+    np.testing.assert_array_equal(chunk.p, p)
+
+
+def test_libcaer_rolls_over_within_a_packet_and_jitters() -> None:
+    t = np.array([(1 << 31) - 3, (1 << 31) - 1, (1 << 31), (1 << 31) - 2, (1 << 31) + 5])
+    n = np.zeros(5, int)
+    base = 1_700_000_000_000_000
+    raw = event_packet(encoders.libcaer(n + 3, n + 4, n + 1, t), 'libcaer', time_base=base * 1000 + 17)
+    chunk = open_decoder(TYPE)(raw)
+    assert (chunk.t - base - (1 << 31)).tolist() == [-3, -1, 0, 0, 5]
+    assert chunk.clamped == 1
+    assert (chunk.x[0], chunk.y[0], chunk.p[0]) == (3, 4, 1)
+
+
+def test_libcaer_skips_events_marked_invalid() -> None:
+    n = np.arange(4)
+    payload = encoders.libcaer(n, n, n * 0, n) + encoders.libcaer(n, n, n * 0, n + 9, valid=0)
+    events = open_payload_decoder('libcaer', 48, 64)(payload, 0)
+    assert (len(events.t), events.dropped) == (4, 4)
+
+
+@pytest.mark.parametrize('dense', [False, True])
+def test_libcaer_cmp_round_trip(dense: bool) -> None:
+    if dense:  # columns of neighbours: vectors
+        t, x, y = (part.ravel() for part in np.meshgrid(range(0, 40_000_000, 999_983), range(64), range(48)))
+        order = np.lexsort((y, x, t))
+        x, y, t = x[order], y[order], t[order]
+        p = x % 2
+    else:
+        x, y, p, t = random_events(2000, 64, 48, span=10**5)
+    base = 1_700_000_000_000_000
+    for _ in range(2):  # packets do not depend on each other
+        decode = open_payload_decoder('libcaer_cmp', 48, 64)
+        events = decode(encoders.libcaer_cmp(x, y, p, t), base * 1000)
+        for have, want in zip(events[:4], (x, y, p, t + base), strict=True):
+            np.testing.assert_array_equal(have, want)
+
+
+def test_libcaer_cmp_unknown_word_is_named() -> None:
+    with pytest.raises(EventFormatError, match='word 1 has the undefined type 9'):
+        open_payload_decoder('libcaer_cmp', 48, 64)(words16(2 << 12, 9 << 12), 0)
+
+
+def test_libcaer_cmp_without_column_or_base_drops() -> None:
+    events = open_payload_decoder('libcaer_cmp', 48, 64)(words16(3 << 12 | 5, 5 << 12 | 7, 2 << 12 | 4, 5 << 12 | 1), 0)
+    assert (len(events.t), events.dropped) == (0, 5)
+
+
+# ---- the message around the payload
+
+
+def test_equals_the_message_that_rclpy_serialises() -> None:
+    serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not installed')
+    messages = pytest.importorskip('event_camera_msgs.msg', reason='event_camera_msgs is not built')
+    message = messages.EventPacket(height=48, width=64, seq=2**63, time_base=5000, encoding='mono')
+    message.header.frame_id = 'left'
+    message.header.stamp.sec, message.header.stamp.nanosec = 12, 34
+    payload = payload_of('mono')
+    message.events = payload
+    chunk = open_decoder(TYPE)(serialization.serialize_message(message))
+    want = open_payload_decoder('mono', 48, 64)(payload, 5000)
+    for have, expected in zip((chunk.x, chunk.y, chunk.p, chunk.t), want[:4], strict=True):
+        np.testing.assert_array_equal(have, expected)
+    assert (chunk.stamp_ns, chunk.frame_id) == (12_000_000_034, 'left')
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_the_message_may_be_cut_at_no_byte(encoding: str) -> None:
+    raw = event_packet(payload_of(encoding, 5), encoding)
+    decode = open_decoder(TYPE)
+    for length in range(len(raw)):
+        with pytest.raises(EventFormatError) as caught:
+            decode(raw[:length])
+        assert caught.value.field, length
+        assert caught.value.offset is not None
+    assert len(decode(raw)) == 5
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_a_payload_may_be_cut_at_no_byte(encoding: str) -> None:
+    payload = payload_of(encoding, 5)
+    unit = {'evt3': 2, 'evt2': 4, 'evt21': 8, 'mono': 8, 'libcaer': 8, 'libcaer_cmp': 2}[encoding]
+    decode = open_decoder(TYPE)
+    for length in range(len(payload)):
+        raw = event_packet(payload[:length], encoding)
+        if length % unit:
+            with pytest.raises(EventFormatError, match='the packet was cut'):
+                decode(raw)
+        else:
+            assert len(decode(raw)) <= 5
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+@pytest.mark.parametrize('side', ['width', 'height'])
+def test_an_event_outside_the_sensor_is_named_and_the_next_packet_decodes(encoding: str, side: str) -> None:
+    payload = payload_of(encoding)
+    x, y, _, _ = random_events(20, 64, 48, start=5000, span=20_000)
+    values = x if side == 'width' else y
+    event = int(np.argmax(values >= values.max()))
+    size = {'width': 64, 'height': 48, side: int(values.max())}
+    decode = open_decoder(TYPE)
+    with pytest.raises(EventFormatError, match=f'event {event} is {values[event]}') as caught:
+        decode(event_packet(payload, encoding, seq=1, **size))
+    assert caught.value.field == 'events'
+    assert len(decode(event_packet(payload, encoding, seq=2))) == 20
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_an_unknown_sensor_size_checks_no_coordinates(encoding: str) -> None:
+    chunk = open_decoder(TYPE)(event_packet(payload_of(encoding), encoding, width=0, height=0))
+    assert (len(chunk), chunk.width, chunk.height) == (20, 0, 0)
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_an_empty_payload_is_an_empty_chunk(encoding: str) -> None:
+    chunk = open_decoder(TYPE)(event_packet(b'', encoding))
+    assert len(chunk) == 0
+    assert chunk.t.dtype == np.int64
+
+
+@pytest.mark.parametrize('encoding', ['', 'evt4', 'EVT', 'trigger', 'x' * 1000])
+def test_an_unknown_encoding_is_refused(encoding: str) -> None:
+    decode = open_decoder(TYPE)
+    with pytest.raises(EventFormatError, match='unknown event encoding') as caught:
+        decode(event_packet(b'', encoding))
+    assert caught.value.field == 'encoding'
+    assert len(decode(event_packet(payload_of('mono'), 'mono'))) == 20
+
+
+@pytest.mark.parametrize('value', [1, 2])
+def test_a_big_endian_payload_is_refused(value: int) -> None:
+    with pytest.raises(EventFormatError) as caught:
+        open_decoder(TYPE)(event_packet(b'', 'evt3', big_endian=value))
+    assert caught.value.field == 'is_bigendian'
+
+
+def test_a_false_count_is_refused_without_allocation() -> None:
+    payload = payload_of('mono')
+    raw = bytearray(event_packet(payload, 'mono'))
+    struct.pack_into('<I', raw, len(raw) - len(payload) - 4, 2**32 - 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(EventFormatError) as caught:
+            open_decoder(TYPE)(raw)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert caught.value.field == 'events'
+
+
+def test_a_count_that_goes_back_is_a_new_stream() -> None:
+    decode = open_decoder(TYPE)
+    late = [Evt3.high(10_000_000), Evt3.low(10_000_000), Evt3.y(1), Evt3.x(1)]
+    early = [Evt3.high(1_000_000), Evt3.low(1_000_000), Evt3.y(1), Evt3.x(1)]
+    first = decode(event_packet(words16(*late), 'evt3', seq=90))
+    again = decode(event_packet(words16(*early), 'evt3', seq=3))
+    assert (first.discontinuity, again.discontinuity) == (False, True)
+    assert again.t.tolist() == [1_000_000]
+    assert again.lost_packets == 0
+
+
+def test_a_constant_count_is_no_loss() -> None:
+    decode = open_decoder(TYPE)
+    chunks = [decode(event_packet(payload_of('evt3'), 'evt3', seq=0)) for _ in range(3)]
+    assert not any(chunk.lost_packets or chunk.discontinuity for chunk in chunks)
+
+
+@pytest.mark.parametrize('change', [{'width': 65}, {'height': 49}])
+def test_another_sensor_size_is_a_new_stream(change: dict[str, int]) -> None:
+    decode = open_decoder(TYPE)
+    assert not decode(event_packet(payload_of('evt3'), 'evt3', seq=0)).discontinuity
+    assert decode(event_packet(payload_of('evt3'), 'evt3', seq=1, **change)).discontinuity
+
+
+def test_losses_before_a_refused_packet_are_not_forgotten() -> None:
+    decode = open_decoder(TYPE)
+    decode(event_packet(payload_of('evt3'), 'evt3', seq=0))
+    with pytest.raises(EventFormatError):
+        decode(event_packet(payload_of('evt3')[:-1], 'evt3', seq=4))
+    assert decode(event_packet(payload_of('evt3'), 'evt3', seq=5)).lost_packets == 3
+
+
+def test_reset_begins_a_new_stream() -> None:
+    decode = open_decoder(TYPE)
+    decode(event_packet(words16(Evt3.high(16_000_000), Evt3.low(0), Evt3.y(1), Evt3.x(1)), 'evt3', seq=5))
+    decode.reset()
+    chunk = decode(event_packet(words16(Evt3.high(0), Evt3.low(0), Evt3.y(1), Evt3.x(1)), 'evt3', seq=1))
+    assert chunk.t.tolist() == [0]
+    assert not chunk.discontinuity
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(st.data())
+def test_corrupt_messages_are_refused_or_valid(data: st.DataObject) -> None:
+    decode = open_decoder(TYPE)
+    encoding = data.draw(st.sampled_from(ENCODINGS))
+    for seq in range(2):
+        raw = bytearray(event_packet(payload_of(encoding, 6), encoding, seq=seq, time_base=STAMP_NS))
+        for _ in range(data.draw(st.integers(0, 4))):
+            raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+        raw = raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw
+        try:
+            chunk = decode(raw)
+        except EventFormatError:
+            continue
+        EventChunk(chunk.x, chunk.y, chunk.p, chunk.t, width=chunk.width, height=chunk.height)  # all of its checks
+    # Whatever has happened: the stream goes on, at the latest with the second good packet.
+    decode(event_packet(payload_of('mono'), 'mono', seq=8))
+    assert len(decode(event_packet(payload_of('mono'), 'mono', seq=9))) == 20
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.sampled_from(['evt3', 'evt2', 'evt21', 'libcaer', 'libcaer_cmp', 'mono']), st.binary(max_size=400))
+def test_random_payloads_are_refused_or_valid(encoding: str, payload: bytes) -> None:
+    decode = open_payload_decoder(encoding, 0, 0)
+    for _ in range(2):
+        try:
+            x, y, p, t = decode(payload[: len(payload) // 8 * 8], 0)[:4]
+        except EventFormatError:
+            continue
+        EventChunk(x, y, p, t)

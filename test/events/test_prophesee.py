@@ -1,0 +1,208 @@
+"""Prophesee recordings on disk: .raw and .dat."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from events import encoders
+from events.encoders import Evt3, random_events, words16
+
+from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file
+from sast_ros.events.prophesee import CHUNK
+
+
+def joined(chunks: list[EventChunk]) -> tuple[np.ndarray, ...]:
+    return tuple(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in 'xypt')
+
+
+def write(folder: Path, name: str, header: list[str], body: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(''.join(f'% {line}\n' for line in header).encode() + body)
+    return path
+
+
+def dat_events(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> bytes:
+    made = np.empty((len(x), 2), '<u4')
+    made[:, 0] = t & 0xFFFFFFFF
+    made[:, 1] = x.astype('<u4') | y.astype('<u4') << 14 | p.astype('<u4') << 28
+    return made.tobytes()
+
+
+def test_raw_and_dat_of_one_recording_hold_the_same_events(shared: Path) -> None:
+    folder = shared / 'data/faery_imx636'
+    raw, dat = open_prophesee_file(folder / 'imx636_evt3.raw'), open_prophesee_file(folder / 'imx636_cd.dat')
+    assert (raw.width, raw.height) == (dat.width, dat.height) == (1280, 720)
+    from_raw, from_dat = joined(list(raw)), joined(list(dat))
+    assert len(from_raw[3]) == 1_218_618
+    for a, b in zip(from_raw[:3], from_dat[:3], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert set((from_raw[3] - from_dat[3]).tolist()) == {11_194_368}
+    assert (from_raw[3][0], from_dat[3][0]) == (11_200_224, 5856)
+
+
+def test_reading_takes_constant_memory_and_starts_anew_each_time(shared: Path) -> None:
+    recording = open_prophesee_file(shared / 'data/faery_imx636/imx636_cd.dat')
+    tracemalloc.start()
+    try:
+        counts = [len(chunk) for chunk in recording]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert sum(counts) == 1_218_618
+    assert max(counts) <= CHUNK
+    assert peak < 8 << 20  # the file has 9.7 MB, its events 15.8 MB
+    assert [len(chunk) for chunk in recording] == counts
+
+
+@pytest.mark.parametrize(
+    ('header', 'encode'),
+    [
+        (['format EVT3;height=48;width=64', 'end'], 'evt3'),
+        (['evt 3.0', 'geometry 64x48', 'integrator_name Prophesee'], 'evt3'),
+        (['format EVT2', 'geometry 64x48', 'end'], 'evt2'),
+        (['evt 2.0', 'geometry 64x48'], 'evt2'),
+        (['format EVT21;endianness=little;height=48;width=64'], 'evt21'),
+        (['format EVT21;height=48;width=64', 'sensor_name GenX320', 'end'], 'evt21'),
+        (['format EVT21;endianness=legacy;height=48;width=64'], 'legacy'),
+        (['format EVT21;height=48;width=64', 'endianness legacy'], 'legacy'),
+        (['evt 2.1', 'geometry 64x48', 'sensor_generation 4.2'], 'legacy'),
+    ],
+)
+def test_formats_by_any_header(tmp_path: Path, header: list[str], encode: str) -> None:
+    x, y, p, t = random_events(20_000, 64, 48, start=10_000_000, span=9_000_000)
+    body = {
+        'evt3': lambda: words16(*Evt3.stream(x, y, p, t)),
+        'evt2': lambda: encoders.evt2(x, y, p, t),
+        'evt21': lambda: encoders.evt21(x, y, p, t),
+        'legacy': lambda: encoders.evt21(x, y, p, t, legacy=True),
+    }[encode]()
+    recording = open_prophesee_file(write(tmp_path, 'some.raw', header, body))
+    assert (recording.width, recording.height) == (64, 48)
+    for have, want in zip(joined(list(recording)), (x, y, p, t), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+@pytest.mark.parametrize(
+    ('line', 'size'),
+    [
+        ('plugin_name hal_plugin_gen31_fx3', (640, 480)),
+        ('plugin_name hal_plugin_imx636_evk4', (1280, 720)),
+        ('sensor_generation 4.1', (1280, 720)),
+        ('sensor_generation 3.1', (640, 480)),
+        ('sensor_name GenX320', (320, 320)),
+        ('date 2020-01-01', (0, 0)),
+    ],
+)
+def test_sensor_size_by_the_sensor(tmp_path: Path, line: str, size: tuple[int, int]) -> None:
+    recording = open_prophesee_file(write(tmp_path, 'some.raw', ['evt 2.0', line], b''))
+    assert (recording.width, recording.height) == size
+    assert list(recording) == []
+
+
+def test_dense_vectors_make_chunks_of_bounded_size(tmp_path: Path) -> None:
+    rows = [Evt3.high(0), Evt3.low(0)]
+    for row in range(480):
+        rows += [Evt3.y(row), Evt3.base(0, 1), *[0x4FFF] * 53]
+    path = write(tmp_path, 'dense.raw', ['evt 3.0', 'geometry 640x480'], words16(*rows))
+    counts = [len(chunk) for chunk in open_prophesee_file(path)]
+    assert sum(counts) == 480 * 53 * 12
+    assert max(counts) == CHUNK
+
+
+def test_a_binary_body_that_looks_like_a_header_line_is_no_header(tmp_path: Path) -> None:
+    words = [0x2025, *[Evt3.high(0), Evt3.low(0), Evt3.y(1), Evt3.x(2)] * 10]  # 0x25 0x20 are '% '
+    path = write(tmp_path, 'odd.raw', ['evt 3.0', 'geometry 64x48'], words16(*words))
+    chunks = list(open_prophesee_file(path))
+    assert sum(map(len, chunks)) == 10
+    assert chunks[0].dropped == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'what'),
+    [
+        ('a.raw', b'', 'no header'),
+        ('a.raw', b'\0\1\2\3', 'no header'),
+        ('a.raw', b'% evt 4.0\n', "'4.0'"),
+        ('a.raw', b'% date today\n', 'event format'),
+        ('a.raw', b'% format HISTO3D;height=320;width=320\n', 'histo3d'),
+        ('a.raw', b'% evt 3.0\n% geometry 640\n', 'geometry'),
+        ('a.raw', b'% evt 3.0\n% geometry 0x480\n', 'geometry'),
+        ('a.raw', b'% evt 3.0\n% geometry 640x99999\n', 'geometry'),
+        ('a.raw', b'% format EVT3;height=720;width=1280\n% geometry 640x480\n', 'two sensor sizes'),
+        ('a.raw', b'% format EVT21;endianness=middle\n', 'byte order'),
+        ('a.dat', b'', 'no header'),
+        ('a.dat', b'% Version 2\n', 'cut at byte 12'),
+        ('a.dat', b'% Version 2\n\x0e\x08', 'type 14'),
+        ('a.dat', b'% Version 2\n\x0c\x10', '16 bytes'),
+        ('a.dat', b'% Version 3\n\x0c\x08', "version '3'"),
+        ('a.dat', b'% Width -4\n\x0c\x08', 'width'),
+        ('a.txt', b'', r'\.raw and \.dat'),
+    ],
+)
+def test_what_cannot_be_opened_is_said(tmp_path: Path, name: str, content: bytes, what: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(EventFormatError, match='(?i)' + what):
+        open_prophesee_file(path)
+
+
+def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_prophesee_file(tmp_path / 'none.raw')
+
+
+@pytest.mark.parametrize('name', ['cut.raw', 'cut.dat'])
+def test_a_file_cut_short_gives_all_it_has_and_then_the_error(tmp_path: Path, name: str) -> None:
+    x, y, p, t = random_events(100, 64, 48)
+    if name.endswith('dat'):
+        path = write(tmp_path, name, ['Version 2', 'Width 64', 'Height 48'], b'\x0c\x08' + dat_events(x, y, p, t)[:-3])
+    else:
+        path = write(tmp_path, name, ['evt 2.0', 'geometry 64x48'], encoders.evt2(x, y, p, t)[:-1])
+    chunks = iter(open_prophesee_file(path))
+    assert len(next(chunks)) == 99
+    with pytest.raises(EventFormatError, match='cut short') as caught:
+        next(chunks)
+    assert caught.value.offset is not None
+
+
+@pytest.mark.parametrize('name', ['bad.raw', 'bad.dat'])
+def test_an_event_outside_the_sensor_is_an_error(tmp_path: Path, name: str) -> None:
+    x, y, p, t = random_events(100, 64, 48)
+    x[50] = 64
+    if name.endswith('dat'):
+        path = write(tmp_path, name, ['Version 2', 'Width 64', 'Height 48'], b'\x0c\x08' + dat_events(x, y, p, t))
+    else:
+        path = write(tmp_path, name, ['evt 2.0', 'geometry 64x48'], encoders.evt2(x, y, p, t))
+    with pytest.raises(EventFormatError, match='x of event 50 is 64'):
+        list(open_prophesee_file(path))
+
+
+def test_dat_time_continues_over_the_roll_over(tmp_path: Path) -> None:
+    x, y, p, t = random_events(1000, 304, 240, start=(1 << 32) - 500, span=1000)
+    body = b'\x00\x08' + dat_events(x, y, p, t)
+    path = write(
+        tmp_path, 'gen1.dat', ['Data file containing Event2D events.', 'Version 2', 'Height 240', 'Width 304'], body
+    )
+    for have, want in zip(joined(list(open_prophesee_file(path))), (x, y, p, t), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_dat_version_1_has_its_own_layout(tmp_path: Path) -> None:
+    x, y, p, t = random_events(100, 304, 240)
+    made = np.empty((100, 2), '<u4')
+    made[:, 0] = t
+    made[:, 1] = x.astype('<u4') | y.astype('<u4') << 9 | p.astype('<u4') << 17
+    path = write(tmp_path, 'old.dat', ['Version 1'], b'\x00\x08' + made.tobytes())
+    for have, want in zip(joined(list(open_prophesee_file(path))), (x, y, p, t), strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_dat_polarity_is_checked(tmp_path: Path) -> None:
+    body = b'\x0c\x08' + struct.pack('<4I', 0, 0, 1, 2 << 28)
+    path = write(tmp_path, 'odd.dat', ['Version 2'], body)
+    with pytest.raises(EventFormatError, match='polarity at byte 22 is 2'):
+        list(open_prophesee_file(path))

@@ -1,0 +1,190 @@
+"""Weights on disk: strict, safe, and every difference named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from sast_ros.model import CheckpointError, build_model, convert_checkpoint, load_model, save_model, untrained_model
+from sast_ros.model.attention import ALIASES
+
+ATTENTION = 'backbone.stages.0.att_blocks.0.att.win_attn.'
+
+
+@pytest.fixture(scope='module')
+def model():
+    return untrained_model('gen1-tiny', seed=3)
+
+
+def official_state(model, prefix: str = 'mdl.') -> dict[str, torch.Tensor]:
+    """As the authors' training saves it: prefix, aliases and counters."""
+    state = {prefix + name: value.clone() for name, value in model.state_dict().items()}
+    for name in [n for n in state if '_attn.' in n]:
+        for alias, target in ALIASES.items():
+            if name.endswith('_attn.' + target):
+                state[name.removesuffix(target) + alias] = state[name].clone()
+    return state
+
+
+@pytest.fixture
+def checkpoint(tmp_path, model):
+    def write(state=None, **extra):
+        path = tmp_path / 'official.ckpt'
+        torch.save({'state_dict': official_state(model) if state is None else state, 'epoch': 3, **extra}, path)
+        return path
+
+    return write
+
+
+def test_official_checkpoint_becomes_safetensors_with_configuration_and_digest(tmp_path, model, checkpoint):
+    target = tmp_path / 'model.safetensors'
+    result = convert_checkpoint(checkpoint(), target)
+    assert result.config.name == 'gen1-tiny'
+    assert result.parameters == 4_463_285
+    with safe_open(target, framework='pt') as file:
+        metadata = file.metadata()
+        stored = set(file.keys())
+    assert json.loads(metadata['sast_ros.config'])['classes'] == ['car', 'pedestrian']
+    assert len(metadata['sast_ros.sha256']) == len(metadata['sast_ros.source_sha256']) == 64
+    assert not any('sub_layers' in name for name in stored)
+    loaded = load_model(target)
+    assert not loaded.training
+    assert loaded.config == model.config
+    expected = model.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
+
+
+def test_state_dict_without_the_prefix_converts_too(tmp_path, model, checkpoint):
+    path = tmp_path / 'bare.pt'
+    torch.save(official_state(model, prefix=''), path)
+    assert convert_checkpoint(path, tmp_path / 'm.safetensors').config.name == 'gen1-tiny'
+
+
+def test_all_differences_are_listed_at_once(tmp_path, model, checkpoint):
+    state = official_state(model)
+    del state['mdl.fpn.reduce_conv1.conv.weight']
+    state['mdl.surprise'] = torch.zeros(1)
+    state['mdl.yolox_head.reg_preds.0.bias'] = torch.zeros(7)
+    with pytest.raises(CheckpointError) as caught:
+        convert_checkpoint(checkpoint(state), tmp_path / 'm.safetensors')
+    text = str(caught.value)
+    assert 'missing: fpn.reduce_conv1.conv.weight' in text
+    assert 'extra: surprise' in text
+    assert 'yolox_head.reg_preds.0.bias is [7], must be [4]' in text
+    assert '3 differences' in text
+    assert not (tmp_path / 'm.safetensors').exists()
+
+
+def test_alias_that_contradicts_is_refused(tmp_path, model, checkpoint):
+    state = official_state(model)
+    state['mdl.' + ATTENTION + 'sub_layers.2.bias'] += 1
+    with pytest.raises(CheckpointError, match=r'sub_layers\.2\.bias differs from .*norm2\.bias'):
+        convert_checkpoint(checkpoint(state), tmp_path / 'm.safetensors')
+
+
+def test_alias_of_nothing_is_refused(tmp_path, model, checkpoint):
+    state = official_state(model)
+    state['mdl.elsewhere_attn.sub_layers.2.bias'] = torch.zeros(32)
+    with pytest.raises(CheckpointError, match='elsewhere'):
+        convert_checkpoint(checkpoint(state), tmp_path / 'm.safetensors')
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path, model, checkpoint):
+    state = official_state(model)
+    state['mdl.fpn.reduce_conv1.conv.weight'][0] = float('nan')
+    with pytest.raises(CheckpointError, match=r'not finite: fpn\.reduce_conv1\.conv\.weight'):
+        convert_checkpoint(checkpoint(state), tmp_path / 'm.safetensors')
+
+
+class Payload:
+    """Would run code when unpickled."""
+
+    def __reduce__(self):
+        return (print, ('unpickled!',))
+
+
+def test_objects_are_never_unpickled(tmp_path, model, checkpoint, capsys):
+    with pytest.raises(CheckpointError, match='will not be unpickled'):
+        convert_checkpoint(checkpoint(extra=Payload()), tmp_path / 'm.safetensors')
+    assert 'unpickled!' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 cut off'])
+def test_file_that_is_no_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / 'broken.ckpt'
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match='broken.ckpt'):
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+
+
+def test_other_networks_are_recognised_as_such(tmp_path):
+    path = tmp_path / 'other.ckpt'
+    torch.save({'state_dict': {'layer.weight': torch.zeros(3)}}, path)
+    with pytest.raises(CheckpointError, match='no weights of a SAST detector'):
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+    torch.save([1, 2], path)
+    with pytest.raises(CheckpointError, match='no state_dict'):
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+
+
+def test_other_number_of_classes_needs_their_names(tmp_path):
+    classes = ('car', 'pedestrian', 'dog', 'cat')
+    path = tmp_path / 'four.ckpt'
+    torch.save({'state_dict': official_state(build_model('gen1-tiny', classes=classes))}, path)
+    with pytest.raises(CheckpointError, match='--name'):
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+    with pytest.raises(CheckpointError, match='--classes'):
+        convert_checkpoint(path, tmp_path / 'm.safetensors', name='gen1-tiny')
+    convert_checkpoint(path, tmp_path / 'm.safetensors', name='gen1-tiny', classes=classes)
+    assert load_model(tmp_path / 'm.safetensors').config.classes == classes
+
+
+def test_half_precision_file_loads_as_float32(tmp_path, model):
+    save_model(model, tmp_path / 'half.safetensors', half=True)
+    loaded = load_model(tmp_path / 'half.safetensors')
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    assert (tmp_path / 'half.safetensors').stat().st_size < 10_000_000
+
+
+def test_changed_tensor_is_noticed_by_the_digest(tmp_path, model):
+    path = tmp_path / 'm.safetensors'
+    save_model(model, path)
+    with safe_open(path, framework='pt') as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    tensors['fpn.reduce_conv1.conv.weight'][0, 0] += 1e-3
+    save_file(tensors, path, metadata)
+    with pytest.raises(CheckpointError, match='SHA-256'):
+        load_model(path)
+
+
+def test_file_without_configuration_is_recognised_by_its_shapes(tmp_path):
+    path = tmp_path / 'plain.safetensors'
+    tensors = {n: v for n, v in untrained_model('1mpx-small').state_dict().items() if 'num_batches' not in n}
+    save_file(tensors, path)
+    assert load_model(path).config.name == '1mpx-small'
+
+
+def test_options_that_weights_do_not_decide_can_be_overridden(tmp_path, model):
+    path = tmp_path / 'm.safetensors'
+    save_model(model, path)
+    assert load_model(path, amp=1e-3, partition_size=(4, 5)).config.amp == 1e-3
+    with pytest.raises(ValueError, match='colour'):
+        load_model(path, colour='red')
+
+
+@pytest.mark.parametrize('content', [b'', b'\x08\0\0\0\0\0\0\0{}      ', b'garbage' * 10])
+def test_file_that_is_no_safetensors_is_named(tmp_path, content):
+    path = tmp_path / 'broken.safetensors'
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match='broken.safetensors'):
+        load_model(path)
+
+
+def test_missing_file_says_what_to_give(tmp_path):
+    with pytest.raises(CheckpointError, match='sast-ros convert'):
+        load_model(tmp_path / 'none.safetensors')

@@ -1,0 +1,220 @@
+"""Streaming detector: state, boxes in sensor pixels, live settings, guards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sast_ros.detector import Detections, DetectorError, SparsityBudget, StreamingDetector
+from sast_ros.model import untrained_model
+from sast_ros.model.postprocess import non_maximum_suppression
+
+
+@pytest.fixture(scope='module')
+def model():
+    return untrained_model('gen1-tiny', seed=1)
+
+
+def histogram(seed: int, height: int = 240, width: int = 304) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    active = torch.rand(20, height, width, generator=generator) < 0.02
+    return active.to(torch.uint8) * 3
+
+
+def assert_same(a: Detections, b: Detections) -> None:
+    for name in ('boxes', 'scores', 'class_ids', 'objectness', 'class_scores'):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_detections_have_the_documented_types(model):
+    found = StreamingDetector(model, score_threshold=1e-5, max_detections=7).step(histogram(0))
+    assert len(found) == 7
+    assert (found.boxes.dtype, found.boxes.shape) == (np.float32, (7, 4))
+    assert found.scores.dtype == found.objectness.dtype == found.class_scores.dtype == np.float32
+    assert found.class_ids.dtype == np.int64
+    np.testing.assert_array_equal(found.scores, found.objectness * found.class_scores)
+    assert (np.diff(found.scores) <= 0).all()
+    assert found.class_names == ('car', 'pedestrian')
+    assert len(found.kept) == 4
+    assert all(0 < share.tokens <= share.windows <= 1 for share in found.kept)
+
+
+def test_state_is_carried_and_reset(model):
+    detector = StreamingDetector(model, score_threshold=1e-5)
+    first, second = detector.step(histogram(0)), detector.step(histogram(0))
+    assert not np.array_equal(first.scores, second.scores)
+    detector.reset()
+    assert_same(detector.step(histogram(0)), first)
+    assert_same(detector.step(histogram(0)), second)
+
+
+def test_the_given_network_is_not_changed(model):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    StreamingDetector(model).step(histogram(0))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_boxes_are_in_sensor_pixels_and_clipped(model):
+    plain = StreamingDetector(model, score_threshold=1e-5).step(histogram(0))
+    scaled = StreamingDetector(model, score_threshold=1e-5, downsample=2).step(histogram(0))
+    assert (plain.width, plain.height, scaled.width, scaled.height) == (304, 240, 608, 480)
+    np.testing.assert_allclose(scaled.boxes, 2 * plain.boxes, rtol=1e-6)
+    assert plain.boxes.min() >= 0
+    assert (plain.boxes <= [304, 240, 304, 240]).all()
+    assert (plain.boxes[:, 2:] > plain.boxes[:, :2]).all()
+
+
+def test_class_filter_and_threshold(model):
+    detector = StreamingDetector(model, score_threshold=1e-5)
+    everything = detector.step(histogram(0))
+    detector.reset()
+    detector.configure_detections(1e-5, 0.45, classes=['pedestrian'])
+    only = detector.step(histogram(0))
+    assert set(only.class_ids) == {1}
+    np.testing.assert_array_equal(only.scores, everything.scores[everything.class_ids == 1])
+    detector.reset()
+    limit = float(np.median(everything.scores))
+    detector.configure_detections(limit, 0.45)
+    assert detector.step(histogram(0)).scores.min() >= limit
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ({'score_threshold': 1.5}, 'score_threshold'),
+        ({'score_threshold': 0.1, 'nms_iou': -0.1}, 'nms_iou'),
+        ({'max_detections': 0}, 'max_detections'),
+        ({'classes': ['dog']}, 'no class dog'),
+        ({'precision': 'int8'}, 'precision'),
+    ],
+)
+def test_impossible_settings_are_refused(model, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        StreamingDetector(model, **arguments)
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [{'mode': 'random'}, {'amp': 0}, {'bounce': -1}, {'mode': 'budget'}, {'mode': 'budget', 'latency_budget_ms': 0}],
+)
+def test_impossible_sparsity_is_refused(model, settings):
+    with pytest.raises(ValueError, match='StreamingDetector'):
+        StreamingDetector(model).configure_sparsity(**settings)
+
+
+def test_dense_mode_keeps_everything_and_adaptive_less(model):
+    detector = StreamingDetector(model)
+    adaptive = detector.step(histogram(0)).kept
+    detector.configure_sparsity('dense')
+    dense = detector.step(histogram(1)).kept
+    assert all(share.tokens == share.windows == 1 for share in dense)
+    assert adaptive[0].tokens < 1
+
+
+def test_budget_mode_drops_tokens_until_the_step_fits(model):
+    detector = StreamingDetector(model)
+    plain = detector.step(histogram(0)).kept[0].tokens
+    detector.configure_sparsity('budget', latency_budget_ms=0.01)  # never reached: AMP must keep rising
+    for seed in range(8):
+        kept = detector.step(histogram(seed)).kept[0].tokens
+    assert kept < 0.5 * plain
+    detector.configure_sparsity('budget', latency_budget_ms=60_000)
+    detector.reset()
+    assert detector.step(histogram(0)).kept[0].tokens == plain
+
+
+def test_budget_loop_rises_above_the_budget_and_falls_back_to_the_published_value():
+    loop = SparsityBudget(budget_ms=10, amp=2e-4)
+    rising = [loop.update(20) for _ in range(10)]
+    assert rising == sorted(rising)
+    assert rising[0] > 2e-4
+    for _ in range(100):
+        last = loop.update(5)
+    assert last == 2e-4
+
+
+def test_half_precision_selects_nearly_the_same_tokens(model):
+    full, half = (StreamingDetector(model, precision=p).raw_step(histogram(0)) for p in ('float32', 'bfloat16'))
+    for one, two in zip(full['selected'], half['selected']):
+        assert float((one['window'] != two['window']).float().mean()) < 0.02
+    assert half['states'][0][1].dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [torch.zeros(20, 240, 304), torch.zeros(10, 240, 304, dtype=torch.uint8), torch.zeros(240, 304, dtype=torch.uint8)],
+)
+def test_other_tensors_than_histograms_are_refused(model, wrong):
+    with pytest.raises(ValueError, match='must be torch.uint8'):
+        StreamingDetector(model).step(wrong)
+
+
+def test_other_size_needs_a_reset(model):
+    detector = StreamingDetector(model)
+    detector.step(histogram(0))
+    with pytest.raises(ValueError, match='reset'):
+        detector.step(histogram(0, 480, 640))
+    detector.reset()
+    assert detector.step(histogram(0, 480, 640)).width == 640
+
+
+def test_damaged_weights_raise_and_leave_a_clean_state(model):
+    detector = StreamingDetector(model)
+    healthy = detector.step(histogram(0))
+    conv = detector.model.backbone.stages[0].downsample_cf2cl.conv
+    weight = conv.weight.clone()
+    conv.weight[0, 0, 0, 0] = float('nan')
+    with pytest.raises(DetectorError, match='not finite'):
+        detector.step(histogram(0))
+    conv.weight.copy_(weight)
+    assert_same(detector.step(histogram(0)), healthy)
+
+
+def test_histogram_of_no_events_is_a_step_like_any_other(model):
+    found = StreamingDetector(model).step(torch.zeros(20, 240, 304, dtype=torch.uint8))
+    assert np.isfinite(found.scores).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device here')
+def test_cuda_equals_cpu(model):
+    on_cpu = StreamingDetector(model)
+    on_gpu = StreamingDetector(model.to('cuda'))
+    model.to('cpu')
+    for seed in range(3):
+        a, b = on_cpu.raw_step(histogram(seed)), on_gpu.raw_step(histogram(seed))
+        torch.testing.assert_close(a['head'], b['head'].cpu(), rtol=0, atol=2e-3)
+
+
+class TestNonMaximumSuppression:
+    def test_lower_box_of_the_same_class_goes_and_of_another_class_stays(self):
+        boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10], [30, 30, 40, 40]], np.float32)
+        kept = non_maximum_suppression(boxes, np.array([0.5, 0.9, 0.8, 0.7], np.float32), np.array([0, 0, 1, 0]), 0.45)
+        assert kept.tolist() == [1, 2, 3]
+
+    def test_overlap_equal_to_the_threshold_stays(self):
+        boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 5]], np.float32)  # IoU exactly 0.5
+        assert len(non_maximum_suppression(boxes, np.array([0.9, 0.8]), np.array([0, 0]), 0.5)) == 2
+        assert len(non_maximum_suppression(boxes, np.array([0.9, 0.8]), np.array([0, 0]), 0.49)) == 1
+
+    def test_equal_scores_keep_their_order_and_nothing_gives_nothing(self):
+        boxes = np.array([[0, 0, 1, 1], [5, 5, 6, 6], [9, 9, 10, 10]], np.float32)
+        assert non_maximum_suppression(boxes, np.ones(3), np.zeros(3), 0.5).tolist() == [0, 1, 2]
+        assert non_maximum_suppression(np.empty((0, 4)), np.empty(0), np.empty(0), 0.5).tolist() == []
+
+    def test_against_the_definition(self):
+        rng = np.random.default_rng(0)
+        corner = rng.uniform(0, 60, (120, 2))
+        boxes = np.hstack([corner, corner + rng.uniform(5, 40, (120, 2))]).astype(np.float32)
+        scores, classes = rng.permutation(120) / 120, rng.integers(0, 2, 120)
+        expected: list[int] = []
+        for i in np.argsort(-scores):
+            overlaps = []
+            for j in expected:
+                low, high = np.maximum(boxes[i, :2], boxes[j, :2]), np.minimum(boxes[i, 2:], boxes[j, 2:])
+                inside = np.prod(np.maximum(high - low, 0))
+                areas = np.prod(boxes[i, 2:] - boxes[i, :2]) + np.prod(boxes[j, 2:] - boxes[j, :2])
+                overlaps.append(inside / (areas - inside) if classes[i] == classes[j] else 0)
+            if not any(o > 0.45 for o in overlaps):
+                expected.append(int(i))
+        assert non_maximum_suppression(boxes, scores, classes, 0.45).tolist() == expected

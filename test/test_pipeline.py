@@ -1,0 +1,147 @@
+"""The one path from events to detections."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sast_ros.detector import StreamingDetector
+from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.histogram import StackedHistogram
+from sast_ros.model import CONFIGS, untrained_model
+from sast_ros.pipeline import EventPipeline, sensor_geometry
+
+
+@pytest.fixture(scope='module')
+def model():
+    return untrained_model('gen1-tiny', seed=1)
+
+
+def noise(seed: int, count: int, t0: int, t1: int, height: int = 240, width: int = 304, tells: bool = False) -> EventChunk:
+    rng = np.random.default_rng(seed)
+    return EventChunk(
+        rng.integers(0, width, count),
+        rng.integers(0, height, count),
+        rng.integers(0, 2, count),
+        np.sort(rng.integers(t0, t1, count)),
+        width=width if tells else 0,
+        height=height if tells else 0,
+    )
+
+
+def rows(found):
+    return [(d.t_start, d.t_end, d.reset, d.events, d.boxes.tobytes(), d.scores.tobytes()) for d in found]
+
+
+def test_pipeline_is_windows_histogram_and_detector(model):
+    chunk = noise(0, 20_000, 1000, 171_000)
+    pipeline = EventPipeline(StreamingDetector(model, score_threshold=1e-5), sensor_size=(240, 304))
+    found = list(pipeline.feed(chunk))
+    t0 = int(chunk.t[0])
+    assert [d.t_end for d in found] == [t0 + 50_000, t0 + 100_000, t0 + 150_000]
+    assert [d.reset for d in found] == ['start', None, None]
+    alone, histogram = StreamingDetector(model, score_threshold=1e-5), StackedHistogram(240, 304)
+    for d in found:
+        inside = np.flatnonzero((chunk.t >= d.t_start) & (chunk.t <= d.t_end))
+        assert d.events == len(inside)
+        expected = alone.step(histogram(chunk[int(inside[0]) : int(inside[-1]) + 1]))
+        np.testing.assert_array_equal(d.boxes, expected.boxes)
+        np.testing.assert_array_equal(d.scores, expected.scores)
+
+
+def test_packaging_does_not_matter(model):
+    chunk = noise(1, 30_000, 0, 260_000)
+    results = []
+    for size in (30_000, 7_001, 333):
+        pipeline = EventPipeline(StreamingDetector(model, score_threshold=1e-4), (240, 304))
+        results.append(rows(d for i in range(0, len(chunk), size) for d in pipeline.feed(chunk[i : i + size])))
+    assert results[0] == results[1] == results[2]
+    assert len(results[0]) == 5
+
+
+def test_each_restart_zeroes_the_state(model):
+    chunk = noise(2, 10_000, 0, 120_000)
+    pipeline = EventPipeline(StreamingDetector(model, score_threshold=1e-4), (240, 304))
+    first = rows(pipeline.feed(chunk))
+    again = rows(pipeline.feed(chunk))  # time jumps back to where it began
+    assert again[0][2] == 'time_jump_back'
+    assert [r[3:] for r in again] == [r[3:] for r in first]
+    pipeline.reset('service')
+    assert [r[2:] for r in rows(pipeline.feed(chunk))][0] == ('service', *first[0][3:])
+    assert pipeline.statistics.resets == {'start': 1, 'time_jump_back': 1, 'service': 1}
+
+
+def test_sensor_size_comes_from_the_events_where_nobody_gave_it(model):
+    pipeline = EventPipeline(StreamingDetector(model))
+    (found,) = pipeline.feed(noise(3, 1000, 0, 60_000, 480, 640, tells=True))
+    assert (found.width, found.height) == (640, 480)
+    assert (pipeline.geometry.downsample, pipeline.geometry.input_size) == (2, (256, 320))
+
+
+def test_other_sensor_starts_a_new_stream(model):
+    pipeline = EventPipeline(StreamingDetector(model))
+    list(pipeline.feed(noise(3, 1000, 0, 60_000, 480, 640, tells=True)))
+    (found,) = pipeline.feed(noise(3, 1000, 60_000, 120_000, 260, 346, tells=True))
+    assert (found.reset, found.width, found.height) == ('sensor_size', 346, 260)
+
+
+def test_size_that_nobody_tells_is_asked_for(model):
+    pipeline = EventPipeline(StreamingDetector(model))
+    with pytest.raises(EventFormatError, match='sensor_size'):
+        list(pipeline.feed(noise(3, 1000, 0, 60_000)))
+
+
+def test_event_outside_the_given_sensor_is_an_error_and_the_stream_goes_on(model):
+    pipeline = EventPipeline(StreamingDetector(model), sensor_size=(100, 100))
+    with pytest.raises(EventFormatError, match='100x100'):
+        list(pipeline.feed(noise(3, 1000, 0, 60_000)))
+    assert len(list(pipeline.feed(noise(4, 1000, 60_000, 160_000, 100, 100)))) >= 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'sensor', 'downsample', 'input_size'),
+    [
+        ('gen1-tiny', (240, 304), 1, (256, 320)),
+        ('gen1-tiny', (180, 240), 1, (256, 320)),
+        ('gen1-tiny', (260, 346), 1, (288, 352)),
+        ('gen1-tiny', (480, 640), 2, (256, 320)),
+        ('gen1-tiny', (720, 1280), 4, (256, 320)),
+        ('1mpx-tiny', (720, 1280), 2, (384, 640)),
+        ('1mpx-tiny', (480, 640), 1, (512, 640)),
+        ('1mpx-tiny', (240, 304), 1, (384, 640)),
+        ('gen1-tiny', (1, 1), 1, (256, 320)),
+    ],
+)
+def test_sensor_is_fitted_to_the_network_as_stated(name, sensor, downsample, input_size):
+    geometry = sensor_geometry(CONFIGS[name], sensor)
+    assert (geometry.downsample, geometry.input_size) == (downsample, input_size)
+
+
+@pytest.mark.parametrize('sensor', [(260, 346), (480, 640), (720, 1280), (17, 23)])
+def test_boxes_lie_on_any_sensor(model, sensor):
+    height, width = sensor
+    pipeline = EventPipeline(StreamingDetector(model, score_threshold=1e-5), sensor)
+    (found,) = pipeline.feed(noise(5, 5000, 0, 60_000, height, width))
+    assert len(found) > 0
+    assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
+    assert (found.boxes >= 0).all()
+    assert (found.boxes <= [width, height, width, height]).all()
+    assert found.boxes[:, 2].max() > 0.8 * width
+
+
+@pytest.mark.parametrize('sensor', [(0, 304), (240, -1), (9000, 304)])
+def test_impossible_sensor_is_refused(model, sensor):
+    with pytest.raises(ValueError, match='not possible'):
+        EventPipeline(StreamingDetector(model), sensor)
+
+
+def test_timing_can_change_between_two_windows(model):
+    pipeline = EventPipeline(StreamingDetector(model), (240, 304))
+    chunk = noise(6, 4000, 0, 400_000)
+    ends = [d.t_end for d in pipeline.feed(chunk[:1000])]
+    pipeline.set_timing(20, 40, 1000)
+    ends += [d.t_end for d in pipeline.feed(chunk[1000:2000])]
+    steps = np.diff(ends)
+    assert set(steps[2:]) == {40_000}
+    with pytest.raises(ValueError, match='at least 1'):
+        pipeline.set_timing(0, 40, 1000)

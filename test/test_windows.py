@@ -1,0 +1,179 @@
+"""Windows: cut by sensor time alone, whatever the packaging; restarts where the stream breaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sast_ros import windows
+from sast_ros.events.chunk import EventChunk
+from sast_ros.windows import WindowCutter
+
+MS = 1000
+
+
+def chunk_at(times, **fields) -> EventChunk:
+    times = np.asarray(times, np.int64)
+    zeros = np.zeros(len(times), np.uint16)
+    return EventChunk(zeros, zeros, zeros.astype(np.uint8), times, **fields)
+
+
+def times_of(window) -> list[int]:
+    return [int(t) for part in window.parts for t in part.t]
+
+
+def cut_all(cutter, chunks):
+    return [window for chunk in chunks for window in cutter.cut(chunk)]
+
+
+def test_first_window_starts_at_the_first_event_and_both_borders_belong_to_it():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    times = [7, 50_007, 50_008, 100_007, 100_008]
+    first, second = cut_all(cutter, [chunk_at(times)])
+    assert (first.t_start, first.t_end, times_of(first)) == (7, 50_007, [7, 50_007])
+    assert (second.t_start, second.t_end, times_of(second)) == (50_007, 100_007, [50_007, 50_008, 100_007])
+    assert first.reset == 'start'
+    assert second.reset is None
+
+
+def test_window_is_not_complete_before_an_event_later_than_its_end():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    assert cut_all(cutter, [chunk_at([0, 50_000]), chunk_at([50_000])]) == []
+    (window,) = cut_all(cutter, [chunk_at([50_001])])
+    assert times_of(window) == [0, 50_000, 50_000]
+
+
+def test_stride_longer_than_the_window_skips_events_and_keeps_none_of_them():
+    cutter = WindowCutter(50 * MS, 125 * MS)
+    found = cut_all(cutter, [chunk_at([t]) for t in range(0, 400_000, 10_000)])
+    assert [(w.t_start, w.t_end) for w in found] == [(0, 50_000), (125_000, 175_000), (250_000, 300_000)]
+    assert times_of(found[1]) == [130_000, 140_000, 150_000, 160_000, 170_000]
+    assert cutter.pending_events == 2  # 380 and 390 ms, inside the window that starts at 375 ms
+
+
+def test_stride_shorter_than_the_window_gives_events_to_several_windows():
+    cutter = WindowCutter(50 * MS, 25 * MS)
+    found = cut_all(cutter, [chunk_at(range(0, 101_000, 5000))])
+    assert [w.t_end for w in found] == [50_000, 75_000]
+    assert times_of(found[1])[0] == 25_000
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.lists(st.integers(0, 30_000), min_size=2, max_size=200),
+    st.lists(st.integers(0, 200), max_size=20),
+    st.sampled_from([(50, 50), (50, 125), (50, 20), (10, 10)]),
+)
+def test_windows_do_not_depend_on_how_events_were_packed(steps, borders, timing):
+    times = np.cumsum(steps)
+    duration, stride = timing
+    whole = cut_all(WindowCutter(duration * MS, stride * MS), [chunk_at(times)])
+    edges = [0, *sorted(min(b, len(times)) for b in borders), len(times)]
+    packed = cut_all(WindowCutter(duration * MS, stride * MS), [chunk_at(times[a:b]) for a, b in zip(edges, edges[1:])])
+    described = [[(w.t_start, w.t_end, times_of(w), w.reset) for w in found] for found in (whole, packed)]
+    assert described[0] == described[1]
+    for window in whole:
+        assert times_of(window) == [t for t in times if window.t_start <= t <= window.t_end]
+
+
+def test_quiet_time_gives_empty_windows():
+    cutter = WindowCutter(50 * MS, 50 * MS, max_gap_us=1000 * MS)
+    found = cut_all(cutter, [chunk_at([0]), chunk_at([260_000])])
+    assert [len(w) for w in found] == [1, 0, 0, 0, 0]
+    assert [w.reset for w in found] == ['start', None, None, None, None]
+
+
+@pytest.mark.parametrize('packing', ['one chunk', 'two chunks'])
+def test_long_silence_completes_what_was_begun_and_restarts(packing):
+    cutter = WindowCutter(50 * MS, 50 * MS, max_gap_us=500 * MS)
+    before, after = [0, 60_000, 70_000], [600_000, 640_000, 660_000]
+    chunks = [chunk_at(before + after)] if packing == 'one chunk' else [chunk_at(before), chunk_at(after)]
+    found = cut_all(cutter, chunks)
+    assert [(w.t_start, w.t_end, w.reset) for w in found] == [
+        (0, 50_000, 'start'),
+        (50_000, 100_000, None),
+        (600_000, 650_000, 'gap'),
+    ]
+    assert cutter.statistics.resets == {'start': 1, 'gap': 1}
+    assert cutter.statistics.unused_events == 0
+
+
+def test_step_back_of_microseconds_is_clamped_and_counted():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    found = cut_all(cutter, [chunk_at([0, 1000]), chunk_at([989, 995, 1001]), chunk_at([60_000])])
+    assert times_of(found[0]) == [0, 1000, 1000, 1000, 1001]
+    assert cutter.statistics.clamped == 2
+    assert cutter.statistics.resets == {'start': 1}
+
+
+@pytest.mark.parametrize('fields', [{}, {'discontinuity': True}])
+def test_jump_back_restarts(fields):
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    cut_all(cutter, [chunk_at([1_000_000, 1_020_000, 1_060_000, 1_070_000])])
+    found = cut_all(cutter, [chunk_at([500_000, 560_000], **fields)])
+    assert [(w.t_start, w.reset) for w in found] == [(500_000, 'time_jump_back')]
+    assert cutter.statistics.unused_events == 2
+
+
+def test_other_sensor_size_restarts():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    cut_all(cutter, [chunk_at([0, 10], width=640, height=480)])
+    (window,) = cut_all(cutter, [chunk_at([20, 60_000], width=346, height=260)])
+    assert (window.t_start, window.width, window.height, window.reset) == (20, 346, 260, 'sensor_size')
+    assert cutter.statistics.unused_events == 2
+
+
+def test_restart_on_request_carries_its_reason():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    cut_all(cutter, [chunk_at([0, 60_000])])
+    cutter.restart('service')
+    (window,) = cut_all(cutter, [chunk_at([70_000, 130_000])])
+    assert (window.t_start, window.reset) == (70_000, 'service')
+
+
+def test_memory_is_bounded_when_time_stands_still(monkeypatch):
+    monkeypatch.setattr(windows, 'MAX_PENDING_EVENTS', 1000)
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    cut_all(cutter, [chunk_at([5] * 300) for _ in range(10)])
+    assert cutter.pending_events == 900
+    assert cutter.statistics.dropped_events == 7 * 300
+
+
+def test_counts_of_decoders_are_added_up():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    cut_all(cutter, [chunk_at([0], clamped=2, dropped=3, lost_packets=1), chunk_at([], lost_packets=4)])
+    statistics = cutter.statistics
+    assert (statistics.events, statistics.clamped, statistics.dropped_events, statistics.lost_packets) == (1, 2, 3, 5)
+
+
+class TestRosTime:
+    def test_ros_clock_is_the_stamp(self):
+        cutter = WindowCutter(50 * MS, 50 * MS)
+        (window,) = cut_all(cutter, [chunk_at([1_700_000_000_000_000, 1_700_000_000_060_000], clock='ros', stamp_ns=5)])
+        assert window.stamp_ns == 1_700_000_000_050_000_000
+
+    def test_sensor_clock_is_mapped_by_the_smallest_delay(self):
+        cutter = WindowCutter(50 * MS, 50 * MS)
+        offset = 1_700_000_000_000_000_000
+        delays = [4_000_000, 1_000_000, 9_000_000, 3_000_000]
+        chunks = [chunk_at([20_000 * i], stamp_ns=offset + 20_000_000 * i + d) for i, d in enumerate(delays)]
+        (window,) = cut_all(cutter, chunks)
+        assert window.stamp_ns == offset + 50_000_000 + 1_000_000
+
+    def test_stamps_never_step_back_by_jitter(self):
+        cutter = WindowCutter(10 * MS, 10 * MS)
+        chunks = [chunk_at([5000 * i], stamp_ns=5_000_000 * i + (50_000_000 - 1_000_000 * i)) for i in range(40)]
+        stamps = [w.stamp_ns for w in cut_all(cutter, chunks)]
+        assert stamps == sorted(stamps)
+
+    def test_without_header_there_is_no_stamp(self):
+        (window,) = cut_all(WindowCutter(10, 10), [chunk_at([0, 11])])
+        assert window.stamp_ns is None
+
+
+@pytest.mark.parametrize('timing', [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_impossible_timing_is_refused(timing):
+    with pytest.raises(ValueError, match='at least 1'):
+        WindowCutter(*timing)
