@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,15 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def next_domain() -> Callable[[], str]:
+    """Hand out a ROS_DOMAIN_ID that nothing else in this session uses, for fixtures that outlive a test."""
+    return lambda: str(1 + next(_domains) % 100)
+
+
 @pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch) -> str:
+def ros_domain(monkeypatch: pytest.MonkeyPatch, next_domain: Callable[[], str]) -> str:
     """Set a ROS_DOMAIN_ID that no other test of this session uses, for this process and those it starts."""
-    domain = str(1 + next(_domains) % 100)
+    domain = next_domain()
     monkeypatch.setenv('ROS_DOMAIN_ID', domain)
     return domain

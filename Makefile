@@ -1,0 +1,46 @@
+# sast_ros: two commands for a bare machine, `make demo` and `make test`. Everything they need goes into .venv.
+#
+# Another interpreter (3.10 to 3.13) for a new .venv: make setup PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint clean
+
+# These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
+# of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION
+ifdef ROS_DISTRO
+unexport PYTHONPATH LD_LIBRARY_PATH
+endif
+
+help:
+	@echo 'make demo    set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
+	@echo 'make test    set up, then run every test and print the coverage'
+	@echo 'make setup   set up .venv only; does nothing where it is up to date'
+	@echo 'make lint    check style (ruff) and types (mypy)'
+	@echo 'make clean   remove .venv and everything that was built'
+	@echo
+	@echo 'On a ROS 2 installation use colcon instead: colcon build --base-paths . msg'
+
+setup:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "sast_ros needs $(PYTHON), which is not on this machine: install the package python3 (Debian, Ubuntu: apt install python3)" >&2; exit 1; }
+	@$(PYTHON) tools/set_up.py
+
+demo: setup
+	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/sast-ros demo
+
+test: setup
+	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest --cov --cov-report=term
+
+lint: setup
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+clean:
+	rm -rf .venv build install log out .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* *.egg-info
+	rm -f sast_ros/kernels/_kernels*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""Build and installation of sast_ros, for colcon (ament_python) and for pip."""
+
+import re
+from glob import glob
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+
+PACKAGE = 'sast_ros'
+
+# package.xml is the one place that holds the version; `importlib.metadata.version('sast_ros')` reads it from here on.
+VERSION = re.search(r'<version>\s*([^<\s]+)\s*</version>', Path('package.xml').read_text()).group(1)
+
+
+def share(folder):
+    """Pair every folder below ``folder`` with its files, so that share/sast_ros mirrors the repository."""
+    folders = [Path(folder), *sorted(path for path in Path(folder).rglob('*') if path.is_dir())]
+    pairs = [
+        (f'share/{PACKAGE}/{path.as_posix()}', sorted(str(file) for file in path.glob('[!._]*') if file.is_file()))
+        for path in folders
+        if path.name != '__pycache__'
+    ]
+    return [(target, files) for target, files in pairs if files]
+
+
+setup(
+    name=PACKAGE,
+    version=VERSION,
+    description='Event-camera object detection for ROS 2',
+    license='Apache-2.0',
+    maintainer='sast_ros maintainers',
+    maintainer_email='sast-ros@example.org',
+    python_requires='>=3.10',
+    packages=find_packages(include=[f'{PACKAGE}*']),
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (f'share/{PACKAGE}', ['package.xml']),
+        *share('launch'),
+        *share('config'),
+    ],
+    ext_modules=[
+        Extension(
+            f'{PACKAGE}.kernels._kernels',
+            sources=sorted(glob(f'{PACKAGE}/kernels/*.c')),
+            depends=sorted(glob(f'{PACKAGE}/kernels/*.h')),
+            extra_compile_args=['-O3'],
+        )
+    ],
+    # ROS packages (rclpy, the messages) are dependencies in package.xml; everything but `sast_ros.ros` works without.
+    install_requires=[
+        'av',
+        'evt3',
+        'mcap',
+        'numpy',
+        'pillow',
+        'pyyaml',
+        'rich',
+        'rosbags',
+        'safetensors',
+        'setuptools',
+        'torch>=2.4',
+    ],
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'sast-ros = sast_ros.cli:main',
+            'detector = sast_ros.ros.detector_node:main',
+        ],
+    },
+)

@@ -1,0 +1,143 @@
+"""The launch file, under the real launch and launch_ros.
+
+Skips where they are absent: there are no wheels of them, only ROS installations have them.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from workspace import colcon_build, without_coverage
+
+rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+executors = pytest.importorskip('rclpy.executors')
+# Not `launch` itself: the folder launch/ of this repository passes for a package of that name.
+pytest.importorskip('launch.actions', reason='launch is not installed: there is no wheel of it')
+pytest.importorskip('launch_ros.actions', reason='launch_ros is not installed: there is no wheel of it')
+
+# `ros2 launch` needs ros2cli; this is what it does with a file and arguments.
+PROGRAM = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+arguments = [argument.split(':=') for argument in sys.argv[2:]]
+service = LaunchService()
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
+sys.exit(service.run())
+"""
+
+
+@pytest.fixture(scope='module')
+def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Installation of this repository in a colcon workspace."""
+    return colcon_build(tmp_path_factory.mktemp('workspace'))
+
+
+@pytest.fixture
+def observer(ros_domain) -> Iterator[object]:
+    """Node of the test itself, spun by ``wait_until``."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('observer', context=context)
+    executor = executors.SingleThreadedExecutor(context=context)  # the node only holds a weak reference to it
+    executor.add_node(node)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@contextmanager
+def launched(prefix: Path, log: Path, *arguments: str) -> Iterator[subprocess.Popen]:
+    """Launch the installed detector.launch.py; at the end interrupt it as Ctrl-C does, and insist on a clean exit."""
+    environment = without_coverage()
+    packages = next(prefix.glob('lib/python3*/site-packages'))
+    for name, path in (('AMENT_PREFIX_PATH', prefix), ('PYTHONPATH', packages)):
+        environment[name] = ':'.join(filter(None, [str(path), environment.get(name)]))
+    environment['ROS_LOG_DIR'] = str(log.parent / 'ros_log')
+    file = prefix / 'share' / 'sast_ros' / 'launch' / 'detector.launch.py'
+    with log.open('w') as output:
+        process = subprocess.Popen(
+            [sys.executable, '-c', PROGRAM, str(file), *arguments],
+            cwd=log.parent,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield process
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0, log.read_text()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    assert 'process has finished cleanly' in log.read_text(), log.read_text()
+
+
+def wait_until(node, condition: Callable[[], bool], what: str, log: Path, seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f'{what} did not happen within {seconds:g} s\n{log.read_text()}'
+        node.executor.spin_once(timeout_sec=0.05)
+
+
+def call(node, kind, name: str, request, log: Path):
+    client = node.create_client(kind, name)
+    try:
+        wait_until(node, client.service_is_ready, f'service {name}', log)
+        future = client.call_async(request)
+        wait_until(node, future.done, f'answer of {name}', log)
+        return future.result()
+    finally:
+        node.destroy_client(client)
+
+
+def state(node, name: str, log: Path) -> str:
+    from lifecycle_msgs.srv import GetState
+
+    return call(node, GetState, f'{name}/get_state', GetState.Request(), log).current_state.label
+
+
+def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp_path):
+    from event_camera_msgs.msg import EventPacket
+    from rcl_interfaces.srv import GetParameters
+
+    log = tmp_path / 'launch.txt'
+    observer.create_publisher(EventPacket, '/dvs/events', 10)
+    arguments = ['events:=/dvs/events', 'detections:=objects', 'namespace:=camera', 'model:=gen1-tiny', 'device:=cpu']
+    with launched(prefix, log, *arguments):
+        name = '/camera/sast_detector'
+        wait_until(observer, lambda: state(observer, name, log) == 'active', 'activation', log)
+        wait_until(observer, lambda: observer.count_subscribers('/dvs/events') == 1, 'subscription', log)
+        wait_until(observer, lambda: observer.count_publishers('/camera/objects') == 1, 'publisher', log)
+        request = GetParameters.Request(names=['model.path', 'model.device', 'autostart', 'use_sim_time'])
+        values = call(observer, GetParameters, f'{name}/get_parameters', request, log).values
+        assert [values[0].string_value, values[1].string_value] == ['gen1-tiny', 'cpu']
+        assert [values[2].bool_value, values[3].bool_value] == [True, False]
+
+
+def test_launch_file_leaves_an_unstarted_node_to_others(prefix, observer, tmp_path):
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState
+
+    log = tmp_path / 'launch.txt'
+    with launched(prefix, log, 'autostart:=false', 'name:=left_eye'):
+        assert state(observer, '/left_eye', log) == 'unconfigured'
+        for transition, reached in (
+            (Transition.TRANSITION_CONFIGURE, 'inactive'),
+            (Transition.TRANSITION_ACTIVATE, 'active'),
+        ):
+            request = ChangeState.Request(transition=Transition(id=transition))
+            assert call(observer, ChangeState, '/left_eye/change_state', request, log).success
+            assert state(observer, '/left_eye', log) == reached

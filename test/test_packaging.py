@@ -1,0 +1,90 @@
+"""The repository is a proper ROS 2 package: manifests, what colcon installs, and where."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from workspace import REPOSITORY, colcon_build, without_coverage
+
+MANIFESTS = [REPOSITORY / 'package.xml', *sorted((REPOSITORY / 'msg').glob('*/package.xml'))]
+
+# What launch files and the tools around them need, beyond the imports of the code.
+LAUNCHING = {'launch', 'launch_ros', 'ros2launch'}
+
+
+@pytest.mark.parametrize('manifest', MANIFESTS, ids=lambda path: path.parent.name)
+def test_manifest_is_accepted_by_the_ros_tools(manifest):
+    package_format = pytest.importorskip('catkin_pkg.package')
+    warnings: list[str] = []
+    package = package_format.parse_package(str(manifest), warnings=warnings)
+    package.validate(warnings=warnings)
+    assert not warnings
+    assert package.package_format == 3
+    assert package.licenses == ['Apache-2.0']
+
+
+def test_manifest_declares_every_ros_package_that_is_imported():
+    declared = {element.text for element in ElementTree.parse(REPOSITORY / 'package.xml').iter('exec_depend')}
+    assert declared >= LAUNCHING
+    sources = [*(REPOSITORY / 'sast_ros').rglob('*.py'), *(REPOSITORY / 'launch').glob('*.py')]
+    pattern = re.compile(r'^\s*(?:from|import) ([a-z_]+_(?:msgs|srvs|interfaces|py)|rclpy|launch|launch_ros)\b', re.M)
+    imported = {name for path in sources for name in pattern.findall(path.read_text())}
+    assert 'rclpy' in imported
+    assert imported <= declared
+
+
+def test_message_packages_list_every_message_that_they_hold():
+    for folder in (path.parent for path in MANIFESTS[1:]):
+        listed = set(re.findall(r'"(msg/\w+\.msg)"', (folder / 'CMakeLists.txt').read_text()))
+        assert listed == {f'msg/{path.name}' for path in (folder / 'msg').iterdir()}
+
+
+def test_the_version_has_one_source():
+    version = ElementTree.parse(REPOSITORY / 'package.xml').findtext('version')
+    assert metadata.version('sast_ros') == version
+
+
+def test_every_requirement_is_pinned():
+    pinned = set(re.findall(r'^([\w.-]+)==', (REPOSITORY / 'constraints.txt').read_text(), re.M))
+    wanted = (REPOSITORY / 'tools' / 'requirements.txt').read_text().splitlines()
+    assert {name for name in wanted if name and not name.startswith('#')} <= pinned
+    runtime = {re.split('[<>=]', name)[0] for name in metadata.requires('sast_ros') or []}
+    assert runtime <= pinned
+
+
+def check_installation(prefix: Path) -> None:
+    for name in ('detector', 'sast-ros'):
+        script = prefix / 'lib' / 'sast_ros' / name
+        assert script.is_file()
+        assert os.access(script, os.X_OK)
+    share = prefix / 'share' / 'sast_ros'
+    assert (share / 'package.xml').is_file()
+    for folder in ('launch', 'config'):
+        files = [path for path in (REPOSITORY / folder).rglob('[!._]*') if path.is_file() and path.suffix != '.pyc']
+        assert files
+        assert not [path for path in files if not (share / path.relative_to(REPOSITORY)).is_file()]
+    assert (prefix / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'sast_ros').exists()
+
+
+def test_colcon_build_installs_what_ros_looks_for(tmp_path):
+    prefix = colcon_build(tmp_path)
+    check_installation(prefix)
+    (library,) = prefix.glob('lib/python3*/site-packages/sast_ros/kernels/_kernels*.so')
+    # The installed copy works by itself, away from the repository.
+    program = 'import sast_ros.kernels as k, sys; print(k.__file__)'
+    environment = {**without_coverage(), 'PYTHONPATH': str(library.parents[2])}
+    shown = subprocess.run(
+        [sys.executable, '-c', program], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+    assert shown.stdout.strip() == str(library.parent / '__init__.py')
+
+
+def test_colcon_build_with_symlink_install_does_the_same(tmp_path):
+    check_installation(colcon_build(tmp_path, '--symlink-install'))

@@ -1,0 +1,119 @@
+"""The set-up: what it mends, when it runs a step again, and what it says on a bare machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from workspace import REPOSITORY
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def set_up(tmp_path, monkeypatch) -> ModuleType:
+    """Load the set-up for an empty repository in a temporary folder."""
+    module = load_tool('set_up')
+    venv = tmp_path / '.venv'
+    for name, path in (('REPOSITORY', tmp_path), ('VENV', venv), ('STATE', venv / 'set_up')):
+        monkeypatch.setattr(module, name, path)
+    monkeypatch.setattr(module, 'LOG', venv / 'set_up' / 'log.txt')
+    return module
+
+
+def test_cmake_files_of_the_wheels_are_pointed_at_this_machine_once(tmp_path):
+    mend = load_tool('mend_cmake_paths').mend
+    file = tmp_path / 'share' / 'some_msgs' / 'cmake' / 'export_some_msgs__rosidl_generator_pyExport.cmake'
+    file.parent.mkdir(parents=True)
+    build_machine = '/opt/python/cp312-cp312'
+    file.write_text(
+        f'INCLUDES "{build_machine}/include/python3.12;'
+        f'{build_machine}/lib/python3.12/site-packages/numpy/_core/include"\n'
+        f'REMARK {build_machine}\n'
+    )
+    assert mend(tmp_path, '/here/include', '/here/numpy') == [file]
+    assert file.read_text() == f'INCLUDES "/here/include;/here/numpy"\nREMARK {build_machine}\n'
+    assert mend(tmp_path, '/here/include', '/here/numpy') == []
+
+
+def counted_steps(set_up: ModuleType, runs: list[str], files: list[Path]) -> list:
+    def action(name: str):
+        return lambda: runs.append(name)
+
+    return [
+        set_up.Step(name, [path], '', action(name), lambda: True, 'advice')
+        for name, path in zip(('first', 'second'), files, strict=True)
+    ]
+
+
+def test_a_step_runs_again_only_if_its_inputs_or_a_step_before_it_changed(set_up, tmp_path, monkeypatch):
+    runs: list[str] = []
+    files = [tmp_path / 'a', tmp_path / 'b']
+    for file in files:
+        file.write_text('one')
+    monkeypatch.setattr(set_up, 'steps', lambda: counted_steps(set_up, runs, files))
+    set_up.set_up()
+    assert runs == ['first', 'second']
+    set_up.set_up()
+    assert runs == ['first', 'second']
+    files[1].write_text('two')
+    set_up.set_up()
+    assert runs == ['first', 'second', 'second']
+    files[0].write_text('two')
+    set_up.set_up()
+    assert runs == ['first', 'second', 'second', 'first', 'second']
+
+
+def test_a_step_that_failed_runs_again_and_says_what_to_do(set_up, tmp_path, monkeypatch):
+    broken = tmp_path / 'broken'
+    broken.touch()
+
+    def action() -> None:
+        code = 'import sys; print("the reason"); sys.exit(3)' if broken.exists() else 'pass'
+        set_up.run(sys.executable, '-c', code)
+
+    monkeypatch.setattr(set_up, 'steps', lambda: [set_up.Step('fragile', [], '', action, lambda: True, 'Mend it.')])
+    with pytest.raises(set_up.SetUpError, match='(?s)"fragile".*ended with 3.*the reason.*Mend it[.]'):
+        set_up.set_up()
+    broken.unlink()
+    set_up.set_up()
+    assert (tmp_path / '.venv' / 'set_up' / '1.done').exists()
+
+
+def test_packages_that_were_half_installed_make_a_new_environment(set_up, tmp_path):
+    (tmp_path / '.venv' / 'set_up').mkdir(parents=True)
+    (tmp_path / '.venv' / 'set_up' / 'unfinished').touch()
+    assert not set_up.usable_venv()
+
+
+def test_missing_tools_are_named_with_their_package(set_up, tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    text = '\n'.join(set_up.missing_tools())
+    for tool in ('gcc', 'g++', 'cmake', 'make'):
+        assert f'missing tool: {tool}; install it with: apt install {tool}' in text
+
+
+def test_variables_of_a_sourced_ros_installation_do_not_reach_the_set_up(set_up, monkeypatch):
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    monkeypatch.setenv('PYTHONPATH', '/somewhere/else')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '/somewhere/else')
+    environment = set_up.environment()
+    assert 'ROS_DISTRO' not in environment
+    assert 'PYTHONPATH' not in environment
+    assert environment['AMENT_PREFIX_PATH'] == str(set_up.VENV)
+
+
+def test_make_without_a_target_explains_itself():
+    shown = subprocess.run(['make', '-s', '-C', str(REPOSITORY)], capture_output=True, text=True, check=True).stdout
+    for target in ('demo', 'test', 'setup', 'lint', 'clean'):
+        assert f'make {target}' in shown

@@ -1,0 +1,44 @@
+"""Point the CMake export files of the ROS wheels at this machine's Python and numpy headers.
+
+The ``*_rosidl_generator_pyExport.cmake`` files name the folders of the machine on which the wheels were built, such as
+``/opt/python/cp311-cp311/include/python3.11``. CMake refuses to build a message package against folders that do not
+exist. The files are rewritten in place; running this again changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import sysconfig
+from pathlib import Path
+
+# The wheels are made in the manylinux container, whose interpreters live in /opt/python/<tag>-<abi>.
+BUILD_MACHINE_PYTHON = re.compile(r'/opt/python/[\w-]+/include/python3[\w.]*')
+BUILD_MACHINE_NUMPY = re.compile(r'/opt/python/[\w-]+/lib/python3[\w.]*/site-packages/numpy/_?core/include')
+
+
+def mend(prefix: Path, python_include: str, numpy_include: str) -> list[Path]:
+    """Rewrite the export files below ``prefix/share`` and return those that changed."""
+    changed = []
+    for path in sorted(prefix.glob('share/*/cmake/*.cmake')):
+        text = path.read_text()
+        mended = BUILD_MACHINE_NUMPY.sub(lambda _: numpy_include, text)
+        mended = BUILD_MACHINE_PYTHON.sub(lambda _: python_include, mended)
+        if mended != text:
+            path.write_text(mended)
+            changed.append(path)
+    return changed
+
+
+def main() -> None:
+    """Mend the prefix of the interpreter that runs this."""
+    import numpy
+
+    changed = mend(Path(sys.prefix), sysconfig.get_path('include'), numpy.get_include())
+    for path in changed:
+        print(f'mended {path}')
+    print(f'{len(changed)} CMake files mended')
+
+
+if __name__ == '__main__':
+    main()
