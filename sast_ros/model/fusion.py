@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sast_ros.kernels import library
 from sast_ros.model.attention import SparseAttention
 from sast_ros.model.backbone import ConvLstm
 from sast_ros.model.pafpn import ConvBlock
 from sast_ros.model.sast import SAST
+
+_network_input = library.sast_network_input
+_network_input.restype = None
+_network_input.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.c_void_p]
 
 
 def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
@@ -19,7 +25,7 @@ def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
 
     Batch norms are folded into their convolutions and LayerScale into the projection before it. With ``pack``, a float32 network on
     a CPU computes its matrix products and convolutions with weights laid out for oneDNN, about twice as fast as PyTorch's own choice
-    (benchmarks/step_time.py); where this build of PyTorch lacks oneDNN, ``pack`` has no effect.
+    (benchmarks/step_time.py); where this build of PyTorch lacks oneDNN, its own products remain.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     for module in list(fused.modules()):
@@ -32,8 +38,10 @@ def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
             module.ls1, module.ls2 = nn.Identity(), nn.Identity()
     fused.to(memory_format=torch.channels_last)
     weight = fused.yolox_head.cls_preds[0].weight
-    if pack and weight.device.type == 'cpu' and weight.dtype == torch.float32 and _can_pack():
-        _pack(fused)
+    if pack and weight.device.type == 'cpu' and weight.dtype == torch.float32:
+        fused.backbone.stages[0].downsample_cf2cl.pad = StemInput(fused.backbone.stages[0].downsample_cf2cl.padding)
+        if _can_pack():
+            _pack(fused)
     return fused
 
 
@@ -58,6 +66,27 @@ def _pack(model: nn.Module) -> None:
             child.conv1x1 = PackedLinear(child.conv1x1.weight.flatten(1), child.conv1x1.bias)
         else:
             _pack(child)
+
+
+class StemInput:
+    """Border replication, change of layout and conversion to float of a sparse histogram in one pass, buffer re-used."""
+
+    def __init__(self, padding: int) -> None:
+        self.padding = padding
+        self._buffer = torch.empty(0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return ``float32[B, H + 2 padding, W + 2 padding, C]``, valid until the next call; ``x``: ``uint8[B, H, W, C]``, a view of
+        ``[B, C, H, W]``.
+        """
+        batch, height, width, channels = x.shape
+        shape = (batch, height + 2 * self.padding, width + 2 * self.padding, channels)
+        if self._buffer.shape != shape:
+            self._buffer = torch.empty(shape)
+        planes = x.permute(0, 3, 1, 2).contiguous()
+        for sample, target in zip(planes, self._buffer):
+            _network_input(sample.data_ptr(), channels, height, width, self.padding, target.data_ptr())
+        return self._buffer
 
 
 class PackedLinear(nn.Module):

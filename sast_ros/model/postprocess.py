@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from sast_ros.kernels import library, pointer
 from sast_ros.model.head import decode_boxes
+
+_suppress = library.sast_suppress
+_suppress.restype = None
+_suppress.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p]
 
 
 def probabilities(head: Tensor) -> Tensor:
@@ -42,16 +49,8 @@ def non_maximum_suppression(boxes: np.ndarray, scores: np.ndarray, class_ids: np
     ``scores``: ``float32[N]``; ``class_ids``: ``int64[N]``; equal scores keep their order.
     """
     order = np.argsort(-scores, kind='stable')
-    left, top, right, bottom = boxes[order].T
-    area = (right - left) * (bottom - top)
-    class_ids = class_ids[order]
-    alive = np.ones(len(order), bool)
-    for i in range(len(order)):
-        if not alive[i]:
-            continue
-        rest = slice(i + 1, None)
-        width = np.minimum(right[i], right[rest]) - np.maximum(left[i], left[rest])
-        height = np.minimum(bottom[i], bottom[rest]) - np.maximum(top[i], top[rest])
-        overlap = np.maximum(width, 0) * np.maximum(height, 0)
-        alive[rest] &= (overlap <= iou * (area[i] + area[rest] - overlap)) | (class_ids[rest] != class_ids[i])
-    return order[alive]
+    alive = np.ones(len(order), np.uint8)
+    boxes = np.ascontiguousarray(boxes[order], np.float32)
+    class_ids = np.ascontiguousarray(class_ids[order], np.int64)
+    _suppress(pointer(boxes), pointer(class_ids), len(order), iou, pointer(alive))
+    return order[alive.astype(bool)]
