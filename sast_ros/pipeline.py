@@ -57,8 +57,9 @@ class EventPipeline:
     Parameters
     ----------
     detector: its state and its box scale belong to this pipeline from now on.
-    sensor_size: (height, width) in pixels; ``None`` takes it from the first chunk that tells. Later chunks that tell another size
-        start a new stream (reset reason ``'sensor_size'``).
+    sensor_size: (height, width) in pixels of a camera whose events do not tell it; ``None`` assumes the size that the network was
+        designed for, and events outside it are an error. Where chunks tell their size, that holds; when it changes a new stream
+        starts (reset reason ``'sensor_size'``).
     window_ms, stride_ms: integration time of a histogram and time from one step to the next, milliseconds of sensor time.
     max_gap_ms: a silence longer than this starts a new stream (reset reason ``'gap'``).
 
@@ -78,11 +79,11 @@ class EventPipeline:
     ) -> None:
         self.detector = detector
         self._windows = WindowCutter(round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms))
-        self._given_size = sensor_size
+        config = detector.config
+        self._untold_size = sensor_size or tuple(side * config.downsample for side in config.frame)
+        sensor_geometry(config, self._untold_size)  # raises if impossible
         self._histogram: StackedHistogram | None = None
         self.geometry: SensorGeometry | None = None
-        if sensor_size is not None:
-            self._fit(sensor_size)
 
     @property
     def statistics(self) -> StreamStatistics:
@@ -94,7 +95,7 @@ class EventPipeline:
 
         Raises
         ------
-        EventFormatError: events outside the sensor, or of a sensor whose size nobody told.
+        EventFormatError: events outside the sensor.
 
         """
         for window in self.cut(chunk):
@@ -108,19 +109,13 @@ class EventPipeline:
         EventFormatError: events outside the sensor; none of the chunk is taken and the stream goes on with the next one.
 
         """
-        if self._given_size is not None and not chunk.width and len(chunk):
-            _check_inside(chunk, *self._given_size)
+        if not chunk.width and len(chunk):
+            _check_inside(chunk, *self._untold_size)
         return self._windows.cut(chunk)
 
     def process(self, window: EventWindow) -> Detections:
         """Do the second half of ``feed``: histogram, network and boxes of one window. Windows must come in order."""
-        size = self._given_size
-        if window.width:
-            size = (window.height, window.width)
-        if size is None:
-            raise EventFormatError(
-                'the source does not tell the size of its sensor; give sensor_size=(height, width) in pixels', field='width'
-            )
+        size = (window.height, window.width) if window.width else self._untold_size
         if window.reset is not None:
             self.detector.reset()
         reset = window.reset

@@ -85,10 +85,12 @@ def test_other_sensor_starts_a_new_stream(model):
     assert (found.reset, found.width, found.height) == ('sensor_size', 346, 260)
 
 
-def test_size_that_nobody_tells_is_asked_for(model):
+def test_size_that_nobody_tells_is_that_of_the_network_and_events_outside_are_an_error(model):
     pipeline = EventPipeline(StreamingDetector(model))
-    with pytest.raises(EventFormatError, match='sensor_size'):
-        list(pipeline.feed(noise(3, 1000, 0, 60_000)))
+    (found,) = pipeline.feed(noise(3, 1000, 0, 60_000))
+    assert (found.width, found.height) == (304, 240)
+    with pytest.raises(EventFormatError, match='304x240'):
+        list(pipeline.feed(noise(3, 1000, 60_000, 120_000, 480, 640)))
 
 
 def test_event_outside_the_given_sensor_is_an_error_and_the_stream_goes_on(model):

@@ -1,0 +1,85 @@
+"""Message definitions that recordings need, so that bags open where no ROS is installed."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys.store import Typestore
+
+_EVENT = """
+uint16 x
+uint16 y
+builtin_interfaces/Time ts
+bool polarity
+"""
+
+_EVENT_ARRAY = """
+std_msgs/Header header
+uint32 height
+uint32 width
+Event[] events
+"""
+
+_EVENT_PACKET = """
+std_msgs/Header header
+uint32 height
+uint32 width
+uint64 seq
+uint64 time_base
+string encoding
+bool is_bigendian
+uint8[] events
+"""
+
+#: Field lines of every message that ``rosbags`` does not bring along, the same as in the packages under ``msg/``.
+DEFINITIONS = {
+    'dvs_msgs/msg/Event': _EVENT,
+    'dvs_msgs/msg/EventArray': _EVENT_ARRAY,
+    'prophesee_event_msgs/msg/Event': _EVENT,
+    'prophesee_event_msgs/msg/EventArray': _EVENT_ARRAY,
+    'event_camera_msgs/msg/EventPacket': _EVENT_PACKET,
+    'event_array_msgs/msg/EventArray': _EVENT_PACKET,  # name of EventPacket before 2022
+    'vision_msgs/msg/Point2D': """
+float64 x
+float64 y
+""",
+    'vision_msgs/msg/Pose2D': """
+vision_msgs/Point2D position
+float64 theta
+""",
+    'vision_msgs/msg/BoundingBox2D': """
+vision_msgs/Pose2D center
+float64 size_x
+float64 size_y
+""",
+    'vision_msgs/msg/ObjectHypothesis': """
+string class_id
+float64 score
+""",
+    'vision_msgs/msg/ObjectHypothesisWithPose': """
+ObjectHypothesis hypothesis
+geometry_msgs/PoseWithCovariance pose
+""",
+    'vision_msgs/msg/Detection2D': """
+std_msgs/Header header
+ObjectHypothesisWithPose[] results
+BoundingBox2D bbox
+string id
+""",
+    'vision_msgs/msg/Detection2DArray': """
+std_msgs/Header header
+Detection2D[] detections
+""",
+}
+
+
+@cache
+def message_types() -> Typestore:
+    """Return the ``rosbags`` type store that knows the common ROS 2 messages and ``DEFINITIONS``."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types: dict = {}
+    for name, text in DEFINITIONS.items():
+        types.update(get_types_from_msg(text, name))
+    store.register(types)
+    return store

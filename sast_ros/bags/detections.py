@@ -1,0 +1,219 @@
+"""Detections out: boxes as numpy file, as mcap recording, and a summary of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+from mcap.writer import Writer as McapFileWriter
+
+from sast_ros.bags.definitions import message_types
+
+if TYPE_CHECKING:
+    from sast_ros.detector import Detections
+
+#: One box per row, in the layout of the Prophesee data sets: t = window end in microseconds on the recording's own
+#: clock; x, y = top-left corner, w, h = size, in sensor pixels; class_confidence = score, objectness x class
+#: probability.
+BOX_DTYPE = np.dtype(
+    [
+        ('t', '<i8'),
+        ('x', '<f4'),
+        ('y', '<f4'),
+        ('w', '<f4'),
+        ('h', '<f4'),
+        ('class_id', '<u4'),
+        ('track_id', '<u4'),
+        ('class_confidence', '<f4'),
+    ]
+)
+
+DETECTIONS_TOPIC = '/detections'
+DETECTIONS_TYPE = 'vision_msgs/msg/Detection2DArray'
+
+
+class DetectionFields(NamedTuple):
+    """One detection as ``vision_msgs/Detection2D`` wants it: class name, score, centre and size in sensor pixels."""
+
+    class_id: str
+    score: float
+    x: float
+    y: float
+    size_x: float
+    size_y: float
+
+
+def detection_fields(detections: Detections) -> Iterator[DetectionFields]:
+    """Yield what a ``vision_msgs/Detection2D`` says about each detection.
+
+    The fields are computed in float64 from the float32 corners, so that everyone who publishes the same detections
+    publishes the same bytes.
+    """
+    corners = detections.boxes.astype(np.float64)
+    for (x1, y1, x2, y2), score, class_id in zip(
+        corners.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True
+    ):
+        yield DetectionFields(detections.class_names[class_id], score, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+
+
+def detection_boxes(detections: Detections) -> np.ndarray:
+    """Return the detections of one window as ``BOX_DTYPE[N]``; ``track_id`` is 0 because nothing is tracked."""
+    boxes = np.zeros(len(detections), BOX_DTYPE)
+    boxes['t'] = detections.t_end
+    boxes['x'], boxes['y'] = detections.boxes[:, 0], detections.boxes[:, 1]
+    boxes['w'] = detections.boxes[:, 2] - detections.boxes[:, 0]
+    boxes['h'] = detections.boxes[:, 3] - detections.boxes[:, 1]
+    boxes['class_id'] = detections.class_ids
+    boxes['class_confidence'] = detections.scores
+    return boxes
+
+
+def window_stamp_ns(detections: Detections) -> int:
+    """Return the window's end in ROS time in ns; on the recording's own clock where it has no ROS time."""
+    if detections.stamp_ns is not None:
+        return detections.stamp_ns
+    if detections.t_end is None:
+        raise ValueError('detections of a bare detector step have no time; take those of EventPipeline')
+    return 1000 * detections.t_end
+
+
+def detection_message(detections: Detections) -> bytes:
+    """Return the detections of one window as serialised ``vision_msgs/msg/Detection2DArray``."""
+    types = message_types().types
+    stamp_ns = window_stamp_ns(detections)
+    header = types['std_msgs/msg/Header'](
+        types['builtin_interfaces/msg/Time'](stamp_ns // 10**9, stamp_ns % 10**9), detections.frame_id
+    )
+    # A detector in the image plane knows no pose; the message has room for one.
+    nowhere = types['geometry_msgs/msg/PoseWithCovariance'](
+        types['geometry_msgs/msg/Pose'](
+            types['geometry_msgs/msg/Point'](0.0, 0.0, 0.0), types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0)
+        ),
+        np.zeros(36),
+    )
+    array = types[DETECTIONS_TYPE](
+        header,
+        [
+            types['vision_msgs/msg/Detection2D'](
+                header,
+                [
+                    types['vision_msgs/msg/ObjectHypothesisWithPose'](
+                        types['vision_msgs/msg/ObjectHypothesis'](fields.class_id, fields.score), nowhere
+                    )
+                ],
+                types['vision_msgs/msg/BoundingBox2D'](
+                    types['vision_msgs/msg/Pose2D'](types['vision_msgs/msg/Point2D'](fields.x, fields.y), 0.0),
+                    fields.size_x,
+                    fields.size_y,
+                ),
+                '',
+            )
+            for fields in detection_fields(detections)
+        ],
+    )
+    return bytes(message_types().serialize_cdr(array, DETECTIONS_TYPE))
+
+
+class DetectionWriter:
+    """Write ``detections.npy``, ``detections.mcap`` and ``summary.json`` into a folder while a recording is replayed.
+
+    The files grow under the names ``*.part`` and get their own names in ``finish``, ``summary.json`` last: a folder
+    with a summary is complete, whatever happened to the process. Memory does not grow with the recording. The same
+    detections give the same bytes.
+
+    Parameters
+    ----------
+    folder: folder to write into; it is made if needed. Results of an earlier run are replaced by ``finish``.
+
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.windows = 0
+        self.detections = 0
+        self._boxes = _BoxFile(self._part('detections.npy'))
+        self._stream = self._part('detections.mcap').open('wb')
+        self._mcap = McapFileWriter(self._stream)
+        self._mcap.start(profile='ros2', library='sast_ros')
+        definition, _ = message_types().generate_msgdef(DETECTIONS_TYPE, ros_version=2)
+        schema = self._mcap.register_schema(DETECTIONS_TYPE, 'ros2msg', definition.encode())
+        self._channel = self._mcap.register_channel(
+            DETECTIONS_TOPIC,
+            'cdr',
+            schema,
+            {'offered_qos_profiles': '', 'topic_type_hash': message_types().hash_rihs01(DETECTIONS_TYPE)},
+        )
+
+    def write(self, detections: Detections) -> None:
+        """Append the detections of one window; a window without any is a message without boxes."""
+        self._boxes.append(detection_boxes(detections))
+        stamp_ns = window_stamp_ns(detections)
+        self._mcap.add_message(
+            self._channel, stamp_ns, detection_message(detections), publish_time=stamp_ns, sequence=self.windows
+        )
+        self.windows += 1
+        self.detections += len(detections)
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Complete the files, write the summary and give all of them their names."""
+        self._boxes.close()
+        self._mcap.finish()
+        self._stream.close()
+        # Without a summary the folder is incomplete; so the old one goes first and the new one comes last.
+        (self.folder / 'summary.json').unlink(missing_ok=True)
+        self._part('summary.json').write_text(json.dumps(summary, indent=2) + '\n', encoding='utf-8')
+        for name in ('detections.npy', 'detections.mcap', 'summary.json'):
+            os.replace(self._part(name), self.folder / name)
+
+    def abort(self) -> None:
+        """Close and remove the unfinished files; after ``finish`` there are none."""
+        self._boxes.close()
+        self._stream.close()
+        for name in ('detections.npy', 'detections.mcap', 'summary.json'):
+            self._part(name).unlink(missing_ok=True)
+
+    def __enter__(self) -> DetectionWriter:
+        """Return the writer itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Remove what ``finish`` has not completed."""
+        self.abort()
+
+    def _part(self, name: str) -> Path:
+        return self.folder / f'{name}.part'
+
+
+class _BoxFile:
+    """A ``.npy`` file of ``BOX_DTYPE`` that grows; it claims to be empty until it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._count = 0
+        self._file: BinaryIO = path.open('wb')
+        self._write_header()
+        self._start = self._file.tell()
+
+    def append(self, boxes: np.ndarray) -> None:
+        self._file.write(boxes.tobytes())
+        self._count += len(boxes)
+
+    def close(self) -> None:
+        if self._file.closed:
+            return
+        self._file.seek(0)
+        self._write_header()
+        # numpy leaves room in the header for the first axis to grow, which is all that this relies on.
+        if self._file.tell() != self._start:
+            raise RuntimeError(f'numpy {np.__version__} wrote a header of {self._file.tell()} bytes, not {self._start}')
+        self._file.close()
+
+    def _write_header(self) -> None:
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {'descr': np.lib.format.dtype_to_descr(BOX_DTYPE), 'fortran_order': False, 'shape': (self._count,)},
+        )

@@ -1,0 +1,60 @@
+"""Prophesee files, .raw (EVT 2.0, 2.1, 3.0) and .dat, as recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sast_ros.bags.recording import Recording, RecordingError
+from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file
+
+PROPHESEE_SUFFIXES = ('.raw', '.dat')
+
+
+class PropheseeRecording(Recording):
+    """Events of a Prophesee ``.raw`` or ``.dat`` file; time is the camera's own clock.
+
+    Parameters
+    ----------
+    path: the file.
+
+    Raises
+    ------
+    RecordingError: the header says too little, or the file is of another kind.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.format = f'prophesee-{path.suffix[1:].lower()}'
+        try:
+            self._file = open_prophesee_file(path)
+        except (EventFormatError, OSError) as error:
+            raise _damaged(path, error) from error
+        self.type = self._file.encoding
+        self.byte_size = path.stat().st_size
+        self.progress = (0, self.byte_size, 'bytes')
+
+    @property
+    def sensor_size(self) -> tuple[int, int] | None:
+        """Sensor size as ``(height, width)`` from the header of the file."""
+        return (self._file.height, self._file.width) if self._file.height and self._file.width else None
+
+    def __iter__(self) -> Iterator[EventChunk]:
+        """Yield the events in runs of bounded size."""
+        self.progress = (0, self.byte_size, 'bytes')
+        chunks = iter(self._file)
+        while True:
+            try:
+                chunk = next(chunks)
+            except StopIteration:
+                break
+            except (EventFormatError, OSError) as error:
+                raise _damaged(self.path, error) from error
+            self.progress = (self._file.position, self.byte_size, 'bytes')
+            yield chunk
+
+
+def _damaged(path: Path, error: Exception) -> RecordingError:
+    reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f'{path}: ')
+    return RecordingError(f'{path} cannot be read: {reason}; copy it again, or name another recording')

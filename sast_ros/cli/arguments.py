@@ -1,0 +1,42 @@
+"""Types of command line arguments; what they refuse is wrong usage, exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+
+MODEL_HELP = (
+    '.safetensors file with trained weights, or a configuration (gen1-tiny, 1mpx-base, ...) with untrained ones '
+    '(default: %(default)s)'
+)
+
+
+def number_between(least: float, most: float) -> Callable[[str], float]:
+    """Return a type for numbers in this range, both ends included."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a number from {least:g} to {most:g}')
+        return value
+
+    return number
+
+
+def seed(text: str) -> int:
+    """Read the seed of a random generator."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a whole number from 0')
+    return int(text)
+
+
+def sensor_size(text: str) -> tuple[int, int]:
+    """Read WIDTHxHEIGHT and return (height, width) in pixels."""
+    width, _, height = text.lower().partition('x')
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, for example 640x480')
+    return int(height), int(width)

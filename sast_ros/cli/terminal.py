@@ -1,0 +1,122 @@
+"""What the commands show: progress and complaints on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+UNTRAINED_WARNING = (
+    'The weights are UNTRAINED: the boxes mean nothing; pass trained weights with --model FILE.safetensors'
+)
+
+
+def complain(sentence: str) -> None:
+    """Say one sentence on standard error."""
+    with contextlib.suppress(BrokenPipeError):
+        print(f'sast-ros: {sentence}', file=sys.stderr)
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """Return a rich console on standard output or standard error."""
+    from rich.console import Console
+
+    # File names are printed as they are, also those that look like markup.
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 120  # a file or pipe has no width; the default of 80 would break paths
+    return console
+
+
+def new_table(title: str) -> Table:
+    """Return a table of names and values without a frame."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify='left', title_style='bold', show_header=False, box=None)
+    table.add_column(style='dim', no_wrap=True)
+    table.add_column(overflow='fold')
+    return table
+
+
+def show_results(table: Table, warning: str, out: Path, names: list[str]) -> None:
+    """Print the table, what was written where, and the warning if there is one."""
+    from rich.text import Text
+
+    console = open_console()
+    console.print()
+    console.print(table)
+    console.print()
+    console.print(Text(f'in {out}: {", ".join(names)}'))
+    if warning:
+        console.print(Text(warning, style='bold yellow'))
+
+
+def kept_text(summary: dict[str, Any]) -> str:
+    """Return the shares of a summary, stage by stage, in words."""
+
+    def percent(shares: list[float]) -> str:
+        return ' '.join(f'{100 * share:.0f}' for share in shares)
+
+    tokens, windows = percent(summary['kept_tokens']), percent(summary['kept_windows'])
+    return f'{tokens} % of the tokens, {windows} % of the windows'
+
+
+def thousands(number: int) -> str:
+    """Return the number with spaces between the thousands."""
+    return f'{number:,}'.replace(',', ' ')
+
+
+def say_steps() -> Callable[[str], None]:
+    """Return a function that says which step begins: below one another, so that they can be read afterwards."""
+    from rich.text import Text
+
+    console = open_console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(Text('... ', style='dim') + Text(text))
+
+    return say
+
+
+@contextlib.contextmanager
+def show_progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show progress: a bar on a terminal, elsewhere a line whenever another tenth is done."""
+    console = open_console(stderr=True)
+    if not console.is_terminal:
+        told = 0
+
+        def tell(done: int, total: int, unit: str) -> None:
+            nonlocal told
+            tenth = 10 * done // total if total else 0
+            if tenth > told:
+                told = tenth
+                print(f'{title}: {10 * tenth} % ({done} of {total} {unit})', file=sys.stderr, flush=True)
+
+        yield tell
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn('{task.description}', markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total, unit: bar.update(task, completed=done, total=total)
+
+
+def write_json(content: dict[str, Any], target: str | None) -> bool:
+    """Write the JSON file that was asked for; return whether standard output is thereby taken."""
+    if target is None:
+        return False
+    text = json.dumps(content, indent=2)
+    if target == '-':
+        print(text)
+        return True
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    Path(target).write_text(text + '\n', encoding='utf-8')
+    return False

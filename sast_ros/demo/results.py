@@ -1,0 +1,162 @@
+"""From what was received to the files and numbers that the demonstration leaves behind."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sast_ros.bags import DetectionWriter
+from sast_ros.demo.run import WINDOW_US, Catch
+from sast_ros.detector import Detections, StageShare
+from sast_ros.events import open_decoder
+from sast_ros.visualization import UNTRAINED_NOTE, OverlayVideo, VideoError, draw_overlay, video_scale
+from sast_ros.windows import EventWindow, WindowCutter
+
+if TYPE_CHECKING:
+    from diagnostic_msgs.msg import DiagnosticStatus
+    from vision_msgs.msg import Detection2DArray
+
+
+def write_results(folder: Path, catch: Catch, model: str, trained: bool, began: float) -> dict[str, Any]:
+    """Pair every window with the message that came back for it, write the files, and return the summary."""
+    windows = _cut_windows(catch.events)
+    returned = [(_stamp_ns(array), arrived, array) for arrived, array in catch.detections]
+    stamps = [stamp for stamp, _, _ in returned]
+    arrays = {stamp: array for stamp, _, array in returned}
+    answered = [window for window in windows if window.stamp_ns in arrays]
+    latencies = [(arrived - stamp) / 1e6 for stamp, arrived, _ in returned]
+    class_names = catch.class_names
+    boxes = 0
+    with DetectionWriter(folder) as writer:
+        pairs = []
+        for window in answered:
+            kept = _kept_at(catch, window.stamp_ns)
+            detections = _as_detections(arrays[window.stamp_ns], window, class_names, kept)
+            boxes += len(detections)
+            writer.write(detections)
+            pairs.append((window, detections))
+        video = _write_video(folder / 'overlay.mp4', pairs, '' if trained else UNTRAINED_NOTE)
+        camera = catch.camera
+        events_seconds = (windows[-1].t_end - windows[0].t_start) / 1e6 if windows else 0.0
+        in_order = all(earlier < later for earlier, later in itertools.pairwise(stamps))
+        received, sent = len(answered), camera['windows']
+        shares = [kept for _, status in catch.diagnostics if (kept := _kept(status))]
+        stages = range(len(shares[0]) if shares else 0)
+        summary = {
+            'complete': bool(sent and received == sent == len(stamps) and in_order),
+            'model': model,
+            'trained': trained,
+            'classes': list(class_names),
+            'sensor_size': {'height': windows[0].height, 'width': windows[0].width} if windows else None,
+            'seconds': round(events_seconds, 3),
+            'messages': {'sent': camera['messages'], 'received': len(catch.events)},
+            'events': camera['events'],
+            'events_per_second': round(camera['events'] / events_seconds) if events_seconds else 0,
+            'windows': {'sent': sent, 'received': received, 'lost': sent - received, 'in_order': in_order},
+            'detections': boxes,
+            'latency_ms': _percentiles(latencies),
+            'node': _node_report(catch),
+            'camera_late_ms': camera['late_ms'],
+            'kept_windows': [round(float(np.mean([share[k].windows for share in shares])), 4) for k in stages],
+            'kept_tokens': [round(float(np.mean([share[k].tokens for share in shares])), 4) for k in stages],
+            'video': video,
+            'wall_seconds': round(time.monotonic() - began, 1),
+        }
+        writer.finish(summary)
+    return summary
+
+
+def _cut_windows(messages: list[bytes]) -> list[EventWindow]:
+    """Decode what the camera published and cut it as the node does."""
+    decode = open_decoder('event_camera_msgs/msg/EventPacket')
+    cutter = WindowCutter(WINDOW_US, WINDOW_US)
+    return [window for message in messages for window in cutter.cut(decode(message))]
+
+
+def _stamp_ns(array: Detection2DArray) -> int:
+    return array.header.stamp.sec * 10**9 + array.header.stamp.nanosec
+
+
+def _as_detections(
+    array: Detection2DArray, window: EventWindow, class_names: tuple[str, ...], kept: tuple[StageShare, ...]
+) -> Detections:
+    """Return the message as the ``Detections`` that the node made it from, as far as a message tells."""
+    boxes, scores, class_ids = [], [], []
+    for detection in array.detections:
+        box, hypothesis = detection.bbox, detection.results[0].hypothesis
+        x, y = box.center.position.x, box.center.position.y
+        boxes.append((x - box.size_x / 2, y - box.size_y / 2, x + box.size_x / 2, y + box.size_y / 2))
+        scores.append(hypothesis.score)
+        class_ids.append(class_names.index(hypothesis.class_id))
+    unknown = np.full(len(scores), np.nan, np.float32)
+    return Detections(
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        scores=np.array(scores, np.float32),
+        class_ids=np.array(class_ids, np.int64),
+        objectness=unknown,
+        class_scores=unknown,
+        class_names=class_names,
+        t_start=window.t_start,
+        t_end=window.t_end,
+        stamp_ns=window.stamp_ns,
+        frame_id=array.header.frame_id,
+        width=window.width,
+        height=window.height,
+        events=len(window),
+        reset=None,
+        kept=kept,
+    )
+
+
+def _write_video(path: Path, pairs: list[tuple[EventWindow, Detections]], note: str) -> str | None:
+    """Write the overlay; without PyAV the demonstration goes on, and the summary says why there is none."""
+    if not pairs:
+        return None
+    height, width = pairs[0][0].height, pairs[0][0].width
+    scale = video_scale(height, width)
+    try:
+        with OverlayVideo(path, width * scale, height * scale, 1e6 / WINDOW_US) as video:
+            for window, detections in pairs:
+                video.write(draw_overlay(window, detections, height, width, scale, note))
+    except VideoError as error:
+        return f'none: {error}'
+    return path.name
+
+
+def _kept(status: DiagnosticStatus) -> tuple[StageShare, ...]:
+    """Return the shares that the node reported, one for each stage; empty before its first window."""
+    values = {pair.key: pair.value for pair in status.values}
+    shares = []
+    while f'stage {len(shares) + 1} tokens kept (%)' in values:
+        stage = f'stage {len(shares) + 1}'
+        shares.append(
+            StageShare(
+                float(values[f'{stage} windows kept (%)']) / 100, float(values[f'{stage} tokens kept (%)']) / 100
+            )
+        )
+    return tuple(shares)
+
+
+def _node_report(catch: Catch) -> dict[str, float]:
+    """Return what the node last said about itself: counts, and step times in milliseconds."""
+    values = {pair.key: pair.value for _, status in catch.diagnostics[-1:] for pair in status.values}
+    names = ('windows done', 'windows dropped', 'packets lost', 'step time p50 (ms)', 'step time p99 (ms)')
+    return {name: float(values[name]) for name in names if name in values}
+
+
+def _kept_at(catch: Catch, time_ns: int) -> tuple[StageShare, ...]:
+    """Return the shares of the first report after that time, else of the last one: messages do not carry them."""
+    later = [status for at, status in catch.diagnostics if at >= time_ns]
+    known = [shares for status in (*later[:1], *(s for _, s in catch.diagnostics[-1:])) if (shares := _kept(status))]
+    return known[0] if known else ()
+
+
+def _percentiles(values: list[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    median, p99 = np.percentile(values, (50, 99))
+    return {'median': round(float(median), 1), 'p99': round(float(p99), 1), 'max': round(max(values), 1)}

@@ -1,0 +1,132 @@
+"""Write pictures into an MP4 that any browser plays."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+
+class VideoError(RuntimeError):
+    """A video that cannot be written: no PyAV, no encoder, no place on the disk. The text says what to do."""
+
+
+def video_scale(height: int, width: int) -> int:
+    """Side of a sensor pixel in a video, so that small sensors fill a good part of a screen.
+
+    304x240 pixels become 912x720, 346x260 becomes 692x520, sensors from 640x480 on stay as they are.
+    """
+    return max(1, min(720 // height, 1280 // width))
+
+
+class OverlayVideo:
+    """An MP4 file that grows by one picture at a time; memory does not grow with its length.
+
+    While it is being written the file is called ``NAME.partial.mp4``; it gets its name when the last picture is in it.
+    Used as a context manager, an exception leaves the playable part behind under the partial name.
+
+    Parameters
+    ----------
+    path: the file to write, ending in ``.mp4``; its folder must exist.
+    width, height: size of the pictures in pixels. An odd side loses its last column or row, which H.264 cannot hold.
+    fps: pictures per second of the video.
+
+    Raises
+    ------
+    VideoError: the encoder or the file cannot be opened, or a picture cannot be written.
+
+    """
+
+    def __init__(self, path: str | Path, width: int, height: int, fps: float) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise VideoError(f'a video needs PyAV ({error}); install it with "pip install av"') from error
+        self.path = Path(path)
+        self.partial_path = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
+        self.codec = video_encoder()
+        self._width, self._height = width - width % 2, height - height % 2
+        self._pictures = 0
+        self._av = av
+        try:
+            self.partial_path.touch()  # FFmpeg opens it with the first picture only
+            # The index goes to the front so that a browser starts before it has the whole file.
+            self._container = av.open(str(self.partial_path), 'w', options={'movflags': '+faststart'})
+        except OSError as error:
+            raise VideoError(f'the video {self.partial_path} cannot be opened: {error.strerror}') from error
+        rate = Fraction(fps).limit_denominator(1000)
+        self._stream = self._container.add_stream(self.codec, rate=rate)
+        self._stream.width, self._stream.height = self._width, self._height
+        self._stream.pix_fmt = 'yuv420p'
+        context = self._stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-R BT.709
+        context.color_range = 1  # limited, what players expect of an MP4
+        if self.codec == 'libx264':
+            self._stream.options = {'preset': 'veryfast', 'crf': '20'}
+        else:
+            self._stream.bit_rate = max(1_000_000, self._width * self._height * 8)
+
+    def write(self, picture: np.ndarray) -> None:
+        """Append a picture, ``uint8[height, width, 3]`` RGB of the size given to the constructor."""
+        cut = np.ascontiguousarray(picture[: self._height, : self._width])
+        if cut.shape != (self._height, self._width, 3) or cut.dtype != np.uint8:
+            raise VideoError(
+                f'a picture of shape {picture.shape} and type {picture.dtype} does not fit the video {self.path}, '
+                f'which takes uint8 [{self._height}, {self._width}, 3]'
+            )
+        frame = self._av.VideoFrame.from_ndarray(cut, format='rgb24')
+        frame = frame.reformat(format='yuv420p', dst_colorspace='ITU709', dst_color_range='MPEG')
+        frame.pts = self._pictures
+        frame.time_base = 1 / self._stream.codec_context.framerate
+        self._pictures += 1
+        self._mux(frame)
+
+    def close(self) -> None:
+        """Write what the encoder still holds and give the file its name."""
+        if self._finish():
+            self.partial_path.replace(self.path)
+
+    def _finish(self) -> bool:
+        if self._container is None:
+            return False
+        try:
+            self._mux(None)
+        finally:
+            container, self._container = self._container, None
+            container.close()
+        return True
+
+    def _mux(self, frame: object | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except OSError as error:
+            raise VideoError(f'the video {self.partial_path} cannot be written: {error}') from error
+
+    def __enter__(self) -> OverlayVideo:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        with contextlib.suppress(VideoError):  # the exception under way says more
+            self._finish()
+
+
+def video_encoder() -> str:
+    """Name of the best encoder that PyAV has: H.264 for browsers, else MPEG-4 part 2 for desktop players."""
+    from av.codec import Codec
+    from av.codec.codec import UnknownCodecError
+
+    for name in ('libx264', 'mpeg4'):
+        try:
+            Codec(name, 'w')
+        except UnknownCodecError:
+            continue
+        return name
+    raise VideoError('PyAV was built without an H.264 or MPEG-4 encoder; install the wheel with "pip install av"')

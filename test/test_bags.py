@@ -1,0 +1,575 @@
+"""Recordings in: every format, every trap, every kind of damage; detections out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mcap.reader import make_reader
+from recordings import (
+    EVENT_ARRAY,
+    EVENT_PACKET,
+    HEIGHT,
+    START_NS,
+    TOPIC,
+    WIDTH,
+    event_array,
+    event_messages,
+    random_events,
+    text_messages,
+    write_recording,
+    write_rosbag2,
+)
+from rosbags.rosbag2 import CompressionMode
+from rosbags.rosbag2 import Reader as Rosbag2Reader
+
+from sast_ros.bags import (
+    BOX_DTYPE,
+    DETECTIONS_TOPIC,
+    DETECTIONS_TYPE,
+    DetectionWriter,
+    RecordingError,
+    open_recording,
+)
+from sast_ros.bags.definitions import DEFINITIONS, message_types
+from sast_ros.bags.rosbag import ros1_to_cdr
+from sast_ros.detector import Detections
+
+KINDS = ('sqlite3', 'mcap', 'rosbag1')
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def read_all(path: Path, topic: str | None = None) -> dict[str, np.ndarray]:
+    with open_recording(path, topic) as recording:
+        chunks = list(recording)
+    return {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in 'xypt'}
+
+
+def rewrite_metadata(folder: Path, change: dict[str, str]) -> None:
+    """Replace whole lines of metadata.yaml, given by how they begin."""
+    lines = []
+    for line in (folder / 'metadata.yaml').read_text().splitlines():
+        key = line.strip().split(':')[0]
+        lines.append(line[: len(line) - len(line.lstrip())] + change[key] if key in change else line)
+    (folder / 'metadata.yaml').write_text('\n'.join(lines))
+
+
+# ------------------------------------------------------------------------------------------------------ real recordings
+
+
+@pytest.mark.parametrize('form', ['test_events_1', 'test_events_1/test_events_1.db3', 'test_events_1.bag'])
+def test_real_recording_holds_exactly_the_published_events(shared, form):
+    path = shared / 'data' / 'ecp_evt3_vga' / form
+    with open_recording(path) as recording:
+        assert (recording.topic, recording.type) == (TOPIC, EVENT_PACKET)
+        assert recording.message_count == 517
+        assert recording.sensor_size == (480, 640)
+        assert recording.duration == pytest.approx(2.076, abs=1e-3)
+        assert recording.byte_size > 2_000_000
+    events = read_all(path)
+    assert np.bincount(events['p']).tolist() == [218_291, 125_183]
+    assert events['t'][0] == 7_139_845
+
+
+def test_rosbag1_and_rosbag2_form_hold_the_same_messages(shared):
+    folder = shared / 'data' / 'ecp_evt3_vga'
+    with open_recording(folder / 'test_events_1') as two, open_recording(folder / 'test_events_1.bag') as one:
+        first, second = list(two.messages()), list(one.messages())
+    assert len(first) == 517
+    assert [raw for _, raw in first] == [raw for _, raw in second]
+    assert [time for time, _ in first] == pytest.approx([time for time, _ in second], abs=1000)
+
+
+def test_prophesee_raw_and_dat_hold_the_same_events(shared):
+    folder = shared / 'data' / 'faery_imx636'
+    raw, dat = read_all(folder / 'imx636_evt3.raw'), read_all(folder / 'imx636_cd.dat')
+    assert len(raw['t']) == len(dat['t']) == 1_218_618
+    for name in 'xyp':
+        np.testing.assert_array_equal(raw[name], dat[name])
+    np.testing.assert_array_equal(raw['t'] - raw['t'][0], dat['t'] - dat['t'][0])
+
+
+@pytest.mark.parametrize('name', ['imx636_evt3.raw', 'imx636_cd.dat'])
+def test_prophesee_recording_tells_its_size_and_its_progress(shared, name):
+    path = shared / 'data' / 'faery_imx636' / name
+    with open_recording(path) as recording:
+        assert recording.sensor_size == (720, 1280)
+        assert recording.topics == ()
+        assert recording.message_count is None
+        assert recording.byte_size == path.stat().st_size
+        seen = [recording.progress for _ in recording]
+    assert len(seen) > 10, 'a whole file in one chunk is not constant memory'
+    assert all(unit == 'bytes' and total == recording.byte_size for _, total, unit in seen)
+    done = [step[0] for step in seen]
+    assert done == sorted(done)
+    assert done[-1] == recording.byte_size
+
+
+@pytest.mark.parametrize(
+    ('name', 'events'), [('test_data_evt3_trigger', 82_469), ('test_data_libcaer_rollover', 334_331)]
+)
+def test_other_encodings_are_read_from_bags(shared, name, events):
+    assert len(read_all(shared / 'data' / 'codecs_edge_cases' / name)['t']) == events
+
+
+def test_packets_under_the_former_name_of_the_message_are_read(shared):
+    with open_recording(shared / 'data' / 'codecs_edge_cases' / 'test_data_mono_cd') as recording:
+        assert recording.type == 'event_array_msgs/msg/EventArray'
+        assert len(list(recording)) == 2
+
+
+# ----------------------------------------------------------------------------------------------------- every bag format
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('type_name', [EVENT_ARRAY, EVENT_PACKET])
+def test_events_come_out_of_a_bag_as_they_went_in(tmp_path, kind, type_name):
+    messages = event_messages(type_name)
+    path = write_recording(tmp_path, kind, {TOPIC: (type_name, messages)})
+    with open_recording(path) as recording:
+        assert recording.type == type_name
+        assert recording.message_count == 10
+        assert recording.sensor_size == (HEIGHT, WIDTH)
+        assert list(recording.messages()) == messages
+        assert [topic.name for topic in recording.topics] == [TOPIC]
+    events = read_all(path)
+    for index in range(10):
+        written = random_events(20, seed=index)
+        part = slice(20 * index, 20 * index + 20)
+        for name in 'xyp':
+            np.testing.assert_array_equal(events[name][part], written[name])
+        np.testing.assert_array_equal(events['t'][part], START_NS // 1000 + 1000 * index + written['t'])
+
+
+def test_recording_can_be_read_again(tmp_path):
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET))})
+    with open_recording(path) as recording:
+        first = [chunk.t.tolist() for chunk in recording]
+        next(iter(recording))  # an iteration that is given up does not disturb the next one
+        assert recording.progress == (1, 10, 'messages')
+        assert [chunk.t.tolist() for chunk in recording] == first
+        assert recording.progress == (10, 10, 'messages')
+
+
+@pytest.mark.parametrize('count', [0, 1, 2, 5000])
+def test_ros1_event_arrays_are_converted_to_exactly_the_ros2_bytes(count):
+    raw = event_array(random_events(count, seed=count), START_NS)
+    ros1 = bytes(message_types().cdr_to_ros1(raw, EVENT_ARRAY))
+    assert ros1_to_cdr(ros1, EVENT_ARRAY) == raw
+    assert bytes(message_types().ros1_to_cdr(ros1, EVENT_ARRAY)) == raw
+
+
+@pytest.mark.parametrize('mode', [CompressionMode.FILE, CompressionMode.MESSAGE])
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_compressed_bags_are_read(tmp_path, storage, mode):
+    messages = event_messages(EVENT_PACKET)
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}, storage, mode)
+    with open_recording(path) as recording:
+        assert list(recording.messages()) == messages
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_files_of_a_split_bag_follow_each_other_in_time(tmp_path, storage):
+    messages = event_messages(EVENT_PACKET)
+    suffix = '.db3' if storage == 'sqlite3' else '.mcap'
+    whole = tmp_path / 'bag'
+    whole.mkdir()
+    # Names as rosbag2 gives them: _10 sorts before _9 by the alphabet.
+    for name, part in (('bag_9', messages[:5]), ('bag_10', messages[5:])):
+        piece = write_rosbag2(tmp_path / name, {TOPIC: (EVENT_PACKET, part)}, storage)
+        shutil.move(piece / f'{name}{suffix}', whole)
+    with open_recording(whole) as recording:
+        assert recording.message_count == 10
+        assert list(recording.messages()) == messages
+
+
+@pytest.mark.parametrize(
+    'trap', ['no identifier, no files', 'missing', 'empty', 'not yaml', 'no topics', 'wrong identifier']
+)
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_useless_metadata_does_not_matter(tmp_path, storage, trap):
+    messages = event_messages(EVENT_PACKET)
+    folder = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}, storage)
+    metadata = folder / 'metadata.yaml'
+    if trap == 'no identifier, no files':
+        text = metadata.read_text()
+        head, tail = text[: text.index('  files:')], text[text.index('  message_count:') :]
+        metadata.write_text(head + '  files: []\n' + tail)
+        rewrite_metadata(folder, {'storage_identifier': "storage_identifier: ''"})
+    elif trap == 'missing':
+        metadata.unlink()
+    elif trap == 'empty':
+        metadata.write_text('')
+    elif trap == 'not yaml':
+        metadata.write_bytes(b'{\xff: [')
+    elif trap == 'no topics':
+        metadata.write_text('rosbag2_bagfile_information:\n  version: 9\n  relative_file_paths: []\n')
+    elif trap == 'wrong identifier':
+        rewrite_metadata(folder, {'storage_identifier': 'storage_identifier: cassette'})
+    with open_recording(folder) as recording:
+        assert list(recording.messages()) == messages
+
+
+# --------------------------------------------------------------------------------------------------------- topic choice
+
+
+def test_other_topics_are_left_out(tmp_path):
+    messages = event_messages(EVENT_ARRAY)
+    for kind in KINDS:
+        (tmp_path / kind).mkdir()
+        topics = {'/chatter': ('std_msgs/msg/String', text_messages()), TOPIC: (EVENT_ARRAY, messages)}
+        with open_recording(write_recording(tmp_path / kind, kind, topics)) as recording:
+            assert list(recording.messages()) == messages
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_one_of_several_event_topics_must_be_named(tmp_path, kind):
+    left, right = event_messages(EVENT_PACKET, messages=3), event_messages(EVENT_ARRAY, messages=4)
+    path = write_recording(tmp_path, kind, {'/left': (EVENT_PACKET, left), '/right': (EVENT_ARRAY, right)})
+    with pytest.raises(RecordingError, match=r'2 topics.*--topic: /left .*EventPacket, 3.*/right .*EventArray, 4'):
+        open_recording(path)
+    with open_recording(path, '/right') as recording:
+        assert recording.type == EVENT_ARRAY
+        assert list(recording.messages()) == right
+    with open_recording(path, 'left') as recording:  # as rosbag1 users write it
+        assert list(recording.messages()) == left
+
+
+def test_topic_that_was_never_published_is_no_candidate(tmp_path):
+    messages = event_messages(EVENT_PACKET)
+    path = write_rosbag2(tmp_path / 'bag', {'/a': (EVENT_PACKET, []), '/b': (EVENT_PACKET, messages)})
+    with open_recording(path) as recording:
+        assert recording.topic == '/b'
+
+
+def test_point_clouds_are_events_only_where_nothing_else_is_or_by_name(tmp_path):
+    cloud = 'sensor_msgs/msg/PointCloud2'
+    both = write_rosbag2(
+        tmp_path / 'both', {'/lidar': (cloud, []), TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET))}
+    )
+    with open_recording(both) as recording:
+        assert recording.topic == TOPIC
+        assert [topic.name for topic in recording.topics] == [TOPIC, '/lidar']
+    with open_recording(both, '/lidar') as recording:
+        assert recording.type == cloud
+    with open_recording(write_rosbag2(tmp_path / 'one', {'/lidar': (cloud, [])})) as recording:
+        assert recording.topic == '/lidar'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_wrong_topic_is_answered_with_the_right_ones(tmp_path, kind):
+    topics = {
+        '/chatter': ('std_msgs/msg/String', text_messages()),
+        TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET)),
+    }
+    path = write_recording(tmp_path, kind, topics)
+    with pytest.raises(RecordingError, match=rf'no topic /events; choose with --topic: {TOPIC}'):
+        open_recording(path, '/events')
+    with pytest.raises(RecordingError, match=rf'std_msgs/msg/String, which holds no events; .*--topic: {TOPIC}'):
+        open_recording(path, '/chatter')
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_bag_without_events_lists_what_it_holds(tmp_path, kind):
+    path = write_recording(tmp_path, kind, {'/chatter': ('std_msgs/msg/String', text_messages())})
+    with pytest.raises(RecordingError, match=r'no topic of type dvs_msgs.*holds /chatter \(std_msgs/msg/String\)'):
+        open_recording(path)
+    with pytest.raises(RecordingError, match='which holds no events; events come as'):
+        open_recording(path, '/chatter')
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_empty_bag_is_said_to_be_empty(tmp_path, kind):
+    path = write_recording(tmp_path, kind, {})
+    with pytest.raises(RecordingError, match='no topics at all'):
+        open_recording(path)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_topic_without_messages_has_no_events(tmp_path, kind):
+    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, [])})
+    with open_recording(path, TOPIC) as recording:
+        assert recording.message_count == 0
+        assert recording.duration == 0
+        assert recording.sensor_size is None
+        assert list(recording) == []
+
+
+# --------------------------------------------------------------------------------------------------------------- damage
+
+
+def test_what_is_no_recording_is_refused_by_name(tmp_path):
+    with pytest.raises(RecordingError, match='nowhere does not exist'):
+        open_recording(tmp_path / 'nowhere')
+    (tmp_path / 'movie.mp4').write_bytes(b'x')
+    with pytest.raises(RecordingError, match=r'movie\.mp4 is no recording.*\.raw or \.dat'):
+        open_recording(tmp_path / 'movie.mp4')
+    (tmp_path / 'folder').mkdir()
+    with pytest.raises(RecordingError, match=r'folder is no rosbag2 folder: there is no \.db3 or \.mcap'):
+        open_recording(tmp_path / 'folder')
+
+
+@pytest.mark.parametrize('suffix', ['.db3', '.mcap', '.bag', '.raw', '.dat'])
+@pytest.mark.parametrize('content', [b'', b'\0' * 100, b'no recording at all\n' * 50, b'% end'])
+def test_file_of_other_content_is_refused(tmp_path, suffix, content):
+    path = tmp_path / f'odd{suffix}'
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=rf'odd\{suffix}'), open_recording(path) as recording:
+        assert sum(map(len, recording)) == 0
+        raise RecordingError(f'{path} opened without events')  # bytes without a header may be events of a raw file
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_bag_truncated_anywhere_is_an_error_of_its_own(tmp_path, kind):
+    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET, messages=40))})
+    if path.is_dir():
+        (path,) = (file for file in path.iterdir() if file.suffix != '.yaml')
+    content = path.read_bytes()
+    for size in np.linspace(0, len(content) - 1, 25).astype(int):
+        path.write_bytes(content[:size])
+        try:
+            with open_recording(path) as recording:
+                complete = sum(len(chunk) for chunk in recording) == 40 * 20
+        except RecordingError as error:
+            assert path.name in str(error)
+        else:
+            assert complete, f'cut at {size} of {len(content)} bytes went unnoticed'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_flipped_bytes_never_raise_anything_else(tmp_path, kind):
+    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_ARRAY, event_messages(EVENT_ARRAY, messages=5))})
+    if path.is_dir():
+        (path,) = (file for file in path.iterdir() if file.suffix != '.yaml')
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        damaged = content.copy()
+        damaged[random.integers(0, len(content), 20)] ^= 0xFF
+        path.write_bytes(damaged.tobytes())
+        try:
+            with open_recording(path) as recording:
+                for _ in recording:
+                    pass
+        except RecordingError:
+            pass
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_damaged_message_is_named(tmp_path, kind):
+    messages = event_messages(EVENT_PACKET)
+    time, raw = messages[4]
+    messages[4] = (time, raw.replace(b'mono\0', b'evt9\0'))
+    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, messages)})
+    with open_recording(path) as recording:
+        chunks = iter(recording)
+        for _ in range(4):
+            next(chunks)
+        with pytest.raises(RecordingError, match=f'message 4 of {TOPIC} is damaged: .*evt9'):
+            next(chunks)
+
+
+def test_database_without_messages_table_is_refused(tmp_path):
+    path = tmp_path / 'other.db3'
+    with sqlite3.connect(path) as database:
+        database.execute('CREATE TABLE cassettes(id INTEGER)')
+    database.close()
+    with pytest.raises(RecordingError, match=r'other\.db3 is damaged or no such recording'):
+        open_recording(path)
+
+
+def test_prophesee_file_has_neither_topics_nor_messages(shared):
+    path = shared / 'data' / 'faery_imx636' / 'imx636_cd.dat'
+    with pytest.raises(RecordingError, match='has no topics; leave --topic out'):
+        open_recording(path, TOPIC)
+    with open_recording(path) as recording, pytest.raises(RecordingError, match='holds no ROS messages'):
+        recording.messages()
+
+
+@pytest.mark.parametrize('name', ['imx636_evt3.raw', 'imx636_cd.dat'])
+def test_truncated_prophesee_file_gives_what_is_there_or_an_error(shared, tmp_path, name):
+    content = (shared / 'data' / 'faery_imx636' / name).read_bytes()[:20_000]
+    path = tmp_path / name
+    for size in (50, 10_000, 10_001, 10_003, 19_999):
+        path.write_bytes(content[:size])
+        try:
+            with open_recording(path) as recording:
+                for _ in recording:
+                    pass
+        except RecordingError as error:
+            assert name in str(error)
+
+
+# ---------------------------------------------------------------------------------------------------------- definitions
+
+
+def test_definitions_have_the_fields_of_the_interface_packages():
+    def fields(text: str) -> list[str]:
+        return [line for line in (' '.join(line.split('#')[0].split()) for line in text.splitlines()) if line]
+
+    compared = 0
+    for name, text in DEFINITIONS.items():
+        package, _, message = name.split('/')
+        file = REPOSITORY / 'msg' / package / 'msg' / f'{message}.msg'
+        if file.is_file():
+            assert fields(text) == fields(file.read_text()), name
+            compared += 1
+    assert compared >= 10
+
+
+def test_event_packet_has_the_type_hash_of_the_real_driver():
+    assert (
+        message_types().hash_rihs01(EVENT_PACKET)
+        == 'RIHS01_d6fa176260b1f37e5a40845305315e150a0f18191241eb64f407442aa29844aa'
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- detections out
+
+
+def detections_of_window(index: int, count: int, stamp_ns: int | None = START_NS) -> Detections:
+    """Make detections with numbers that tell where they belong."""
+    random = np.random.default_rng(index)
+    corner = random.uniform(0, 100, (count, 2)).astype(np.float32)
+    size = random.uniform(1, 100, (count, 2)).astype(np.float32)
+    scores = random.uniform(0.1, 1, count).astype(np.float32)
+    return Detections(
+        boxes=np.concatenate([corner, corner + size], axis=1),
+        scores=scores,
+        class_ids=random.integers(0, 2, count),
+        objectness=scores,
+        class_scores=np.ones(count, np.float32),
+        t_start=50_000 * index,
+        t_end=50_000 * (index + 1),
+        class_names=('car', 'pedestrian'),
+        stamp_ns=None if stamp_ns is None else stamp_ns + 50_000_000 * (index + 1),
+        frame_id='camera',
+        width=304,
+        height=240,
+        events=7,
+        reset='start' if index == 0 else None,
+        kept=[],
+    )
+
+
+def write_detections(folder: Path, counts: tuple[int, ...], stamp_ns: int | None = START_NS) -> list[Detections]:
+    written = [detections_of_window(index, count, stamp_ns) for index, count in enumerate(counts)]
+    with DetectionWriter(folder) as writer:
+        for detections in written:
+            writer.write(detections)
+        writer.finish({'windows': len(written)})
+    return written
+
+
+def test_boxes_are_written_in_the_prophesee_layout(tmp_path):
+    written = write_detections(tmp_path / 'out', (3, 0, 2))
+    boxes = np.load(tmp_path / 'out' / 'detections.npy')
+    assert boxes.dtype == BOX_DTYPE
+    assert boxes.dtype.names == ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id', 'class_confidence')
+    assert boxes['t'].tolist() == [50_000] * 3 + [150_000] * 2
+    assert not boxes['track_id'].any()
+    expected = np.concatenate([detections.boxes for detections in written])
+    np.testing.assert_array_equal(np.stack([boxes['x'], boxes['y']], 1), expected[:, :2])
+    np.testing.assert_array_equal(np.stack([boxes['w'], boxes['h']], 1), expected[:, 2:] - expected[:, :2])
+    np.testing.assert_array_equal(boxes['class_confidence'], np.concatenate([d.scores for d in written]))
+
+
+def test_no_boxes_are_a_valid_file_too(tmp_path):
+    write_detections(tmp_path, (0, 0))
+    assert np.load(tmp_path / 'detections.npy').shape == (0,)
+    with Rosbag2Reader(tmp_path / 'detections.mcap') as reader:
+        assert reader.message_count == 2
+
+
+def test_mcap_holds_one_message_per_window_with_the_boxes_of_the_npy(tmp_path):
+    written = write_detections(tmp_path, (3, 0, 2))
+    boxes = np.load(tmp_path / 'detections.npy')
+    with Rosbag2Reader(tmp_path / 'detections.mcap') as reader:
+        assert [(c.topic, c.msgtype, c.ext.serialization_format) for c in reader.connections] == [
+            (DETECTIONS_TOPIC, DETECTIONS_TYPE, 'cdr')
+        ]
+        stored = [(time, message_types().deserialize_cdr(raw, DETECTIONS_TYPE)) for _, time, raw in reader.messages()]
+    assert [len(message.detections) for _, message in stored] == [3, 0, 2]
+    row = 0
+    for (time, message), detections in zip(stored, written, strict=True):
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        assert time == stamp == detections.stamp_ns
+        assert message.header.frame_id == 'camera'
+        for item in message.detections:
+            box = boxes[row]
+            row += 1
+            assert item.header == message.header
+            assert item.id == ''
+            (result,) = item.results
+            assert result.hypothesis.class_id == ('car', 'pedestrian')[box['class_id']]
+            assert result.hypothesis.score == box['class_confidence']
+            assert item.bbox.center.theta == 0
+            assert item.bbox.center.position.x == pytest.approx(box['x'] + box['w'] / 2)
+            assert item.bbox.center.position.y == pytest.approx(box['y'] + box['h'] / 2)
+            assert item.bbox.size_x == pytest.approx(box['w'])
+            assert item.bbox.size_y == pytest.approx(box['h'])
+    assert row == len(boxes)
+
+
+def test_mcap_is_readable_by_foxglove_own_library(tmp_path):
+    write_detections(tmp_path, (3, 0, 2))
+    with (tmp_path / 'detections.mcap').open('rb') as stream:
+        reader = make_reader(stream, validate_crcs=True)
+        assert reader.get_header().profile == 'ros2'
+        stored = list(reader.iter_messages())
+    assert len(stored) == 3
+    schema, channel, message = stored[0]
+    assert (schema.name, schema.encoding, channel.message_encoding) == (DETECTIONS_TYPE, 'ros2msg', 'cdr')
+    assert b'MSG: vision_msgs/BoundingBox2D' in schema.data
+    assert message.log_time == message.publish_time
+
+
+def test_recording_without_ros_time_is_stamped_by_its_own_clock(tmp_path):
+    write_detections(tmp_path, (1, 1), stamp_ns=None)
+    with Rosbag2Reader(tmp_path / 'detections.mcap') as reader:
+        assert [time for _, time, _ in reader.messages()] == [50_000_000, 100_000_000]
+
+
+def test_detections_message_is_read_by_ros_itself(tmp_path):
+    serialization = pytest.importorskip('rclpy.serialization')
+    vision = pytest.importorskip('vision_msgs.msg')
+    write_detections(tmp_path, (3, 0))
+    with Rosbag2Reader(tmp_path / 'detections.mcap') as reader:
+        for _, _, raw in reader.messages():
+            again = serialization.serialize_message(serialization.deserialize_message(raw, vision.Detection2DArray))
+            assert len(again) == len(raw)  # ROS leaves any bytes in the padding; all that has a meaning is equal
+            assert repr(message_types().deserialize_cdr(again, DETECTIONS_TYPE)) == repr(
+                message_types().deserialize_cdr(raw, DETECTIONS_TYPE)
+            )
+
+
+def test_same_detections_give_the_same_bytes(tmp_path):
+    for name in ('a', 'b'):
+        write_detections(tmp_path / name, (3, 0, 2))
+    for name in ('detections.npy', 'detections.mcap', 'summary.json'):
+        assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+
+
+def test_interrupted_run_leaves_nothing_that_looks_complete(tmp_path):
+    with pytest.raises(KeyboardInterrupt), DetectionWriter(tmp_path) as writer:
+        writer.write(detections_of_window(0, 3))
+        assert not (tmp_path / 'detections.npy').exists()  # what a killed process would leave
+        assert not (tmp_path / 'detections.mcap').exists()
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_of_an_earlier_run_stay_until_the_new_ones_are_complete(tmp_path):
+    write_detections(tmp_path, (3, 0, 2))
+    with pytest.raises(KeyboardInterrupt), DetectionWriter(tmp_path) as writer:
+        writer.write(detections_of_window(0, 1))
+        raise KeyboardInterrupt
+    assert len(np.load(tmp_path / 'detections.npy')) == 5
+    write_detections(tmp_path, (1,))
+    assert len(np.load(tmp_path / 'detections.npy')) == 1
+    assert json.loads((tmp_path / 'summary.json').read_text()) == {'windows': 1}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ['detections.mcap', 'detections.npy', 'summary.json']

@@ -1,0 +1,215 @@
+"""The command line: exit codes, one-sentence errors, and files that tools can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sast_ros import cli
+from sast_ros.cli import main
+from sast_ros.cli.terminal import show_progress
+
+Captured = pytest.CaptureFixture[str]
+
+
+def the_error(captured: Captured) -> str:
+    """Return what was said on standard error, which is one sentence from sast-ros."""
+    lines = captured.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith('sast-ros: ')
+    return lines[0]
+
+
+def sast_ros(*arguments: str, **options: object) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, '-m', 'sast_ros', *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+        **options,
+    )
+
+
+def test_help_and_version_come_without_numpy_torch_and_rclpy() -> None:
+    program = (
+        'import sys; from sast_ros.cli import main; assert main(["--version"]) == 0; assert main(["--help"]) == 0; '
+        'assert not {"numpy", "torch", "rclpy", "rich"} & set(sys.modules)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith('sast-ros ')
+    for command in ('demo', 'replay', 'convert', 'doctor'):
+        assert command in done.stdout
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        [],
+        ['dance'],
+        ['replay'],
+        ['replay', 'bag', '--window-ms', '0'],
+        ['replay', 'bag', '--score-threshold', 'high'],
+        ['replay', 'bag', '--sensor-size', '640'],
+        ['demo', '--seconds', 'nan'],
+        ['demo', '--seed', '-1'],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
+    assert main(arguments) == 2
+    assert 'sast-ros' in capsys.readouterr().err
+
+
+def test_a_recording_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: Captured) -> None:
+    assert main(['replay', str(tmp_path / 'drive.mcap')]) == 1
+    assert 'drive.mcap does not exist' in the_error(capsys)
+
+
+def test_a_file_that_is_no_recording_is_one_sentence(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / 'notes.bag').write_text('not a bag')
+    assert main(['replay', str(tmp_path / 'notes.bag')]) == 1
+    assert 'notes.bag' in the_error(capsys)
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='does not exist'):
+        main(['replay', str(tmp_path / 'drive.mcap'), '--debug'])
+
+
+@pytest.mark.parametrize(
+    ('error', 'sentence'),
+    [
+        (ValueError('the seed\nis bad'), 'the seed is bad'),
+        (FileNotFoundError(2, 'No such file or directory', 'a.txt'), 'a.txt: No such file or directory'),
+        (KeyError('x'), "unexpected KeyError: 'x'; run it again with --debug and report what it shows"),
+    ],
+)
+def test_any_error_becomes_a_sentence(
+    error: Exception, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(cli.doctor, 'run', raiser(error))
+    assert main(['doctor']) == 1
+    assert the_error(capsys) == f'sast-ros: {sentence}'
+
+
+def test_interruption_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setattr(cli.doctor, 'run', raiser(KeyboardInterrupt()))
+    assert main(['doctor']) == 130
+    assert 'interrupted' in the_error(capsys)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_through_the_context_managers(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    monkeypatch.setattr(cli.doctor, 'run', lambda arguments: os.kill(os.getpid(), number))
+    try:
+        with pytest.raises(SystemExit) as stop:
+            main(['doctor'])
+        assert stop.value.code == 128 + number
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+
+
+def raiser(error: BaseException) -> Callable[[object], int]:
+    def raise_it(arguments: object) -> int:
+        raise error
+
+    return raise_it
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    process = sast_ros('doctor', '--json', '-')
+    process.stdout.close()
+    assert process.stderr.read() == ''
+    assert process.wait() == 1
+
+
+def test_replay_of_a_real_recording_writes_everything(shared: Path, tmp_path: Path, capsys: Captured) -> None:
+    av = pytest.importorskip('av')
+    bag = shared / 'data' / 'ecp_evt3_vga' / 'test_events_1.bag'
+    arguments = ['replay', str(bag), '--out', str(tmp_path), '--device', 'cpu', '--score-threshold', '0.0001']
+    assert main([*arguments, '--video', '--stride-ms', '100']) == 0
+    said = capsys.readouterr()
+    assert '343 474' in said.out
+    assert '640x480' in said.out
+    assert 'UNTRAINED' in said.out
+    assert '100 % (517 of 517 messages)' in said.err
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['events'] == 343_474
+    assert summary['weights'] == 'untrained'
+    boxes = np.load(tmp_path / 'detections.npy')
+    assert len(boxes) == summary['detections'] > 0
+    with av.open(str(tmp_path / 'overlay.mp4')) as video:
+        assert sum(1 for _ in video.decode(video=0)) == summary['windows']
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {'detections.npy', 'detections.mcap', 'summary.json', 'overlay.mp4'}
+
+
+def test_replay_detects_as_the_node_does_by_default() -> None:
+    from sast_ros.ros.parameters import PARAMETERS
+
+    arguments = cli._parser().parse_args(['replay', 'bag'])
+    for name, value in (
+        ('model.path', arguments.model),
+        ('model.device', arguments.device),
+        ('window.duration_ms', arguments.window_ms),
+        ('window.stride_ms', arguments.stride_ms),
+        ('detections.score_threshold', arguments.score_threshold),
+        ('detections.nms_iou', arguments.nms_iou),
+        ('detections.max_count', cli.replay.MAX_DETECTIONS),
+    ):
+        assert PARAMETERS[name].default == value, name
+
+
+def test_an_unknown_model_and_device_are_one_sentence(shared: Path, tmp_path: Path, capsys: Captured) -> None:
+    bag = str(shared / 'data' / 'ecp_evt3_vga' / 'test_events_1.bag')
+    assert main(['replay', bag, '--model', 'gen1-huge', '--out', str(tmp_path)]) == 1
+    assert 'gen1-tiny' in the_error(capsys)
+    assert main(['replay', bag, '--device', 'abacus', '--out', str(tmp_path)]) == 1
+    assert '--device cpu' in the_error(capsys)
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    monkeypatch.setenv('FORCE_COLOR', '1')
+    monkeypatch.setenv('TERM', 'xterm-256color')
+    with show_progress('replay drive.mcap') as progress:
+        progress(5, 10, 'messages')
+    assert 'replay drive.mcap' in capsys.readouterr().err
+
+
+def test_convert_turns_an_official_checkpoint_into_safetensors(tmp_path: Path, capsys: Captured) -> None:
+    import torch
+
+    from sast_ros.model import load_model, untrained_model
+
+    model = untrained_model('gen1-tiny')
+    state = {f'mdl.{name}': value for name, value in model.state_dict().items()}
+    torch.save({'state_dict': state}, tmp_path / 'official.ckpt')
+    report = tmp_path / 'report.json'
+    assert main(['convert', str(tmp_path / 'official.ckpt'), '--json', str(report)]) == 0
+    summary = json.loads(report.read_text())
+    said = capsys.readouterr().out
+    assert summary['sha256'] in said
+    assert summary['name'] == 'gen1-tiny'
+    assert summary['classes'] == ['car', 'pedestrian']
+    loaded = load_model(tmp_path / 'official.safetensors')
+    assert sum(parameter.numel() for parameter in loaded.parameters()) == summary['parameters']
+
+
+def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / 'weights.ckpt').write_text('hello')
+    assert main(['convert', str(tmp_path / 'weights.ckpt')]) == 1
+    assert 'weights.ckpt' in the_error(capsys)
+    assert not (tmp_path / 'weights.safetensors').exists()

@@ -1,0 +1,155 @@
+"""The demonstration on real topics, shortened; and what it says when one of its processes fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy', reason='the demonstration needs ROS 2')
+pytest.importorskip('vision_msgs.msg', reason='the demonstration needs the message packages of msg/')
+
+from sast_ros.cli import main
+from sast_ros.demo import DemoError, run_demo
+from sast_ros.demo.processes import Child
+from sast_ros.demo.run import _ros_environment
+
+
+def test_every_window_of_a_drive_comes_back_in_order(
+    tmp_path: Path, ros_domain: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    av = pytest.importorskip('av')
+    mcap_reader = pytest.importorskip('mcap.reader')
+    assert main(['demo', '--seconds', '1.5', '--out', str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert 'UNTRAINED' in said
+    assert '0 lost, in order' in said
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['complete']
+    assert not summary['trained']
+    assert summary['classes'] == ['car', 'pedestrian']
+    sent = summary['windows']['sent']
+    assert summary['windows'] == {'sent': sent, 'received': sent, 'lost': 0, 'in_order': True}
+    assert sent == 29  # the first event is a moment after 0, and the thirtieth window has no event after its end
+    assert summary['messages']['sent'] == summary['messages']['received'] > 300
+    assert 0 < summary['latency_ms']['median'] <= summary['latency_ms']['p99']
+    assert len(summary['kept_tokens']) == 4
+    assert all(0 < share <= 1 for share in summary['kept_tokens'])
+    assert summary['node']['windows done'] == sent
+    with av.open(str(tmp_path / 'overlay.mp4')) as video:
+        assert sum(1 for _ in video.decode(video=0)) == sent
+    with (tmp_path / 'detections.mcap').open('rb') as stream:
+        assert sum(1 for _ in mcap_reader.make_reader(stream).iter_messages()) == sent
+    assert os.environ['ROS_DOMAIN_ID'] == ros_domain
+
+
+def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(DemoError, match=r'the detector node cannot start: .*missing\.safetensors'):
+        run_demo(tmp_path, seconds=1, model=str(tmp_path / 'missing.safetensors'))
+    assert time.monotonic() - began < 60
+    assert not (tmp_path / 'summary.json').exists()
+
+
+def test_the_domain_is_not_the_one_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
+    environment = _ros_environment(None)
+    assert environment['ROS_DOMAIN_ID'] != os.environ['ROS_DOMAIN_ID']
+    assert 1 <= int(environment['ROS_DOMAIN_ID']) <= 100
+    assert environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+
+
+def make_child(tmp_path: Path, name: str, program: str) -> Child:
+    (tmp_path / f'{name}.py').write_text(program)
+    return Child(f'the {name}', name, [], {**os.environ, 'PYTHONPATH': str(tmp_path)}, tmp_path / f'{name}.log')
+
+
+def wait_for(condition: object) -> None:
+    limit = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < limit
+
+
+def test_a_child_that_ends_says_how_and_why(tmp_path: Path) -> None:
+    with make_child(tmp_path, 'painter', 'import sys; print("out of paint", file=sys.stderr); sys.exit(3)') as child:
+        wait_for(lambda: child.failure() is not None)
+        assert 'the painter ended with exit code 3' in child.failure()
+        assert child.failure().endswith('is: out of paint')
+
+
+def test_a_child_talks_in_json_lines_and_everything_else_goes_into_its_log(tmp_path: Path) -> None:
+    program = 'print("hello"); print(\'{"state": "ready"}\', flush=True); input(); print("[]", flush=True); input()'
+    with make_child(tmp_path, 'talker', program) as child:
+        wait_for(lambda: (message := child.message()) is not None and message == {'state': 'ready'})
+        child.tell()
+        wait_for(lambda: '[]' in child.log.read_text())
+        assert child.failure() is None
+    assert child.log.read_text().startswith('hello')
+
+
+def test_a_child_that_ignores_interruption_is_ended_all_the_same(tmp_path: Path) -> None:
+    program = (
+        'import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print("{}", flush=True)\n'
+        'while True: signal.pause()'
+    )
+    child = make_child(tmp_path, 'mule', program)
+    child.patience_s = 0.2
+    with child:
+        wait_for(lambda: child.message() is not None)
+    assert 'was killed by SIGTERM' in child.failure()
+
+
+def test_no_process_is_left_when_the_demo_is_terminated(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, '-m', 'sast_ros', 'demo', '--out', str(tmp_path)],
+        cwd=Path(__file__).parent.parent,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    children = Path(f'/proc/{demo.pid}/task/{demo.pid}/children')
+    if not children.exists():
+        demo.kill()
+        pytest.skip('the kernel does not list the children of a process')
+    wait_for(lambda: len(children.read_text().split()) == 2)
+    pids = children.read_text().split()
+    wait_for(lambda: (tmp_path / 'node.log').read_text())  # whatever the node says first, it runs then
+    demo.send_signal(signal.SIGTERM)
+    assert demo.wait(40) == 143
+    assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
+    assert 'Traceback' not in demo.stderr.read()
+
+
+def test_children_end_even_if_the_demo_is_killed(tmp_path: Path) -> None:
+    program = (
+        'import os, sys; from pathlib import Path; from sast_ros.demo.processes import Child\n'
+        'with Child("the sleeper", "sleeper", [], os.environ, Path("sleeper.log")) as child:\n'
+        '    while (message := child.message()) is None: pass\n'
+        '    print(message["pid"], flush=True)\n'
+        '    os.kill(os.getpid(), 9)'
+    )
+    (tmp_path / 'sleeper.py').write_text(
+        'import json, os, signal; print(json.dumps({"pid": os.getpid()}), flush=True); signal.pause()'
+    )
+    paths = os.pathsep.join((str(tmp_path), str(Path(__file__).parent.parent)))
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHONPATH': paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == -signal.SIGKILL
+    wait_for(lambda: is_gone(int(done.stdout)))
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
+    except OSError:
+        return True

@@ -1,0 +1,83 @@
+"""The doctor sees what is there and what is missing, and says what to do."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sast_ros import doctor
+from sast_ros.cli import main
+
+
+def find(checks: list[doctor.Check], name: str) -> doctor.Check:
+    return next(check for check in checks if check.name == name)
+
+
+def test_the_report_covers_everything_that_a_user_needs() -> None:
+    checks = doctor.examine()
+    names = {check.name for check in checks}
+    assert names >= {'Python', 'processor', 'memory', 'torch', 'GPU', 'compiled kernels', 'evt3', 'rosbags', 'mcap'}
+    assert names >= {'PyAV', 'video encoder', 'rclpy', 'event_camera_msgs', 'vision_msgs', 'shared memory', 'QoS'}
+    assert find(checks, 'compiled kernels').status == 'OK'
+    assert all(check.advice for check in checks if check.status != 'OK')
+
+
+def test_a_missing_package_is_a_failure_with_advice_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, 'evt3', None)
+    report = tmp_path / 'report.json'
+    assert main(['doctor', '--json', str(report)]) == 1
+    content = json.loads(report.read_text())
+    assert content['status'] == 'FAIL'
+    (missing,) = (check for check in content['checks'] if check['name'] == 'evt3')
+    assert missing['status'] == 'FAIL'
+    assert 'pip install evt3' in missing['advice']
+    assert 'needed thing(s) missing' in capsys.readouterr().out
+
+
+def test_a_missing_extra_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'av', None)
+    checks = doctor.examine()
+    assert find(checks, 'PyAV').status == 'WARN'
+    assert 'video encoder' not in {check.name for check in checks}
+
+
+def test_json_on_standard_output_is_nothing_but_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = [doctor.Check('machine', 'Python', 'OK', '3.11')]
+    monkeypatch.setattr(doctor, 'examine', lambda: checks)
+    assert main(['doctor', '--json', '-']) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        'status': 'OK',
+        'checks': [{'group': 'machine', 'name': 'Python', 'status': 'OK', 'value': '3.11', 'advice': ''}],
+    }
+
+
+@pytest.mark.parametrize(
+    ('statuses', 'worst', 'verdict'),
+    [(('OK',), 'OK', 'ready'), (('OK', 'WARN'), 'WARN', '1 warning'), (('WARN', 'FAIL'), 'FAIL', '1 needed thing')],
+)
+def test_the_verdict_is_the_worst_status(statuses: tuple[doctor.Status, ...], worst: str, verdict: str) -> None:
+    checks = [doctor.Check('machine', 'part', status, 'value [x]', 'do this') for status in statuses]
+    output = io.StringIO()
+    doctor.print_report(checks, Console(file=output, width=80))
+    assert doctor.overall(checks) == worst
+    assert verdict in output.getvalue()
+    assert 'value [x]' in output.getvalue()
+
+
+def test_a_broken_examination_is_a_line_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(group: str) -> None:
+        raise RuntimeError('no such file')
+
+    monkeypatch.setattr(doctor, '_socket_buffer', break_down)
+    broken = find(doctor.examine(), 'examination')
+    assert (broken.group, broken.status) == ('transport', 'FAIL')
+    assert 'no such file' in broken.value

@@ -1,0 +1,186 @@
+"""Pictures say what the events and detections are, and videos play."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sast_ros.detector import Detections, StageShare
+from sast_ros.events import EventChunk
+from sast_ros.visualization import OverlayVideo, VideoError, draw_overlay, video_scale
+from sast_ros.visualization.overlay import BACKGROUND, OFF, ON
+
+HEIGHT, WIDTH = 240, 304
+
+
+def make_chunk(x: list[int], y: list[int], p: list[int]) -> EventChunk:
+    return EventChunk(np.array(x), np.array(y), np.array(p), np.arange(len(x)))
+
+
+def make_detections(*boxes: tuple[float, ...], scores: tuple[float, ...] = (), **fields: object) -> Detections:
+    count = len(boxes)
+    values = np.array(scores or [0.9] * count, np.float32)
+    fields = {'class_ids': np.zeros(count, np.int64), 'class_names': ('car', 'pedestrian'), **fields}
+    return Detections(
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        scores=values,
+        objectness=values,
+        class_scores=values,
+        width=WIDTH,
+        height=HEIGHT,
+        **fields,
+    )
+
+
+def draw(chunk: EventChunk, detections: Detections | None = None, **arguments: object) -> np.ndarray:
+    detections = make_detections() if detections is None else detections
+    return draw_overlay([chunk], detections, HEIGHT, WIDTH, **arguments)
+
+
+def test_a_pixel_without_events_is_background() -> None:
+    picture = draw(make_chunk([], [], []))
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    assert picture.dtype == np.uint8
+    assert (picture[100] == BACKGROUND).all()
+
+
+def test_on_events_are_white_and_off_events_blue_and_brighter_with_their_number() -> None:
+    picture = draw(make_chunk([10] + [20] * 15 + [30] + [40] * 15, [100] * 32, [1] * 16 + [0] * 16)).astype(int)
+    one_on, many_on, one_off, many_off = (picture[100, x] for x in (10, 20, 30, 40))
+    assert np.abs(many_on - ON).max() <= 2
+    assert np.abs(many_off - OFF).max() <= 2
+    assert BACKGROUND < tuple(one_on) < tuple(many_on)
+    assert sum(BACKGROUND) < one_off.sum() < many_off.sum()
+    assert one_on.sum() > one_off.sum()
+
+
+def test_events_outside_the_picture_are_left_out() -> None:
+    picture = draw(make_chunk([WIDTH, 65535, 5], [100, 100, 65535], [1, 1, 1]))
+    assert (picture[100] == BACKGROUND).all()
+
+
+def test_a_window_is_drawn_like_its_parts() -> None:
+    class Window:
+        parts = (make_chunk([5], [100], [1]), make_chunk([6], [100], [0]))
+
+    picture = draw_overlay(Window(), make_detections(), HEIGHT, WIDTH)
+    assert (picture == draw_overlay(list(Window.parts), make_detections(), HEIGHT, WIDTH)).all()
+    assert (picture[100, 5:7] != BACKGROUND).all()
+
+
+def test_scale_turns_a_sensor_pixel_into_a_square() -> None:
+    chunk = make_chunk([10], [100], [1])
+    small, large = draw(chunk), draw(chunk, scale=3)
+    assert large.shape == (3 * HEIGHT, 3 * WIDTH, 3)
+    assert (large[300:303, 30:33] == small[100, 10]).all()
+    assert (large[300:303, 33] == BACKGROUND).all()
+
+
+@pytest.mark.parametrize('scale', [1, 3])
+def test_a_box_frames_its_pixels_in_the_colour_of_its_class(scale: int) -> None:
+    detections = make_detections((50, 80, 90, 120), (150, 80, 190, 120), class_ids=np.array([0, 1]))
+    picture = draw(make_chunk([], [], []), detections, scale=scale)
+    car, pedestrian = picture[100 * scale, 50 * scale], picture[100 * scale, 150 * scale]
+    assert (picture[120 * scale - 1, 50 * scale : 90 * scale] == car).all()
+    assert (picture[80 * scale : 120 * scale, 90 * scale - 1] == car).all()
+    assert (picture[100 * scale, 70 * scale] == BACKGROUND).all()
+    assert (picture[100 * scale, 90 * scale] == BACKGROUND).all()
+    assert (car != pedestrian).any()
+
+
+def test_a_class_has_the_same_colour_under_any_number() -> None:
+    box = (50, 80, 90, 120)
+    gen1 = make_detections(box, class_ids=np.array([0]), class_names=('car', 'pedestrian'))
+    megapixel = make_detections(box, class_ids=np.array([2]), class_names=('pedestrian', 'two-wheeler', 'car'))
+    chunk = make_chunk([], [], [])
+    assert (draw(chunk, gen1) == draw(chunk, megapixel)).all()
+
+
+@pytest.mark.parametrize(
+    'box', [(0, 0, 3, 3), (-50, -50, 500, 500), (303, 239, 304, 240), (10, 10, 10, 10), (np.nan, 0, 5, 5)]
+)
+def test_any_box_can_be_drawn(box: tuple[float, ...]) -> None:
+    detections = make_detections(box, class_ids=np.array([7]))  # a class without a name
+    assert draw(make_chunk([], [], []), detections, scale=1).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_status_note_and_reset_are_written_at_the_edges_and_fit_a_small_picture() -> None:
+    chunk = make_chunk([], [], [])
+    plain = draw(chunk)
+    told = draw(
+        chunk,
+        make_detections(t_end=12_345_678, events=1_234_567, kept=(StageShare(1.0, 0.5),) * 4, reset='time_jump_back'),
+        note='a rather long remark that has to become smaller to fit',
+    )
+    changed = np.flatnonzero((plain != told).any((1, 2)))
+    assert changed.min() < 5
+    assert changed.max() > HEIGHT - 6
+    assert ((changed < 20) | (changed > HEIGHT - 20)).all()
+    assert (told[:, -1] == plain[:, -1])[20:].all()
+
+
+def test_the_same_input_gives_the_same_picture() -> None:
+    rng = np.random.default_rng(0)
+    chunk = make_chunk(rng.integers(0, WIDTH, 5000), rng.integers(0, HEIGHT, 5000), rng.integers(0, 2, 5000))
+    detections = make_detections((5, 5, 90, 90), t_end=1, events=5000)
+    assert (draw(chunk, detections) == draw(chunk, detections)).all()
+
+
+def test_an_impossible_size_is_refused() -> None:
+    with pytest.raises(ValueError, match='304x0 pixels'):
+        draw_overlay([], make_detections(), 0, WIDTH)
+
+
+@pytest.mark.parametrize(('size', 'scale'), [((240, 304), 3), ((260, 346), 2), ((480, 640), 1), ((720, 1280), 1)])
+def test_videos_of_small_sensors_are_enlarged(size: tuple[int, int], scale: int) -> None:
+    assert video_scale(*size) == scale
+
+
+def read_video(path: Path) -> tuple[object, list[np.ndarray]]:
+    av = pytest.importorskip('av')
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return stream.codec_context, [frame.to_ndarray(format='rgb24') for frame in container.decode(stream)]
+
+
+def test_a_video_holds_every_picture_in_a_form_that_browsers_play(tmp_path: Path) -> None:
+    pytest.importorskip('av')
+    path = tmp_path / 'overlay.mp4'
+    with OverlayVideo(path, WIDTH + 1, HEIGHT + 1, 20) as video:
+        for level in (40, 120, 200):
+            video.write(np.full((HEIGHT + 1, WIDTH + 1, 3), level, np.uint8))
+    context, pictures = read_video(path)
+    assert [round(float(picture.mean()), -1) for picture in pictures] == [40, 120, 200]
+    assert pictures[0].shape == (HEIGHT, WIDTH, 3)
+    assert context.pix_fmt == 'yuv420p'
+    assert context.name in ('h264', 'mpeg4')
+    content = path.read_bytes()
+    assert content.index(b'moov') < content.index(b'mdat')  # plays before it is loaded
+    assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.mp4']
+
+
+def test_an_error_leaves_a_playable_part_under_another_name(tmp_path: Path) -> None:
+    pytest.importorskip('av')
+    path = tmp_path / 'overlay.mp4'
+    with pytest.raises(RuntimeError, match='camera fell off'), OverlayVideo(path, WIDTH, HEIGHT, 20) as video:
+        video.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        raise RuntimeError('the camera fell off')
+    assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.partial.mp4']
+    assert len(read_video(tmp_path / 'overlay.partial.mp4')[1]) == 1
+
+
+def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip('av')
+    with (
+        pytest.raises(VideoError, match=r'shape \(10, 10, 3\)'),
+        OverlayVideo(tmp_path / 'overlay.mp4', WIDTH, HEIGHT, 20) as video,
+    ):
+        video.write(np.zeros((10, 10, 3), np.uint8))
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    pytest.importorskip('av')
+    with pytest.raises(VideoError, match='nowhere'):
+        OverlayVideo(tmp_path / 'nowhere' / 'overlay.mp4', WIDTH, HEIGHT, 20)
