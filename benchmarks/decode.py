@@ -14,20 +14,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sqlite3
 import struct
 import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from sast_ros.events import open_decoder
+from workload import host
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EVENT_ARRAY = 'dvs_msgs/msg/EventArray'
@@ -194,24 +192,6 @@ def measure_typed(raw: bytes, events: int) -> list[dict[str, object]]:
             }
         )
     return results
-
-
-def host() -> dict[str, object]:
-    """Machine and versions that the numbers belong to."""
-    model = platform.processor()
-    information = Path('/proc/cpuinfo')
-    if information.exists():
-        names = [line.split(':', 1)[1].strip() for line in information.read_text().splitlines() if 'model name' in line]
-        model = names[0] if names else model
-    return {
-        'time': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-        'cpu': model,
-        'cores': os.cpu_count(),
-        'system': platform.platform(),
-        'python': platform.python_version(),
-        'numpy': np.__version__,
-        'evt3': version('evt3'),
-    }
 
 
 def main() -> int:

@@ -2,10 +2,10 @@
 
     python benchmarks/node_throughput.py [--rate 5] [--seconds 10] [--type packet|array|both] [--json FILE]
 
-The publisher process holds all messages serialised and sends each when its time has come (reliable, KeepLast deep); the
-node is the product as it is; this process listens to the detections. Reported per type: messages sent and read, windows
-expected and received, their order, step times, and how long after its end a window's detections arrive. The exit code is 1 if
-anything was lost.
+The publisher process holds all messages serialised and sends each when its time has come (reliable, KeepLast deep);
+the node is the product as it is; this process listens to the detections. Reported per type: messages sent and read,
+windows expected and received, their order, step times, processor time, and how long after its end a window's
+detections arrive. The exit code is 1 if anything was lost.
 """
 
 from __future__ import annotations
@@ -165,12 +165,14 @@ def measure(name: str, chunks: list[Any], arguments: argparse.Namespace) -> dict
             publisher.stdin.flush()
             assert publisher.stdout.readline() == 'begin\n'
             began = time.monotonic()
+            before = {'node': processor_seconds(node.pid), 'publisher': processor_seconds(publisher.pid)}
             limit = began + arguments.seconds + PATIENCE_S
             while len(detections) < len(expected) and time.monotonic() < limit:
                 executor.spin_once(timeout_sec=0.1)
                 if statuses and detections and time.monotonic() - detections[-1][0] > 5:
                     break
             _, acknowledged, late_ms = publisher.stdout.readline().split()
+            used = {'node': processor_seconds(node.pid), 'publisher': processor_seconds(publisher.pid)}
             done = statuses[-1].get('windows done') if statuses else None
             while statuses and statuses[-1].get('windows done') == done and time.monotonic() < limit:
                 executor.spin_once(timeout_sec=0.1)
@@ -203,12 +205,19 @@ def measure(name: str, chunks: list[Any], arguments: argparse.Namespace) -> dict
         'windows_received': len(stamps),
         'windows_dropped': int(status.get('windows dropped', 0)),
         'in_order': in_order,
+        'processor_s': {name: round(used[name] - before[name], 2) for name in used},
         'lag_ms_p50': round(float(np.median(lags)), 1) if lags else None,
         'lag_ms_max': round(max(lags), 1) if lags else None,
         'status': status,
     }
     result['passed'] = in_order and len(stamps) == len(expected) and result['events_read'] == events
     return result
+
+
+def processor_seconds(process: int) -> float:
+    """Return the processor time that a process has used so far (Linux)."""
+    fields = Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
 def host() -> dict[str, Any]:

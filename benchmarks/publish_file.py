@@ -1,8 +1,8 @@
 """A process that publishes serialised messages, as a driver or a bag player would.
 
 Reads a file of records (``uint64`` nanoseconds since the first one, ``uint32`` length, the bytes; little-endian), waits
-for subscribers, publishes each record when its time has come, waits until all are acknowledged, says ``done``, and stays
-until standard input is closed.
+for subscribers and a line on standard input, publishes each record when its time has come, waits until all are
+acknowledged, says ``done``, and stays until standard input is closed.
 """
 
 from __future__ import annotations

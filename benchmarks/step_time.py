@@ -59,7 +59,17 @@ def main() -> None:
                     + [round(v, 1) for v in (plain[name, threads], network, step, best)]
                     + [f'{ratio:.2f}x']
                 )
-    columns = ['model', 'threads', 'active', 'tokens kept', 'plain ms', 'network ms', 'step ms', 'best ms', 'plain/network']
+    columns = [
+        'model',
+        'threads',
+        'active',
+        'tokens kept',
+        'plain ms',
+        'network ms',
+        'step ms',
+        'best ms',
+        'plain/network',
+    ]
     report('step time', columns, rows, arguments.json)
 
 

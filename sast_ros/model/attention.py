@@ -67,6 +67,8 @@ class SparseAttention(nn.Module):
         super().__init__()
         self.heads, self.dim_head = channels // dim_head, dim_head
         self.context_broadcasting = context_broadcasting
+        #: Round the number of tokens up, for products that are prepared anew for every shape (oneDNN).
+        self.fixed_shapes = False
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
         self.norm1 = nn.LayerNorm(channels, eps=1e-5)
@@ -85,44 +87,54 @@ class SparseAttention(nn.Module):
         normed = self.norm1(x)
         windows, size = selection.order.shape
         place = selection.mask.flatten().nonzero().squeeze(1)  # partition-major, so the tokens of a window are together
-        if place.numel() == 0:  # finite scores always select something; StreamingDetector reports the others
+        count = place.numel()
+        if count == 0:  # finite scores always select something; StreamingDetector reports the others
             return normed
+        if self.fixed_shapes:
+            # The last token once more, several times: it gets the same result every time. Sixteen shapes instead of one a step.
+            multiple = max(16, batch * tokens // 16)
+            place = torch.cat([place, place[-1:].expand(-count % multiple)])
         window = torch.div(place, size, rounding_mode='floor')  # over the whole batch
         sample = torch.div(window, windows, rounding_mode='floor')
         token = selection.order.flatten()[place - sample * (windows * size)] + sample * tokens
         chosen = normed.reshape(batch * tokens, channels)[token]
         z = self.norm2(chosen)
-        y = z + self.ls1(self.proj(self._attend(z, window, batch * windows)))
+        y = z + self.ls1(self.proj(self._attend(z, window, count, batch * windows)))
         m = self.mlp(y)
         if self.context_broadcasting:
-            total = torch.zeros(batch, channels, dtype=m.dtype, device=m.device).index_add(0, sample, m)
+            total = torch.zeros(batch, channels, dtype=m.dtype, device=m.device)
+            total = total.index_add(0, sample[:count], m[:count])
             m = 0.5 * m + (0.5 / tokens) * total[sample]
         out = y + self.ls2(m)
         return normed.reshape(batch * tokens, channels).index_copy(0, token, out.to(normed.dtype)).view_as(x)
 
-    def _attend(self, z: Tensor, window: Tensor, windows: int) -> Tensor:
-        """Let each token attend to the tokens of its own window; ``z``: ``[n, C]`` ordered by ``window``: ``[n]``."""
-        count, channels = z.shape
+    def _attend(self, z: Tensor, window: Tensor, count: int, windows: int) -> Tensor:
+        """Let each token attend to the tokens of its own window.
+
+        ``z``: ``[n, C]`` ordered by ``window``: ``[n]``; rows from ``count`` on repeat the row before. Returns ``[n, C]``.
+        """
+        rows, channels = z.shape
         qkv = self.qkv(z)
-        members = torch.bincount(window, minlength=windows)
+        members = torch.bincount(window[:count], minlength=windows)
         used = members.nonzero().squeeze(1)
         lengths = members[used]
         longest = int(lengths.max())
-        if count == len(used) * longest:  # all selected windows are equally full: no padding
-            packed = qkv.view(len(used), longest, self.heads, 3, self.dim_head)
-            q, k, v = packed.permute(3, 0, 2, 1, 4).unbind(0)
-            out = F.scaled_dot_product_attention(q, k, v)
-            return out.transpose(1, 2).reshape(count, channels)
-        first = lengths.cumsum(0) - lengths
-        rank = torch.arange(count, device=z.device) - first.repeat_interleave(lengths, output_size=count)
-        row = torch.arange(len(used), device=z.device).repeat_interleave(lengths, output_size=count)
-        slot = row * longest + rank
-        padded = qkv.new_zeros(len(used) * longest, 3 * channels).index_copy(0, slot, qkv)
-        packed = padded.view(len(used), longest, self.heads, 3, self.dim_head)
-        q, k, v = packed.permute(3, 0, 2, 1, 4).unbind(0)
-        valid = torch.arange(longest, device=z.device) < lengths[:, None]
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None, :])
-        return out.transpose(1, 2).reshape(len(used) * longest, channels)[slot]
+        padded, mask, slot = qkv[:count], None, torch.arange(count, device=z.device)
+        if count < len(used) * longest:
+            first = lengths.cumsum(0) - lengths
+            row = torch.arange(len(used), device=z.device).repeat_interleave(lengths, output_size=count)
+            slot = slot - first[row] + row * longest
+            padded = qkv.new_zeros(len(used) * longest, 3 * channels).index_copy(0, slot, padded)
+            mask = (torch.arange(longest, device=z.device) < lengths[:, None])[:, None, None, :]
+        out = self._dot_product(padded.view(len(used), longest, 3 * channels), mask).reshape(-1, channels)
+        if mask is None and rows == count:
+            return out
+        return out[torch.cat([slot, slot[-1:].expand(rows - count)])]
+
+    def _dot_product(self, qkv: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend within each row of ``[windows, tokens, 3C]``, laid out per head as (q, k, v); returns ``[windows, tokens, C]``."""
+        q, k, v = qkv.unflatten(2, (self.heads, 3, self.dim_head)).permute(3, 0, 2, 1, 4).unbind(0)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
 def _drop_verified_aliases(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors) -> None:

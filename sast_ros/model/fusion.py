@@ -65,6 +65,8 @@ def _pack(model: nn.Module) -> None:
         elif isinstance(child, ConvLstm):
             child.conv1x1 = PackedLinear(child.conv1x1.weight.flatten(1), child.conv1x1.bias)
         else:
+            if isinstance(child, SparseAttention):
+                child.fixed_shapes = True
             _pack(child)
 
 

@@ -83,12 +83,14 @@ def test_tiny_boxes_equal_the_fixture(shared, tiny):
         expected, clipped = expected[visible], clipped[visible]
         found = detector.step(inputs[step])
         assert len(found) == len(expected)
-        # Scores that are equal up to rounding may change places, so boxes are matched as a set.
-        rows = np.column_stack([found.boxes, found.objectness, found.class_scores, found.class_ids])
-        wanted = np.column_stack([clipped, expected[:, 4:]])
-        close = np.isclose(rows[:, None], wanted[None], rtol=1e-3, atol=2e-3).all(axis=2)
+        # Scores that are equal up to rounding may change places, so boxes are matched as a set; two class probabilities of one
+        # box may be equal up to rounding too.
+        rows = np.column_stack([found.boxes, found.objectness, found.class_scores])
+        tolerance = [0.02] * 4 + [1e-4] * 2  # pixels: the sides of large boxes are exponentials
+        close = (np.abs(rows[:, None] - np.column_stack([clipped, expected[:, 4:6]])) <= tolerance).all(axis=2)
         assert close.any(axis=0).all()
         assert close.any(axis=1).all()
+        assert (found.class_ids[close.argmax(axis=0)] != expected[:, 6]).sum() <= 1
         assert (np.diff(found.scores) <= 0).all()
 
 
