@@ -1,22 +1,32 @@
 """Build and installation of sast_ros, for colcon (ament_python) and for pip."""
 
-import re
 from glob import glob
 from pathlib import Path
+import re
 
 from setuptools import Extension, find_packages, setup
 
 PACKAGE = 'sast_ros'
 
-# package.xml is the one place that holds the version; `importlib.metadata.version('sast_ros')` reads it from here on.
-VERSION = re.search(r'<version>\s*([^<\s]+)\s*</version>', Path('package.xml').read_text()).group(1)
+# package.xml is the one place that holds the version; `importlib.metadata.version('sast_ros')`
+# reads it from here on.
+VERSION = re.search(r'<version>\s*([^<\s]+)\s*</version>', Path('package.xml').read_text()).group(
+    1
+)
 
 
 def share(folder):
-    """Pair every folder below ``folder`` with its files, so that share/sast_ros mirrors the repository."""
+    """
+    Pair every folder below ``folder`` with its files.
+
+    So share/sast_ros mirrors the repository.
+    """
     folders = [Path(folder), *sorted(path for path in Path(folder).rglob('*') if path.is_dir())]
     pairs = [
-        (f'share/{PACKAGE}/{path.as_posix()}', sorted(str(file) for file in path.glob('[!._]*') if file.is_file()))
+        (
+            f'share/{PACKAGE}/{path.as_posix()}',
+            sorted(str(file) for file in path.glob('[!._]*') if file.is_file()),
+        )
         for path in folders
         if path.name != '__pycache__'
     ]
@@ -46,7 +56,8 @@ setup(
             extra_compile_args=['-O3'],
         )
     ],
-    # ROS packages (rclpy, the messages) are dependencies in package.xml; everything but `sast_ros.ros` works without.
+    # ROS packages (rclpy, the messages) are dependencies in package.xml; everything but
+    # `sast_ros.ros` works without.
     install_requires=[
         'av',
         'evt3',

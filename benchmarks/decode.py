@@ -1,40 +1,48 @@
-"""Speed of the message decoders on one core: serialised CDR to EventChunk, in millions of events a second.
+"""
+Speed of the message decoders on one core.
+
+Serialised CDR to EventChunk, in millions of events a second.
 
     python benchmarks/decode.py [--json FILE]
 
-Every number is the best of several runs of the same messages, in processor time, so that other work on the machine
-counts as little as possible; chunks are dropped as they come, as in the node. The typed path of rclpy
-(deserialize_message, then arrays from the fields of its event objects) is measured in the same run, and skipped with a
-word where ROS 2 or dvs_msgs is absent. Recordings of ../shared are used where they are beside the repository; all
-else is made on the spot.
+Every number is the best of several runs of the same messages, in processor time, so that other
+work on the machine counts as little as possible; chunks are dropped as they come, as in the node.
+The typed path of rclpy (deserialize_message, then arrays from the fields of its event objects) is
+measured in the same run, and skipped with a word where ROS 2 or dvs_msgs is absent. Recordings of
+../shared are used where they are beside the repository; all else is made on the spot.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from contextlib import closing
 import json
 import os
+from pathlib import Path
 import sqlite3
 import struct
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 
 import numpy as np
-
 from sast_ros.events import open_decoder
 from workload import host
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EVENT_ARRAY = 'dvs_msgs/msg/EventArray'
 EVENT_PACKET = 'event_camera_msgs/msg/EventPacket'
-EVENT_TYPE = np.dtype([('x', '<u2'), ('y', '<u2'), ('sec', '<i4'), ('nanosec', '<u4'), ('p', 'u1')])
+EVENT_TYPE = np.dtype(
+    [('x', '<u2'), ('y', '<u2'), ('sec', '<i4'), ('nanosec', '<u4'), ('p', 'u1')]
+)
 
 
 def best_time(action: Callable[[], object], seconds: float = 1.0, most: int = 200) -> float:
-    """Processor seconds (all threads) of the fastest of the runs that fit into the time, at least three."""
+    """
+    Processor seconds (all threads) of the fastest run.
+
+    As many runs as fit into the time are made, at least three.
+    """
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < 3 or (time.perf_counter() < end and len(times) < most):
@@ -52,7 +60,7 @@ def header(frame_id: str = 'camera') -> bytes:
 
 
 def event_array(count: int, width: int, height: int) -> bytes:
-    """EventArray of random events within 10 ms."""
+    """Serialise an EventArray of random events within 10 ms."""
     random = np.random.default_rng(count)
     padded = np.zeros(
         count + 1,
@@ -65,20 +73,26 @@ def event_array(count: int, width: int, height: int) -> bytes:
             }
         ),
     )
-    padded['x'], padded['y'] = random.integers(0, width, count + 1), random.integers(0, height, count + 1)
+    padded['x'], padded['y'] = (
+        random.integers(0, width, count + 1),
+        random.integers(0, height, count + 1),
+    )
     padded['sec'] = 1_700_000_000
     padded['nanosec'] = np.sort(random.integers(0, 10_000_000, count + 1))
     padded['p'] = random.integers(0, 2, count + 1)
-    # From the second on, events lie 16 bytes apart, x and y in the padding before the time; the first has no such gap.
+    # From the second on, events lie 16 bytes apart, x and y in the padding before the time; the
+    # first has no such gap.
     first, rest = padded[:1], padded[1:count]
-    events = first['x'].tobytes() + first['y'].tobytes() + first.tobytes()[6:14] + first['p'].tobytes()
+    events = (
+        first['x'].tobytes() + first['y'].tobytes() + first.tobytes()[6:14] + first['p'].tobytes()
+    )
     if count > 1:
         events += b'\0' + rest.tobytes()[:-1]
     return header() + struct.pack('<III', height, width, count) + events
 
 
 def event_packet(payload: bytes, encoding: str, width: int, height: int, seq: int) -> bytes:
-    """EventPacket around a payload."""
+    """Serialise an EventPacket around a payload."""
     start = header() + struct.pack('<II', height, width)
     start += b'\0' * ((4 - len(start)) % 8) + struct.pack('<QQ', seq, 1_700_000_000_000_000_000)
     start += struct.pack('<I', len(encoding) + 1) + encoding.encode() + b'\0\0'
@@ -125,9 +139,19 @@ def words64(kind: str, count: int, width: int, height: int) -> bytes:
         column = 32 * random.integers(0, width // 32, len(words)).astype('<u8')
         words[:, 1] = 1 << 60 | (clock & 63) << 54 | column << 43 | row << 32 | 0xFFFFFFFF
         return words.tobytes()
-    x, y = random.integers(0, width, count).astype('<u8'), random.integers(0, height, count).astype('<u8')
-    p, t = random.integers(0, 2, count).astype('<u8'), np.sort(random.integers(0, 10_000, count)).astype('<u8')
-    words = p << 63 | y << 48 | x << 32 | t * 1000 if kind == 'mono' else t << 32 | x << 17 | y << 2 | p << 1 | 1
+    x, y = (
+        random.integers(0, width, count).astype('<u8'),
+        random.integers(0, height, count).astype('<u8'),
+    )
+    p, t = (
+        random.integers(0, 2, count).astype('<u8'),
+        np.sort(random.integers(0, 10_000, count)).astype('<u8'),
+    )
+    words = (
+        p << 63 | y << 48 | x << 32 | t * 1000
+        if kind == 'mono'
+        else t << 32 | x << 17 | y << 2 | p << 1 | 1
+    )
     return words.astype('<u8').tobytes()
 
 
@@ -138,7 +162,9 @@ def recording(*parts: str) -> list[bytes]:
     if not path.exists():
         return []
     with closing(sqlite3.connect(f'file:{path}?mode=ro&immutable=1', uri=True)) as bag:
-        return [data for (data,) in bag.execute('SELECT data FROM messages ORDER BY timestamp, id')]
+        return [
+            data for (data,) in bag.execute('SELECT data FROM messages ORDER BY timestamp, id')
+        ]
 
 
 def measure(name: str, type_name: str, messages: list[bytes]) -> dict[str, object]:
@@ -202,26 +228,42 @@ def main() -> int:
     if hasattr(os, 'sched_setaffinity'):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
-    packets = [event_packet(evt3_words(50_000, 1280, 720, 4), 'evt3', 1280, 720, seq) for seq in range(4)]
-    small = [event_packet(evt3_words(400, 1280, 720, 4), 'evt3', 1280, 720, seq) for seq in range(100)]
+    packets = [
+        event_packet(evt3_words(50_000, 1280, 720, 4), 'evt3', 1280, 720, seq) for seq in range(4)
+    ]
+    small = [
+        event_packet(evt3_words(400, 1280, 720, 4), 'evt3', 1280, 720, seq) for seq in range(100)
+    ]
     cases = [
         ('EventArray, 50 000 events', EVENT_ARRAY, [event_array(50_000, 304, 240)]),
         ('EventArray, 1 000 events', EVENT_ARRAY, [event_array(1_000, 304, 240)] * 50),
         ('EventArray, 1 000 000 events', EVENT_ARRAY, [event_array(1_000_000, 1280, 720)]),
         ('evt3, 50 000 events', EVENT_PACKET, packets),
         ('evt3, 400 events', EVENT_PACKET, small),
-        ('evt3, recorded VGA', EVENT_PACKET, recording('ecp_evt3_vga', 'test_events_1', 'test_events_1.db3')),
+        (
+            'evt3, recorded VGA',
+            EVENT_PACKET,
+            recording('ecp_evt3_vga', 'test_events_1', 'test_events_1.db3'),
+        ),
         (
             'libcaer, recorded VGA',
             EVENT_PACKET,
             recording('codecs_edge_cases', 'test_data_libcaer_rollover', 'libcaer_rollover_0.db3'),
         ),
-        ('PointCloud2, 50 000 events', 'sensor_msgs/msg/PointCloud2', [point_cloud(50_000, 304, 240)]),
+        (
+            'PointCloud2, 50 000 events',
+            'sensor_msgs/msg/PointCloud2',
+            [point_cloud(50_000, 304, 240)],
+        ),
     ]
     for kind in ('mono', 'libcaer', 'evt21'):
         payload = words64(kind, 48_000, 640, 480)
-        cases.append((f'{kind}, 48 000 events', EVENT_PACKET, [event_packet(payload, kind, 640, 480, 0)]))
-    results = [measure(name, type_name, messages) for name, type_name, messages in cases if messages]
+        cases.append(
+            (f'{kind}, 48 000 events', EVENT_PACKET, [event_packet(payload, kind, 640, 480, 0)])
+        )
+    results = [
+        measure(name, type_name, messages) for name, type_name, messages in cases if messages
+    ]
     results += measure_typed(event_array(50_000, 304, 240), 50_000)
 
     speed = {str(result['name']): float(str(result['mev_per_s'])) for result in results}
@@ -233,7 +275,8 @@ def main() -> int:
     report = {'host': host(), 'results': results}
     print(' | '.join(f'{key} {value}' for key, value in report['host'].items()))
     print(
-        f'{"one core, best of repeats":<32}{"events/message":>15}{"us/message":>13}{"Mev/s":>10}{"EventArray is":>16}'
+        f'{"one core, best of repeats":<32}{"events/message":>15}{"us/message":>13}'
+        f'{"Mev/s":>10}{"EventArray is":>16}'
     )
     for result in results:
         ratio = result.get('event_array_is_faster_by')

@@ -1,10 +1,12 @@
-"""Speed from raw CDR bytes to the histogram on one CPU core, in millions of events a second.
+"""
+Speed from raw CDR bytes to the histogram on one CPU core, in millions of events a second.
 
     python benchmarks/histogram.py [--json FILE]
 
-One 50 ms window arrives as ten messages; each is decoded and the window's histogram is made, as the node does it. EventArray on Gen1 and
-1 Mpx geometry at several event rates; processor time of the fastest of several runs. The empty histogram alone costs a fixed time a
-window, so low rates read lower.
+One 50 ms window arrives as ten messages; each is decoded and the window's histogram is made, as
+the node does it. EventArray on Gen1 and 1 Mpx geometry at several event rates; processor time of
+the fastest of several runs. The empty histogram alone costs a fixed time a window, so low rates
+read lower.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import os
 from pathlib import Path
 
 from decode import best_time, event_array, event_packet, evt3_words
-
 from sast_ros.events import open_decoder
 from sast_ros.histogram import StackedHistogram
 from sast_ros.kernels import keep_heap
@@ -22,8 +23,10 @@ from workload import report
 
 
 def packet(count: int, width: int, height: int) -> bytes:
-    """EventPacket of EVT 3.0 events within 5 ms."""
-    return event_packet(evt3_words(count, width, height, max(1, count // 250)), 'evt3', width, height, 0)
+    """Serialise an EventPacket of EVT 3.0 events within 5 ms."""
+    return event_packet(
+        evt3_words(count, width, height, max(1, count // 250)), 'evt3', width, height, 0
+    )
 
 
 KINDS = {
@@ -34,7 +37,9 @@ KINDS = {
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -58,7 +63,9 @@ def main() -> None:
                 events = window()
                 seconds = best_time(window)
                 speed = round(events / seconds / 1e6, 1)
-                rows.append([kind, sensor, f'{rate} Mev/s', events, round(1e3 * seconds, 2), speed])
+                rows.append(
+                    [kind, sensor, f'{rate} Mev/s', events, round(1e3 * seconds, 2), speed]
+                )
     columns = ['message', 'sensor', 'rate', 'events', 'ms a window', 'Mev/s']
     report('raw CDR to histogram, one core', columns, rows, arguments.json)
 

@@ -1,19 +1,21 @@
-"""A process that publishes serialised messages, as a driver or a bag player would.
+"""
+A process that publishes serialised messages, as a driver or a bag player would.
 
-Reads a file of records (``uint64`` nanoseconds since the first one, ``uint32`` length, the bytes; little-endian), waits
-for subscribers and a line on standard input, publishes each record when its time has come, waits until all are
-acknowledged, says ``done``, and stays until standard input is closed.
+Reads a file of records (``uint64`` nanoseconds since the first one, ``uint32`` length, the bytes;
+little-endian), waits for subscribers and a line on standard input, publishes each record when its
+time has come, waits until all are acknowledged, says ``done``, and stays until standard input is
+closed.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 import importlib
+from pathlib import Path
 import struct
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import rclpy
 from rclpy.duration import Duration
@@ -31,12 +33,17 @@ def read_records(path: Path) -> Iterator[tuple[int, bytes]]:
     while at < len(content):
         after_ns, length = _RECORD.unpack_from(content, at)
         at += _RECORD.size
-        yield after_ns, content[at : at + length]
-        at += length
+        end = at + length
+        yield after_ns, content[at:end]
+        at = end
 
 
 def publish_in_time(publisher: Publisher, records: list[tuple[int, bytes]]) -> float:
-    """Publish every record when its time has come; return by how many seconds the worst one was late."""
+    """
+    Publish every record when its time has come.
+
+    Return by how many seconds the worst one was late.
+    """
     begin = time.monotonic()
     worst = 0.0
     for after_ns, message in records:
@@ -60,15 +67,24 @@ def main() -> int:
     parser.add_argument('--latched', action='store_true')
     arguments = parser.parse_args()
     package, _, name = arguments.type.split('/')
-    reliability = ReliabilityPolicy.BEST_EFFORT if arguments.best_effort else ReliabilityPolicy.RELIABLE
-    durability = DurabilityPolicy.TRANSIENT_LOCAL if arguments.latched else DurabilityPolicy.VOLATILE
+    reliability = (
+        ReliabilityPolicy.BEST_EFFORT if arguments.best_effort else ReliabilityPolicy.RELIABLE
+    )
+    durability = (
+        DurabilityPolicy.TRANSIENT_LOCAL if arguments.latched else DurabilityPolicy.VOLATILE
+    )
     records = list(read_records(arguments.file))
     rclpy.init()
     node = Node('event_source')
     publisher = node.create_publisher(
         getattr(importlib.import_module(f'{package}.msg'), name),
         arguments.topic,
-        QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5000, reliability=reliability, durability=durability),
+        QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=5000,
+            reliability=reliability,
+            durability=durability,
+        ),
     )
     print('here', flush=True)
     while publisher.get_subscription_count() < arguments.subscribers:

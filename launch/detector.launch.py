@@ -1,4 +1,8 @@
-"""Start the detector of one event camera: ``ros2 launch sast_ros detector.launch.py events:=/event_camera/events``."""
+"""
+Start the detector of one event camera.
+
+``ros2 launch sast_ros detector.launch.py events:=/event_camera/events``
+"""
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction
@@ -8,7 +12,10 @@ from launch_ros.actions import LifecycleNode, SetParameter, SetParametersFromFil
 from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
-    'events': ('/event_camera/events', 'Topic with the events: EventPacket, EventArray or PointCloud2.'),
+    'events': (
+        '/event_camera/events',
+        'Topic with the events: EventPacket, EventArray or PointCloud2.',
+    ),
     'detections': ('detections', 'Topic for the detections, relative to the namespace.'),
     'params_file': (
         PathJoinSubstitution([FindPackageShare('sast_ros'), 'config', 'detector.yaml']),
@@ -16,7 +23,10 @@ ARGUMENTS = {
     ),
     'namespace': ('', 'Namespace of the node and its topics.'),
     'name': ('sast_detector', 'Name of the node.'),
-    'autostart': ('true', 'Let the node configure and activate itself; false leaves that to a lifecycle manager.'),
+    'autostart': (
+        'true',
+        'Let the node configure and activate itself; false leaves that to a lifecycle manager.',
+    ),
     'model': ('', 'Model name or .safetensors file; empty: as in the parameter file.'),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty: as in the parameter file.'),
     'use_sim_time': ('false', 'Take the time from /clock, as with ros2 bag play --clock.'),
@@ -33,8 +43,9 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, (default, description) in ARGUMENTS.items()
             ),
-            # The group keeps these parameters from the other nodes of a launch file that includes this one. Later
-            # ones win, so an argument overrides the parameter file only where it was given.
+            # The group keeps these parameters from the other nodes of a launch file that includes
+            # this one. Later ones win, so an argument overrides the parameter file only where it
+            # was given.
             GroupAction(
                 [
                     SetParametersFromFile(argument['params_file']),
@@ -55,7 +66,10 @@ def generate_launch_description():
                         executable='detector',
                         name=argument['name'],
                         namespace=argument['namespace'],
-                        remappings=[('events', argument['events']), ('detections', argument['detections'])],
+                        remappings=[
+                            ('events', argument['events']),
+                            ('detections', argument['detections']),
+                        ],
                         ros_arguments=['--log-level', argument['log_level']],
                         output='screen',
                     ),

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+import math
+import time
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-
-from sast_ros.model import SAST, inference_copy
+from sast_ros.model import inference_copy, SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.postprocess import probabilities, select_boxes
 from sast_ros.model.sast import StepOutput
 from sast_ros.model.selection import Selection
+import torch
+from torch import Tensor
 
 SPARSITY_MODES = ('adaptive', 'dense', 'budget')
 PRECISIONS = ('float32', 'bfloat16')
 
 
 class DetectorError(RuntimeError):
-    """The network gave no usable output; the recurrent state was reset, so the next step starts anew."""
+    """
+    The network gave no usable output.
+
+    The recurrent state was reset, so the next step starts anew.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class StageShare:
-    """Share of the windows and of the tokens (0..1) that one stage attended to, mean of window and grid attention."""
+    """
+    Share of the windows and of the tokens (0..1) that one stage attended to.
+
+    It is the mean of window and grid attention.
+    """
 
     windows: float
     tokens: float
@@ -36,7 +43,8 @@ class StageShare:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """What was detected in one window, best score first.
+    """
+    What was detected in one window, best score first.
 
     Parameters
     ----------
@@ -45,7 +53,8 @@ class Detections:
     class_ids: ``int64[N]`` index into ``class_names``.
     objectness, class_scores: ``float32[N]``, the two factors of the score.
     class_names: names in class-id order.
-    t_start, t_end: borders of the window in microseconds on the recording's own clock; ``None`` for a bare detector step.
+    t_start, t_end: borders of the window in microseconds on the recording's own clock; ``None``
+        for a bare detector step.
     stamp_ns: ROS time of ``t_end`` in nanoseconds; ``None`` outside ROS.
     frame_id: of the events.
     width, height: sensor size in pixels.
@@ -77,11 +86,13 @@ class Detections:
 
 @dataclass(slots=True)
 class SparsityBudget:
-    """Closed loop that keeps the step time under a budget by selecting fewer tokens.
+    """
+    Closed loop that keeps the step time under a budget by selecting fewer tokens.
 
-    The published AMP is the upper bound of the work: while the smoothed step time exceeds the budget, AMP rises (sharper
-    selection, fewer tokens) in proportion to the logarithm of the excess; when there is room again it falls back, never below the
-    published value. What does not depend on the selection (convolutions, LSTM, head) is the lower bound of the step time.
+    The published AMP is the upper bound of the work: while the smoothed step time exceeds the
+    budget, AMP rises (sharper selection, fewer tokens) in proportion to the logarithm of the
+    excess; when there is room again it falls back, never below the published value. What does not
+    depend on the selection (convolutions, LSTM, head) is the lower bound of the step time.
     """
 
     budget_ms: float
@@ -102,18 +113,24 @@ class SparsityBudget:
 
 
 class StreamingDetector:
-    """Recurrent detector of one event stream.
+    """
+    Recurrent detector of one event stream.
 
     Parameters
     ----------
-    model: a network, for example of ``load_model``; it is copied, with batch norms folded, and not changed.
+    model: a network, for example of ``load_model``; it is copied, with batch norms folded, and not
+        changed.
     score_threshold: detections with objectness x class probability below it are left out.
-    nms_iou: of two boxes of one class that overlap more than this, the one with the lower score goes.
+    nms_iou: of two boxes of one class that overlap more than this, the one with the lower score
+        goes.
     max_detections: keep only so many of the best; ``None`` for all.
     classes: names of the classes to report; ``None`` for all.
-    downsample: sensor pixels per histogram cell, for boxes in sensor pixels; ``None`` takes the configuration's.
-    sensor_size: (height, width) that boxes are clipped to; ``None`` takes histogram size x ``downsample``.
-    precision: ``'float32'``, or ``'bfloat16'`` for matrix products in half precision; scoring and selection stay in float32.
+    downsample: sensor pixels per histogram cell, for boxes in sensor pixels; ``None`` takes the
+        configuration's.
+    sensor_size: (height, width) that boxes are clipped to; ``None`` takes histogram size x
+        ``downsample``.
+    precision: ``'float32'``, or ``'bfloat16'`` for matrix products in half precision; scoring and
+        selection stay in float32.
 
     """
 
@@ -130,7 +147,10 @@ class StreamingDetector:
         precision: str = 'float32',
     ) -> None:
         if precision not in PRECISIONS:
-            raise ValueError(f'StreamingDetector: precision is {precision!r}; it must be one of {", ".join(PRECISIONS)}')
+            raise ValueError(
+                f'StreamingDetector: precision is {precision!r}; it must be one of '
+                f'{", ".join(PRECISIONS)}'
+            )
         self.config = model.config
         self.model = inference_copy(model, pack=precision == 'float32')
         self.device = next(self.model.parameters()).device
@@ -141,7 +161,7 @@ class StreamingDetector:
         self._budget: SparsityBudget | None = None
         self.configure_detections(score_threshold, nms_iou, max_detections, classes)
 
-    # ---------------------------------------------------------------------------------------------------- live settings
+    # ------------------------------------------------------------------------------- live settings
 
     def configure_detections(
         self,
@@ -150,7 +170,8 @@ class StreamingDetector:
         max_detections: int | None = None,
         classes: Sequence[str] | None = None,
     ) -> None:
-        """Change what is reported, from the next step on; see the class for the parameters.
+        """
+        Change what is reported, from the next step on; see the class for the parameters.
 
         Raises
         ------
@@ -159,17 +180,27 @@ class StreamingDetector:
         """
         for name, value in (('score_threshold', score_threshold), ('nms_iou', nms_iou)):
             if not 0 <= value <= 1:
-                raise ValueError(f'StreamingDetector: {name} is {value}; it must lie between 0 and 1')
+                raise ValueError(
+                    f'StreamingDetector: {name} is {value}; it must lie between 0 and 1'
+                )
         if max_detections is not None and max_detections < 1:
-            raise ValueError(f'StreamingDetector: max_detections is {max_detections}; it must be at least 1')
+            raise ValueError(
+                f'StreamingDetector: max_detections is {max_detections}; it must be at least 1'
+            )
         unknown = sorted(set(classes or ()) - set(self.config.classes))
         if unknown:
             raise ValueError(
                 f'StreamingDetector: the network knows no class {", ".join(unknown)}; '
                 f'its classes are {", ".join(self.config.classes)}'
             )
-        self.score_threshold, self.nms_iou, self.max_detections = score_threshold, nms_iou, max_detections
-        self._class_ids = None if not classes else [self.config.classes.index(name) for name in classes]
+        self.score_threshold, self.nms_iou, self.max_detections = (
+            score_threshold,
+            nms_iou,
+            max_detections,
+        )
+        self._class_ids = (
+            None if not classes else [self.config.classes.index(name) for name in classes]
+        )
 
     def configure_sparsity(
         self,
@@ -178,10 +209,12 @@ class StreamingDetector:
         bounce: float | None = None,
         latency_budget_ms: float | None = None,
     ) -> None:
-        """Change the token selection, from the next step on.
+        """
+        Change the token selection, from the next step on.
 
-        ``mode``: ``'adaptive'`` is the paper, ``'dense'`` selects everything, ``'budget'`` raises AMP while steps take longer
-        than ``latency_budget_ms``. ``amp``, ``bounce``: ``None`` takes the configuration's.
+        ``mode``: ``'adaptive'`` is the paper, ``'dense'`` selects everything, ``'budget'`` raises
+        AMP while steps take longer than ``latency_budget_ms``. ``amp``, ``bounce``: ``None`` takes
+        the configuration's.
 
         Raises
         ------
@@ -191,24 +224,35 @@ class StreamingDetector:
         amp = self.config.amp if amp is None else amp
         bounce = self.config.bounce if bounce is None else bounce
         if mode not in SPARSITY_MODES:
-            raise ValueError(f'StreamingDetector: sparsity mode {mode!r} must be one of {", ".join(SPARSITY_MODES)}')
+            raise ValueError(
+                f'StreamingDetector: sparsity mode {mode!r} must be one of '
+                f'{", ".join(SPARSITY_MODES)}'
+            )
         if not amp > 0 or bounce < 0:
-            raise ValueError(f'StreamingDetector: amp is {amp} and bounce is {bounce}; amp must be > 0 and bounce >= 0')
-        if mode == 'budget' and not (latency_budget_ms or 0) > 0:
-            raise ValueError(f'StreamingDetector: latency_budget_ms is {latency_budget_ms}; mode budget needs one > 0')
+            raise ValueError(
+                f'StreamingDetector: amp is {amp} and bounce is {bounce}; amp must be > 0 and '
+                'bounce >= 0'
+            )
+        budget = latency_budget_ms or 0
+        if mode == 'budget' and not budget > 0:
+            raise ValueError(
+                f'StreamingDetector: latency_budget_ms is {latency_budget_ms}; mode budget needs '
+                'one > 0'
+            )
         control = self.model.control
         control.mode = 'dense' if mode == 'dense' else 'adaptive'
         control.amp, control.bounce = amp, bounce
-        self._budget = SparsityBudget(latency_budget_ms, amp) if mode == 'budget' else None
+        self._budget = SparsityBudget(budget, amp) if mode == 'budget' else None
 
-    # -------------------------------------------------------------------------------------------------------- stepping
+    # ------------------------------------------------------------------------------------ stepping
 
     def reset(self) -> None:
         """Zero the recurrent state: the next histogram starts a new stream."""
         self._states = None
 
     def step(self, histogram: Tensor | np.ndarray) -> Detections:
-        """Advance by one window.
+        """
+        Advance by one window.
 
         ``histogram``: ``uint8[channels, H, W]`` of StackedHistogram, on any device.
 
@@ -226,22 +270,26 @@ class StreamingDetector:
             if not bool(torch.isfinite(head).all()):
                 self.reset()
                 raise DetectorError(
-                    'the network gave values that are not finite, and its state was reset; check the weights'
+                    'the network gave values that are not finite, and its state was reset; check '
+                    'the weights'
                     + (' or use precision float32' if self.precision != 'float32' else '')
                 )
             found = select_boxes(head, output.input_size, self.score_threshold, self.nms_iou)
             kept = _shares(output.selections)
-        size = self.sensor_size or tuple(side * self.downsample for side in histogram.shape[1:])
+        height, width = (side * self.downsample for side in histogram.shape[1:])
+        size = self.sensor_size or (height, width)
         detections = self._report(*found, size, kept)
         if self._budget is not None:
             self.model.control.amp = self._budget.update(1e3 * (time.perf_counter() - started))
         return detections
 
     def raw_step(self, histogram: Tensor | np.ndarray) -> dict[str, Any]:
-        """Advance by one window and return the tensors of the network, for tests and tools.
+        """
+        Advance by one window and return the tensors of the network, for tests and tools.
 
-        Returns ``features``: ``{1..4: [1, C, H, W]}``; ``states``: four pairs (h, c); ``head``: ``[1, anchors, 5 + classes]`` tx, ty,
-        tw, th, sigmoid objectness, sigmoid classes; ``selected``: per stage ``{'window', 'grid'}: bool[N, T]`` partition-major.
+        Returns ``features``: ``{1..4: [1, C, H, W]}``; ``states``: four pairs (h, c); ``head``:
+        ``[1, anchors, 5 + classes]`` tx, ty, tw, th, sigmoid objectness, sigmoid classes;
+        ``selected``: per stage ``{'window', 'grid'}: bool[N, T]`` partition-major.
         """
         histogram = self._checked(histogram)
         with torch.inference_mode():
@@ -251,22 +299,28 @@ class StreamingDetector:
                 'states': list(output.states),
                 'head': probabilities(output.head.float()),
                 'selected': [
-                    {'window': by_window.mask[0], 'grid': by_grid.mask[0]} for by_window, by_grid in output.selections
+                    {'window': by_window.mask[0], 'grid': by_grid.mask[0]}
+                    for by_window, by_grid in output.selections
                 ],
             }
 
     def _checked(self, histogram: Tensor | np.ndarray) -> Tensor:
         histogram = torch.as_tensor(histogram)
-        if histogram.dtype != torch.uint8 or histogram.dim() != 3 or histogram.shape[0] != self.config.channels:
+        if (
+            histogram.dtype != torch.uint8
+            or histogram.dim() != 3
+            or histogram.shape[0] != self.config.channels
+        ):
             raise ValueError(
-                f'StreamingDetector: the histogram is {histogram.dtype} {tuple(histogram.shape)}; it must be torch.uint8 '
-                f'({self.config.channels}, height, width)'
+                f'StreamingDetector: the histogram is {histogram.dtype} {tuple(histogram.shape)}; '
+                f'it must be torch.uint8 ({self.config.channels}, height, width)'
             )
         if self._states is not None:
             expected = tuple(side // 4 for side in self.config.padded_size(histogram.shape[1:]))
             if tuple(self._states[0][0].shape[2:]) != expected:
                 raise ValueError(
-                    f'StreamingDetector: the histogram is {tuple(histogram.shape[1:])} pixels, which does not continue the '
+                    f'StreamingDetector: the histogram is {tuple(histogram.shape[1:])} pixels, '
+                    'which does not continue the '
                     'stream so far; call reset() before another size'
                 )
         return histogram
@@ -289,8 +343,13 @@ class StreamingDetector:
         kept: tuple[StageShare, ...],
     ) -> Detections:
         height, width = size
-        boxes = np.clip(boxes * np.float32(self.downsample), 0, np.array([width, height, width, height], np.float32))
-        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # else: altogether in the padding
+        boxes = np.clip(
+            boxes * np.float32(self.downsample),
+            0,
+            np.array([width, height, width, height], np.float32),
+        )
+        # else: altogether in the padding
+        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         if self._class_ids is not None:
             seen &= np.isin(class_ids, self._class_ids)
         index = np.flatnonzero(seen)[: self.max_detections]
@@ -314,4 +373,4 @@ def _shares(selections: list[tuple[Selection, Selection]]) -> tuple[StageShare, 
         means.append(torch.stack([s.windows()[0].float().mean() for s in pair]).mean())
         means.append(torch.stack([s.mask[0].float().mean() for s in pair]).mean())
     values = torch.stack(means).tolist()
-    return tuple(StageShare(*values[i : i + 2]) for i in range(0, len(values), 2))
+    return tuple(StageShare(*pair) for pair in zip(values[::2], values[1::2]))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 import importlib
 import importlib.metadata
 import importlib.util
 import itertools
 import os
+from pathlib import Path
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
@@ -31,20 +31,23 @@ _MESSAGES = (
     ('lifecycle_msgs', 'State'),
 )
 
-#: What a burst of event messages from another machine needs in the kernel: about a tenth of a second of 50 Mev/s.
+#: What a burst of event messages from another machine needs in the kernel: about a tenth of a
+#: second of 50 Mev/s.
 _SOCKET_BUFFER = 16 << 20
 _MEBI, _GIBI = 1 << 20, 1 << 30
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report.
+    """
+    One line of the report.
 
     Parameters
     ----------
     group: heading that the line stands under.
     name: what was looked at.
-    status: ``'OK'``, ``'WARN'`` (works, but less well or without a feature), ``'FAIL'`` (something needed is missing).
+    status: ``'OK'``, ``'WARN'`` (works, but less well or without a feature), ``'FAIL'`` (something
+        needed is missing).
     value: what was found.
     advice: what to do, or what to know; empty if there is nothing.
 
@@ -58,14 +61,20 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Look at everything and return the report; a part that is broken is a line of the report, never an exception."""
+    """
+    Look at everything and return the report.
+
+    A part that is broken is a line of the report, never an exception.
+    """
     checks: list[Check] = []
     for examiner in (_machine, _network, _recordings, _ros, _transport):
         try:
             checks.extend(examiner())
         except Exception as error:  # a broken installation fails in ways that nobody has listed
             name = examiner.__name__.strip('_')
-            checks.append(Check(name, 'examination', 'FAIL', _first_line(error), 'report this as a bug'))
+            checks.append(
+                Check(name, 'examination', 'FAIL', _first_line(error), 'report this as a bug')
+            )
     return checks
 
 
@@ -89,16 +98,23 @@ def print_report(checks: list[Check], console: Console) -> None:
         table.add_column(width=17, no_wrap=True)
         table.add_column(overflow='fold')
         for check in lines:
-            table.add_row(Text(check.status, style=colours[check.status]), check.name, Text(check.value))
+            table.add_row(
+                Text(check.status, style=colours[check.status]), check.name, Text(check.value)
+            )
             if check.advice:
                 style = 'dim' if check.status == 'OK' else colours[check.status]
                 table.add_row('', '', Text(f'-> {check.advice}', style=style))
         console.print(Text(group, style='bold'))
         console.print(table)
         console.print()
-    counts = {status: sum(check.status == status for check in checks) for status in ('WARN', 'FAIL')}
+    counts = {
+        status: sum(check.status == status for check in checks) for status in ('WARN', 'FAIL')
+    }
     if counts['FAIL']:
-        verdict = Text(f'{counts["FAIL"]} needed thing(s) missing, {counts["WARN"]} warning(s)', style='bold red')
+        verdict = Text(
+            f'{counts["FAIL"]} needed thing(s) missing, {counts["WARN"]} warning(s)',
+            style='bold red',
+        )
     elif counts['WARN']:
         verdict = Text(f'ready, with {counts["WARN"]} warning(s)', style='yellow')
     else:
@@ -109,12 +125,26 @@ def print_report(checks: list[Check], console: Console) -> None:
 def _machine() -> Iterator[Check]:
     group = 'machine'
     yield Check(group, 'Python', 'OK', f'{platform.python_version()} in {sys.prefix}')
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    advice = '' if cores > 1 else 'the node shares one core between receiving and the network; give it two'
-    yield Check(group, 'processor', 'OK' if cores > 1 else 'WARN', f'{cores} core(s), {platform.machine()}', advice)
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    )
+    advice = (
+        ''
+        if cores > 1
+        else 'the node shares one core between receiving and the network; give it two'
+    )
+    yield Check(
+        group,
+        'processor',
+        'OK' if cores > 1 else 'WARN',
+        f'{cores} core(s), {platform.machine()}',
+        advice,
+    )
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     advice = '' if memory >= 3 * _GIBI else 'the base networks and torch want 4 GB'
-    yield Check(group, 'memory', 'OK' if not advice else 'WARN', f'{memory / _GIBI:.1f} GiB', advice)
+    yield Check(
+        group, 'memory', 'OK' if not advice else 'WARN', f'{memory / _GIBI:.1f} GiB', advice
+    )
 
 
 def _network() -> Iterator[Check]:
@@ -138,24 +168,48 @@ def _gpu(group: str) -> Check:
 
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
-        value = f'{properties.name}, {properties.total_memory / _GIBI:.0f} GiB, CUDA {torch.version.cuda}'
+        value = (
+            f'{properties.name}, {properties.total_memory / _GIBI:.0f} GiB, CUDA '
+            f'{torch.version.cuda}'
+        )
         return Check(group, 'GPU', 'OK', value)
     if Path('/proc/driver/nvidia/version').exists():
         advice = (
             'install a torch with CUDA: pip install torch'
             if torch.version.cuda is None
-            else f'the driver is too old for CUDA {torch.version.cuda}, or the device is hidden: see nvidia-smi'
+            else f'the driver is too old for CUDA {torch.version.cuda}, or the device is hidden: '
+            'see nvidia-smi'
         )
-        return Check(group, 'GPU', 'WARN', 'an NVIDIA driver is here, but torch cannot use it', advice)
-    return Check(group, 'GPU', 'OK', f'none; the network runs on {torch.get_num_threads()} thread(s) of the processor')
+        return Check(
+            group, 'GPU', 'WARN', 'an NVIDIA driver is here, but torch cannot use it', advice
+        )
+    return Check(
+        group,
+        'GPU',
+        'OK',
+        f'none; the network runs on {torch.get_num_threads()} thread(s) of the processor',
+    )
 
 
 def _recordings() -> Iterator[Check]:
     group = 'events, recordings and video'
-    yield _package(group, 'evt3', 'evt3', 'FAIL', 'needed for Prophesee cameras and files: pip install evt3')
-    yield _package(group, 'rosbags', 'rosbags', 'FAIL', 'needed to read ROS bags: pip install rosbags')
-    yield _package(group, 'mcap', 'mcap', 'FAIL', 'needed to write detections.mcap: pip install mcap')
-    yield _package(group, 'Pillow', 'PIL', 'FAIL', 'needed for the text on overlays: pip install pillow', 'pillow')
+    yield _package(
+        group, 'evt3', 'evt3', 'FAIL', 'needed for Prophesee cameras and files: pip install evt3'
+    )
+    yield _package(
+        group, 'rosbags', 'rosbags', 'FAIL', 'needed to read ROS bags: pip install rosbags'
+    )
+    yield _package(
+        group, 'mcap', 'mcap', 'FAIL', 'needed to write detections.mcap: pip install mcap'
+    )
+    yield _package(
+        group,
+        'Pillow',
+        'PIL',
+        'FAIL',
+        'needed for the text on overlays: pip install pillow',
+        'pillow',
+    )
     video = _package(group, 'PyAV', 'av', 'WARN', 'no overlay.mp4 without it: pip install av')
     yield video
     if video.status == 'OK':
@@ -177,7 +231,11 @@ def _recordings() -> Iterator[Check]:
 def _ros() -> Iterator[Check]:
     group = 'ROS 2'
     rclpy = _package(
-        group, 'rclpy', 'rclpy', 'FAIL', 'source a ROS 2 installation, or run "make setup" for ROS 2 from wheels'
+        group,
+        'rclpy',
+        'rclpy',
+        'FAIL',
+        'source a ROS 2 installation, or run "make setup" for ROS 2 from wheels',
     )
     distribution = os.environ.get('ROS_DISTRO', '')
     if distribution:
@@ -185,7 +243,13 @@ def _ros() -> Iterator[Check]:
     elif _version('ros-jazzy-rclpy'):
         yield Check(group, 'distribution', 'OK', 'jazzy (wheels in the Python environment)')
     else:
-        yield Check(group, 'distribution', 'WARN', 'unknown', 'source the setup file of a ROS 2 installation')
+        yield Check(
+            group,
+            'distribution',
+            'WARN',
+            'unknown',
+            'source the setup file of a ROS 2 installation',
+        )
     yield rclpy
     if rclpy.status == 'OK':
         yield _middleware(group)
@@ -194,7 +258,10 @@ def _ros() -> Iterator[Check]:
     if importlib.util.find_spec('launch_ros') is not None and shutil.which('ros2'):
         yield Check(group, 'ros2 launch', 'OK', shutil.which('ros2') or '')
     else:
-        advice = 'comes with a ROS installation; without it start the node with "python -m sast_ros.ros.detector_node"'
+        advice = (
+            'comes with a ROS installation; without it start the node with "python -m '
+            'sast_ros.ros.detector_node"'
+        )
         yield Check(group, 'ros2 launch', 'WARN', 'not installed', advice)
 
 
@@ -204,7 +271,9 @@ def _middleware(group: str) -> Check:
     try:
         name = rclpy.get_rmw_implementation_identifier()
     except Exception as error:
-        advice = 'install an implementation such as rmw_fastrtps_cpp, or correct RMW_IMPLEMENTATION'
+        advice = (
+            'install an implementation such as rmw_fastrtps_cpp, or correct RMW_IMPLEMENTATION'
+        )
         return Check(group, 'middleware', 'FAIL', _first_line(error), advice)
     domain = os.environ.get('ROS_DOMAIN_ID', '0')
     reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
@@ -217,7 +286,10 @@ def _message_package(group: str, package: str, message: str | None) -> Check:
         if message:
             getattr(module, message)
     except Exception as error:
-        advice = 'build it with "make setup" (wheels) or "colcon build" (msg/), or install it with rosdep'
+        advice = (
+            'build it with "make setup" (wheels) or "colcon build" (msg/), or install it with '
+            'rosdep'
+        )
         return Check(group, package, 'FAIL', _first_line(error), advice)
     return Check(group, package, 'OK', f'in {Path(module.__file__ or "").parent.parent.parent}')
 
@@ -228,17 +300,31 @@ def _transport() -> Iterator[Check]:
     shared = Path('/dev/shm')
     if shared.is_dir():
         free = shutil.disk_usage(shared).free
-        advice = '' if free >= 64 * _MEBI else 'messages between processes go through it: docker run --shm-size=256m'
-        yield Check(group, 'shared memory', 'OK' if not advice else 'WARN', f'{free / _MEBI:.0f} MiB free', advice)
-    profile = os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE') or os.environ.get('FASTRTPS_DEFAULT_PROFILES_FILE')
+        advice = (
+            ''
+            if free >= 64 * _MEBI
+            else 'messages between processes go through it: docker run --shm-size=256m'
+        )
+        yield Check(
+            group,
+            'shared memory',
+            'OK' if not advice else 'WARN',
+            f'{free / _MEBI:.0f} MiB free',
+            advice,
+        )
+    profile = os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE') or os.environ.get(
+        'FASTRTPS_DEFAULT_PROFILES_FILE'
+    )
     yield Check(
         group,
         'QoS',
         'OK',
-        f'Fast DDS profile {profile}' if profile else 'the node follows the publisher of the events',
-        'publish events reliable, or in messages below 0.5 MB: larger ones leave the shared-memory segment in '
-        'fragments, and best_effort then loses them (50 000 events at 400 Hz between two processes: 770 of 2000 '
-        'messages arrived, reliable all 2000)',
+        f'Fast DDS profile {profile}'
+        if profile
+        else 'the node follows the publisher of the events',
+        'publish events reliable, or in messages below 0.5 MB: larger ones leave the '
+        'shared-memory segment in fragments, and best_effort then loses them (50 000 events at '
+        '400 Hz between two processes: 770 of 2000 messages arrived, reliable all 2000)',
     )
 
 
@@ -261,7 +347,12 @@ def _socket_buffer(group: str) -> Iterator[Check]:
 
 
 def _package(
-    group: str, title: str, module: str, missing: Status, advice: str, distribution: str | None = None
+    group: str,
+    title: str,
+    module: str,
+    missing: Status,
+    advice: str,
+    distribution: str | None = None,
 ) -> Check:
     """Import a package, since one that is installed may still be broken, and tell its version."""
     try:

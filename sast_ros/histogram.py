@@ -1,21 +1,23 @@
-"""Events of one window -> stacked histogram, the network's input (SAST, section 3; RVT preprocessing).
+"""
+Events of one window -> stacked histogram, the network's input.
 
-Ten bins per polarity stretch between the *first and the last event* of the window, not between its borders: with
-``span = max(t_last - t_first, 1)``, an event at ``t`` falls into ``min(9, 10 * (t - t_first) // span)``. Checkpoints are
-trained on exactly this, so the window's events must be known before the first of them can be counted.
+Source: SAST, section 3, and the preprocessing of RVT. Ten bins per polarity stretch between the
+*first and the last event* of the window, not between its borders: with ``span = max(t_last -
+t_first, 1)``, an event at ``t`` falls into ``min(9, 10 * (t - t_first) // span)``. Checkpoints are
+trained on exactly this, so the window's events must be known before the first of them can be
+counted.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
+import ctypes
 from typing import Literal
 
 import numpy as np
-import torch
-
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.kernels import library, pointer
+import torch
 
 _add = library.sast_histogram_add
 _add.restype = ctypes.c_int64
@@ -37,18 +39,20 @@ _add.argtypes = [
 
 
 class StackedHistogram:
-    """Stacked event histogram of one window.
+    """
+    Stacked event histogram of one window.
 
     Parameters
     ----------
     height, width: sensor size in pixels.
     bins: time bins per polarity.
     cutoff: largest count of a cell, 1..255; ``None`` means 255.
-    downsample: keep only the pixel ``downsample // 2`` of every ``downsample`` in x and in y (nearest-exact, the published
-        1 Mpx preprocessing with 2). Bin borders still come from all events.
+    downsample: keep only the pixel ``downsample // 2`` of every ``downsample`` in x and in y
+        (nearest-exact, the published 1 Mpx preprocessing with 2). Bin borders still come from all
+        events.
     device: where the histogram is made, for example ``'cpu'`` or ``'cuda'``.
-    overflow: ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff, as the published data sets
-        were made. They differ only for 256 or more events in one cell.
+    overflow: ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff,
+        as the published data sets were made. They differ only for 256 or more events in one cell.
 
     """
 
@@ -71,9 +75,13 @@ class StackedHistogram:
             ('downsample', downsample, min(height, width)),
         ):
             if not 1 <= value <= high:
-                raise ValueError(f'StackedHistogram: {name} is {value}; it must lie between 1 and {high}')
+                raise ValueError(
+                    f'StackedHistogram: {name} is {value}; it must lie between 1 and {high}'
+                )
         if overflow not in ('saturate', 'wrap'):
-            raise ValueError(f"StackedHistogram: overflow is {overflow!r}; it must be 'saturate' or 'wrap'")
+            raise ValueError(
+                f"StackedHistogram: overflow is {overflow!r}; it must be 'saturate' or 'wrap'"
+            )
         self.height, self.width = int(height), int(width)
         self.bins, self.cutoff, self.downsample = int(bins), int(cutoff), int(downsample)
         self.overflow = overflow
@@ -83,10 +91,11 @@ class StackedHistogram:
         self._column = _kept_pixels(self.width, self.downsample)
 
     def __call__(self, events: EventChunk | Sequence[EventChunk]) -> torch.Tensor:
-        """Return the histogram ``uint8[2 * bins, height // downsample, width // downsample]``.
+        """
+        Return the histogram ``uint8[2 * bins, height // downsample, width // downsample]``.
 
-        ``events``: all events of the window as one chunk, or as consecutive chunks in time order (nothing is copied).
-        Channel ``polarity * bins + bin``; no events give zeros.
+        ``events``: all events of the window as one chunk, or as consecutive chunks in time order
+        (nothing is copied). Channel ``polarity * bins + bin``; no events give zeros.
 
         Raises
         ------
@@ -138,7 +147,13 @@ class StackedHistogram:
                 raise self._outside(part, int(np.argmax(outside)))
         t0, border = self._borders(parts)
         host = torch.from_numpy(
-            np.concatenate([np.stack([part.x, part.y, part.p, part.t - t0]).astype(np.int64) for part in parts], axis=1)
+            np.concatenate(
+                [
+                    np.stack([part.x, part.y, part.p, part.t - t0]).astype(np.int64)
+                    for part in parts
+                ],
+                axis=1,
+            )
         )
         x, y, p, dt = host.to(self.device, non_blocking=True)
         bin_index = torch.bucketize(dt, torch.from_numpy(border).to(self.device), right=True)
@@ -153,23 +168,33 @@ class StackedHistogram:
         return counts.clamp_(max=self.cutoff).to(torch.uint8).view(self.shape)
 
     def _borders(self, parts: tuple[EventChunk, ...]) -> tuple[int, np.ndarray]:
-        """Return the first event's time and, relative to it, the smallest times of bins 1, 2, ... as int64."""
+        """
+        Return the first event's time and the smallest times of bins 1, 2, ...
+
+        The latter are int64 and relative to the former.
+        """
         t0, t1 = int(parts[0].t[0]), int(parts[-1].t[-1])
         span = max(t1 - t0, 1)
-        border = -(-np.arange(1, max(self.bins, 2), dtype=np.int64) * span // self.bins)  # rounded up
+        # Rounded up
+        border = -(-np.arange(1, max(self.bins, 2), dtype=np.int64) * span // self.bins)
         return t0, np.ascontiguousarray(border)
 
     def _outside(self, part: EventChunk, index: int) -> EventFormatError:
         return EventFormatError(
-            f'event {index} at x = {int(part.x[index])}, y = {int(part.y[index])}, polarity {int(part.p[index])} does not '
-            f'fit a sensor of {self.width}x{self.height} pixels; give the sensor size of the camera that recorded it',
-            field='x' if part.x[index] >= self.width else 'y' if part.y[index] >= self.height else 'p',
+            f'event {index} at x = {int(part.x[index])}, y = {int(part.y[index])}, polarity '
+            f'{int(part.p[index])} does not fit a sensor of {self.width}x{self.height} pixels; '
+            'give the sensor size of the camera that recorded it',
+            field='x'
+            if part.x[index] >= self.width
+            else 'y'
+            if part.y[index] >= self.height
+            else 'p',
             offset=index,
         )
 
 
 def _kept_pixels(size: int, downsample: int) -> np.ndarray:
-    """Return for every sensor coordinate its output coordinate, or -1 if it is left out, as int32."""
+    """Return as int32 for every sensor coordinate its output coordinate, -1 if left out."""
     kept = np.full(size, -1, np.int32)
     count = size // downsample
     kept[np.arange(count) * downsample + downsample // 2] = np.arange(count)

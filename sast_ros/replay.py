@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
-
 from sast_ros.bags import DetectionWriter, Recording, RecordingError
-from sast_ros.events.chunk import TIME_JUMP_BACK_US, EventChunk, EventFormatError
+from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
 
 if TYPE_CHECKING:
     from sast_ros.detector import Detections
@@ -25,18 +24,24 @@ def replay(
     progress: Callable[[int, int, str], None] | None = None,
     on_window: Callable[[EventWindow, Detections], None] | None = None,
 ) -> dict[str, Any]:
-    """Run a recording from its start to its end through the pipeline.
+    """
+    Run a recording from its start to its end through the pipeline.
 
-    Windows, events and state are those of the live node, so the detections are the same; nothing depends on the wall
-    clock, so a second run gives the same again.
+    Windows, events and state are those of the live node, so the detections are the same; nothing
+    depends on the wall clock, so a second run gives the same again.
 
     Parameters
     ----------
-    recording: what to read.
-    pipeline: what to run; it is used as it is, so give a new one for every recording.
-    writer: where to write detections and summary; it is finished here. ``None`` writes nothing.
-    progress: called after every chunk of events with ``(done, total, unit)``.
-    on_window: called with every window and its detections, in order; for the video.
+    recording:
+        what to read.
+    pipeline:
+        what to run; it is used as it is, so give a new one for every recording.
+    writer:
+        where to write detections and summary; it is finished here. ``None`` writes nothing.
+    progress:
+        called after every chunk of events with ``(done, total, unit)``.
+    on_window:
+        called with every window and its detections, in order; for the video.
 
     Returns
     -------
@@ -44,7 +49,8 @@ def replay(
 
     Raises
     ------
-    RecordingError: the recording is damaged, holds no events at all, or does not tell the size of its sensor.
+    RecordingError: the recording is damaged, holds no events at all, or has events outside its
+        sensor.
 
     """
     began = perf_counter()
@@ -60,7 +66,9 @@ def replay(
         if progress is not None:
             progress(*recording.progress)
     if totals.sensor_size is None:
-        raise RecordingError(f'{recording.path} holds no events{" on " * bool(recording.topic)}{recording.topic}')
+        raise RecordingError(
+            f'{recording.path} holds no events{" on " * bool(recording.topic)}{recording.topic}'
+        )
     pipeline.reset('end')  # counts the events of the last, incomplete window
     summary = _summarise(recording, pipeline, totals, perf_counter() - began)
     if writer is not None:
@@ -110,11 +118,19 @@ class _Totals:
         return [round(float(share), 6) for share in self._kept[:, column] / max(1, self._windows)]
 
 
-def _summarise(recording: Recording, pipeline: EventPipeline, totals: _Totals, wall_seconds: float) -> dict[str, Any]:
-    """Return what ``summary.json`` holds; ``classes`` in the order of ``class_id``, shares stage by stage."""
+def _summarise(
+    recording: Recording, pipeline: EventPipeline, totals: _Totals, wall_seconds: float
+) -> dict[str, Any]:
+    """
+    Return what ``summary.json`` holds.
+
+    ``classes`` in the order of ``class_id``, shares stage by stage.
+    """
     statistics, detector = pipeline.statistics, pipeline.detector
     seconds = totals.microseconds / 1e6
     height, width = totals.sensor_size or (0, 0)
+    # The zero state that every recording begins with is no event of the recording.
+    resets = {reason: count for reason, count in statistics.resets.items() if reason != 'start'}
     return {
         'recording': recording.path.name,
         'format': recording.format,
@@ -129,8 +145,10 @@ def _summarise(recording: Recording, pipeline: EventPipeline, totals: _Totals, w
         'windows': statistics.windows,
         'detections': totals.detections,
         'seconds': seconds,
-        'resets': dict(statistics.resets),
-        'drops': {'events': statistics.dropped_events, 'packets': statistics.lost_packets},
+        'resets': sum(resets.values()),
+        'resets_by_reason': resets,
+        'drops': statistics.dropped_events,
+        'lost_packets': statistics.lost_packets,
         'unused_events': statistics.unused_events,
         'clamped': statistics.clamped,
         'kept_windows': totals.kept(0),

@@ -1,14 +1,18 @@
-"""Event stream in, windows out: what belongs to one histogram, and when the recurrent state must start anew.
+"""
+Event stream in, windows out.
 
-Time is sensor time throughout. The first window begins at the first event ``t0`` after a (re)start, window ``k`` is
-``[t0 + k * stride, t0 + k * stride + duration]`` with both ends inclusive (an event exactly on a border belongs to
-two windows, as in the published preprocessing), and it is complete when an event later than its end has arrived. The
-cut therefore depends on the events alone, never on how they were packed into messages or on the wall clock: the live
-node and the replay of its recording see the same windows.
+This decides what belongs to one histogram, and when the recurrent state must start anew. Time is
+sensor time throughout. The first window begins at the first event ``t0`` after a (re)start, window
+``k`` is ``[t0 + k * stride, t0 + k * stride + duration]`` with both ends inclusive (an event
+exactly on a border belongs to two windows, as in the published preprocessing), and it is complete
+when an event later than its end has arrived. The cut therefore depends on the events alone, never
+on how they were packed into messages or on the wall clock: the live node and the replay of its
+recording see the same windows.
 
-Events are kept as views of the decoded chunks until their last window is cut, not accumulated on arrival: the borders
-of the ten histogram bins lie between the first and the *last* event of the window (histogram.py), so the bin of an
-event is unknown until the window is complete. Keeping costs 13 bytes an event and is bounded (``MAX_PENDING_EVENTS``).
+Events are kept as views of the decoded chunks until their last window is cut, not accumulated on
+arrival: the borders of the ten histogram bins lie between the first and the *last* event of the
+window (histogram.py), so the bin of an event is unknown until the window is complete. Keeping
+costs 13 bytes an event and is bounded (``MAX_PENDING_EVENTS``).
 """
 
 from __future__ import annotations
@@ -18,23 +22,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from sast_ros.events.chunk import EventChunk, TIME_JUMP_BACK_US
 
-from sast_ros.events.chunk import TIME_JUMP_BACK_US, EventChunk
-
-#: Bound on the events kept for windows that are not complete: 16.8 million are 218 MB, and more than any sensor sends
-#: in 100 ms. Beyond it new chunks are dropped and counted.
+#: Bound on the events kept for windows that are not complete: 16.8 million are 218 MB, and more
+#: than any sensor sends in 100 ms. Beyond it new chunks are dropped and counted.
 MAX_PENDING_EVENTS = 1 << 24
 
-#: Arrival jitter is removed by taking the smallest (header.stamp - event time) of this much sensor time, microseconds.
+#: Arrival jitter is removed by taking the smallest (header.stamp - event time) of this much sensor
+#: time, microseconds.
 CLOCK_MEMORY_US = 2_000_000
 
-#: A step back of the stamps longer than this is a change of the ROS clock and is followed; shorter ones are jitter.
+#: A step back of the stamps longer than this is a change of the ROS clock and is followed; shorter
+#: ones are jitter.
 CLOCK_STEP_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventWindow:
-    """The events of one complete window, and what the detector needs to know about it.
+    """
+    The events of one complete window, and what the detector needs to know about it.
 
     Parameters
     ----------
@@ -62,12 +68,14 @@ class EventWindow:
 
 @dataclass(slots=True)
 class StreamStatistics:
-    """What went through a WindowCutter since it was made.
+    """
+    What went through a WindowCutter since it was made.
 
-    ``events``: received; ``windows``: cut; ``resets``: number of restarts by reason; ``clamped``: events whose time
-    stepped back by microseconds and was raised; ``dropped_events``: events that decoders or the memory bound left out;
-    ``unused_events``: events of windows that never became complete because the stream restarted; ``lost_packets``:
-    messages missing in the sequence of the source.
+    ``events``: received; ``windows``: cut; ``resets``: number of restarts by reason; ``clamped``:
+    events whose time stepped back by microseconds and was raised; ``dropped_events``: events that
+    decoders or the memory bound left out; ``unused_events``: events of windows that never became
+    complete because the stream restarted; ``lost_packets``: messages missing in the sequence of
+    the source.
     """
 
     events: int = 0
@@ -80,19 +88,27 @@ class StreamStatistics:
 
 
 class WindowCutter:
-    """Cut the event stream of one camera into windows.
+    """
+    Cut the event stream of one camera into windows.
 
     Parameters
     ----------
     duration_us, stride_us: length of a window and distance from one to the next, microseconds.
-    max_gap_us: a longer silence between two events ends the stream; the next event starts a new one.
+    max_gap_us: a longer silence between two events ends the stream; the next event starts a new
+        one.
 
     """
 
     def __init__(self, duration_us: int, stride_us: int, max_gap_us: int = 1_000_000) -> None:
-        for name, value in (('duration_us', duration_us), ('stride_us', stride_us), ('max_gap_us', max_gap_us)):
+        for name, value in (
+            ('duration_us', duration_us),
+            ('stride_us', stride_us),
+            ('max_gap_us', max_gap_us),
+        ):
             if value < 1:
-                raise ValueError(f'WindowCutter: {name} is {value}; it must be at least 1 microsecond')
+                raise ValueError(
+                    f'WindowCutter: {name} is {value}; it must be at least 1 microsecond'
+                )
         self.duration_us = int(duration_us)
         self.stride_us = int(stride_us)
         self.max_gap_us = int(max_gap_us)
@@ -101,19 +117,33 @@ class WindowCutter:
         self._clear()
         self._pending_reset = 'start'
 
+    def _clear(self) -> None:
+        self._chunks: deque[EventChunk] = deque()
+        self._pending = 0
+        self._last: int | None = None
+        self._next_start = 0
+        self._previous_end: int | None = None
+        self._size = (0, 0)
+        self._frame_id = ''
+        self._clock = _RosClock()
+
     @property
     def pending_events(self) -> int:
         """Number of events received for windows that are not complete yet."""
         return self._pending
 
     def restart(self, reason: str) -> None:
-        """Forget all pending events; the next event starts a new stream whose first window carries the reason."""
+        """
+        Forget all pending events.
+
+        The next event starts a new stream whose first window carries the reason.
+        """
         self.statistics.unused_events += self._count_unused()
         self._clear()
         self._pending_reset = reason
 
     def cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
-        """Add the next events of the stream and return the windows that they complete, in order."""
+        """Add the next events and return the windows that they complete, in order."""
         statistics = self.statistics
         statistics.clamped += chunk.clamped
         statistics.dropped_events += chunk.dropped
@@ -130,10 +160,14 @@ class WindowCutter:
                 self.restart('gap')
             yield from self._append(segment)
 
-    # ------------------------------------------------------------------------------------------------ joining streams
+    # ----------------------------------------------------------------------------- joining streams
 
     def _join(self, chunk: EventChunk) -> EventChunk:
-        """Restart where the chunk does not continue the stream; clamp a step back of microseconds."""
+        """
+        Restart where the chunk does not continue the stream.
+
+        Clamp a step back of microseconds.
+        """
         if self._last is None:
             return chunk
         if (chunk.width, chunk.height) != self._size and chunk.width and self._size[0]:
@@ -149,9 +183,14 @@ class WindowCutter:
         return chunk
 
     def _split_at_gaps(self, chunk: EventChunk) -> Iterator[tuple[EventChunk, bool]]:
-        """Split the chunk behind every silence that is too long; say for each part whether one precedes it."""
+        """
+        Split the chunk behind every silence that is too long.
+
+        Say for each part whether one precedes it.
+        """
         before = chunk.t[0] if self._last is None else self._last
-        if chunk.t[-1] - before <= self.max_gap_us:  # no gap can be longer than the whole: the usual case, at no cost
+        # No gap can be longer than the whole: the usual case, at no cost
+        if chunk.t[-1] - before <= self.max_gap_us:
             yield chunk, False
             return
         starts = np.flatnonzero(np.diff(chunk.t, prepend=before) > self.max_gap_us)
@@ -160,11 +199,12 @@ class WindowCutter:
             gaps = [False] + [True] * (len(starts) - 1)
         else:
             gaps = [True] * len(starts)
-        ends = [*starts[1:], len(chunk)]
-        for begin, end, gap in zip(starts, ends, gaps):
-            yield chunk[int(begin) : int(end)], gap
+        begins = starts.tolist()
+        ends = [*begins[1:], len(chunk)]
+        for begin, end, gap in zip(begins, ends, gaps):
+            yield chunk[begin:end], gap
 
-    # ---------------------------------------------------------------------------------------------------- cutting one
+    # --------------------------------------------------------------------------------- cutting one
 
     def _append(self, segment: EventChunk) -> Iterator[EventWindow]:
         if self._last is None:
@@ -174,7 +214,8 @@ class WindowCutter:
         self._frame_id = segment.frame_id
         self._last = int(segment.t[-1])
         self._clock.observe(segment)
-        if self._last >= self._next_start:  # else: between two windows whose stride is longer than their duration
+        # else: between two windows whose stride is longer than their duration
+        if self._last >= self._next_start:
             if self._pending + len(segment) > MAX_PENDING_EVENTS:
                 self.statistics.dropped_events += len(segment)
             else:
@@ -184,13 +225,22 @@ class WindowCutter:
             yield self._window()
 
     def _windows_before_gap(self, resumed: int) -> Iterator[EventWindow]:
-        """Return the windows that the silence completed; those that lie in it altogether are left out."""
-        while self._next_start <= self._last and self._next_start + self.duration_us < resumed:
+        """
+        Return the windows that the silence completed.
+
+        Those that lie in it altogether are left out.
+        """
+        last = self._last
+        if last is None:
+            return
+        while self._next_start <= last and self._next_start + self.duration_us < resumed:
             yield self._window()
 
     def _window(self) -> EventWindow:
         start, end = self._next_start, self._next_start + self.duration_us
-        parts = tuple(part for part in (_between(chunk, start, end) for chunk in self._chunks) if len(part))
+        parts = tuple(
+            part for part in (_between(chunk, start, end) for chunk in self._chunks) if len(part)
+        )
         window = EventWindow(
             t_start=start,
             t_end=end,
@@ -216,17 +266,9 @@ class WindowCutter:
         """Return the number of pending events that no window has held."""
         if self._previous_end is None:
             return self._pending
-        return sum(len(c) - int(np.searchsorted(c.t, self._previous_end, 'right')) for c in self._chunks)
-
-    def _clear(self) -> None:
-        self._chunks: deque[EventChunk] = deque()
-        self._pending = 0
-        self._last: int | None = None
-        self._next_start = 0
-        self._previous_end: int | None = None
-        self._size = (0, 0)
-        self._frame_id = ''
-        self._clock = _RosClock()
+        return sum(
+            len(c) - int(np.searchsorted(c.t, self._previous_end, 'right')) for c in self._chunks
+        )
 
 
 def _between(chunk: EventChunk, start: int, end: int) -> EventChunk:
@@ -234,20 +276,23 @@ def _between(chunk: EventChunk, start: int, end: int) -> EventChunk:
     t = chunk.t
     if t[0] >= start and t[-1] <= end:
         return chunk
-    first = int(np.searchsorted(t, start, 'left'))
-    return chunk[first : int(np.searchsorted(t, end, 'right'))]
+    first, behind = int(np.searchsorted(t, start, 'left')), int(np.searchsorted(t, end, 'right'))
+    return chunk[first:behind]
 
 
 class _RosClock:
-    """ROS time of an instant of sensor time.
+    """
+    ROS time of an instant of sensor time.
 
-    A message's ``header.stamp`` is taken when its first data reached the host: sensor time plus a transport delay that
-    jitters by milliseconds. The smallest difference of the last seconds is the best estimate of the clocks' offset; old
-    ones are forgotten because the two clocks drift apart. Stamps never step back by this jitter.
+    A message's ``header.stamp`` is taken when its first data reached the host: sensor time plus a
+    transport delay that jitters by milliseconds. The smallest difference of the last seconds is
+    the best estimate of the clocks' offset; old ones are forgotten because the two clocks drift
+    apart. Stamps never step back by this jitter.
     """
 
     def __init__(self) -> None:
-        self._offsets: deque[tuple[int, int]] = deque()  # (event time us, offset ns), both increasing
+        # (event time us, offset ns), both increasing
+        self._offsets: deque[tuple[int, int]] = deque()
         self._ros = False
         self._previous: int | None = None
 

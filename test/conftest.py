@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import itertools
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Every test that opens ROS topics takes the next domain, so that no two ever hear each other. Domains 1..100 are safe
-# on Linux (the ports of higher ones reach into the ephemeral range). The process id spreads parallel test sessions.
+# Every test that opens ROS topics takes the next domain, so that no two ever hear each other.
+# Domains 1..100 are safe on Linux (the ports of higher ones reach into the ephemeral range). The
+# process id spreads parallel test sessions.
 _domains = itertools.count(os.getpid() % 50)
 
 
 @pytest.fixture(scope='session')
 def shared() -> Path:
-    """Folder with real recordings and parity data that stands beside the repository; the test skips without it."""
+    """
+    Folder with real recordings and parity data that stands beside the repository.
+
+    The test skips without it.
+    """
     folder = Path(os.environ.get('SAST_ROS_SHARED', REPOSITORY.parent / 'shared'))
     if not (folder / 'parity').is_dir():
         pytest.skip(f'no {folder}: real recordings and parity data are not part of the product')
@@ -27,13 +32,21 @@ def shared() -> Path:
 
 @pytest.fixture(scope='session')
 def next_domain() -> Callable[[], str]:
-    """Hand out a ROS_DOMAIN_ID that nothing else in this session uses, for fixtures that outlive a test."""
+    """
+    Hand out a ROS_DOMAIN_ID that nothing else in this session uses.
+
+    It is for fixtures that outlive a test.
+    """
     return lambda: str(1 + next(_domains) % 100)
 
 
 @pytest.fixture
 def ros_domain(monkeypatch: pytest.MonkeyPatch, next_domain: Callable[[], str]) -> str:
-    """Set a ROS_DOMAIN_ID that no other test of this session uses, for this process and those it starts."""
+    """
+    Set a ROS_DOMAIN_ID that no other test of this session uses.
+
+    It holds for this process and those it starts.
+    """
     domain = next_domain()
     monkeypatch.setenv('ROS_DOMAIN_ID', domain)
     return domain

@@ -8,7 +8,6 @@ import numpy as np
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Rosbag2Writer
-
 from sast_ros.bags.definitions import message_types
 
 EVENT_ARRAY = 'dvs_msgs/msg/EventArray'
@@ -36,7 +35,9 @@ def _header(stamp_ns: int) -> object:
     )
 
 
-def event_array(events: dict[str, np.ndarray], stamp_ns: int, type_name: str = EVENT_ARRAY) -> bytes:
+def event_array(
+    events: dict[str, np.ndarray], stamp_ns: int, type_name: str = EVENT_ARRAY
+) -> bytes:
     """Serialise the events as EventArray; their times are ``stamp_ns`` plus ``t``."""
     types = message_types().types
     package = type_name.split('/')[0]
@@ -50,7 +51,11 @@ def event_array(events: dict[str, np.ndarray], stamp_ns: int, type_name: str = E
 
 
 def event_packet(events: dict[str, np.ndarray], stamp_ns: int, seq: int = 0) -> bytes:
-    """Serialise the events as EventPacket in the encoding 'mono', whose times are ``stamp_ns`` plus ``t``."""
+    """
+    Serialise the events as EventPacket in the encoding 'mono'.
+
+    Its times are ``stamp_ns`` plus ``t``.
+    """
     words = (
         (events['p'].astype(np.uint64) << 63)
         | (events['y'].astype(np.uint64) << 48)
@@ -58,18 +63,31 @@ def event_packet(events: dict[str, np.ndarray], stamp_ns: int, seq: int = 0) -> 
         | (events['t'].astype(np.uint64) * 1000)
     )
     message = message_types().types[EVENT_PACKET](
-        _header(stamp_ns), HEIGHT, WIDTH, seq, stamp_ns, 'mono', False, words.astype('<u8').view(np.uint8)
+        _header(stamp_ns),
+        HEIGHT,
+        WIDTH,
+        seq,
+        stamp_ns,
+        'mono',
+        False,
+        words.astype('<u8').view(np.uint8),
     )
     return bytes(message_types().serialize_cdr(message, EVENT_PACKET))
 
 
-def event_messages(type_name: str, messages: int = 10, events: int = 20, period_ns: int = 1_000_000) -> list:
+def event_messages(
+    type_name: str, messages: int = 10, events: int = 20, period_ns: int = 1_000_000
+) -> list:
     """``(receive time, message)`` of consecutive messages of events."""
     listed = []
     for index in range(messages):
         stamp = START_NS + index * period_ns
         chosen = random_events(events, seed=index, span_us=period_ns // 1000)
-        serialise = event_packet(chosen, stamp, index) if type_name == EVENT_PACKET else event_array(chosen, stamp)
+        serialise = (
+            event_packet(chosen, stamp, index)
+            if type_name == EVENT_PACKET
+            else event_array(chosen, stamp)
+        )
         listed.append((stamp + period_ns, serialise))
     return listed
 
@@ -100,17 +118,23 @@ def write_rosbag2(
 
 
 def write_rosbag1(path: Path, topics: dict[str, tuple[str, list]]) -> Path:
-    """Write ``{topic: (type, [(receive time, message)])}`` as rosbag1 file, messages in ROS 1 serialisation."""
+    """
+    Write ``{topic: (type, [(receive time, message)])}`` as rosbag1 file.
+
+    The messages are in ROS 1 serialisation.
+    """
     with Rosbag1Writer(path) as writer:
         for topic, (type_name, messages) in topics.items():
             connection = writer.add_connection(topic, type_name, typestore=message_types())
             for time_ns, raw in messages:
-                writer.write(connection, time_ns, bytes(message_types().cdr_to_ros1(raw, type_name)))
+                writer.write(
+                    connection, time_ns, bytes(message_types().cdr_to_ros1(raw, type_name))
+                )
     return path
 
 
 def write_recording(folder: Path, kind: str, topics: dict[str, tuple[str, list]]) -> Path:
-    """Write a recording of the kind 'sqlite3', 'mcap' or 'rosbag1' and return what a user would open."""
+    """Write a recording of one kind ('sqlite3', 'mcap', 'rosbag1'); return what a user opens."""
     if kind == 'rosbag1':
         return write_rosbag1(folder / 'recording.bag', topics)
     return write_rosbag2(folder / 'recording', topics, kind)

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 import shutil
 import sqlite3
-from pathlib import Path
 
+from mcap.reader import make_reader
 import numpy as np
 import pytest
-from mcap.reader import make_reader
 from recordings import (
     EVENT_ARRAY,
-    EVENT_PACKET,
-    HEIGHT,
-    START_NS,
-    TOPIC,
-    WIDTH,
     event_array,
     event_messages,
+    EVENT_PACKET,
+    HEIGHT,
     random_events,
+    START_NS,
     text_messages,
+    TOPIC,
+    WIDTH,
     write_recording,
     write_rosbag2,
 )
 from rosbags.rosbag2 import CompressionMode
 from rosbags.rosbag2 import Reader as Rosbag2Reader
-
 from sast_ros.bags import (
     BOX_DTYPE,
     DETECTIONS_TOPIC,
     DETECTIONS_TYPE,
     DetectionWriter,
-    RecordingError,
     open_recording,
+    RecordingError,
 )
 from sast_ros.bags.definitions import DEFINITIONS, message_types
 from sast_ros.bags.rosbag import ros1_to_cdr
@@ -54,14 +53,18 @@ def rewrite_metadata(folder: Path, change: dict[str, str]) -> None:
     lines = []
     for line in (folder / 'metadata.yaml').read_text().splitlines():
         key = line.strip().split(':')[0]
-        lines.append(line[: len(line) - len(line.lstrip())] + change[key] if key in change else line)
+        lines.append(
+            line[: len(line) - len(line.lstrip())] + change[key] if key in change else line
+        )
     (folder / 'metadata.yaml').write_text('\n'.join(lines))
 
 
-# ------------------------------------------------------------------------------------------------------ real recordings
+# --------------------------------------------------------------------------------- real recordings
 
 
-@pytest.mark.parametrize('form', ['test_events_1', 'test_events_1/test_events_1.db3', 'test_events_1.bag'])
+@pytest.mark.parametrize(
+    'form', ['test_events_1', 'test_events_1/test_events_1.db3', 'test_events_1.bag']
+)
 def test_real_recording_holds_exactly_the_published_events(shared, form):
     path = shared / 'data' / 'ecp_evt3_vga' / form
     with open_recording(path) as recording:
@@ -77,7 +80,10 @@ def test_real_recording_holds_exactly_the_published_events(shared, form):
 
 def test_rosbag1_and_rosbag2_form_hold_the_same_messages(shared):
     folder = shared / 'data' / 'ecp_evt3_vga'
-    with open_recording(folder / 'test_events_1') as two, open_recording(folder / 'test_events_1.bag') as one:
+    with (
+        open_recording(folder / 'test_events_1') as two,
+        open_recording(folder / 'test_events_1.bag') as one,
+    ):
         first, second = list(two.messages()), list(one.messages())
     assert len(first) == 517
     assert [raw for _, raw in first] == [raw for _, raw in second]
@@ -110,7 +116,8 @@ def test_prophesee_recording_tells_its_size_and_its_progress(shared, name):
 
 
 @pytest.mark.parametrize(
-    ('name', 'events'), [('test_data_evt3_trigger', 82_469), ('test_data_libcaer_rollover', 334_331)]
+    ('name', 'events'),
+    [('test_data_evt3_trigger', 82_469), ('test_data_libcaer_rollover', 334_331)],
 )
 def test_other_encodings_are_read_from_bags(shared, name, events):
     assert len(read_all(shared / 'data' / 'codecs_edge_cases' / name)['t']) == events
@@ -122,7 +129,7 @@ def test_packets_under_the_former_name_of_the_message_are_read(shared):
         assert len(list(recording)) == 2
 
 
-# ----------------------------------------------------------------------------------------------------- every bag format
+# -------------------------------------------------------------------------------- every bag format
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -142,7 +149,9 @@ def test_events_come_out_of_a_bag_as_they_went_in(tmp_path, kind, type_name):
         part = slice(20 * index, 20 * index + 20)
         for name in 'xyp':
             np.testing.assert_array_equal(events[name][part], written[name])
-        np.testing.assert_array_equal(events['t'][part], START_NS // 1000 + 1000 * index + written['t'])
+        np.testing.assert_array_equal(
+            events['t'][part], START_NS // 1000 + 1000 * index + written['t']
+        )
 
 
 def test_recording_can_be_read_again(tmp_path):
@@ -188,7 +197,8 @@ def test_files_of_a_split_bag_follow_each_other_in_time(tmp_path, storage):
 
 
 @pytest.mark.parametrize(
-    'trap', ['no identifier, no files', 'missing', 'empty', 'not yaml', 'no topics', 'wrong identifier']
+    'trap',
+    ['no identifier, no files', 'missing', 'empty', 'not yaml', 'no topics', 'wrong identifier'],
 )
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_useless_metadata_does_not_matter(tmp_path, storage, trap):
@@ -197,8 +207,8 @@ def test_useless_metadata_does_not_matter(tmp_path, storage, trap):
     metadata = folder / 'metadata.yaml'
     if trap == 'no identifier, no files':
         text = metadata.read_text()
-        head, tail = text[: text.index('  files:')], text[text.index('  message_count:') :]
-        metadata.write_text(head + '  files: []\n' + tail)
+        files, behind = text.index('  files:'), text.index('  message_count:')
+        metadata.write_text(text[:files] + '  files: []\n' + text[behind:])
         rewrite_metadata(folder, {'storage_identifier': "storage_identifier: ''"})
     elif trap == 'missing':
         metadata.unlink()
@@ -207,21 +217,26 @@ def test_useless_metadata_does_not_matter(tmp_path, storage, trap):
     elif trap == 'not yaml':
         metadata.write_bytes(b'{\xff: [')
     elif trap == 'no topics':
-        metadata.write_text('rosbag2_bagfile_information:\n  version: 9\n  relative_file_paths: []\n')
+        metadata.write_text(
+            'rosbag2_bagfile_information:\n  version: 9\n  relative_file_paths: []\n'
+        )
     elif trap == 'wrong identifier':
         rewrite_metadata(folder, {'storage_identifier': 'storage_identifier: cassette'})
     with open_recording(folder) as recording:
         assert list(recording.messages()) == messages
 
 
-# --------------------------------------------------------------------------------------------------------- topic choice
+# ------------------------------------------------------------------------------------ topic choice
 
 
 def test_other_topics_are_left_out(tmp_path):
     messages = event_messages(EVENT_ARRAY)
     for kind in KINDS:
         (tmp_path / kind).mkdir()
-        topics = {'/chatter': ('std_msgs/msg/String', text_messages()), TOPIC: (EVENT_ARRAY, messages)}
+        topics = {
+            '/chatter': ('std_msgs/msg/String', text_messages()),
+            TOPIC: (EVENT_ARRAY, messages),
+        }
         with open_recording(write_recording(tmp_path / kind, kind, topics)) as recording:
             assert list(recording.messages()) == messages
 
@@ -229,8 +244,12 @@ def test_other_topics_are_left_out(tmp_path):
 @pytest.mark.parametrize('kind', KINDS)
 def test_one_of_several_event_topics_must_be_named(tmp_path, kind):
     left, right = event_messages(EVENT_PACKET, messages=3), event_messages(EVENT_ARRAY, messages=4)
-    path = write_recording(tmp_path, kind, {'/left': (EVENT_PACKET, left), '/right': (EVENT_ARRAY, right)})
-    with pytest.raises(RecordingError, match=r'2 topics.*--topic: /left .*EventPacket, 3.*/right .*EventArray, 4'):
+    path = write_recording(
+        tmp_path, kind, {'/left': (EVENT_PACKET, left), '/right': (EVENT_ARRAY, right)}
+    )
+    with pytest.raises(
+        RecordingError, match=r'2 topics.*--topic: /left .*EventPacket, 3.*/right .*EventArray, 4'
+    ):
         open_recording(path)
     with open_recording(path, '/right') as recording:
         assert recording.type == EVENT_ARRAY
@@ -241,7 +260,9 @@ def test_one_of_several_event_topics_must_be_named(tmp_path, kind):
 
 def test_topic_that_was_never_published_is_no_candidate(tmp_path):
     messages = event_messages(EVENT_PACKET)
-    path = write_rosbag2(tmp_path / 'bag', {'/a': (EVENT_PACKET, []), '/b': (EVENT_PACKET, messages)})
+    path = write_rosbag2(
+        tmp_path / 'bag', {'/a': (EVENT_PACKET, []), '/b': (EVENT_PACKET, messages)}
+    )
     with open_recording(path) as recording:
         assert recording.topic == '/b'
 
@@ -249,7 +270,8 @@ def test_topic_that_was_never_published_is_no_candidate(tmp_path):
 def test_point_clouds_are_events_only_where_nothing_else_is_or_by_name(tmp_path):
     cloud = 'sensor_msgs/msg/PointCloud2'
     both = write_rosbag2(
-        tmp_path / 'both', {'/lidar': (cloud, []), TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET))}
+        tmp_path / 'both',
+        {'/lidar': (cloud, []), TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET))},
     )
     with open_recording(both) as recording:
         assert recording.topic == TOPIC
@@ -269,14 +291,18 @@ def test_wrong_topic_is_answered_with_the_right_ones(tmp_path, kind):
     path = write_recording(tmp_path, kind, topics)
     with pytest.raises(RecordingError, match=rf'no topic /events; choose with --topic: {TOPIC}'):
         open_recording(path, '/events')
-    with pytest.raises(RecordingError, match=rf'std_msgs/msg/String, which holds no events; .*--topic: {TOPIC}'):
+    with pytest.raises(
+        RecordingError, match=rf'std_msgs/msg/String, which holds no events; .*--topic: {TOPIC}'
+    ):
         open_recording(path, '/chatter')
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_bag_without_events_lists_what_it_holds(tmp_path, kind):
     path = write_recording(tmp_path, kind, {'/chatter': ('std_msgs/msg/String', text_messages())})
-    with pytest.raises(RecordingError, match=r'no topic of type dvs_msgs.*holds /chatter \(std_msgs/msg/String\)'):
+    with pytest.raises(
+        RecordingError, match=r'no topic of type dvs_msgs.*holds /chatter \(std_msgs/msg/String\)'
+    ):
         open_recording(path)
     with pytest.raises(RecordingError, match='which holds no events; events come as'):
         open_recording(path, '/chatter')
@@ -299,7 +325,7 @@ def test_topic_without_messages_has_no_events(tmp_path, kind):
         assert list(recording) == []
 
 
-# --------------------------------------------------------------------------------------------------------------- damage
+# ------------------------------------------------------------------------------------------ damage
 
 
 def test_what_is_no_recording_is_refused_by_name(tmp_path):
@@ -309,7 +335,9 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path):
     with pytest.raises(RecordingError, match=r'movie\.mp4 is no recording.*\.raw or \.dat'):
         open_recording(tmp_path / 'movie.mp4')
     (tmp_path / 'folder').mkdir()
-    with pytest.raises(RecordingError, match=r'folder is no rosbag2 folder: there is no \.db3 or \.mcap'):
+    with pytest.raises(
+        RecordingError, match=r'folder is no rosbag2 folder: there is no \.db3 or \.mcap'
+    ):
         open_recording(tmp_path / 'folder')
 
 
@@ -320,12 +348,15 @@ def test_file_of_other_content_is_refused(tmp_path, suffix, content):
     path.write_bytes(content)
     with pytest.raises(RecordingError, match=rf'odd\{suffix}'), open_recording(path) as recording:
         assert sum(map(len, recording)) == 0
-        raise RecordingError(f'{path} opened without events')  # bytes without a header may be events of a raw file
+        # Bytes without a header may be events of a raw file
+        raise RecordingError(f'{path} opened without events')
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_bag_truncated_anywhere_is_an_error_of_its_own(tmp_path, kind):
-    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET, messages=40))})
+    path = write_recording(
+        tmp_path, kind, {TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET, messages=40))}
+    )
     if path.is_dir():
         (path,) = (file for file in path.iterdir() if file.suffix != '.yaml')
     content = path.read_bytes()
@@ -342,7 +373,9 @@ def test_bag_truncated_anywhere_is_an_error_of_its_own(tmp_path, kind):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_flipped_bytes_never_raise_anything_else(tmp_path, kind):
-    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_ARRAY, event_messages(EVENT_ARRAY, messages=5))})
+    path = write_recording(
+        tmp_path, kind, {TOPIC: (EVENT_ARRAY, event_messages(EVENT_ARRAY, messages=5))}
+    )
     if path.is_dir():
         (path,) = (file for file in path.iterdir() if file.suffix != '.yaml')
     content = np.frombuffer(path.read_bytes(), np.uint8)
@@ -386,7 +419,10 @@ def test_prophesee_file_has_neither_topics_nor_messages(shared):
     path = shared / 'data' / 'faery_imx636' / 'imx636_cd.dat'
     with pytest.raises(RecordingError, match='has no topics; leave --topic out'):
         open_recording(path, TOPIC)
-    with open_recording(path) as recording, pytest.raises(RecordingError, match='holds no ROS messages'):
+    with (
+        open_recording(path) as recording,
+        pytest.raises(RecordingError, match='holds no ROS messages'),
+    ):
         recording.messages()
 
 
@@ -404,12 +440,16 @@ def test_truncated_prophesee_file_gives_what_is_there_or_an_error(shared, tmp_pa
             assert name in str(error)
 
 
-# ---------------------------------------------------------------------------------------------------------- definitions
+# ------------------------------------------------------------------------------------- definitions
 
 
 def test_definitions_have_the_fields_of_the_interface_packages():
     def fields(text: str) -> list[str]:
-        return [line for line in (' '.join(line.split('#')[0].split()) for line in text.splitlines()) if line]
+        return [
+            line
+            for line in (' '.join(line.split('#')[0].split()) for line in text.splitlines())
+            if line
+        ]
 
     compared = 0
     for name, text in DEFINITIONS.items():
@@ -428,7 +468,7 @@ def test_event_packet_has_the_type_hash_of_the_real_driver():
     )
 
 
-# ------------------------------------------------------------------------------------------------------- detections out
+# ---------------------------------------------------------------------------------- detections out
 
 
 def detections_of_window(index: int, count: int, stamp_ns: int | None = START_NS) -> Detections:
@@ -456,7 +496,9 @@ def detections_of_window(index: int, count: int, stamp_ns: int | None = START_NS
     )
 
 
-def write_detections(folder: Path, counts: tuple[int, ...], stamp_ns: int | None = START_NS) -> list[Detections]:
+def write_detections(
+    folder: Path, counts: tuple[int, ...], stamp_ns: int | None = START_NS
+) -> list[Detections]:
     written = [detections_of_window(index, count, stamp_ns) for index, count in enumerate(counts)]
     with DetectionWriter(folder) as writer:
         for detections in written:
@@ -469,13 +511,26 @@ def test_boxes_are_written_in_the_prophesee_layout(tmp_path):
     written = write_detections(tmp_path / 'out', (3, 0, 2))
     boxes = np.load(tmp_path / 'out' / 'detections.npy')
     assert boxes.dtype == BOX_DTYPE
-    assert boxes.dtype.names == ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id', 'class_confidence')
+    assert boxes.dtype.names == (
+        't',
+        'x',
+        'y',
+        'w',
+        'h',
+        'class_id',
+        'track_id',
+        'class_confidence',
+    )
     assert boxes['t'].tolist() == [50_000] * 3 + [150_000] * 2
     assert not boxes['track_id'].any()
     expected = np.concatenate([detections.boxes for detections in written])
     np.testing.assert_array_equal(np.stack([boxes['x'], boxes['y']], 1), expected[:, :2])
-    np.testing.assert_array_equal(np.stack([boxes['w'], boxes['h']], 1), expected[:, 2:] - expected[:, :2])
-    np.testing.assert_array_equal(boxes['class_confidence'], np.concatenate([d.scores for d in written]))
+    np.testing.assert_array_equal(
+        np.stack([boxes['w'], boxes['h']], 1), expected[:, 2:] - expected[:, :2]
+    )
+    np.testing.assert_array_equal(
+        boxes['class_confidence'], np.concatenate([d.scores for d in written])
+    )
 
 
 def test_no_boxes_are_a_valid_file_too(tmp_path):
@@ -492,7 +547,10 @@ def test_mcap_holds_one_message_per_window_with_the_boxes_of_the_npy(tmp_path):
         assert [(c.topic, c.msgtype, c.ext.serialization_format) for c in reader.connections] == [
             (DETECTIONS_TOPIC, DETECTIONS_TYPE, 'cdr')
         ]
-        stored = [(time, message_types().deserialize_cdr(raw, DETECTIONS_TYPE)) for _, time, raw in reader.messages()]
+        stored = [
+            (time, message_types().deserialize_cdr(raw, DETECTIONS_TYPE))
+            for _, time, raw in reader.messages()
+        ]
     assert [len(message.detections) for _, message in stored] == [3, 0, 2]
     row = 0
     for (time, message), detections in zip(stored, written, strict=True):
@@ -523,7 +581,11 @@ def test_mcap_is_readable_by_foxglove_own_library(tmp_path):
         stored = list(reader.iter_messages())
     assert len(stored) == 3
     schema, channel, message = stored[0]
-    assert (schema.name, schema.encoding, channel.message_encoding) == (DETECTIONS_TYPE, 'ros2msg', 'cdr')
+    assert (schema.name, schema.encoding, channel.message_encoding) == (
+        DETECTIONS_TYPE,
+        'ros2msg',
+        'cdr',
+    )
     assert b'MSG: vision_msgs/BoundingBox2D' in schema.data
     assert message.log_time == message.publish_time
 
@@ -540,8 +602,11 @@ def test_detections_message_is_read_by_ros_itself(tmp_path):
     write_detections(tmp_path, (3, 0))
     with Rosbag2Reader(tmp_path / 'detections.mcap') as reader:
         for _, _, raw in reader.messages():
-            again = serialization.serialize_message(serialization.deserialize_message(raw, vision.Detection2DArray))
-            assert len(again) == len(raw)  # ROS leaves any bytes in the padding; all that has a meaning is equal
+            again = serialization.serialize_message(
+                serialization.deserialize_message(raw, vision.Detection2DArray)
+            )
+            # ROS leaves any bytes in the padding; all that has a meaning is equal
+            assert len(again) == len(raw)
             assert repr(message_types().deserialize_cdr(again, DETECTIONS_TYPE)) == repr(
                 message_types().deserialize_cdr(raw, DETECTIONS_TYPE)
             )
@@ -572,4 +637,8 @@ def test_results_of_an_earlier_run_stay_until_the_new_ones_are_complete(tmp_path
     write_detections(tmp_path, (1,))
     assert len(np.load(tmp_path / 'detections.npy')) == 1
     assert json.loads((tmp_path / 'summary.json').read_text()) == {'windows': 1}
-    assert sorted(file.name for file in tmp_path.iterdir()) == ['detections.mcap', 'detections.npy', 'summary.json']
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        'detections.mcap',
+        'detections.npy',
+        'summary.json',
+    ]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import json
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
-
 from sast_ros import cli
 from sast_ros.cli import main
 from sast_ros.cli.terminal import show_progress
@@ -41,11 +40,14 @@ def sast_ros(*arguments: str, **options: object) -> subprocess.Popen:
 
 def test_help_and_version_come_without_numpy_torch_and_rclpy() -> None:
     program = (
-        'import sys; from sast_ros.cli import main; assert main(["--version"]) == 0; assert main(["--help"]) == 0; '
-        'assert not {"numpy", "torch", "rclpy", "rich"} & set(sys.modules)'
+        'import sys; from sast_ros.cli import main; assert main(["--version"]) == 0; assert '
+        'main(["--help"]) == 0; assert not {"numpy", "torch", "rclpy", "rich"} & set(sys.modules)'
     )
     done = subprocess.run(
-        [sys.executable, '-c', program], capture_output=True, text=True, cwd=Path(__file__).parent.parent
+        [sys.executable, '-c', program],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('sast-ros ')
@@ -91,8 +93,14 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     ('error', 'sentence'),
     [
         (ValueError('the seed\nis bad'), 'the seed is bad'),
-        (FileNotFoundError(2, 'No such file or directory', 'a.txt'), 'a.txt: No such file or directory'),
-        (KeyError('x'), "unexpected KeyError: 'x'; run it again with --debug and report what it shows"),
+        (
+            FileNotFoundError(2, 'No such file or directory', 'a.txt'),
+            'a.txt: No such file or directory',
+        ),
+        (
+            KeyError('x'),
+            "unexpected KeyError: 'x'; run it again with --debug and report what it shows",
+        ),
     ],
 )
 def test_any_error_becomes_a_sentence(
@@ -110,7 +118,9 @@ def test_interruption_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
-def test_signals_leave_through_the_context_managers(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signals_leave_through_the_context_managers(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = signal.signal(number, signal.SIG_DFL)
     monkeypatch.setattr(cli.doctor, 'run', lambda arguments: os.kill(os.getpid(), number))
     try:
@@ -136,10 +146,21 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     assert process.wait() == 1
 
 
-def test_replay_of_a_real_recording_writes_everything(shared: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_replay_of_a_real_recording_writes_everything(
+    shared: Path, tmp_path: Path, capsys: Captured
+) -> None:
     av = pytest.importorskip('av')
     bag = shared / 'data' / 'ecp_evt3_vga' / 'test_events_1.bag'
-    arguments = ['replay', str(bag), '--out', str(tmp_path), '--device', 'cpu', '--score-threshold', '0.0001']
+    arguments = [
+        'replay',
+        str(bag),
+        '--out',
+        str(tmp_path),
+        '--device',
+        'cpu',
+        '--score-threshold',
+        '0.0001',
+    ]
     assert main([*arguments, '--video', '--stride-ms', '100']) == 0
     said = capsys.readouterr()
     assert '343 474' in said.out
@@ -173,7 +194,9 @@ def test_replay_detects_as_the_node_does_by_default() -> None:
         assert PARAMETERS[name].default == value, name
 
 
-def test_an_unknown_model_and_device_are_one_sentence(shared: Path, tmp_path: Path, capsys: Captured) -> None:
+def test_an_unknown_model_and_device_are_one_sentence(
+    shared: Path, tmp_path: Path, capsys: Captured
+) -> None:
     bag = str(shared / 'data' / 'ecp_evt3_vga' / 'test_events_1.bag')
     assert main(['replay', bag, '--model', 'gen1-huge', '--out', str(tmp_path)]) == 1
     assert 'gen1-tiny' in the_error(capsys)
@@ -181,7 +204,9 @@ def test_an_unknown_model_and_device_are_one_sentence(shared: Path, tmp_path: Pa
     assert '--device cpu' in the_error(capsys)
 
 
-def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_progress_is_a_bar_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
     monkeypatch.setenv('FORCE_COLOR', '1')
     monkeypatch.setenv('TERM', 'xterm-256color')
     with show_progress('replay drive.mcap') as progress:
@@ -189,10 +214,11 @@ def test_progress_is_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys
     assert 'replay drive.mcap' in capsys.readouterr().err
 
 
-def test_convert_turns_an_official_checkpoint_into_safetensors(tmp_path: Path, capsys: Captured) -> None:
-    import torch
-
+def test_convert_turns_an_official_checkpoint_into_safetensors(
+    tmp_path: Path, capsys: Captured
+) -> None:
     from sast_ros.model import load_model, untrained_model
+    import torch
 
     model = untrained_model('gen1-tiny')
     state = {f'mdl.{name}': value for name, value in model.state_dict().items()}

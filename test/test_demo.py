@@ -1,24 +1,30 @@
-"""The demonstration on real topics, shortened; and what it says when one of its processes fails."""
+"""
+The demonstration on real topics, shortened.
+
+Also what it says when one of its processes fails.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip('rclpy', reason='the demonstration needs ROS 2')
-pytest.importorskip('vision_msgs.msg', reason='the demonstration needs the message packages of msg/')
+pytest.importorskip(
+    'vision_msgs.msg', reason='the demonstration needs the message packages of msg/'
+)
 
-from sast_ros.cli import main
-from sast_ros.demo import DemoError, run_demo
-from sast_ros.demo.processes import Child
-from sast_ros.demo.run import _ros_environment
+from sast_ros.cli import main  # noqa: E402 - after the skips
+from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
+from sast_ros.demo.processes import Child  # noqa: E402 - after the skips
+from sast_ros.demo.run import _ros_environment  # noqa: E402 - after the skips
 
 
 def test_every_window_of_a_drive_comes_back_in_order(
@@ -36,7 +42,8 @@ def test_every_window_of_a_drive_comes_back_in_order(
     assert summary['classes'] == ['car', 'pedestrian']
     sent = summary['windows']['sent']
     assert summary['windows'] == {'sent': sent, 'received': sent, 'lost': 0, 'in_order': True}
-    assert sent == 29  # the first event is a moment after 0, and the thirtieth window has no event after its end
+    # The first event is a moment after 0, and the thirtieth window has no event after its end
+    assert sent == 29
     assert summary['messages']['sent'] == summary['messages']['received'] > 300
     assert 0 < summary['latency_ms']['median'] <= summary['latency_ms']['p99']
     assert len(summary['kept_tokens']) == 4
@@ -67,7 +74,13 @@ def test_the_domain_is_not_the_one_of_the_user(monkeypatch: pytest.MonkeyPatch) 
 
 def make_child(tmp_path: Path, name: str, program: str) -> Child:
     (tmp_path / f'{name}.py').write_text(program)
-    return Child(f'the {name}', name, [], {**os.environ, 'PYTHONPATH': str(tmp_path)}, tmp_path / f'{name}.log')
+    return Child(
+        f'the {name}',
+        name,
+        [],
+        {**os.environ, 'PYTHONPATH': str(tmp_path)},
+        tmp_path / f'{name}.log',
+    )
 
 
 def wait_for(condition: object) -> None:
@@ -77,16 +90,23 @@ def wait_for(condition: object) -> None:
 
 
 def test_a_child_that_ends_says_how_and_why(tmp_path: Path) -> None:
-    with make_child(tmp_path, 'painter', 'import sys; print("out of paint", file=sys.stderr); sys.exit(3)') as child:
+    with make_child(
+        tmp_path, 'painter', 'import sys; print("out of paint", file=sys.stderr); sys.exit(3)'
+    ) as child:
         wait_for(lambda: child.failure() is not None)
         assert 'the painter ended with exit code 3' in child.failure()
         assert child.failure().endswith('is: out of paint')
 
 
 def test_a_child_talks_in_json_lines_and_everything_else_goes_into_its_log(tmp_path: Path) -> None:
-    program = 'print("hello"); print(\'{"state": "ready"}\', flush=True); input(); print("[]", flush=True); input()'
+    program = (
+        'print("hello"); print(\'{"state": "ready"}\', flush=True); input(); print("[]", '
+        'flush=True); input()'
+    )
     with make_child(tmp_path, 'talker', program) as child:
-        wait_for(lambda: (message := child.message()) is not None and message == {'state': 'ready'})
+        wait_for(
+            lambda: (message := child.message()) is not None and message == {'state': 'ready'}
+        )
         child.tell()
         wait_for(lambda: '[]' in child.log.read_text())
         assert child.failure() is None
@@ -118,7 +138,8 @@ def test_no_process_is_left_when_the_demo_is_terminated(tmp_path: Path) -> None:
         pytest.skip('the kernel does not list the children of a process')
     wait_for(lambda: len(children.read_text().split()) == 2)
     pids = children.read_text().split()
-    wait_for(lambda: (tmp_path / 'node.log').read_text())  # whatever the node says first, it runs then
+    # Whatever the node says first, it runs then
+    wait_for(lambda: (tmp_path / 'node.log').read_text())
     demo.send_signal(signal.SIGTERM)
     assert demo.wait(40) == 143
     assert not any(Path(f'/proc/{pid}').exists() for pid in pids)
@@ -134,7 +155,8 @@ def test_children_end_even_if_the_demo_is_killed(tmp_path: Path) -> None:
         '    os.kill(os.getpid(), 9)'
     )
     (tmp_path / 'sleeper.py').write_text(
-        'import json, os, signal; print(json.dumps({"pid": os.getpid()}), flush=True); signal.pause()'
+        'import json, os, signal; print(json.dumps({"pid": os.getpid()}), flush=True); '
+        'signal.pause()'
     )
     paths = os.pathsep.join((str(tmp_path), str(Path(__file__).parent.parent)))
     done = subprocess.run(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
-
 from sast_ros.detector import Detections, DetectorError, SparsityBudget, StreamingDetector
 from sast_ros.model import untrained_model
 from sast_ros.model.postprocess import non_maximum_suppression
+import torch
 
 
 @pytest.fixture(scope='module')
@@ -96,7 +95,13 @@ def test_impossible_settings_are_refused(model, arguments, message):
 
 @pytest.mark.parametrize(
     'settings',
-    [{'mode': 'random'}, {'amp': 0}, {'bounce': -1}, {'mode': 'budget'}, {'mode': 'budget', 'latency_budget_ms': 0}],
+    [
+        {'mode': 'random'},
+        {'amp': 0},
+        {'bounce': -1},
+        {'mode': 'budget'},
+        {'mode': 'budget', 'latency_budget_ms': 0},
+    ],
 )
 def test_impossible_sparsity_is_refused(model, settings):
     with pytest.raises(ValueError, match='StreamingDetector'):
@@ -115,7 +120,8 @@ def test_dense_mode_keeps_everything_and_adaptive_less(model):
 def test_budget_mode_drops_tokens_until_the_step_fits(model):
     detector = StreamingDetector(model)
     plain = detector.step(histogram(0)).kept[0].tokens
-    detector.configure_sparsity('budget', latency_budget_ms=0.01)  # never reached: AMP must keep rising
+    # Never reached: AMP must keep rising
+    detector.configure_sparsity('budget', latency_budget_ms=0.01)
     for seed in range(8):
         kept = detector.step(histogram(seed)).kept[0].tokens
     assert kept < 0.5 * plain
@@ -135,7 +141,10 @@ def test_budget_loop_rises_above_the_budget_and_falls_back_to_the_published_valu
 
 
 def test_half_precision_selects_nearly_the_same_tokens(model):
-    full, half = (StreamingDetector(model, precision=p).raw_step(histogram(0)) for p in ('float32', 'bfloat16'))
+    full, half = (
+        StreamingDetector(model, precision=p).raw_step(histogram(0))
+        for p in ('float32', 'bfloat16')
+    )
     for one, two in zip(full['selected'], half['selected']):
         assert float((one['window'] != two['window']).float().mean()) < 0.02
     assert half['states'][0][1].dtype == torch.float32
@@ -143,7 +152,11 @@ def test_half_precision_selects_nearly_the_same_tokens(model):
 
 @pytest.mark.parametrize(
     'wrong',
-    [torch.zeros(20, 240, 304), torch.zeros(10, 240, 304, dtype=torch.uint8), torch.zeros(240, 304, dtype=torch.uint8)],
+    [
+        torch.zeros(20, 240, 304),
+        torch.zeros(10, 240, 304, dtype=torch.uint8),
+        torch.zeros(240, 304, dtype=torch.uint8),
+    ],
 )
 def test_other_tensors_than_histograms_are_refused(model, wrong):
     with pytest.raises(ValueError, match='must be torch.uint8'):
@@ -187,20 +200,32 @@ def test_cuda_equals_cpu(model):
 
 
 class TestNonMaximumSuppression:
+    """Which of several overlapping boxes stay."""
+
     def test_lower_box_of_the_same_class_goes_and_of_another_class_stays(self):
-        boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10], [30, 30, 40, 40]], np.float32)
-        kept = non_maximum_suppression(boxes, np.array([0.5, 0.9, 0.8, 0.7], np.float32), np.array([0, 0, 1, 0]), 0.45)
+        boxes = np.array(
+            [[0, 0, 10, 10], [1, 0, 11, 10], [1, 0, 11, 10], [30, 30, 40, 40]], np.float32
+        )
+        kept = non_maximum_suppression(
+            boxes, np.array([0.5, 0.9, 0.8, 0.7], np.float32), np.array([0, 0, 1, 0]), 0.45
+        )
         assert kept.tolist() == [1, 2, 3]
 
     def test_overlap_equal_to_the_threshold_stays(self):
         boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 5]], np.float32)  # IoU exactly 0.5
-        assert len(non_maximum_suppression(boxes, np.array([0.9, 0.8]), np.array([0, 0]), 0.5)) == 2
-        assert len(non_maximum_suppression(boxes, np.array([0.9, 0.8]), np.array([0, 0]), 0.49)) == 1
+        assert (
+            len(non_maximum_suppression(boxes, np.array([0.9, 0.8]), np.array([0, 0]), 0.5)) == 2
+        )
+        assert (
+            len(non_maximum_suppression(boxes, np.array([0.9, 0.8]), np.array([0, 0]), 0.49)) == 1
+        )
 
     def test_equal_scores_keep_their_order_and_nothing_gives_nothing(self):
         boxes = np.array([[0, 0, 1, 1], [5, 5, 6, 6], [9, 9, 10, 10]], np.float32)
         assert non_maximum_suppression(boxes, np.ones(3), np.zeros(3), 0.5).tolist() == [0, 1, 2]
-        assert non_maximum_suppression(np.empty((0, 4)), np.empty(0), np.empty(0), 0.5).tolist() == []
+        assert (
+            non_maximum_suppression(np.empty((0, 4)), np.empty(0), np.empty(0), 0.5).tolist() == []
+        )
 
     def test_against_the_definition(self):
         rng = np.random.default_rng(0)
@@ -211,7 +236,10 @@ class TestNonMaximumSuppression:
         for i in np.argsort(-scores):
             overlaps = []
             for j in expected:
-                low, high = np.maximum(boxes[i, :2], boxes[j, :2]), np.minimum(boxes[i, 2:], boxes[j, 2:])
+                low, high = (
+                    np.maximum(boxes[i, :2], boxes[j, :2]),
+                    np.minimum(boxes[i, 2:], boxes[j, 2:]),
+                )
                 inside = np.prod(np.maximum(high - low, 0))
                 areas = np.prod(boxes[i, 2:] - boxes[i, :2]) + np.prod(boxes[j, 2:] - boxes[j, :2])
                 overlaps.append(inside / (areas - inside) if classes[i] == classes[j] else 0)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from pathlib import Path
+import sys
 
 import pytest
 from rich.console import Console
-
 from sast_ros import doctor
 from sast_ros.cli import main
 
@@ -21,8 +20,26 @@ def find(checks: list[doctor.Check], name: str) -> doctor.Check:
 def test_the_report_covers_everything_that_a_user_needs() -> None:
     checks = doctor.examine()
     names = {check.name for check in checks}
-    assert names >= {'Python', 'processor', 'memory', 'torch', 'GPU', 'compiled kernels', 'evt3', 'rosbags', 'mcap'}
-    assert names >= {'PyAV', 'video encoder', 'rclpy', 'event_camera_msgs', 'vision_msgs', 'shared memory', 'QoS'}
+    assert names >= {
+        'Python',
+        'processor',
+        'memory',
+        'torch',
+        'GPU',
+        'compiled kernels',
+        'evt3',
+        'rosbags',
+        'mcap',
+    }
+    assert names >= {
+        'PyAV',
+        'video encoder',
+        'rclpy',
+        'event_camera_msgs',
+        'vision_msgs',
+        'shared memory',
+        'QoS',
+    }
     assert find(checks, 'compiled kernels').status == 'OK'
     assert all(check.advice for check in checks if check.status != 'OK')
 
@@ -56,16 +73,26 @@ def test_json_on_standard_output_is_nothing_but_json(
     assert main(['doctor', '--json', '-']) == 0
     assert json.loads(capsys.readouterr().out) == {
         'status': 'OK',
-        'checks': [{'group': 'machine', 'name': 'Python', 'status': 'OK', 'value': '3.11', 'advice': ''}],
+        'checks': [
+            {'group': 'machine', 'name': 'Python', 'status': 'OK', 'value': '3.11', 'advice': ''}
+        ],
     }
 
 
 @pytest.mark.parametrize(
     ('statuses', 'worst', 'verdict'),
-    [(('OK',), 'OK', 'ready'), (('OK', 'WARN'), 'WARN', '1 warning'), (('WARN', 'FAIL'), 'FAIL', '1 needed thing')],
+    [
+        (('OK',), 'OK', 'ready'),
+        (('OK', 'WARN'), 'WARN', '1 warning'),
+        (('WARN', 'FAIL'), 'FAIL', '1 needed thing'),
+    ],
 )
-def test_the_verdict_is_the_worst_status(statuses: tuple[doctor.Status, ...], worst: str, verdict: str) -> None:
-    checks = [doctor.Check('machine', 'part', status, 'value [x]', 'do this') for status in statuses]
+def test_the_verdict_is_the_worst_status(
+    statuses: tuple[doctor.Status, ...], worst: str, verdict: str
+) -> None:
+    checks = [
+        doctor.Check('machine', 'part', status, 'value [x]', 'do this') for status in statuses
+    ]
     output = io.StringIO()
     doctor.print_report(checks, Console(file=output, width=80))
     assert doctor.overall(checks) == worst

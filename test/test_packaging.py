@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 import os
+from pathlib import Path
 import re
 import subprocess
 import sys
-from importlib import metadata
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from workspace import REPOSITORY, colcon_build, without_coverage
+from workspace import colcon_build, REPOSITORY, without_coverage
 
 MANIFESTS = [REPOSITORY / 'package.xml', *sorted((REPOSITORY / 'msg').glob('*/package.xml'))]
 
@@ -31,10 +31,16 @@ def test_manifest_is_accepted_by_the_ros_tools(manifest):
 
 
 def test_manifest_declares_every_ros_package_that_is_imported():
-    declared = {element.text for element in ElementTree.parse(REPOSITORY / 'package.xml').iter('exec_depend')}
+    declared = {
+        element.text
+        for element in ElementTree.parse(REPOSITORY / 'package.xml').iter('exec_depend')
+    }
     assert declared >= LAUNCHING
     sources = [*(REPOSITORY / 'sast_ros').rglob('*.py'), *(REPOSITORY / 'launch').glob('*.py')]
-    pattern = re.compile(r'^\s*(?:from|import) ([a-z_]+_(?:msgs|srvs|interfaces|py)|rclpy|launch|launch_ros)\b', re.M)
+    pattern = re.compile(
+        r'^\s*(?:from|import) ([a-z_]+_(?:msgs|srvs|interfaces|py)|rclpy|launch|launch_ros)\b',
+        re.M,
+    )
     imported = {name for path in sources for name in pattern.findall(path.read_text())}
     assert 'rclpy' in imported
     assert imported <= declared
@@ -67,7 +73,11 @@ def check_installation(prefix: Path) -> None:
     share = prefix / 'share' / 'sast_ros'
     assert (share / 'package.xml').is_file()
     for folder in ('launch', 'config'):
-        files = [path for path in (REPOSITORY / folder).rglob('[!._]*') if path.is_file() and path.suffix != '.pyc']
+        files = [
+            path
+            for path in (REPOSITORY / folder).rglob('[!._]*')
+            if path.is_file() and path.suffix != '.pyc'
+        ]
         assert files
         assert not [path for path in files if not (share / path.relative_to(REPOSITORY)).is_file()]
     assert (prefix / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'sast_ros').exists()
@@ -81,7 +91,12 @@ def test_colcon_build_installs_what_ros_looks_for(tmp_path):
     program = 'import sast_ros.kernels as k, sys; print(k.__file__)'
     environment = {**without_coverage(), 'PYTHONPATH': str(library.parents[2])}
     shown = subprocess.run(
-        [sys.executable, '-c', program], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        [sys.executable, '-c', program],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     assert shown.stdout.strip() == str(library.parent / '__init__.py')
 

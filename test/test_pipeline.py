@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from sast_ros.detector import StreamingDetector
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.histogram import StackedHistogram
@@ -17,7 +16,15 @@ def model():
     return untrained_model('gen1-tiny', seed=1)
 
 
-def noise(seed: int, count: int, t0: int, t1: int, height: int = 240, width: int = 304, tells: bool = False) -> EventChunk:
+def noise(
+    seed: int,
+    count: int,
+    t0: int,
+    t1: int,
+    height: int = 240,
+    width: int = 304,
+    tells: bool = False,
+) -> EventChunk:
     rng = np.random.default_rng(seed)
     return EventChunk(
         rng.integers(0, width, count),
@@ -30,12 +37,17 @@ def noise(seed: int, count: int, t0: int, t1: int, height: int = 240, width: int
 
 
 def rows(found):
-    return [(d.t_start, d.t_end, d.reset, d.events, d.boxes.tobytes(), d.scores.tobytes()) for d in found]
+    return [
+        (d.t_start, d.t_end, d.reset, d.events, d.boxes.tobytes(), d.scores.tobytes())
+        for d in found
+    ]
 
 
 def test_pipeline_is_windows_histogram_and_detector(model):
     chunk = noise(0, 20_000, 1000, 171_000)
-    pipeline = EventPipeline(StreamingDetector(model, score_threshold=1e-5), sensor_size=(240, 304))
+    pipeline = EventPipeline(
+        StreamingDetector(model, score_threshold=1e-5), sensor_size=(240, 304)
+    )
     found = list(pipeline.feed(chunk))
     t0 = int(chunk.t[0])
     assert [d.t_end for d in found] == [t0 + 50_000, t0 + 100_000, t0 + 150_000]
@@ -44,7 +56,8 @@ def test_pipeline_is_windows_histogram_and_detector(model):
     for d in found:
         inside = np.flatnonzero((chunk.t >= d.t_start) & (chunk.t <= d.t_end))
         assert d.events == len(inside)
-        expected = alone.step(histogram(chunk[int(inside[0]) : int(inside[-1]) + 1]))
+        first, behind = int(inside[0]), int(inside[-1]) + 1
+        expected = alone.step(histogram(chunk[first:behind]))
         np.testing.assert_array_equal(d.boxes, expected.boxes)
         np.testing.assert_array_equal(d.scores, expected.scores)
 
@@ -54,7 +67,8 @@ def test_packaging_does_not_matter(model):
     results = []
     for size in (30_000, 7_001, 333):
         pipeline = EventPipeline(StreamingDetector(model, score_threshold=1e-4), (240, 304))
-        results.append(rows(d for i in range(0, len(chunk), size) for d in pipeline.feed(chunk[i : i + size])))
+        parts = (chunk[slice(i, i + size)] for i in range(0, len(chunk), size))
+        results.append(rows(d for part in parts for d in pipeline.feed(part)))
     assert results[0] == results[1] == results[2]
     assert len(results[0]) == 5
 

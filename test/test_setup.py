@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 import subprocess
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,7 +13,9 @@ from workspace import REPOSITORY
 
 
 def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f'tools_{name}', REPOSITORY / 'tools' / f'{name}.py')
+    spec = importlib.util.spec_from_file_location(
+        f'tools_{name}', REPOSITORY / 'tools' / f'{name}.py'
+    )
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -33,7 +35,13 @@ def set_up(tmp_path, monkeypatch) -> ModuleType:
 
 def test_cmake_files_of_the_wheels_are_pointed_at_this_machine_once(tmp_path):
     mend = load_tool('mend_cmake_paths').mend
-    file = tmp_path / 'share' / 'some_msgs' / 'cmake' / 'export_some_msgs__rosidl_generator_pyExport.cmake'
+    file = (
+        tmp_path
+        / 'share'
+        / 'some_msgs'
+        / 'cmake'
+        / 'export_some_msgs__rosidl_generator_pyExport.cmake'
+    )
     file.parent.mkdir(parents=True)
     build_machine = '/opt/python/cp312-cp312'
     file.write_text(
@@ -56,7 +64,9 @@ def counted_steps(set_up: ModuleType, runs: list[str], files: list[Path]) -> lis
     ]
 
 
-def test_a_step_runs_again_only_if_its_inputs_or_a_step_before_it_changed(set_up, tmp_path, monkeypatch):
+def test_a_step_runs_again_only_if_its_inputs_or_a_step_before_it_changed(
+    set_up, tmp_path, monkeypatch
+):
     runs: list[str] = []
     files = [tmp_path / 'a', tmp_path / 'b']
     for file in files:
@@ -82,8 +92,12 @@ def test_a_step_that_failed_runs_again_and_says_what_to_do(set_up, tmp_path, mon
         code = 'import sys; print("the reason"); sys.exit(3)' if broken.exists() else 'pass'
         set_up.run(sys.executable, '-c', code)
 
-    monkeypatch.setattr(set_up, 'steps', lambda: [set_up.Step('fragile', [], '', action, lambda: True, 'Mend it.')])
-    with pytest.raises(set_up.SetUpError, match='(?s)"fragile".*ended with 3.*the reason.*Mend it[.]'):
+    monkeypatch.setattr(
+        set_up, 'steps', lambda: [set_up.Step('fragile', [], '', action, lambda: True, 'Mend it.')]
+    )
+    with pytest.raises(
+        set_up.SetUpError, match='(?s)"fragile".*ended with 3.*the reason.*Mend it[.]'
+    ):
         set_up.set_up()
     broken.unlink()
     set_up.set_up()
@@ -114,6 +128,8 @@ def test_variables_of_a_sourced_ros_installation_do_not_reach_the_set_up(set_up,
 
 
 def test_make_without_a_target_explains_itself():
-    shown = subprocess.run(['make', '-s', '-C', str(REPOSITORY)], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ['make', '-s', '-C', str(REPOSITORY)], capture_output=True, text=True, check=True
+    ).stdout
     for target in ('demo', 'test', 'setup', 'lint', 'clean'):
         assert f'make {target}' in shown

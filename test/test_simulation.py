@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from sast_ros.events import EventChunk, open_decoder
 from sast_ros.simulation import EventPacketEncoder, simulate_drive
 from sast_ros.simulation.sensor import SensorModel
 
 
 def join(chunks: list[EventChunk]) -> tuple[np.ndarray, ...]:
-    return tuple(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ('x', 'y', 'p', 't'))
+    return tuple(
+        np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ('x', 'y', 'p', 't')
+    )
 
 
 def test_the_same_seed_gives_the_same_events_and_another_seed_others() -> None:
@@ -83,7 +84,12 @@ def test_packets_decode_to_the_very_events() -> None:
     for sent, received in zip(join(chunks), join(decoded), strict=True):
         np.testing.assert_array_equal(sent, received)
     last = decoded[-1]
-    assert (last.width, last.height, last.frame_id, last.stamp_ns) == (304, 240, 'camera', 1_700_000_000_123_456_789)
+    assert (last.width, last.height, last.frame_id, last.stamp_ns) == (
+        304,
+        240,
+        'camera',
+        1_700_000_000_123_456_789,
+    )
     assert all(chunk.lost_packets == 0 and chunk.dropped == 0 for chunk in decoded)
 
 
@@ -92,7 +98,9 @@ def test_the_clock_of_the_sensor_goes_on_where_its_24_bits_end() -> None:
     x = np.zeros(1, np.uint16)
     encode = EventPacketEncoder(304, 240, 'camera')
     decode = open_decoder('event_camera_msgs/msg/EventPacket')
-    decoded = [decode(encode(EventChunk(x, x, x.astype(np.uint8), times[k : k + 1]), 0)) for k in range(4)]
+    decoded = [
+        decode(encode(EventChunk(x, x, x.astype(np.uint8), times[[k]]), 0)) for k in range(4)
+    ]
     np.testing.assert_array_equal(np.diff(join(decoded)[3]), np.diff(times))
 
 
@@ -106,7 +114,12 @@ def test_packets_are_what_ros_reads() -> None:
     message = serialization.deserialize_message(encode(chunk, 5_000_000_007), messages.EventPacket)
     assert (message.header.stamp.sec, message.header.stamp.nanosec) == (5, 7)
     assert (message.header.frame_id, message.width, message.height) == ('front camera', 304, 240)
-    assert (message.seq, message.encoding, message.is_bigendian, len(message.events)) == (1, 'evt3', False, 8)
+    assert (message.seq, message.encoding, message.is_bigendian, len(message.events)) == (
+        1,
+        'evt3',
+        False,
+        8,
+    )
 
 
 def test_a_sensor_too_large_for_the_encoding_is_refused() -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from sast_ros.detector import Detections, StageShare
 from sast_ros.events import EventChunk
-from sast_ros.visualization import OverlayVideo, VideoError, draw_overlay, video_scale
+from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale, VideoError
 from sast_ros.visualization.overlay import BACKGROUND, OFF, ON
 
 HEIGHT, WIDTH = 240, 304
@@ -19,10 +18,16 @@ def make_chunk(x: list[int], y: list[int], p: list[int]) -> EventChunk:
     return EventChunk(np.array(x), np.array(y), np.array(p), np.arange(len(x)))
 
 
-def make_detections(*boxes: tuple[float, ...], scores: tuple[float, ...] = (), **fields: object) -> Detections:
+def make_detections(
+    *boxes: tuple[float, ...], scores: tuple[float, ...] = (), **fields: object
+) -> Detections:
     count = len(boxes)
     values = np.array(scores or [0.9] * count, np.float32)
-    fields = {'class_ids': np.zeros(count, np.int64), 'class_names': ('car', 'pedestrian'), **fields}
+    fields = {
+        'class_ids': np.zeros(count, np.int64),
+        'class_names': ('car', 'pedestrian'),
+        **fields,
+    }
     return Detections(
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         scores=values,
@@ -34,7 +39,9 @@ def make_detections(*boxes: tuple[float, ...], scores: tuple[float, ...] = (), *
     )
 
 
-def draw(chunk: EventChunk, detections: Detections | None = None, **arguments: object) -> np.ndarray:
+def draw(
+    chunk: EventChunk, detections: Detections | None = None, **arguments: object
+) -> np.ndarray:
     detections = make_detections() if detections is None else detections
     return draw_overlay([chunk], detections, HEIGHT, WIDTH, **arguments)
 
@@ -47,7 +54,9 @@ def test_a_pixel_without_events_is_background() -> None:
 
 
 def test_on_events_are_white_and_off_events_blue_and_brighter_with_their_number() -> None:
-    picture = draw(make_chunk([10] + [20] * 15 + [30] + [40] * 15, [100] * 32, [1] * 16 + [0] * 16)).astype(int)
+    picture = draw(
+        make_chunk([10] + [20] * 15 + [30] + [40] * 15, [100] * 32, [1] * 16 + [0] * 16)
+    ).astype(int)
     one_on, many_on, one_off, many_off = (picture[100, x] for x in (10, 20, 30, 40))
     assert np.abs(many_on - ON).max() <= 2
     assert np.abs(many_off - OFF).max() <= 2
@@ -80,11 +89,14 @@ def test_scale_turns_a_sensor_pixel_into_a_square() -> None:
 
 @pytest.mark.parametrize('scale', [1, 3])
 def test_a_box_frames_its_pixels_in_the_colour_of_its_class(scale: int) -> None:
-    detections = make_detections((50, 80, 90, 120), (150, 80, 190, 120), class_ids=np.array([0, 1]))
+    detections = make_detections(
+        (50, 80, 90, 120), (150, 80, 190, 120), class_ids=np.array([0, 1])
+    )
     picture = draw(make_chunk([], [], []), detections, scale=scale)
     car, pedestrian = picture[100 * scale, 50 * scale], picture[100 * scale, 150 * scale]
-    assert (picture[120 * scale - 1, 50 * scale : 90 * scale] == car).all()
-    assert (picture[80 * scale : 120 * scale, 90 * scale - 1] == car).all()
+    bottom, right = picture[120 * scale - 1], picture[:, 90 * scale - 1]
+    assert (bottom[slice(50 * scale, 90 * scale)] == car).all()
+    assert (right[slice(80 * scale, 120 * scale)] == car).all()
     assert (picture[100 * scale, 70 * scale] == BACKGROUND).all()
     assert (picture[100 * scale, 90 * scale] == BACKGROUND).all()
     assert (car != pedestrian).any()
@@ -93,13 +105,22 @@ def test_a_box_frames_its_pixels_in_the_colour_of_its_class(scale: int) -> None:
 def test_a_class_has_the_same_colour_under_any_number() -> None:
     box = (50, 80, 90, 120)
     gen1 = make_detections(box, class_ids=np.array([0]), class_names=('car', 'pedestrian'))
-    megapixel = make_detections(box, class_ids=np.array([2]), class_names=('pedestrian', 'two-wheeler', 'car'))
+    megapixel = make_detections(
+        box, class_ids=np.array([2]), class_names=('pedestrian', 'two-wheeler', 'car')
+    )
     chunk = make_chunk([], [], [])
     assert (draw(chunk, gen1) == draw(chunk, megapixel)).all()
 
 
 @pytest.mark.parametrize(
-    'box', [(0, 0, 3, 3), (-50, -50, 500, 500), (303, 239, 304, 240), (10, 10, 10, 10), (np.nan, 0, 5, 5)]
+    'box',
+    [
+        (0, 0, 3, 3),
+        (-50, -50, 500, 500),
+        (303, 239, 304, 240),
+        (10, 10, 10, 10),
+        (np.nan, 0, 5, 5),
+    ],
 )
 def test_any_box_can_be_drawn(box: tuple[float, ...]) -> None:
     detections = make_detections(box, class_ids=np.array([7]))  # a class without a name
@@ -111,7 +132,12 @@ def test_status_note_and_reset_are_written_at_the_edges_and_fit_a_small_picture(
     plain = draw(chunk)
     told = draw(
         chunk,
-        make_detections(t_end=12_345_678, events=1_234_567, kept=(StageShare(1.0, 0.5),) * 4, reset='time_jump_back'),
+        make_detections(
+            t_end=12_345_678,
+            events=1_234_567,
+            kept=(StageShare(1.0, 0.5),) * 4,
+            reset='time_jump_back',
+        ),
         note='a rather long remark that has to become smaller to fit',
     )
     changed = np.flatnonzero((plain != told).any((1, 2)))
@@ -123,7 +149,9 @@ def test_status_note_and_reset_are_written_at_the_edges_and_fit_a_small_picture(
 
 def test_the_same_input_gives_the_same_picture() -> None:
     rng = np.random.default_rng(0)
-    chunk = make_chunk(rng.integers(0, WIDTH, 5000), rng.integers(0, HEIGHT, 5000), rng.integers(0, 2, 5000))
+    chunk = make_chunk(
+        rng.integers(0, WIDTH, 5000), rng.integers(0, HEIGHT, 5000), rng.integers(0, 2, 5000)
+    )
     detections = make_detections((5, 5, 90, 90), t_end=1, events=5000)
     assert (draw(chunk, detections) == draw(chunk, detections)).all()
 
@@ -133,7 +161,9 @@ def test_an_impossible_size_is_refused() -> None:
         draw_overlay([], make_detections(), 0, WIDTH)
 
 
-@pytest.mark.parametrize(('size', 'scale'), [((240, 304), 3), ((260, 346), 2), ((480, 640), 1), ((720, 1280), 1)])
+@pytest.mark.parametrize(
+    ('size', 'scale'), [((240, 304), 3), ((260, 346), 2), ((480, 640), 1), ((720, 1280), 1)]
+)
 def test_videos_of_small_sensors_are_enlarged(size: tuple[int, int], scale: int) -> None:
     assert video_scale(*size) == scale
 
@@ -142,7 +172,9 @@ def read_video(path: Path) -> tuple[object, list[np.ndarray]]:
     av = pytest.importorskip('av')
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        return stream.codec_context, [frame.to_ndarray(format='rgb24') for frame in container.decode(stream)]
+        return stream.codec_context, [
+            frame.to_ndarray(format='rgb24') for frame in container.decode(stream)
+        ]
 
 
 def test_a_video_holds_every_picture_in_a_form_that_browsers_play(tmp_path: Path) -> None:
@@ -164,7 +196,10 @@ def test_a_video_holds_every_picture_in_a_form_that_browsers_play(tmp_path: Path
 def test_an_error_leaves_a_playable_part_under_another_name(tmp_path: Path) -> None:
     pytest.importorskip('av')
     path = tmp_path / 'overlay.mp4'
-    with pytest.raises(RuntimeError, match='camera fell off'), OverlayVideo(path, WIDTH, HEIGHT, 20) as video:
+    with (
+        pytest.raises(RuntimeError, match='camera fell off'),
+        OverlayVideo(path, WIDTH, HEIGHT, 20) as video,
+    ):
         video.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
         raise RuntimeError('the camera fell off')
     assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.partial.mp4']

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
+import numpy as np
+import pytest
 from sast_ros import windows
 from sast_ros.events.chunk import EventChunk
 from sast_ros.windows import WindowCutter
@@ -33,7 +32,11 @@ def test_first_window_starts_at_the_first_event_and_both_borders_belong_to_it():
     times = [7, 50_007, 50_008, 100_007, 100_008]
     first, second = cut_all(cutter, [chunk_at(times)])
     assert (first.t_start, first.t_end, times_of(first)) == (7, 50_007, [7, 50_007])
-    assert (second.t_start, second.t_end, times_of(second)) == (50_007, 100_007, [50_007, 50_008, 100_007])
+    assert (second.t_start, second.t_end, times_of(second)) == (
+        50_007,
+        100_007,
+        [50_007, 50_008, 100_007],
+    )
     assert first.reset == 'start'
     assert second.reset is None
 
@@ -48,7 +51,11 @@ def test_window_is_not_complete_before_an_event_later_than_its_end():
 def test_stride_longer_than_the_window_skips_events_and_keeps_none_of_them():
     cutter = WindowCutter(50 * MS, 125 * MS)
     found = cut_all(cutter, [chunk_at([t]) for t in range(0, 400_000, 10_000)])
-    assert [(w.t_start, w.t_end) for w in found] == [(0, 50_000), (125_000, 175_000), (250_000, 300_000)]
+    assert [(w.t_start, w.t_end) for w in found] == [
+        (0, 50_000),
+        (125_000, 175_000),
+        (250_000, 300_000),
+    ]
     assert times_of(found[1]) == [130_000, 140_000, 150_000, 160_000, 170_000]
     assert cutter.pending_events == 2  # 380 and 390 ms, inside the window that starts at 375 ms
 
@@ -71,8 +78,13 @@ def test_windows_do_not_depend_on_how_events_were_packed(steps, borders, timing)
     duration, stride = timing
     whole = cut_all(WindowCutter(duration * MS, stride * MS), [chunk_at(times)])
     edges = [0, *sorted(min(b, len(times)) for b in borders), len(times)]
-    packed = cut_all(WindowCutter(duration * MS, stride * MS), [chunk_at(times[a:b]) for a, b in zip(edges, edges[1:])])
-    described = [[(w.t_start, w.t_end, times_of(w), w.reset) for w in found] for found in (whole, packed)]
+    packed = cut_all(
+        WindowCutter(duration * MS, stride * MS),
+        [chunk_at(times[a:b]) for a, b in zip(edges, edges[1:])],
+    )
+    described = [
+        [(w.t_start, w.t_end, times_of(w), w.reset) for w in found] for found in (whole, packed)
+    ]
     assert described[0] == described[1]
     for window in whole:
         assert times_of(window) == [t for t in times if window.t_start <= t <= window.t_end]
@@ -89,7 +101,11 @@ def test_quiet_time_gives_empty_windows():
 def test_long_silence_completes_what_was_begun_and_restarts(packing):
     cutter = WindowCutter(50 * MS, 50 * MS, max_gap_us=500 * MS)
     before, after = [0, 60_000, 70_000], [600_000, 640_000, 660_000]
-    chunks = [chunk_at(before + after)] if packing == 'one chunk' else [chunk_at(before), chunk_at(after)]
+    chunks = (
+        [chunk_at(before + after)]
+        if packing == 'one chunk'
+        else [chunk_at(before), chunk_at(after)]
+    )
     found = cut_all(cutter, chunks)
     assert [(w.t_start, w.t_end, w.reset) for w in found] == [
         (0, 50_000, 'start'),
@@ -121,7 +137,12 @@ def test_other_sensor_size_restarts():
     cutter = WindowCutter(50 * MS, 50 * MS)
     cut_all(cutter, [chunk_at([0, 10], width=640, height=480)])
     (window,) = cut_all(cutter, [chunk_at([20, 60_000], width=346, height=260)])
-    assert (window.t_start, window.width, window.height, window.reset) == (20, 346, 260, 'sensor_size')
+    assert (window.t_start, window.width, window.height, window.reset) == (
+        20,
+        346,
+        260,
+        'sensor_size',
+    )
     assert cutter.statistics.unused_events == 2
 
 
@@ -143,28 +164,46 @@ def test_memory_is_bounded_when_time_stands_still(monkeypatch):
 
 def test_counts_of_decoders_are_added_up():
     cutter = WindowCutter(50 * MS, 50 * MS)
-    cut_all(cutter, [chunk_at([0], clamped=2, dropped=3, lost_packets=1), chunk_at([], lost_packets=4)])
+    cut_all(
+        cutter, [chunk_at([0], clamped=2, dropped=3, lost_packets=1), chunk_at([], lost_packets=4)]
+    )
     statistics = cutter.statistics
-    assert (statistics.events, statistics.clamped, statistics.dropped_events, statistics.lost_packets) == (1, 2, 3, 5)
+    assert (
+        statistics.events,
+        statistics.clamped,
+        statistics.dropped_events,
+        statistics.lost_packets,
+    ) == (1, 2, 3, 5)
 
 
 class TestRosTime:
+    """Stamps of windows, by the clock that the events are on."""
+
     def test_ros_clock_is_the_stamp(self):
         cutter = WindowCutter(50 * MS, 50 * MS)
-        (window,) = cut_all(cutter, [chunk_at([1_700_000_000_000_000, 1_700_000_000_060_000], clock='ros', stamp_ns=5)])
+        (window,) = cut_all(
+            cutter,
+            [chunk_at([1_700_000_000_000_000, 1_700_000_000_060_000], clock='ros', stamp_ns=5)],
+        )
         assert window.stamp_ns == 1_700_000_000_050_000_000
 
     def test_sensor_clock_is_mapped_by_the_smallest_delay(self):
         cutter = WindowCutter(50 * MS, 50 * MS)
         offset = 1_700_000_000_000_000_000
         delays = [4_000_000, 1_000_000, 9_000_000, 3_000_000]
-        chunks = [chunk_at([20_000 * i], stamp_ns=offset + 20_000_000 * i + d) for i, d in enumerate(delays)]
+        chunks = [
+            chunk_at([20_000 * i], stamp_ns=offset + 20_000_000 * i + d)
+            for i, d in enumerate(delays)
+        ]
         (window,) = cut_all(cutter, chunks)
         assert window.stamp_ns == offset + 50_000_000 + 1_000_000
 
     def test_stamps_never_step_back_by_jitter(self):
         cutter = WindowCutter(10 * MS, 10 * MS)
-        chunks = [chunk_at([5000 * i], stamp_ns=5_000_000 * i + (50_000_000 - 1_000_000 * i)) for i in range(40)]
+        chunks = [
+            chunk_at([5000 * i], stamp_ns=5_000_000 * i + (50_000_000 - 1_000_000 * i))
+            for i in range(40)
+        ]
         stamps = [w.stamp_ns for w in cut_all(cutter, chunks)]
         assert stamps == sorted(stamps)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,18 +13,32 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def without_coverage() -> dict[str, str]:
-    """Environment for processes that run an installed copy, whose lines are not those of the repository."""
+    """
+    Environment for processes that run an installed copy.
+
+    Its lines are not those of the repository.
+    """
     return {name: value for name, value in os.environ.items() if not name.startswith('COV')}
 
 
 def colcon_build(folder: Path, *options: str) -> Path:
-    """Build sast_ros below ``folder`` and return its installation prefix; skip where there is no colcon."""
+    """
+    Build sast_ros below ``folder`` and return its installation prefix.
+
+    Skip where there is no colcon.
+    """
     pytest.importorskip('colcon_core', reason='colcon is not installed')
     result = subprocess.run(
         [
             *(sys.executable, '-m', 'colcon', '--log-base', str(folder / 'log'), 'build'),
             *('--base-paths', str(REPOSITORY), '--packages-select', 'sast_ros'),
-            *('--build-base', str(folder / 'build'), '--install-base', str(folder / 'install'), *options),
+            *(
+                '--build-base',
+                str(folder / 'build'),
+                '--install-base',
+                str(folder / 'install'),
+                *options,
+            ),
         ],
         cwd=folder,
         env=without_coverage(),

@@ -1,20 +1,25 @@
-"""Point the CMake export files of the ROS wheels at this machine's Python and numpy headers.
+"""
+Point the CMake export files of the ROS wheels at this machine's Python and numpy headers.
 
-The ``*_rosidl_generator_pyExport.cmake`` files name the folders of the machine on which the wheels were built, such as
-``/opt/python/cp311-cp311/include/python3.11``. CMake refuses to build a message package against folders that do not
-exist. The files are rewritten in place; running this again changes nothing.
+The ``*_rosidl_generator_pyExport.cmake`` files name the folders of the machine on which the wheels
+were built, such as ``/opt/python/cp311-cp311/include/python3.11``. CMake refuses to build a
+message package against folders that do not exist. The files are rewritten in place; running this
+again changes nothing.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 import re
 import sys
 import sysconfig
-from pathlib import Path
 
-# The wheels are made in the manylinux container, whose interpreters live in /opt/python/<tag>-<abi>.
+# The wheels are made in the manylinux container, whose interpreters live in
+# /opt/python/<tag>-<abi>.
 BUILD_MACHINE_PYTHON = re.compile(r'/opt/python/[\w-]+/include/python3[\w.]*')
-BUILD_MACHINE_NUMPY = re.compile(r'/opt/python/[\w-]+/lib/python3[\w.]*/site-packages/numpy/_?core/include')
+BUILD_MACHINE_NUMPY = re.compile(
+    r'/opt/python/[\w-]+/lib/python3[\w.]*/site-packages/numpy/_?core/include'
+)
 
 
 def mend(prefix: Path, python_include: str, numpy_include: str) -> list[Path]:

@@ -1,24 +1,26 @@
-"""Set up .venv: ROS 2 Jazzy from wheels, torch, the interface packages of msg/ and sast_ros itself.
+"""
+Set up .venv: ROS 2 Jazzy from wheels, torch, the interface packages of msg/ and sast_ros itself.
 
-Run through ``make setup`` by the machine's own Python; needs nothing but the standard library. Each step runs only if
-its inputs changed since it last succeeded, or if a step before it ran. The details go into .venv/set_up/log.txt.
+Run through ``make setup`` by the machine's own Python; needs nothing but the standard library.
+Each step runs only if its inputs changed since it last succeeded, or if a step before it ran. The
+details go into .venv/set_up/log.txt.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 import fcntl
 import hashlib
 import importlib.util
 import os
+from pathlib import Path
 import shutil
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VENV = REPOSITORY / '.venv'
@@ -29,7 +31,8 @@ LOG = STATE / 'log.txt'
 # ROS 2 Jazzy and torch have wheels for these.
 OLDEST, NEWEST = (3, 10), (3, 13)
 
-# Variables of a sourced ROS installation, another environment or the user's pip that would reach into .venv.
+# Variables of a sourced ROS installation, another environment or the user's pip that would reach
+# into .venv.
 FOREIGN = (
     'AMENT_PREFIX_PATH',
     'CMAKE_PREFIX_PATH',
@@ -53,7 +56,8 @@ class SetUpError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the set-up.
+    """
+    One step of the set-up.
 
     Parameters
     ----------
@@ -75,15 +79,23 @@ class Step:
 
 
 def missing_tools() -> list[str]:
-    """One line for each tool that this machine lacks, naming the Debian and Ubuntu package that brings it."""
+    """
+    One line for each tool that this machine lacks.
+
+    It names the Debian and Ubuntu package that brings it.
+    """
     missing = []
     for tool, package in (('gcc', 'gcc'), ('g++', 'g++'), ('cmake', 'cmake'), ('make', 'make')):
         if shutil.which(tool) is None:
             missing.append(f'missing tool: {tool}; install it with: apt install {package}')
     if importlib.util.find_spec('venv') is None or importlib.util.find_spec('ensurepip') is None:
-        missing.append('missing tool: the venv module of Python; install it with: apt install python3-venv')
+        missing.append(
+            'missing tool: the venv module of Python; install it with: apt install python3-venv'
+        )
     if not Path(sysconfig.get_path('include'), 'Python.h').exists():
-        missing.append('missing tool: the header files of Python; install them with: apt install python3-dev')
+        missing.append(
+            'missing tool: the header files of Python; install them with: apt install python3-dev'
+        )
     return missing
 
 
@@ -128,12 +140,15 @@ def make_venv() -> None:
 
 
 def usable_venv() -> bool:
-    """Tell whether .venv holds a Python that has wheels, has pip, and was made where it now lies."""
+    """Tell whether .venv holds a Python with wheels and pip, made where it now lies."""
     configuration = VENV / 'pyvenv.cfg'
     if (STATE / 'unfinished').exists() or not configuration.exists() or not PYTHON.exists():
         return False
     program = f'import pip, sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})'
-    works = subprocess.run([PYTHON, '-c', program], env=environment(), capture_output=True).returncode == 0
+    works = (
+        subprocess.run([PYTHON, '-c', program], env=environment(), capture_output=True).returncode
+        == 0
+    )
     # The commands in bin/ begin with the path of the interpreter that they were made for.
     launcher = VENV / 'bin' / 'pip'
     return works and launcher.exists() and str(VENV) in launcher.read_text(errors='replace')[:1000]
@@ -141,12 +156,15 @@ def usable_venv() -> bool:
 
 def install_packages() -> None:
     """Install the pinned wheels."""
-    # A process that is killed while pip copies files leaves packages that look installed and are not; then .venv is
-    # made anew. An error of pip itself (no network, no such version) comes before it copies anything.
+    # A process that is killed while pip copies files leaves packages that look installed and are
+    # not; then .venv is made anew. An error of pip itself (no network, no such version) comes
+    # before it copies anything.
     unfinished = STATE / 'unfinished'
     unfinished.touch()
     try:
-        run(PYTHON, '-m', 'pip', 'install', '-r', 'tools/requirements.txt', '-c', 'constraints.txt')
+        run(
+            PYTHON, '-m', 'pip', 'install', '-r', 'tools/requirements.txt', '-c', 'constraints.txt'
+        )
     except SetUpError:
         unfinished.unlink()
         raise
@@ -178,9 +196,16 @@ def install_sast_ros() -> None:
 def steps() -> list[Step]:
     """List the steps in order; each counts as changed when one before it ran."""
     message_files = [path for path in (REPOSITORY / 'msg').rglob('*') if path.is_file()]
-    kernels = [path for path in (REPOSITORY / 'sast_ros' / 'kernels').glob('*') if path.suffix in ('.c', '.h')]
-    # The version and the flags of the compiler are not inputs: a new compiler makes the same extension.
-    package_files = [REPOSITORY / name for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')]
+    kernels = [
+        path
+        for path in (REPOSITORY / 'sast_ros' / 'kernels').glob('*')
+        if path.suffix in ('.c', '.h')
+    ]
+    # The version and the flags of the compiler are not inputs: a new compiler makes the same
+    # extension.
+    package_files = [
+        REPOSITORY / name for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
+    ]
     network = 'Check that pip can reach its package index, then run the same command again.'
     return [
         Step(
@@ -189,7 +214,8 @@ def steps() -> list[Step]:
             str(VENV),
             make_venv,
             usable_venv,
-            'Check that python3 -m venv works and that the disk is not full, then run the same command again.',
+            'Check that python3 -m venv works and that the disk is not full, then run the same '
+            'command again.',
         ),
         Step(
             'ROS 2 Jazzy, torch and tools (pip)',
@@ -213,9 +239,11 @@ def steps() -> list[Step]:
             '',
             build_interfaces,
             lambda: all(
-                (VENV / 'share' / path.parent.name).exists() for path in (REPOSITORY / 'msg').glob('*/package.xml')
+                (VENV / 'share' / path.parent.name).exists()
+                for path in (REPOSITORY / 'msg').glob('*/package.xml')
             ),
-            'If the log names a compiler or CMake error in a system tool, mend that tool; otherwise run "make clean" '
+            'If the log names a compiler or CMake error in a system tool, mend that tool; '
+            'otherwise run "make clean" '
             'and the same command again.',
         ),
         Step(
@@ -224,7 +252,8 @@ def steps() -> list[Step]:
             '',
             install_sast_ros,
             lambda: (
-                (VENV / 'bin' / 'sast-ros').exists() and any((REPOSITORY / 'sast_ros' / 'kernels').glob('_kernels*.so'))
+                (VENV / 'bin' / 'sast-ros').exists()
+                and any((REPOSITORY / 'sast_ros' / 'kernels').glob('_kernels*.so'))
             ),
             'The log names the file and line that does not compile.',
         ),
@@ -282,7 +311,8 @@ def set_up() -> None:
             step.action()
         except SetUpError as error:
             raise SetUpError(
-                f'set-up failed at "{step.name}": {error}. The end of {LOG.relative_to(REPOSITORY)}:\n'
+                f'set-up failed at "{step.name}": {error}. The end of '
+                f'{LOG.relative_to(REPOSITORY)}:\n'
                 f'{log_tail()}\n{step.advice}'
             ) from None
         finally:
@@ -295,7 +325,8 @@ def main() -> int:
     version = sys.version_info[:2]
     if not OLDEST <= version <= NEWEST:
         print(
-            f'sast_ros needs Python 3.10 to 3.13, but {sys.executable} is {version[0]}.{version[1]}; '
+            f'sast_ros needs Python 3.10 to 3.13, but {sys.executable} is '
+            f'{version[0]}.{version[1]}; '
             'name another one, for example: make setup PYTHON=python3.12',
             file=sys.stderr,
         )

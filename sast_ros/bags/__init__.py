@@ -7,16 +7,16 @@ from pathlib import Path
 
 from sast_ros.bags.detections import (
     BOX_DTYPE,
-    DETECTIONS_TOPIC,
-    DETECTIONS_TYPE,
-    DetectionWriter,
     detection_boxes,
     detection_fields,
     detection_message,
+    DETECTIONS_TOPIC,
+    DETECTIONS_TYPE,
+    DetectionWriter,
 )
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
 from sast_ros.bags.recording import EventTopic, Recording, RecordingError
-from sast_ros.bags.rosbag import STORAGE_SUFFIXES, RosBag
+from sast_ros.bags.rosbag import RosBag, STORAGE_SUFFIXES
 
 __all__ = [
     'BOX_DTYPE',
@@ -34,17 +34,21 @@ __all__ = [
 
 
 def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recording:
-    """Open a recording of events; the file name's ending tells the format.
+    """
+    Open a recording of events; the file name's ending tells the format.
 
     Parameters
     ----------
-    path: rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, or Prophesee ``.raw`` or ``.dat`` file.
-    topic: topic of a ROS bag to read; by default the only one that carries events.
+    path:
+        rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, or Prophesee ``.raw`` or
+        ``.dat`` file.
+    topic:
+        topic of a ROS bag to read; by default the only one that carries events.
 
     Raises
     ------
-    RecordingError: there is no such file, it is no recording or a damaged one, it holds no events, or several topics
-        with events and none of them was chosen.
+    RecordingError: there is no such file, it is no recording or a damaged one, it holds no events,
+        or several topics with events and none of them was chosen.
 
     """
     path = Path(path)
@@ -54,7 +58,9 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
         return RosBag(path, topic)
     if path.suffix.lower() in PROPHESEE_SUFFIXES:
         if topic is not None:
-            raise RecordingError(f'{path} is a Prophesee file and has no topics; leave --topic out')
+            raise RecordingError(
+                f'{path} is a Prophesee file and has no topics; leave --topic out'
+            )
         return PropheseeRecording(path)
     raise RecordingError(f'{path} is no recording that can be read; name {_KINDS}')
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
 
 _EVENT = """
@@ -32,7 +32,8 @@ bool is_bigendian
 uint8[] events
 """
 
-#: Field lines of every message that ``rosbags`` does not bring along, the same as in the packages under ``msg/``.
+#: Field lines of every message that ``rosbags`` does not bring along, the same as in the packages
+#: under ``msg/``.
 DEFINITIONS = {
     'dvs_msgs/msg/Event': _EVENT,
     'dvs_msgs/msg/EventArray': _EVENT_ARRAY,
@@ -76,7 +77,7 @@ Detection2D[] detections
 
 @cache
 def message_types() -> Typestore:
-    """Return the ``rosbags`` type store that knows the common ROS 2 messages and ``DEFINITIONS``."""
+    """Return a ``rosbags`` type store that knows the common ROS 2 messages and ``DEFINITIONS``."""
     store = get_typestore(Stores.ROS2_JAZZY)
     types: dict = {}
     for name, text in DEFINITIONS.items():

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TYPE_CHECKING
 
-import numpy as np
 from mcap.writer import Writer as McapFileWriter
-
+import numpy as np
 from sast_ros.bags.definitions import message_types
 
 if TYPE_CHECKING:
     from sast_ros.detector import Detections
 
-#: One box per row, in the layout of the Prophesee data sets: t = window end in microseconds on the recording's own
-#: clock; x, y = top-left corner, w, h = size, in sensor pixels; class_confidence = score, objectness x class
-#: probability.
+#: One box per row, in the layout of the Prophesee data sets: t = window end in microseconds on the
+#: recording's own clock; x, y = top-left corner, w, h = size, in sensor pixels; class_confidence =
+#: score, objectness x class probability.
 BOX_DTYPE = np.dtype(
     [
         ('t', '<i8'),
@@ -37,7 +36,11 @@ DETECTIONS_TYPE = 'vision_msgs/msg/Detection2DArray'
 
 
 class DetectionFields(NamedTuple):
-    """One detection as ``vision_msgs/Detection2D`` wants it: class name, score, centre and size in sensor pixels."""
+    """
+    One detection as ``vision_msgs/Detection2D`` wants it.
+
+    That is class name, score, centre and size in sensor pixels.
+    """
 
     class_id: str
     score: float
@@ -48,20 +51,27 @@ class DetectionFields(NamedTuple):
 
 
 def detection_fields(detections: Detections) -> Iterator[DetectionFields]:
-    """Yield what a ``vision_msgs/Detection2D`` says about each detection.
+    """
+    Yield what a ``vision_msgs/Detection2D`` says about each detection.
 
-    The fields are computed in float64 from the float32 corners, so that everyone who publishes the same detections
-    publishes the same bytes.
+    The fields are computed in float64 from the float32 corners, so that everyone who publishes the
+    same detections publishes the same bytes.
     """
     corners = detections.boxes.astype(np.float64)
     for (x1, y1, x2, y2), score, class_id in zip(
         corners.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True
     ):
-        yield DetectionFields(detections.class_names[class_id], score, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+        yield DetectionFields(
+            detections.class_names[class_id], score, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+        )
 
 
 def detection_boxes(detections: Detections) -> np.ndarray:
-    """Return the detections of one window as ``BOX_DTYPE[N]``; ``track_id`` is 0 because nothing is tracked."""
+    """
+    Return the detections of one window as ``BOX_DTYPE[N]``.
+
+    ``track_id`` is 0 because nothing is tracked.
+    """
     boxes = np.zeros(len(detections), BOX_DTYPE)
     boxes['t'] = detections.t_end
     boxes['x'], boxes['y'] = detections.boxes[:, 0], detections.boxes[:, 1]
@@ -73,11 +83,17 @@ def detection_boxes(detections: Detections) -> np.ndarray:
 
 
 def window_stamp_ns(detections: Detections) -> int:
-    """Return the window's end in ROS time in ns; on the recording's own clock where it has no ROS time."""
+    """
+    Return the window's end in ROS time in ns.
+
+    It is on the recording's own clock where that has no ROS time.
+    """
     if detections.stamp_ns is not None:
         return detections.stamp_ns
     if detections.t_end is None:
-        raise ValueError('detections of a bare detector step have no time; take those of EventPipeline')
+        raise ValueError(
+            'detections of a bare detector step have no time; take those of EventPipeline'
+        )
     return 1000 * detections.t_end
 
 
@@ -86,12 +102,14 @@ def detection_message(detections: Detections) -> bytes:
     types = message_types().types
     stamp_ns = window_stamp_ns(detections)
     header = types['std_msgs/msg/Header'](
-        types['builtin_interfaces/msg/Time'](stamp_ns // 10**9, stamp_ns % 10**9), detections.frame_id
+        types['builtin_interfaces/msg/Time'](stamp_ns // 10**9, stamp_ns % 10**9),
+        detections.frame_id,
     )
     # A detector in the image plane knows no pose; the message has room for one.
     nowhere = types['geometry_msgs/msg/PoseWithCovariance'](
         types['geometry_msgs/msg/Pose'](
-            types['geometry_msgs/msg/Point'](0.0, 0.0, 0.0), types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0)
+            types['geometry_msgs/msg/Point'](0.0, 0.0, 0.0),
+            types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0),
         ),
         np.zeros(36),
     )
@@ -102,11 +120,14 @@ def detection_message(detections: Detections) -> bytes:
                 header,
                 [
                     types['vision_msgs/msg/ObjectHypothesisWithPose'](
-                        types['vision_msgs/msg/ObjectHypothesis'](fields.class_id, fields.score), nowhere
+                        types['vision_msgs/msg/ObjectHypothesis'](fields.class_id, fields.score),
+                        nowhere,
                     )
                 ],
                 types['vision_msgs/msg/BoundingBox2D'](
-                    types['vision_msgs/msg/Pose2D'](types['vision_msgs/msg/Point2D'](fields.x, fields.y), 0.0),
+                    types['vision_msgs/msg/Pose2D'](
+                        types['vision_msgs/msg/Point2D'](fields.x, fields.y), 0.0
+                    ),
                     fields.size_x,
                     fields.size_y,
                 ),
@@ -119,15 +140,18 @@ def detection_message(detections: Detections) -> bytes:
 
 
 class DetectionWriter:
-    """Write ``detections.npy``, ``detections.mcap`` and ``summary.json`` into a folder while a recording is replayed.
+    """
+    Write the detections into a folder while a recording is replayed.
 
-    The files grow under the names ``*.part`` and get their own names in ``finish``, ``summary.json`` last: a folder
-    with a summary is complete, whatever happened to the process. Memory does not grow with the recording. The same
-    detections give the same bytes.
+    The files are ``detections.npy``, ``detections.mcap`` and ``summary.json``. The files grow
+    under the names ``*.part`` and get their own names in ``finish``, ``summary.json`` last: a
+    folder with a summary is complete, whatever happened to the process. Memory does not grow with
+    the recording. The same detections give the same bytes.
 
     Parameters
     ----------
-    folder: folder to write into; it is made if needed. Results of an earlier run are replaced by ``finish``.
+    folder: folder to write into; it is made if needed. Results of an earlier run are replaced by
+        ``finish``.
 
     """
 
@@ -146,7 +170,10 @@ class DetectionWriter:
             DETECTIONS_TOPIC,
             'cdr',
             schema,
-            {'offered_qos_profiles': '', 'topic_type_hash': message_types().hash_rihs01(DETECTIONS_TYPE)},
+            {
+                'offered_qos_profiles': '',
+                'topic_type_hash': message_types().hash_rihs01(DETECTIONS_TYPE),
+            },
         )
 
     def write(self, detections: Detections) -> None:
@@ -154,7 +181,11 @@ class DetectionWriter:
         self._boxes.append(detection_boxes(detections))
         stamp_ns = window_stamp_ns(detections)
         self._mcap.add_message(
-            self._channel, stamp_ns, detection_message(detections), publish_time=stamp_ns, sequence=self.windows
+            self._channel,
+            stamp_ns,
+            detection_message(detections),
+            publish_time=stamp_ns,
+            sequence=self.windows,
         )
         self.windows += 1
         self.detections += len(detections)
@@ -164,9 +195,12 @@ class DetectionWriter:
         self._boxes.close()
         self._mcap.finish()
         self._stream.close()
-        # Without a summary the folder is incomplete; so the old one goes first and the new one comes last.
+        # Without a summary the folder is incomplete; so the old one goes first and the new one
+        # comes last.
         (self.folder / 'summary.json').unlink(missing_ok=True)
-        self._part('summary.json').write_text(json.dumps(summary, indent=2) + '\n', encoding='utf-8')
+        self._part('summary.json').write_text(
+            json.dumps(summary, indent=2) + '\n', encoding='utf-8'
+        )
         for name in ('detections.npy', 'detections.mcap', 'summary.json'):
             os.replace(self._part(name), self.folder / name)
 
@@ -207,13 +241,21 @@ class _BoxFile:
             return
         self._file.seek(0)
         self._write_header()
-        # numpy leaves room in the header for the first axis to grow, which is all that this relies on.
+        # numpy leaves room in the header for the first axis to grow, which is all that this relies
+        # on.
         if self._file.tell() != self._start:
-            raise RuntimeError(f'numpy {np.__version__} wrote a header of {self._file.tell()} bytes, not {self._start}')
+            raise RuntimeError(
+                f'numpy {np.__version__} wrote a header of {self._file.tell()} bytes, not '
+                f'{self._start}'
+            )
         self._file.close()
 
     def _write_header(self) -> None:
         np.lib.format.write_array_header_1_0(
             self._file,
-            {'descr': np.lib.format.dtype_to_descr(BOX_DTYPE), 'fortran_order': False, 'shape': (self._count,)},
+            {
+                'descr': np.lib.format.dtype_to_descr(BOX_DTYPE),
+                'fortran_order': False,
+                'shape': (self._count,),
+            },
         )

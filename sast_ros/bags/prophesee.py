@@ -12,7 +12,8 @@ PROPHESEE_SUFFIXES = ('.raw', '.dat')
 
 
 class PropheseeRecording(Recording):
-    """Events of a Prophesee ``.raw`` or ``.dat`` file; time is the camera's own clock.
+    """
+    Events of a Prophesee ``.raw`` or ``.dat`` file; time is the camera's own clock.
 
     Parameters
     ----------
@@ -38,7 +39,11 @@ class PropheseeRecording(Recording):
     @property
     def sensor_size(self) -> tuple[int, int] | None:
         """Sensor size as ``(height, width)`` from the header of the file."""
-        return (self._file.height, self._file.width) if self._file.height and self._file.width else None
+        return (
+            (self._file.height, self._file.width)
+            if self._file.height and self._file.width
+            else None
+        )
 
     def __iter__(self) -> Iterator[EventChunk]:
         """Yield the events in runs of bounded size."""
@@ -57,4 +62,6 @@ class PropheseeRecording(Recording):
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
     reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f'{path}: ')
-    return RecordingError(f'{path} cannot be read: {reason}; copy it again, or name another recording')
+    return RecordingError(
+        f'{path} cannot be read: {reason}; copy it again, or name another recording'
+    )

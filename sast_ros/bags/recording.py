@@ -11,7 +11,8 @@ from sast_ros.events import EventChunk
 
 
 class RecordingError(ValueError):
-    """A recording that cannot be read, or that does not say which of its topics is meant.
+    """
+    A recording that cannot be read, or that does not say which of its topics is meant.
 
     The text names the file and says what is wrong and what to do.
     """
@@ -19,7 +20,8 @@ class RecordingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EventTopic:
-    """A topic of a recording that carries events.
+    """
+    A topic of a recording that carries events.
 
     Parameters
     ----------
@@ -30,14 +32,16 @@ class EventTopic:
     """
 
     name: str
-    type: str
+    type: str  # noqa: A003 - a field of the public interface
     message_count: int
 
 
 class Recording(ABC):
-    """Events of one camera in a file; iterating yields them as ``EventChunk`` in the order of their arrival.
+    """
+    Events of one camera in a file.
 
-    Memory does not grow with the length of the recording. Every iteration begins anew at the start, with a new decoder.
+    Iterating yields them as ``EventChunk`` in the order of their arrival. Memory does not grow
+    with the length of the recording. Every iteration begins anew at the start, with a new decoder.
     A recording is a context manager; leaving it closes the files.
 
     Attributes
@@ -50,16 +54,18 @@ class Recording(ABC):
     sensor_size: ``(height, width)`` in pixels, ``None`` where only the consumer can know.
     message_count: messages on the topic, ``None`` where the format has no messages.
     byte_size: size of all files together in bytes.
-    duration: seconds between first and last message, ``None`` where it is known only after reading.
-    progress: ``(done, total, unit)`` of the iteration under way, with unit ``'messages'`` or ``'bytes'``.
+    duration: seconds between first and last message, ``None`` where it is known only after
+        reading.
+    progress: ``(done, total, unit)`` of the iteration under way, with unit ``'messages'`` or
+        ``'bytes'``.
 
     """
 
     path: Path
-    format: str
+    format: str  # noqa: A003 - an attribute of the public interface
     topics: tuple[EventTopic, ...] = ()
     topic: str = ''
-    type: str = ''
+    type: str = ''  # noqa: A003 - an attribute of the public interface
     message_count: int | None = None
     byte_size: int = 0
     duration: float | None = None
@@ -72,7 +78,8 @@ class Recording(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[EventChunk]:
-        """Yield the events from the start of the recording.
+        """
+        Yield the events from the start of the recording.
 
         Raises
         ------
@@ -81,14 +88,17 @@ class Recording(ABC):
         """
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
-        """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic, to be published as it is.
+        """
+        Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic, fit to be published.
 
         Raises
         ------
         RecordingError: the recording holds no ROS messages, or the file is damaged.
 
         """
-        raise RecordingError(f'{self.path} holds no ROS messages; only ROS bags can be played into a topic')
+        raise RecordingError(
+            f'{self.path} holds no ROS messages; only ROS bags can be played into a topic'
+        )
 
     def close(self) -> None:  # noqa: B027 - a recording without open files has nothing to close
         """Close the files."""

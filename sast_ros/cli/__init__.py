@@ -1,18 +1,20 @@
-"""The ``sast-ros`` command, one module for each of its commands.
+"""
+The ``sast-ros`` command, one module for each of its commands.
 
-Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted. Results go to standard output, progress and
-errors to standard error. Everything heavy is imported by the command that needs it: help and version come at once.
+Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted. Results go to standard
+output, progress and errors to standard error. Everything heavy is imported by the command that
+needs it: help and version come at once.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 import contextlib
 import importlib.metadata
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -27,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     try:
         arguments = parser.parse_args(argv)
-    except SystemExit as stop:  # argparse has printed help, version, or what is wrong with the usage
+    except SystemExit as stop:
+        # argparse has printed help, version, or what is wrong with the usage
         return int(stop.code or 0)
     try:
         with _ended_by_signals():
@@ -38,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain('interrupted; files that are not complete have "part" in their names')
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
+        # Whoever read our output has gone. Python would complain once more when it flushes at
+        # exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -58,13 +62,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for module in _COMMANDS:
         command = module.add(commands)
-        command.add_argument('--debug', action='store_true', help='show the Python traceback of an error')
+        command.add_argument(
+            '--debug', action='store_true', help='show the Python traceback of an error'
+        )
     return parser
 
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Leave through every ``with`` and ``finally`` when asked to end, so that no child process stays behind."""
+    """
+    Leave through every ``with`` and ``finally`` when asked to end.
+
+    So no child process stays behind.
+    """
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -86,12 +96,17 @@ def _ended_by_signals() -> Iterator[None]:
 def _sentence(error: Exception) -> str:
     """Say in one sentence what was wrong. What nobody foresaw is named as such."""
     text = ' '.join(str(error).split())
-    if type(error).__module__.startswith('sast_ros.') or isinstance(error, (ValueError, ImportError)):
+    if type(error).__module__.startswith('sast_ros.') or isinstance(
+        error, (ValueError, ImportError)
+    ):
         return text or type(error).__name__
     if isinstance(error, OSError):
         name = f'{error.filename}: ' if error.filename else ''
         return f'{name}{error.strerror or text}'
-    return f'unexpected {type(error).__name__}: {text}; run it again with --debug and report what it shows'
+    return (
+        f'unexpected {type(error).__name__}: {text}; run it again with --debug and report what it '
+        'shows'
+    )
 
 
 def _version() -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable
+import math
 
 MODEL_HELP = (
-    '.safetensors file with trained weights, or a configuration (gen1-tiny, 1mpx-base, ...) with untrained ones '
-    '(default: %(default)s)'
+    '.safetensors file with trained weights, or a configuration (gen1-tiny, 1mpx-base, ...) with '
+    'untrained ones (default: %(default)s)'
 )
 
 
@@ -21,7 +21,9 @@ def number_between(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f'{text!r} is not a number from {least:g} to {most:g}')
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a number from {least:g} to {most:g}'
+            )
         return value
 
     return number

@@ -13,15 +13,27 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command = commands.add_parser(
         'convert',
         help='official checkpoint -> .safetensors',
-        description='Convert an official Lightning checkpoint to .safetensors. Names and shapes are checked strictly, '
-        'and nothing but tensors is read from it.',
+        description='Convert an official Lightning checkpoint to .safetensors. Names and shapes '
+        'are checked strictly, and nothing but tensors is read from it.',
     )
-    command.add_argument('checkpoint', type=Path, metavar='CKPT', help='official checkpoint (.ckpt)')
-    command.add_argument('--out', type=Path, metavar='FILE', help='file to write (default: CKPT with .safetensors)')
-    command.add_argument('--name', metavar='NAME', help='configuration, such as gen1-base (default: by its shapes)')
-    command.add_argument('--classes', metavar='A,B,...', help='class names in class-id order (default: as published)')
+    command.add_argument(
+        'checkpoint', type=Path, metavar='CKPT', help='official checkpoint (.ckpt)'
+    )
+    command.add_argument(
+        '--out', type=Path, metavar='FILE', help='file to write (default: CKPT with .safetensors)'
+    )
+    command.add_argument(
+        '--name', metavar='NAME', help='configuration, such as gen1-base (default: by its shapes)'
+    )
+    command.add_argument(
+        '--classes',
+        metavar='A,B,...',
+        help='class names in class-id order (default: as published)',
+    )
     command.add_argument('--half', action='store_true', help='store float16: half the size')
-    command.add_argument('--json', metavar='FILE', help='write the summary as JSON, - for standard output')
+    command.add_argument(
+        '--json', metavar='FILE', help='write the summary as JSON, - for standard output'
+    )
     command.set_defaults(command=run)
     return command
 
@@ -31,8 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.model import convert_checkpoint
 
     target = arguments.out or arguments.checkpoint.with_suffix('.safetensors')
-    classes = tuple(name.strip() for name in arguments.classes.split(',')) if arguments.classes else None
-    done = convert_checkpoint(arguments.checkpoint, target, name=arguments.name, classes=classes, half=arguments.half)
+    classes = (
+        tuple(name.strip() for name in arguments.classes.split(',')) if arguments.classes else None
+    )
+    done = convert_checkpoint(
+        arguments.checkpoint, target, name=arguments.name, classes=classes, half=arguments.half
+    )
     summary = {
         'path': str(done.path),
         'sha256': done.sha256,
@@ -45,10 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
     }
     if not write_json(summary, arguments.json):
         table = new_table(f'convert: {arguments.checkpoint.name}')
-        table.add_row('written', f'{done.path} ({summary["bytes"] / 1e6:.1f} MB, {summary["precision"]})')
+        table.add_row(
+            'written', f'{done.path} ({summary["bytes"] / 1e6:.1f} MB, {summary["precision"]})'
+        )
         table.add_row('sha256', done.sha256)
         table.add_row('configuration', done.config.name)
         table.add_row('classes', ', '.join(done.config.classes))
-        table.add_row('contents', f'{thousands(done.parameters)} parameters, {done.tensors} tensors')
+        table.add_row(
+            'contents', f'{thousands(done.parameters)} parameters, {done.tensors} tensors'
+        )
         open_console().print(table)
     return 0

@@ -6,15 +6,32 @@ import argparse
 from pathlib import Path
 
 from sast_ros.cli.arguments import MODEL_HELP, number_between, seed
-from sast_ros.cli.terminal import UNTRAINED_WARNING, complain, kept_text, new_table, say_steps, show_results, thousands
+from sast_ros.cli.terminal import (
+    complain,
+    kept_text,
+    new_table,
+    say_steps,
+    show_results,
+    thousands,
+    UNTRAINED_WARNING,
+)
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
-    text = 'Send a simulated drive over real ROS 2 topics through the detector node and show what comes back.'
-    command = commands.add_parser('demo', help='simulated drive -> ROS 2 -> node -> detections', description=text)
+    text = (
+        'Send a simulated drive over real ROS 2 topics through the detector node and show what '
+        'comes back.'
+    )
+    command = commands.add_parser(
+        'demo', help='simulated drive -> ROS 2 -> node -> detections', description=text
+    )
     command.add_argument(
-        '--out', type=Path, default=Path('out/demo'), metavar='DIR', help='results (default: %(default)s)'
+        '--out',
+        type=Path,
+        default=Path('out/demo'),
+        metavar='DIR',
+        help='results (default: %(default)s)',
     )
     command.add_argument(
         '--seconds',
@@ -23,7 +40,13 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         metavar='S',
         help='length of the drive (default: %(default)g)',
     )
-    command.add_argument('--seed', type=seed, default=0, metavar='K', help='seed of the scene (default: %(default)s)')
+    command.add_argument(
+        '--seed',
+        type=seed,
+        default=0,
+        metavar='K',
+        help='seed of the scene (default: %(default)s)',
+    )
     command.add_argument('--model', default='gen1-tiny', metavar='M', help=MODEL_HELP)
     command.set_defaults(command=run)
     return command
@@ -33,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
     from sast_ros.demo import run_demo
 
-    summary = run_demo(arguments.out, arguments.seconds, arguments.seed, arguments.model, progress=say_steps())
+    summary = run_demo(
+        arguments.out, arguments.seconds, arguments.seed, arguments.model, progress=say_steps()
+    )
     windows, latency = summary['windows'], summary['latency_ms'] or {}
     table = new_table('demo: simulated camera -> ROS 2 -> detector node -> ROS 2')
     messages = summary['messages']
@@ -42,14 +67,18 @@ def run(arguments: argparse.Namespace) -> int:
     table.add_row('events', f'{thousands(summary["events"])} ({rate:.2f} million per second)')
     order = 'in order' if windows['in_order'] else 'NOT in order'
     table.add_row(
-        'windows', f'{windows["sent"]} sent, {windows["received"]} came back, {windows["lost"]} lost, {order}'
+        'windows',
+        f'{windows["sent"]} sent, {windows["received"]} came back, {windows["lost"]} lost, '
+        f'{order}',
     )
     if latency:
         times = f'median {latency["median"]:.0f} ms, p99 {latency["p99"]:.0f} ms'
         table.add_row('latency', f'{times} (end of window -> detections here)')
     node = summary['node']
     if 'step time p50 (ms)' in node:
-        times = f'median {node["step time p50 (ms)"]:.0f} ms, p99 {node["step time p99 (ms)"]:.0f} ms'
+        times = (
+            f'median {node["step time p50 (ms)"]:.0f} ms, p99 {node["step time p99 (ms)"]:.0f} ms'
+        )
         table.add_row('of it in the network', times)
     if summary['kept_tokens']:
         table.add_row('kept in stages 1-4', kept_text(summary))
@@ -64,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
         complain(f'no overlay was written ({summary["video"] or "no window came back"})')
     if not summary['complete']:
         complain(
-            f'{windows["lost"]} of {windows["sent"]} windows did not come back or came out of order; '
-            f'the machine may be too slow, see {arguments.out / "node.log"}'
+            f'{windows["lost"]} of {windows["sent"]} windows did not come back or came out of '
+            f'order; the machine may be too slow, see {arguments.out / "node.log"}'
         )
         return 1
     return 0

@@ -12,10 +12,12 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command = commands.add_parser(
         'doctor',
         help='what is installed, what is missing, what to do',
-        description='Look at Python, torch, GPU, ROS 2, message packages and network settings. Exit code 1 if '
-        'something needed is missing.',
+        description='Look at Python, torch, GPU, ROS 2, message packages and network settings. '
+        'Exit code 1 if something needed is missing.',
     )
-    command.add_argument('--json', metavar='FILE', help='write the report as JSON, - for standard output')
+    command.add_argument(
+        '--json', metavar='FILE', help='write the report as JSON, - for standard output'
+    )
     command.set_defaults(command=run)
     return command
 

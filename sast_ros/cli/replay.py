@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from collections.abc import Callable
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TYPE_CHECKING
 
 from sast_ros.cli.arguments import MODEL_HELP, number_between, sensor_size
-from sast_ros.cli.terminal import UNTRAINED_WARNING, kept_text, new_table, show_progress, show_results, thousands
+from sast_ros.cli.terminal import (
+    kept_text,
+    new_table,
+    show_progress,
+    show_results,
+    thousands,
+    UNTRAINED_WARNING,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
-
     from sast_ros.detector import Detections
     from sast_ros.model import SAST
     from sast_ros.windows import EventWindow
 
-#: At most so many detections of a window, as in the node by default: the same recording, the same detections.
+#: At most so many detections of a window, as in the node by default: the same recording, the same
+#: detections.
 MAX_DETECTIONS = 100
 
 
@@ -27,18 +34,29 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command = commands.add_parser(
         'replay',
         help='recording -> detections',
-        description='Run a recording through the detector, without ROS. Writes detections.npy (Prophesee box layout), '
-        'detections.mcap (vision_msgs/Detection2DArray), summary.json and, with --video, overlay.mp4.',
+        description='Run a recording through the detector, without ROS. Writes detections.npy '
+        '(Prophesee box layout), detections.mcap (vision_msgs/Detection2DArray), summary.json '
+        'and, with --video, overlay.mp4.',
     )
     command.add_argument(
-        'bag', type=Path, metavar='BAG', help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat'
+        'bag',
+        type=Path,
+        metavar='BAG',
+        help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat',
     )
-    command.add_argument('--topic', metavar='T', help='topic with events (default: the only one in the recording)')
+    command.add_argument(
+        '--topic', metavar='T', help='topic with events (default: the only one in the recording)'
+    )
     command.add_argument('--model', default='gen1-tiny', metavar='M', help=MODEL_HELP)
-    command.add_argument('--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)')
+    command.add_argument(
+        '--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)'
+    )
     command.add_argument('--video', action='store_true', help='write overlay.mp4')
     command.add_argument(
-        '--device', default='auto', metavar='D', help='auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)'
+        '--device',
+        default='auto',
+        metavar='D',
+        help='auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)',
     )
     command.add_argument(
         '--window-ms',
@@ -69,7 +87,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='overlap of two boxes (default: %(default)g)',
     )
     command.add_argument(
-        '--sensor-size', type=sensor_size, metavar='WxH', help='for recordings that do not tell it, for example 640x480'
+        '--sensor-size',
+        type=sensor_size,
+        metavar='WxH',
+        help='for recordings that do not tell it, for example 640x480',
     )
     command.set_defaults(command=run)
     return command
@@ -79,20 +100,27 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
     from sast_ros.bags import DetectionWriter, open_recording
 
-    # The recording first: it is opened in a moment, and what is wrong with it need not wait for torch.
+    # The recording first: it is opened in a moment, and what is wrong with it need not wait for
+    # torch.
     with open_recording(arguments.bag, topic=arguments.topic) as recording:
         from sast_ros.detector import StreamingDetector
         from sast_ros.pipeline import EventPipeline
         from sast_ros.replay import replay
 
         model, trained = _load_model(arguments.model, arguments.device)
-        detector = StreamingDetector(model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS)
+        detector = StreamingDetector(
+            model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
+        )
         size = arguments.sensor_size or recording.sensor_size
         pipeline = EventPipeline(detector, size, arguments.window_ms, arguments.stride_ms)
         out = arguments.out or Path('out/replay') / arguments.bag.resolve().stem
         with DetectionWriter(out) as writer:
             with contextlib.ExitStack() as stack:
-                draw = _video(stack, out, 1000 / arguments.stride_ms, trained) if arguments.video else None
+                draw = (
+                    _video(stack, out, 1000 / arguments.stride_ms, trained)
+                    if arguments.video
+                    else None
+                )
 
                 def keep(window: EventWindow, detections: Detections) -> None:
                     writer.write(detections)
@@ -103,7 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
                 summary = replay(recording, pipeline, progress=progress, on_window=keep)
             summary = {**summary, 'weights': arguments.model if trained else 'untrained'}
             if not (arguments.video and summary['windows']):
-                (out / 'overlay.mp4').unlink(missing_ok=True)  # of an earlier run: it would not fit the other files
+                # Of an earlier run: it would not fit the other files
+                (out / 'overlay.mp4').unlink(missing_ok=True)
             writer.finish(summary)
     names = ['detections.npy', 'detections.mcap', 'summary.json']
     if (out / 'overlay.mp4').exists():
@@ -114,9 +143,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _load_model(name: str, device: str) -> tuple[SAST, bool]:
     """Return the network on the device, and whether its weights are trained."""
-    import torch
-
     from sast_ros.model import CONFIGS, load_model, untrained_model
+    import torch
 
     if device == 'auto':
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
@@ -125,11 +153,15 @@ def _load_model(name: str, device: str) -> tuple[SAST, bool]:
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f'the device {device!r} cannot be used ({reason}); try --device cpu') from error
+        raise ValueError(
+            f'the device {device!r} cannot be used ({reason}); try --device cpu'
+        ) from error
     if name in CONFIGS:
         return untrained_model(name).to(place), False
     if Path(name).suffix != '.safetensors' and not Path(name).exists():
-        raise ValueError(f'{name!r} is neither a .safetensors file nor a configuration ({", ".join(CONFIGS)})')
+        raise ValueError(
+            f'{name!r} is neither a .safetensors file nor a configuration ({", ".join(CONFIGS)})'
+        )
     return load_model(name, device=place), True
 
 
@@ -137,7 +169,7 @@ def _video(
     stack: contextlib.ExitStack, out: Path, fps: float, trained: bool
 ) -> Callable[[EventWindow, Detections], None]:
     """Return a function that draws every window into overlay.mp4, which the stack closes."""
-    from sast_ros.visualization import UNTRAINED_NOTE, OverlayVideo, draw_overlay, video_scale
+    from sast_ros.visualization import draw_overlay, OverlayVideo, UNTRAINED_NOTE, video_scale
 
     note = '' if trained else UNTRAINED_NOTE
     video: OverlayVideo | None = None
@@ -148,7 +180,9 @@ def _video(
         if video is None:  # only now the size of the sensor is known for certain
             scale = video_scale(detections.height, detections.width)
             frame = (detections.height, detections.width, scale)
-            video = stack.enter_context(OverlayVideo(out / 'overlay.mp4', frame[1] * scale, frame[0] * scale, fps))
+            video = stack.enter_context(
+                OverlayVideo(out / 'overlay.mp4', frame[1] * scale, frame[0] * scale, fps)
+            )
         video.write(draw_overlay(window, detections, *frame, note))
 
     return draw
@@ -162,17 +196,22 @@ def _summary_table(summary: dict[str, Any]) -> Table:
     table.add_row('sensor', f'{sensor["width"]}x{sensor["height"]} pixels')
     table.add_row('model', f'{summary["model"]}, weights {summary["weights"]}')
     table.add_row('events', f'{thousands(summary["events"])} in {summary["seconds"]:.2f} s')
-    resets = ', '.join(f'{count} x {reason.replace("_", " ")}' for reason, count in summary['resets'].items())
+    by_reason = summary['resets_by_reason'].items()
+    resets = ', '.join(f'{count} x {reason.replace("_", " ")}' for reason, count in by_reason)
     table.add_row('windows', f'{summary["windows"]} (state reset: {resets or "never"})')
-    drops = summary['drops']
-    if any(drops.values()) or summary['clamped']:
+    if summary['drops'] or summary['lost_packets'] or summary['clamped']:
         table.add_row(
             'irregularities',
-            f'{drops["packets"]} packets lost, {thousands(drops["events"])} events dropped, '
-            f'{thousands(summary["clamped"])} times clamped',
+            f'{summary["lost_packets"]} packets lost, {thousands(summary["drops"])} events '
+            f'dropped, {thousands(summary["clamped"])} times clamped',
         )
     if summary['windows']:
         table.add_row('kept in stages 1-4', kept_text(summary))
-    table.add_row('detections', f'{summary["detections"]} with a score of at least {summary["score_threshold"]:g}')
-    table.add_row('took', f'{summary["wall_seconds"]:.1f} s, {summary["realtime_factor"]:.1f} x real time')
+    table.add_row(
+        'detections',
+        f'{summary["detections"]} with a score of at least {summary["score_threshold"]:g}',
+    )
+    table.add_row(
+        'took', f'{summary["wall_seconds"]:.1f} s, {summary["realtime_factor"]:.1f} x real time'
+    )
     return table

@@ -1,20 +1,25 @@
-"""What the commands show: progress and complaints on standard error, results on standard output."""
+"""
+What the commands show.
+
+Progress and complaints go to standard error, results to standard output.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 import contextlib
 import json
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 UNTRAINED_WARNING = (
-    'The weights are UNTRAINED: the boxes mean nothing; pass trained weights with --model FILE.safetensors'
+    'The weights are UNTRAINED: the boxes mean nothing; pass trained weights with --model '
+    'FILE.safetensors'
 )
 
 
@@ -39,7 +44,9 @@ def new_table(title: str) -> Table:
     """Return a table of names and values without a frame."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify='left', title_style='bold', show_header=False, box=None)
+    table = Table(
+        title=title, title_justify='left', title_style='bold', show_header=False, box=None
+    )
     table.add_column(style='dim', no_wrap=True)
     table.add_column(overflow='fold')
     return table
@@ -74,7 +81,11 @@ def thousands(number: int) -> str:
 
 
 def say_steps() -> Callable[[str], None]:
-    """Return a function that says which step begins: below one another, so that they can be read afterwards."""
+    """
+    Return a function that says which step begins.
+
+    The steps stand below one another, so that they can be read afterwards.
+    """
     from rich.text import Text
 
     console = open_console(stderr=True)
@@ -97,13 +108,28 @@ def show_progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
             tenth = 10 * done // total if total else 0
             if tenth > told:
                 told = tenth
-                print(f'{title}: {10 * tenth} % ({done} of {total} {unit})', file=sys.stderr, flush=True)
+                print(
+                    f'{title}: {10 * tenth} % ({done} of {total} {unit})',
+                    file=sys.stderr,
+                    flush=True,
+                )
 
         yield tell
         return
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn('{task.description}', markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn('{task.description}', markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total, unit: bar.update(task, completed=done, total=total)

@@ -1,7 +1,9 @@
-"""The demonstration: a simulated drive over real ROS 2 topics through the real node, and what came back.
+"""
+The demonstration: a simulated drive over ROS 2 topics through the node, and what came back.
 
-Three processes take part, as on a robot: a camera (``camera.py``), the detector node, and this one, which listens to
-both and draws. They meet in a ROS domain of their own that does not leave the machine.
+Three processes take part, as on a robot: a camera (``camera.py``), the detector node, and this
+one, which listens to both and draws. They meet in a ROS domain of their own that does not leave
+the machine.
 """
 
 from sast_ros.demo.run import DemoError, run_demo

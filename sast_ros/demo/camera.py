@@ -1,7 +1,9 @@
-"""A process that behaves like the driver of an event camera; its scene is simulated.
+"""
+A process that behaves like the driver of an event camera; its scene is simulated.
 
-It talks to its parent in JSON lines: ``ready`` once the scene is made and everyone listens, then it waits for a line on
-standard input, publishes in real time, and says ``done`` with its counts. It ends when standard input is closed.
+It talks to its parent in JSON lines: ``ready`` once the scene is made and everyone listens, then
+it waits for a line on standard input, publishes in real time, and says ``done`` with its counts.
+It ends when standard input is closed.
 """
 
 from __future__ import annotations
@@ -11,18 +13,19 @@ import json
 import sys
 import time
 
-import rclpy
 from event_camera_msgs.msg import EventPacket
+import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-
 from sast_ros.events.chunk import EventChunk
 from sast_ros.simulation import EventPacketEncoder, simulate_drive
 from sast_ros.windows import WindowCutter
 
 #: What drivers of event cameras use, but reliable: the demo counts every message.
-_QOS = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+_QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE
+)
 
 
 def main() -> int:
@@ -31,7 +34,9 @@ def main() -> int:
     parser.add_argument('--topic', required=True)
     parser.add_argument('--seconds', type=float, required=True)
     parser.add_argument('--seed', type=int, required=True)
-    parser.add_argument('--window-us', type=int, required=True, help='length of the windows to count')
+    parser.add_argument(
+        '--window-us', type=int, required=True, help='length of the windows to count'
+    )
     parser.add_argument('--listeners', type=int, required=True, help='subscriptions to wait for')
     parser.add_argument('--patience', type=float, required=True, help='seconds to wait for them')
     arguments = parser.parse_args()
@@ -49,7 +54,12 @@ def main() -> int:
     limit = time.monotonic() + arguments.patience
     while publisher.get_subscription_count() < arguments.listeners:
         if time.monotonic() > limit:
-            _say(state='failed', reason=f'{publisher.get_subscription_count()} of {arguments.listeners} listeners came')
+            _say(
+                state='failed',
+                reason=(
+                    f'{publisher.get_subscription_count()} of {arguments.listeners} listeners came'
+                ),
+            )
             return 1
         time.sleep(0.01)
     _say(state='ready')
@@ -64,7 +74,11 @@ def main() -> int:
 
 
 def _publish_in_real_time(publisher: object, chunks: list[EventChunk]) -> float:
-    """Send every chunk when its last event has happened; return by how many milliseconds the worst one was late."""
+    """
+    Send every chunk when its last event has happened.
+
+    Return by how many milliseconds the worst one was late.
+    """
     encode = EventPacketEncoder(chunks[0].width, chunks[0].height, 'event_camera')
     begin_ns = time.time_ns()
     worst = 0.0

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import contextlib
 import ctypes
 import json
+from pathlib import Path
 import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -20,7 +20,8 @@ _libc = ctypes.CDLL(None)  # loaded here, because little is safe between fork an
 
 
 class Child:
-    """A Python module that runs as a child process while a ``with`` block lasts.
+    """
+    A Python module that runs as a child process while a ``with`` block lasts.
 
     Parameters
     ----------
@@ -28,11 +29,19 @@ class Child:
     module: module to run with ``python -m``.
     arguments: its command line.
     environment: its environment variables.
-    log: file for what it writes to standard error, and to standard output unless that is JSON lines.
+    log: file for what it writes to standard error, and to standard output unless that is JSON
+        lines.
 
     """
 
-    def __init__(self, name: str, module: str, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        log: Path,
+    ) -> None:
         self.name = name
         self.log = log
         self.patience_s = 8.0  # between two requests to end, each harder than the one before
@@ -50,7 +59,8 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._log_stream,
             preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
-            start_new_session=True,  # ^C reaches the parent alone, which then ends its children in order
+            # ^C reaches the parent alone, which then ends its children in order
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -63,7 +73,7 @@ class Child:
             self._process.stdin.flush()
 
     def message(self) -> dict[str, Any] | None:
-        """Return the next JSON line that the process has written, ``None`` if there is none now."""
+        """Return the next JSON line that the process has written, ``None`` if there is none."""
         try:
             return self._messages.get_nowait()
         except queue.Empty:
@@ -74,16 +84,27 @@ class Child:
         code = self._process.poll()
         if code is None:
             return None
-        how = f'was killed by {signal.Signals(-code).name}' if code < 0 else f'ended with exit code {code}'
+        how = (
+            f'was killed by {signal.Signals(-code).name}'
+            if code < 0
+            else f'ended with exit code {code}'
+        )
         return f'{self.name} {how}{self.last_words()}'
 
     def last_words(self) -> str:
         """Return where the log is and its last line, as the end of a sentence."""
         lines = self.log.read_text(errors='replace').strip().splitlines()
-        return f'; the end of its log {self.log} is: {lines[-1].strip()}' if lines else f'; its log {self.log} is empty'
+        return (
+            f'; the end of its log {self.log} is: {lines[-1].strip()}'
+            if lines
+            else f'; its log {self.log} is empty'
+        )
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """End the process: politely, then by force."""
         process = self._process
@@ -115,5 +136,5 @@ class Child:
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel to interrupt this process when its parent is gone, even if that was killed (Linux)."""
+    """Ask the kernel to interrupt this process when its parent is gone, even killed (Linux)."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import time
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
-
 from sast_ros.bags import DetectionWriter
-from sast_ros.demo.run import WINDOW_US, Catch
+from sast_ros.demo.run import Catch, WINDOW_US
 from sast_ros.detector import Detections, StageShare
 from sast_ros.events import open_decoder
-from sast_ros.visualization import UNTRAINED_NOTE, OverlayVideo, VideoError, draw_overlay, video_scale
+from sast_ros.visualization import (
+    draw_overlay,
+    OverlayVideo,
+    UNTRAINED_NOTE,
+    video_scale,
+    VideoError,
+)
 from sast_ros.windows import EventWindow, WindowCutter
 
 if TYPE_CHECKING:
@@ -21,8 +26,14 @@ if TYPE_CHECKING:
     from vision_msgs.msg import Detection2DArray
 
 
-def write_results(folder: Path, catch: Catch, model: str, trained: bool, began: float) -> dict[str, Any]:
-    """Pair every window with the message that came back for it, write the files, and return the summary."""
+def write_results(
+    folder: Path, catch: Catch, model: str, trained: bool, began: float
+) -> dict[str, Any]:
+    """
+    Pair every window with the message that came back for it.
+
+    Write the files, and return the summary.
+    """
     windows = _cut_windows(catch.events)
     returned = [(_stamp_ns(array), arrived, array) for arrived, array in catch.detections]
     stamps = [stamp for stamp, _, _ in returned]
@@ -51,18 +62,29 @@ def write_results(folder: Path, catch: Catch, model: str, trained: bool, began: 
             'model': model,
             'trained': trained,
             'classes': list(class_names),
-            'sensor_size': {'height': windows[0].height, 'width': windows[0].width} if windows else None,
+            'sensor_size': {'height': windows[0].height, 'width': windows[0].width}
+            if windows
+            else None,
             'seconds': round(events_seconds, 3),
             'messages': {'sent': camera['messages'], 'received': len(catch.events)},
             'events': camera['events'],
             'events_per_second': round(camera['events'] / events_seconds) if events_seconds else 0,
-            'windows': {'sent': sent, 'received': received, 'lost': sent - received, 'in_order': in_order},
+            'windows': {
+                'sent': sent,
+                'received': received,
+                'lost': sent - received,
+                'in_order': in_order,
+            },
             'detections': boxes,
             'latency_ms': _percentiles(latencies),
             'node': _node_report(catch),
             'camera_late_ms': camera['late_ms'],
-            'kept_windows': [round(float(np.mean([share[k].windows for share in shares])), 4) for k in stages],
-            'kept_tokens': [round(float(np.mean([share[k].tokens for share in shares])), 4) for k in stages],
+            'kept_windows': [
+                round(float(np.mean([share[k].windows for share in shares])), 4) for k in stages
+            ],
+            'kept_tokens': [
+                round(float(np.mean([share[k].tokens for share in shares])), 4) for k in stages
+            ],
             'video': video,
             'wall_seconds': round(time.monotonic() - began, 1),
         }
@@ -82,14 +104,19 @@ def _stamp_ns(array: Detection2DArray) -> int:
 
 
 def _as_detections(
-    array: Detection2DArray, window: EventWindow, class_names: tuple[str, ...], kept: tuple[StageShare, ...]
+    array: Detection2DArray,
+    window: EventWindow,
+    class_names: tuple[str, ...],
+    kept: tuple[StageShare, ...],
 ) -> Detections:
-    """Return the message as the ``Detections`` that the node made it from, as far as a message tells."""
+    """Return the ``Detections`` that the node made the message from, as far as it tells."""
     boxes, scores, class_ids = [], [], []
     for detection in array.detections:
         box, hypothesis = detection.bbox, detection.results[0].hypothesis
         x, y = box.center.position.x, box.center.position.y
-        boxes.append((x - box.size_x / 2, y - box.size_y / 2, x + box.size_x / 2, y + box.size_y / 2))
+        boxes.append(
+            (x - box.size_x / 2, y - box.size_y / 2, x + box.size_x / 2, y + box.size_y / 2)
+        )
         scores.append(hypothesis.score)
         class_ids.append(class_names.index(hypothesis.class_id))
     unknown = np.full(len(scores), np.nan, np.float32)
@@ -113,7 +140,11 @@ def _as_detections(
 
 
 def _write_video(path: Path, pairs: list[tuple[EventWindow, Detections]], note: str) -> str | None:
-    """Write the overlay; without PyAV the demonstration goes on, and the summary says why there is none."""
+    """
+    Write the overlay.
+
+    Without PyAV the demonstration goes on, and the summary says why there is none.
+    """
     if not pairs:
         return None
     height, width = pairs[0][0].height, pairs[0][0].width
@@ -128,14 +159,19 @@ def _write_video(path: Path, pairs: list[tuple[EventWindow, Detections]], note: 
 
 
 def _kept(status: DiagnosticStatus) -> tuple[StageShare, ...]:
-    """Return the shares that the node reported, one for each stage; empty before its first window."""
+    """
+    Return the shares that the node reported, one for each stage.
+
+    There are none before its first window.
+    """
     values = {pair.key: pair.value for pair in status.values}
     shares = []
     while f'stage {len(shares) + 1} tokens kept (%)' in values:
         stage = f'stage {len(shares) + 1}'
         shares.append(
             StageShare(
-                float(values[f'{stage} windows kept (%)']) / 100, float(values[f'{stage} tokens kept (%)']) / 100
+                float(values[f'{stage} windows kept (%)']) / 100,
+                float(values[f'{stage} tokens kept (%)']) / 100,
             )
         )
     return tuple(shares)
@@ -143,15 +179,31 @@ def _kept(status: DiagnosticStatus) -> tuple[StageShare, ...]:
 
 def _node_report(catch: Catch) -> dict[str, float]:
     """Return what the node last said about itself: counts, and step times in milliseconds."""
-    values = {pair.key: pair.value for _, status in catch.diagnostics[-1:] for pair in status.values}
-    names = ('windows done', 'windows dropped', 'packets lost', 'step time p50 (ms)', 'step time p99 (ms)')
+    values = {
+        pair.key: pair.value for _, status in catch.diagnostics[-1:] for pair in status.values
+    }
+    names = (
+        'windows done',
+        'windows dropped',
+        'packets lost',
+        'step time p50 (ms)',
+        'step time p99 (ms)',
+    )
     return {name: float(values[name]) for name in names if name in values}
 
 
 def _kept_at(catch: Catch, time_ns: int) -> tuple[StageShare, ...]:
-    """Return the shares of the first report after that time, else of the last one: messages do not carry them."""
+    """
+    Return the shares of the first report after that time, else of the last one.
+
+    Messages do not carry them.
+    """
     later = [status for at, status in catch.diagnostics if at >= time_ns]
-    known = [shares for status in (*later[:1], *(s for _, s in catch.diagnostics[-1:])) if (shares := _kept(status))]
+    known = [
+        shares
+        for status in (*later[:1], *(s for _, s in catch.diagnostics[-1:]))
+        if (shares := _kept(status))
+    ]
     return known[0] if known else ()
 
 
@@ -159,4 +211,8 @@ def _percentiles(values: list[float]) -> dict[str, float] | None:
     if not values:
         return None
     median, p99 = np.percentile(values, (50, 99))
-    return {'median': round(float(median), 1), 'p99': round(float(p99), 1), 'max': round(max(values), 1)}
+    return {
+        'median': round(float(median), 1),
+        'p99': round(float(p99), 1),
+        'max': round(max(values), 1),
+    }

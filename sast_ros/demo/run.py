@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, ExitStack
 from dataclasses import dataclass, field
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import time
+from typing import Any, TYPE_CHECKING
 
 from sast_ros.demo.processes import Child
 
@@ -24,7 +24,8 @@ NODE_NAME = 'sast_detector'
 #: Length of the node's windows, one following the other (its default).
 WINDOW_US = 50_000
 
-#: Untrained weights give every box a score near 0.0001; the demo shows the best few and says what they are worth.
+#: Untrained weights give every box a score near 0.0001; the demo shows the best few and says what
+#: they are worth.
 BOXES_SHOWN = 3
 
 _START_PATIENCE_S = 90.0  # a cold import of torch from a slow disk takes most of a minute
@@ -33,16 +34,21 @@ _REPORT_PATIENCE_S = 3.0  # the node reports once a second
 
 
 class DemoError(RuntimeError):
-    """The demonstration could not be carried through; the text says which process stopped it, and what to read."""
+    """
+    The demonstration could not be carried through.
+
+    The text says which process stopped it, and what to read.
+    """
 
 
 @dataclass
 class Catch:
-    """Everything that this process has received.
+    """
+    Everything that this process has received.
 
-    ``events``: serialised EventPackets; ``detections``: arrival time in ns of the wall clock and message, in order of
-    arrival; ``diagnostics``: arrival time and status of the node; ``class_names``: from its label_info; ``camera``:
-    what the camera process says it sent.
+    ``events``: serialised EventPackets; ``detections``: arrival time in ns of the wall clock and
+    message, in order of arrival; ``diagnostics``: arrival time and status of the node;
+    ``class_names``: from its label_info; ``camera``: what the camera process says it sent.
     """
 
     events: list[bytes] = field(default_factory=list)
@@ -60,20 +66,31 @@ def run_demo(
     domain_id: int | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Run the demonstration and write ``overlay.mp4``, ``detections.mcap``, ``detections.npy`` and ``summary.json``.
+    """
+    Run the demonstration and write its results.
+
+    The files are ``overlay.mp4``, ``detections.mcap``, ``detections.npy`` and ``summary.json``.
 
     Parameters
     ----------
-    out: folder for the results and the logs of the processes; it is made if needed.
-    seconds: length of the simulated drive.
-    seed: seed of the simulated drive.
-    model: configuration name, or path of a ``.safetensors`` file with trained weights.
-    domain_id: ROS domain to use; by default one that follows from the process id and is not the user's own.
-    progress: called with a sentence whenever a new step begins.
+    out:
+        folder for the results and the logs of the processes; it is made if needed.
+    seconds:
+        length of the simulated drive.
+    seed:
+        seed of the simulated drive.
+    model:
+        configuration name, or path of a ``.safetensors`` file with trained weights.
+    domain_id:
+        ROS domain to use; by default one that follows from the process id and is not the user's
+        own.
+    progress:
+        called with a sentence whenever a new step begins.
 
     Returns
     -------
-    The summary, as written into ``summary.json``. ``complete`` is true if every window came back, in order.
+    The summary, as written into ``summary.json``. ``complete`` is true if every window came back,
+    in order.
 
     Raises
     ------
@@ -88,7 +105,8 @@ def run_demo(
     with _environment(environment):
         catch = _drive(folder, seconds, seed, model, trained, progress)
     progress('drawing the overlay')
-    from sast_ros.demo.results import write_results  # imports torch: not while latencies are measured
+    # Imports torch: not while latencies are measured
+    from sast_ros.demo.results import write_results
 
     return write_results(folder, catch, model, trained, began)
 
@@ -100,7 +118,11 @@ def _ros_environment(domain_id: int | None) -> dict[str, str]:
         domain_id = 1 + os.getpid() % 100
         if str(domain_id) == os.environ.get('ROS_DOMAIN_ID', '0'):
             domain_id = 1 + domain_id % 100
-    return {'ROS_DOMAIN_ID': str(domain_id), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'ROS_STATIC_PEERS': ''}
+    return {
+        'ROS_DOMAIN_ID': str(domain_id),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_STATIC_PEERS': '',
+    }
 
 
 @contextmanager
@@ -118,7 +140,12 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _drive(
-    folder: Path, seconds: float, seed: int, model: str, trained: bool, progress: Callable[[str], None]
+    folder: Path,
+    seconds: float,
+    seed: int,
+    model: str,
+    trained: bool,
+    progress: Callable[[str], None],
 ) -> Catch:
     """Run the three processes until every message has come back, and return what was received."""
     progress('starting the detector node and the simulated camera')
@@ -126,33 +153,64 @@ def _drive(
     # A machine that is too slow shall show it in the latency, not in windows that were dropped.
     node_arguments += ['-p', f'model.path:={model}', '-p', 'overload.queue_windows:=1000']
     if not trained:
-        node_arguments += ['-p', 'detections.score_threshold:=0.0', '-p', f'detections.max_count:={BOXES_SHOWN}']
-    camera_arguments = [f'--topic={EVENTS_TOPIC}', f'--seconds={seconds}', f'--seed={seed}', '--listeners=2']
+        node_arguments += [
+            '-p',
+            'detections.score_threshold:=0.0',
+            '-p',
+            f'detections.max_count:={BOXES_SHOWN}',
+        ]
+    camera_arguments = [
+        f'--topic={EVENTS_TOPIC}',
+        f'--seconds={seconds}',
+        f'--seed={seed}',
+        '--listeners=2',
+    ]
     camera_arguments += [f'--patience={_START_PATIENCE_S}', f'--window-us={WINDOW_US}']
     environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
     with ExitStack() as stack:
         node = stack.enter_context(
-            Child('the detector node', 'sast_ros.ros.detector_node', node_arguments, environment, folder / 'node.log')
+            Child(
+                'the detector node',
+                'sast_ros.ros.detector_node',
+                node_arguments,
+                environment,
+                folder / 'node.log',
+            )
         )
         camera = stack.enter_context(
-            Child('the simulated camera', 'sast_ros.demo.camera', camera_arguments, environment, folder / 'camera.log')
+            Child(
+                'the simulated camera',
+                'sast_ros.demo.camera',
+                camera_arguments,
+                environment,
+                folder / 'camera.log',
+            )
         )
         listener = stack.enter_context(_Listener([node, camera]))
         listener.wait_for_node(node)
         listener.wait_for_camera(camera)
-        progress(f'driving for {seconds:g} s: camera -> {EVENTS_TOPIC} -> {NODE_NAME} -> {DETECTIONS_TOPIC}')
+        progress(
+            f'driving for {seconds:g} s: camera -> {EVENTS_TOPIC} -> {NODE_NAME} -> '
+            f'{DETECTIONS_TOPIC}'
+        )
         camera.tell()
         listener.wait_for_end_of_drive(camera, seconds)
         waiting = listener.catch.camera['windows'] - len(listener.catch.detections)
         if waiting > 1:
-            progress(f'waiting for {waiting} windows: the node is slower than real time on this machine')
+            progress(
+                f'waiting for {waiting} windows: the node is slower than real time on this machine'
+            )
         listener.wait_for_all()
         camera.tell()
         return listener.catch
 
 
 class _Listener:
-    """The ROS node of this process. It only collects; decoding and drawing come when nothing is timed any more."""
+    """
+    The ROS node of this process.
+
+    It only collects; decoding and drawing come when nothing is timed any more.
+    """
 
     def __init__(self, children: list[Child]) -> None:
         self.catch = Catch()
@@ -160,30 +218,39 @@ class _Listener:
 
     def __enter__(self) -> _Listener:
         try:
-            import rclpy
             from diagnostic_msgs.msg import DiagnosticArray
             from event_camera_msgs.msg import EventPacket
+            import rclpy
             from rclpy.executors import SingleThreadedExecutor
             from rclpy.node import Node
             from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
             from vision_msgs.msg import Detection2DArray, LabelInfo
         except ImportError as error:
             raise DemoError(
-                f'ROS 2 or its message packages are not installed ({error}); run "make setup", or source ROS 2 and '
-                'build the repository with colcon; "sast-ros doctor" tells more'
+                f'ROS 2 or its message packages are not installed ({error}); run "make setup", or '
+                'source ROS 2 and build the repository with colcon; "sast-ros doctor" tells more'
             ) from error
-        deep = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=5000, reliability=ReliabilityPolicy.RELIABLE)
+        deep = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=5000, reliability=ReliabilityPolicy.RELIABLE
+        )
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._node = Node('sast_demo', context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         catch = self.catch
-        self._node.create_subscription(EventPacket, EVENTS_TOPIC, catch.events.append, deep, raw=True)
-        self._detections = self._node.create_subscription(
-            Detection2DArray, DETECTIONS_TOPIC, lambda array: catch.detections.append((time.time_ns(), array)), deep
+        self._node.create_subscription(
+            EventPacket, EVENTS_TOPIC, catch.events.append, deep, raw=True
         )
-        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._keep_diagnostics, 100)
+        self._detections = self._node.create_subscription(
+            Detection2DArray,
+            DETECTIONS_TOPIC,
+            lambda array: catch.detections.append((time.time_ns(), array)),
+            deep,
+        )
+        self._node.create_subscription(
+            DiagnosticArray, '/diagnostics', self._keep_diagnostics, 100
+        )
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._node.create_subscription(LabelInfo, LABELS_TOPIC, self._keep_labels, latched)
         return self
@@ -203,7 +270,11 @@ class _Listener:
         limit = time.monotonic() + _START_PATIENCE_S
         state = 'not there'
         request = None
-        while state != 'active' or self._detections.get_publisher_count() == 0 or not self.catch.class_names:
+        while (
+            state != 'active'
+            or self._detections.get_publisher_count() == 0
+            or not self.catch.class_names
+        ):
             self._turn(limit, f'{node.name} is {state} after {_START_PATIENCE_S:.0f} s', node)
             for _, status in self.catch.diagnostics[-1:]:
                 if status.level == DiagnosticStatus.ERROR:
@@ -219,7 +290,9 @@ class _Listener:
         """Wait until the camera has made its scene and sees both listeners."""
         limit = time.monotonic() + _START_PATIENCE_S
         while (message := camera.message()) is None:
-            self._turn(limit, f'{camera.name} was not ready after {_START_PATIENCE_S:.0f} s', camera)
+            self._turn(
+                limit, f'{camera.name} was not ready after {_START_PATIENCE_S:.0f} s', camera
+            )
         if message['state'] != 'ready':
             raise DemoError(f'{camera.name} gave up: {message["reason"]}')
 
@@ -227,16 +300,23 @@ class _Listener:
         """Wait until the camera has published everything."""
         limit = time.monotonic() + 2 * seconds + _SILENCE_PATIENCE_S
         while not self.catch.camera:
-            self._turn(limit, f'{camera.name} did not finish in {2 * seconds + _SILENCE_PATIENCE_S:.0f} s', camera)
+            self._turn(
+                limit,
+                f'{camera.name} did not finish in {2 * seconds + _SILENCE_PATIENCE_S:.0f} s',
+                camera,
+            )
             self.catch.camera = camera.message() or {}
 
     def wait_for_all(self) -> None:
-        """Wait until the messages of the camera are here, and the detections of its last window are, too."""
+        """Wait for the messages of the camera and for the detections of its last window."""
         catch = self.catch
         limit = time.monotonic() + _SILENCE_PATIENCE_S
         received = 0
         while time.monotonic() < limit:
-            if len(catch.events) >= catch.camera['messages'] and len(catch.detections) >= catch.camera['windows']:
+            if (
+                len(catch.events) >= catch.camera['messages']
+                and len(catch.detections) >= catch.camera['windows']
+            ):
                 break
             self._check_children()
             self._spin()

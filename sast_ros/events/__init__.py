@@ -1,6 +1,8 @@
-"""Event messages and files to numpy: ``open_decoder`` is the only door for messages, ``open_prophesee_file`` for files.
+"""
+Event messages and files to numpy.
 
-Nothing here imports ROS or torch; messages are read from their serialised bytes.
+``open_decoder`` is the only door for messages, ``open_prophesee_file`` for files. Nothing here
+imports ROS or torch; messages are read from their serialised bytes.
 """
 
 from __future__ import annotations
@@ -12,9 +14,16 @@ from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.event_array import EventArrayDecoder
 from sast_ros.events.event_packet import EventPacketDecoder
 from sast_ros.events.point_cloud import PointCloudDecoder
-from sast_ros.events.prophesee import PropheseeFile, open_prophesee_file
+from sast_ros.events.prophesee import open_prophesee_file, PropheseeFile
 
-__all__ = ['EventChunk', 'EventDecoder', 'EventFormatError', 'PropheseeFile', 'open_decoder', 'open_prophesee_file']
+__all__ = [
+    'EventChunk',
+    'EventDecoder',
+    'EventFormatError',
+    'PropheseeFile',
+    'open_decoder',
+    'open_prophesee_file',
+]
 
 
 class EventDecoder(Protocol):
@@ -27,7 +36,8 @@ class EventDecoder(Protocol):
         """Forget stream state."""
 
 
-#: Decoders by message type. event_array_msgs is what event_camera_msgs was called in its first releases.
+#: Decoders by message type. event_array_msgs is what event_camera_msgs was called in its first
+#: releases.
 _DECODERS: dict[str, Callable[..., EventDecoder]] = {
     'dvs_msgs/msg/EventArray': EventArrayDecoder,
     'prophesee_event_msgs/msg/EventArray': EventArrayDecoder,
@@ -38,9 +48,13 @@ _DECODERS: dict[str, Callable[..., EventDecoder]] = {
 
 
 def open_decoder(type_name: str, **options: object) -> EventDecoder:
-    """Return a decoder for serialised messages of this type; ``pkg/Type`` is accepted for ``pkg/msg/Type``.
+    """
+    Return a decoder for serialised messages of this type.
 
-    One decoder serves one topic: formats that spread their state over messages keep it in the decoder.
+    ``pkg/Type`` is accepted for ``pkg/msg/Type``.
+
+    One decoder serves one topic: formats that spread their state over messages keep it in the
+    decoder.
 
     Raises
     ------
@@ -54,5 +68,7 @@ def open_decoder(type_name: str, **options: object) -> EventDecoder:
     make = _DECODERS.get(name)
     if make is None:
         known = ', '.join(_DECODERS)
-        raise EventFormatError(f'no events are read from messages of type {type_name!r}; known are {known}')
+        raise EventFormatError(
+            f'no events are read from messages of type {type_name!r}; known are {known}'
+        )
     return make(name, **options)

@@ -1,14 +1,17 @@
-"""The C loops of kernels/decode.c with their argument types, and what every decoder does with their results."""
+"""
+The C loops of kernels/decode.c with their argument types.
+
+Also what every decoder does with their results.
+"""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterable
+import ctypes
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from sast_ros.events.chunk import MAX_SENSOR_SIDE, TIME_JUMP_BACK_US, EventFormatError
+from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, TIME_JUMP_BACK_US
 from sast_ros.kernels import library
 
 #: Names of the fields that the loops complain about, by the number they give.
@@ -32,11 +35,30 @@ def _declare(name: str, result: type | None, *arguments: type) -> Callable[..., 
 
 
 event_array = _declare(
-    'sast_event_array', _INT64, _POINTER, _INT64, _INT64, _UINT32, _UINT32, *_EVENTS, _POINTER, _POINTER
+    'sast_event_array',
+    _INT64,
+    _POINTER,
+    _INT64,
+    _INT64,
+    _UINT32,
+    _UINT32,
+    *_EVENTS,
+    _POINTER,
+    _POINTER,
 )
 evt3_scan = _declare('sast_evt3_scan', _INT64, _POINTER, _INT64, _INT64, _POINTER, _POINTER)
 evt3_finish = _declare(
-    'sast_evt3_finish', _INT64, _POINTER, _POINTER, _POINTER, _INT64, _INT64, _UINT32, _UINT32, _POINTER, _POINTER
+    'sast_evt3_finish',
+    _INT64,
+    _POINTER,
+    _POINTER,
+    _POINTER,
+    _INT64,
+    _INT64,
+    _UINT32,
+    _UINT32,
+    _POINTER,
+    _POINTER,
 )
 evt2 = _declare('sast_evt2', _INT64, _POINTER, _INT64, _POINTER, *_EVENTS)
 evt21_count = _declare('sast_evt21_count', _INT64, _POINTER, _INT64, _INT32)
@@ -52,7 +74,11 @@ _outside = _declare('sast_outside', _INT64, _POINTER, _POINTER, _INT64, _UINT32,
 
 
 class DecodedEvents(NamedTuple):
-    """Events of one payload: ``uint16[N]``, ``uint16[N]``, ``uint8[N]``, ``int64[N]`` us non-decreasing, and counts."""
+    """
+    Events of one payload.
+
+    ``uint16[N]``, ``uint16[N]``, ``uint8[N]``, ``int64[N]`` us non-decreasing, and counts.
+    """
 
     x: np.ndarray
     y: np.ndarray
@@ -64,7 +90,11 @@ class DecodedEvents(NamedTuple):
 
 
 def address(array: np.ndarray | bytearray) -> int:
-    """Address of the first element of a writable, contiguous buffer (five times as fast as ``array.ctypes.data``)."""
+    """
+    Address of the first element of a writable, contiguous buffer.
+
+    This is five times as fast as ``array.ctypes.data``.
+    """
     if not len(array):
         return 0
     return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
@@ -77,7 +107,12 @@ def addresses(arrays: Iterable[np.ndarray]) -> list[int]:
 
 def empty_events(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Arrays x, y, p, t for that many events, not initialised."""
-    return np.empty(count, np.uint16), np.empty(count, np.uint16), np.empty(count, np.uint8), np.empty(count, np.int64)
+    return (
+        np.empty(count, np.uint16),
+        np.empty(count, np.uint16),
+        np.empty(count, np.uint8),
+        np.empty(count, np.int64),
+    )
 
 
 def limit(size: int) -> int:
@@ -93,14 +128,25 @@ def steps_back(t: np.ndarray) -> bool:
 def find_outside(x: np.ndarray, y: np.ndarray, width: int, height: int) -> tuple[int, str] | None:
     """Index and field of the first event that is not on the sensor, ``None`` if all are."""
     field = _INT32()
-    index = _outside(address(x), address(y), len(x), limit(width), limit(height), ctypes.addressof(field))
+    index = _outside(
+        address(x), address(y), len(x), limit(width), limit(height), ctypes.addressof(field)
+    )
     return None if index == OK else (index, FIELDS[field.value])
 
 
 def settle(
-    x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray, unordered: bool | None = None, dropped: int = 0
+    x: np.ndarray,
+    y: np.ndarray,
+    p: np.ndarray,
+    t: np.ndarray,
+    unordered: bool | None = None,
+    dropped: int = 0,
 ) -> DecodedEvents:
-    """Put time in order in place: clamp small steps back, begin anew at the last long one (see EventChunk)."""
+    """
+    Put time in order in place.
+
+    Clamp small steps back, begin anew at the last long one (see EventChunk).
+    """
     if unordered is None:
         unordered = steps_back(t)
     if not unordered:
@@ -110,7 +156,9 @@ def settle(
     start, clamped = result.tolist()
     if start == 0:
         return DecodedEvents(x, y, p, t, clamped, dropped)
-    return DecodedEvents(x[start:], y[start:], p[start:], t[start:], clamped, dropped + start, restarted=True)
+    return DecodedEvents(
+        x[start:], y[start:], p[start:], t[start:], clamped, dropped + start, restarted=True
+    )
 
 
 def outside_error(
@@ -120,8 +168,8 @@ def outside_error(
     index, axis = found
     value = int((x if axis == 'x' else y)[index])
     return EventFormatError(
-        f'{name} payload: {axis} of event {index} is {value}, outside the sensor of {width}x{height} pixels; '
-        'the packet is corrupt',
+        f'{name} payload: {axis} of event {index} is {value}, outside the sensor of '
+        f'{width}x{height} pixels; the packet is corrupt',
         field='events',
         offset=index,
     )

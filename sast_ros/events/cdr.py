@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 
-from sast_ros.events.chunk import MAX_SENSOR_SIDE, EventFormatError
+from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE
 
 #: Alignment counts from the first byte after the encapsulation header.
 ORIGIN = 4
 
-#: Writers may pad a message to a multiple of 4 (RTPS) or 8 bytes; more behind the last field is not padding.
+#: Writers may pad a message to a multiple of 4 (RTPS) or 8 bytes; more behind the last field is
+#: not padding.
 MAX_PADDING = 7
 
 _REFUSED = {
@@ -30,7 +31,8 @@ _SIZE = struct.Struct('<II')
 
 
 class Cursor:
-    """Position in one serialised message.
+    """
+    Position in one serialised message.
 
     Parameters
     ----------
@@ -46,21 +48,30 @@ class Cursor:
     __slots__ = ('data', 'message_type', 'offset', 'size')
 
     def __init__(self, raw: bytes | bytearray | memoryview, message_type: str) -> None:
-        self.data = raw if isinstance(raw, bytes) else bytes(raw)  # C functions take bytes as they are
+        # C functions take bytes as they are
+        self.data = raw if isinstance(raw, bytes) else bytes(raw)
         self.message_type = message_type
         self.size = len(self.data)
         self.offset = ORIGIN
         if self.size < ORIGIN:
-            raise self.error('encapsulation', 0, f'the message ends after {self.size} of its 4 bytes')
+            raise self.error(
+                'encapsulation', 0, f'the message ends after {self.size} of its 4 bytes'
+            )
         if self.data[0] != 0 or self.data[1] != 1:
             kind = int.from_bytes(self.data[:2], 'big')
             what = _REFUSED.get(kind, f'unknown representation 0x{kind:04x}')
-            raise self.error('encapsulation', 0, f'the message is {what}; only little-endian CDR (0x0001) is read')
+            raise self.error(
+                'encapsulation',
+                0,
+                f'the message is {what}; only little-endian CDR (0x0001) is read',
+            )
 
     def error(self, field: str, offset: int | None, what: str) -> EventFormatError:
         """Return (not raise) the error that names this field and byte offset."""
         where = '' if offset is None else f' at byte {offset}'
-        return EventFormatError(f'{self.message_type}: field {field}{where}: {what}', field=field, offset=offset)
+        return EventFormatError(
+            f'{self.message_type}: field {field}{where}: {what}', field=field, offset=offset
+        )
 
     def align(self, alignment: int) -> None:
         """Move on to the next multiple of the alignment."""
@@ -84,7 +95,11 @@ class Cursor:
                 break
             offset += width
             at += 1
-        return self.error(fields[at], offset, f'the message ends at byte {self.size}, before the end of this field')
+        return self.error(
+            fields[at],
+            offset,
+            f'the message ends at byte {self.size}, before the end of this field',
+        )
 
     def string(self, field: str) -> str:
         """Read a string: its length with the final NUL, then the bytes."""
@@ -95,12 +110,16 @@ class Cursor:
         end = start + length
         if end > self.size:
             raise self.error(
-                field, start - 4, f'a string of {length} bytes does not fit in the remaining {self.size - start}'
+                field,
+                start - 4,
+                f'a string of {length} bytes does not fit in the remaining {self.size - start}',
             )
         self.offset = end
         text = self.data[start:end]
         if text[-1] != 0 or text.find(0) != length - 1:
-            raise self.error(field, start, 'the string has no NUL byte at its end, or one before it')
+            raise self.error(
+                field, start, 'the string has no NUL byte at its end, or one before it'
+            )
         try:
             return text[:-1].decode()
         except UnicodeDecodeError as problem:
@@ -111,23 +130,31 @@ class Cursor:
         at = self.offset
         seconds, nanoseconds = self.read(_STAMP, 4, 'header.stamp.sec', 'header.stamp.nanosec')
         if nanoseconds >= 1_000_000_000:
-            raise self.error('header.stamp.nanosec', at + 4, f'{nanoseconds} is not below one second')
+            raise self.error(
+                'header.stamp.nanosec', at + 4, f'{nanoseconds} is not below one second'
+            )
         return seconds * 1_000_000_000 + nanoseconds, self.string('header.frame_id')
 
     def sensor_size(self) -> tuple[int, int]:
         """Read height and width in pixels, 0 = unknown."""
         height, width = self.read(_SIZE, 4, 'height', 'width')
         if height > MAX_SENSOR_SIDE or width > MAX_SENSOR_SIDE:
-            field, value, back = ('height', height, 8) if height > MAX_SENSOR_SIDE else ('width', width, 4)
+            field, value, back = (
+                ('height', height, 8) if height > MAX_SENSOR_SIDE else ('width', width, 4)
+            )
             raise self.error(
-                field, self.offset - back, f'{value} pixels; no event sensor has more than {MAX_SENSOR_SIDE} on a side'
+                field,
+                self.offset - back,
+                f'{value} pixels; no event sensor has more than {MAX_SENSOR_SIDE} on a side',
             )
         return height, width
 
     def sequence(self, field: str, stride: int, *, unpadded: int = 0) -> tuple[int, int]:
-        """Read the length of a sequence and step over it: offset of the first element, and number of elements.
+        """
+        Read the length of a sequence and step over it.
 
-        ``unpadded`` is what the last element is shorter than ``stride``. The length is checked against the bytes that
+        Returns the offset of the first element, and the number of elements. ``unpadded`` is what
+        the last element is shorter than ``stride``. The length is checked against the bytes that
         are there, so that nothing is ever allocated for a number that is not true.
         """
         (count,) = self.read(_U32, 4, field)
@@ -137,7 +164,8 @@ class Cursor:
             raise self.error(
                 field,
                 start - 4,
-                f'{count} elements need {needed} bytes but only {self.size - start} are left; the message is cut short',
+                f'{count} elements need {needed} bytes but only {self.size - start} are left; the '
+                'message is cut short',
             )
         self.offset = start + needed
         return start, count
@@ -146,5 +174,7 @@ class Cursor:
         """Check that nothing but padding follows the last field."""
         if self.size - self.offset > MAX_PADDING:
             raise self.error(
-                field, self.offset, f'{self.size - self.offset} bytes follow the last field; the count is too small'
+                field,
+                self.offset,
+                f'{self.size - self.offset} bytes follow the last field; the count is too small',
             )

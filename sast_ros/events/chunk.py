@@ -1,4 +1,8 @@
-"""Events in memory: one structure of arrays for every camera and every wire format."""
+"""
+Events in memory.
+
+One structure of arrays for every camera and every wire format.
+"""  # noqa: A005 - imported as sast_ros.events.chunk only
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-#: A step back of sensor time up to this many microseconds is jitter inside the stream and is clamped;
-#: anything longer is a real jump (camera restart, bag loop) and begins a new stream.
+#: A step back of sensor time up to this many microseconds is jitter inside the stream and is
+#: clamped; anything longer is a real jump (camera restart, bag loop) and begins a new stream.
 TIME_JUMP_BACK_US = 10_000
 
 #: No event sensor has more pixels on a side; larger sizes in a message are corruption.
@@ -16,13 +20,15 @@ MAX_SENSOR_SIDE = 8192
 
 
 class EventFormatError(ValueError):
-    """A message, file or array that does not hold the events that it claims to hold.
+    """
+    A message, file or array that does not hold the events that it claims to hold.
 
     The text says what is wrong, where (message type, field, byte offset) and what to do.
 
     Attributes
     ----------
-    field: name of the offending field, for example ``'events'``; empty if the whole message is meant.
+    field: name of the offending field, for example ``'events'``; empty if the whole message is
+        meant.
     offset: byte offset in the message or file, or index of the event; ``None`` if neither applies.
 
     """
@@ -35,7 +41,8 @@ class EventFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventChunk:
-    """A run of consecutive events of one camera.
+    """
+    A run of consecutive events of one camera.
 
     Parameters
     ----------
@@ -43,20 +50,24 @@ class EventChunk:
     p: ``uint8[N]`` polarity, 0 = OFF (darker), 1 = ON (brighter).
     t: ``int64[N]`` microseconds, non-decreasing, on the clock named by ``clock``.
     width, height: sensor size in pixels; 0 where the source does not tell.
-    clock: ``'sensor'`` if ``t`` counts the camera's own clock (EVT, libcaer), ``'ros'`` if ``t`` is ROS time.
-    stamp_ns: ``header.stamp`` in nanoseconds of the message that the events came in; ``None`` outside ROS.
+    clock: ``'sensor'`` if ``t`` counts the camera's own clock (EVT, libcaer), ``'ros'`` if ``t``
+        is ROS time.
+    stamp_ns: ``header.stamp`` in nanoseconds of the message that the events came in; ``None``
+        outside ROS.
     frame_id: ``header.frame_id`` of that message.
-    clamped: number of events whose time stepped back by at most ``TIME_JUMP_BACK_US`` and was raised to the running
-        maximum.
-    dropped: number of events of the source that are not in the chunk (a real jump back inside one message keeps the
-        part after it; events before the first time stamp of a re-synchronised stream).
+    clamped: number of events whose time stepped back by at most ``TIME_JUMP_BACK_US`` and was
+        raised to the running maximum.
+    dropped: number of events of the source that are not in the chunk (a real jump back inside one
+        message keeps the part after it; events before the first time stamp of a re-synchronised
+        stream).
     lost_packets: number of messages known to be missing before this one (gap in ``seq``).
-    discontinuity: ``True`` if time restarted before the first event of this chunk: the consumer begins anew.
+    discontinuity: ``True`` if time restarted before the first event of this chunk: the consumer
+        begins anew.
 
     Raises
     ------
-    EventFormatError: arrays of different lengths, values that do not fit the types above, polarity other than 0 and 1,
-        decreasing time, or coordinates outside a known sensor size.
+    EventFormatError: arrays of different lengths, values that do not fit the types above, polarity
+        other than 0 and 1, decreasing time, or coordinates outside a known sensor size.
 
     """
 
@@ -84,8 +95,8 @@ class EventChunk:
         for name in ('x', 'y', 'p'):
             if len(getattr(self, name)) != count:
                 raise EventFormatError(
-                    f'EventChunk: {name} has {len(getattr(self, name))} elements but t has {count}; '
-                    'give one of each for every event',
+                    f'EventChunk: {name} has {len(getattr(self, name))} elements but t has '
+                    f'{count}; give one of each for every event',
                     field=name,
                 )
         if count == 0:
@@ -93,7 +104,8 @@ class EventChunk:
         if self.p.max() > 1:
             index = int(np.argmax(self.p > 1))
             raise EventFormatError(
-                f'EventChunk: polarity of event {index} is {int(self.p[index])}; it must be 0 (OFF) or 1 (ON)',
+                f'EventChunk: polarity of event {index} is {int(self.p[index])}; it must be 0 '
+                '(OFF) or 1 (ON)',
                 field='p',
                 offset=index,
             )
@@ -101,8 +113,9 @@ class EventChunk:
         if backwards.any():
             index = int(np.argmax(backwards)) + 1
             raise EventFormatError(
-                f'EventChunk: time of event {index} ({int(self.t[index])} us) is before that of the event in front of '
-                f'it ({int(self.t[index - 1])} us); sort the events, or clamp them with numpy.maximum.accumulate',
+                f'EventChunk: time of event {index} ({int(self.t[index])} us) is before that of '
+                f'the event in front of it ({int(self.t[index - 1])} us); sort the events, or '
+                'clamp them with numpy.maximum.accumulate',
                 field='t',
                 offset=index,
             )
@@ -111,8 +124,8 @@ class EventChunk:
             if size and int(values.max()) >= size:
                 index = int(np.argmax(values >= size))
                 raise EventFormatError(
-                    f'EventChunk: {name} of event {index} is {int(values[index])}, outside the sensor '
-                    f'({self.width}x{self.height} pixels)',
+                    f'EventChunk: {name} of event {index} is {int(values[index])}, outside the '
+                    f'sensor ({self.width}x{self.height} pixels)',
                     field=name,
                     offset=index,
                 )
@@ -121,9 +134,11 @@ class EventChunk:
         return len(self.t)
 
     def __getitem__(self, events: slice) -> EventChunk:
-        """Return the chunk that holds this contiguous run of the events (views, nothing is copied)."""
+        """Return the chunk of this contiguous run of the events (views, nothing is copied)."""
         if not isinstance(events, slice) or events.step not in (None, 1):
-            raise TypeError('an EventChunk is sliced by a contiguous range of events, for example chunk[10:20]')
+            raise TypeError(
+                'an EventChunk is sliced by a contiguous range of events, for example chunk[10:20]'
+            )
         return EventChunk(
             self.x[events],
             self.y[events],
@@ -139,23 +154,32 @@ class EventChunk:
 
 
 def _as_exact(name: str, values: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
-    """One-dimensional, contiguous array of the dtype with the very same values, or an EventFormatError."""
+    """
+    One-dimensional, contiguous array of the dtype with the very same values.
+
+    Raises EventFormatError where there is none.
+    """
     given = np.asarray(values)
     if given.ndim != 1:
-        raise EventFormatError(f'EventChunk: {name} has shape {given.shape}; it must be one-dimensional', field=name)
+        raise EventFormatError(
+            f'EventChunk: {name} has shape {given.shape}; it must be one-dimensional', field=name
+        )
     if given.dtype == dtype:
         return np.ascontiguousarray(given)
     if given.size == 0:
         return np.empty(0, dtype)
     if given.dtype.kind not in 'biuf':
-        raise EventFormatError(f'EventChunk: {name} has dtype {given.dtype}; it must be numeric', field=name)
+        raise EventFormatError(
+            f'EventChunk: {name} has dtype {given.dtype}; it must be numeric', field=name
+        )
     with np.errstate(invalid='ignore'):
         converted = given.astype(dtype)
     changed = converted != given
     if changed.any():
         index = int(np.argmax(changed))
         raise EventFormatError(
-            f'EventChunk: {name} of event {index} is {given[index]}, which is no {np.dtype(dtype).name}',
+            f'EventChunk: {name} of event {index} is {given[index]}, which is no '
+            f'{np.dtype(dtype).name}',
             field=name,
             offset=index,
         )

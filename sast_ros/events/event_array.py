@@ -1,9 +1,8 @@
-"""dvs_msgs/msg/EventArray and prophesee_event_msgs/msg/EventArray: one fixed-size record an event."""
+"""dvs_msgs and prophesee_event_msgs EventArray: one fixed-size record an event."""
 
 from __future__ import annotations
 
 import numpy as np
-
 from sast_ros.events import _native
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventChunk
@@ -14,11 +13,15 @@ UNPADDED = 3
 
 
 class EventArrayDecoder:
-    """Turn one serialised EventArray into an EventChunk; time is ROS time in microseconds, rounded down.
+    """
+    Turn one serialised EventArray into an EventChunk.
 
-    The message: ``std_msgs/Header header, uint32 height, uint32 width, Event[] events`` with ``Event = uint16 x,
-    uint16 y, builtin_interfaces/Time ts, bool polarity``. In CDR, x and y of every event but the first lie in the
-    padding behind the polarity of the event before (4-byte alignment of ``ts``, 2-byte alignment of ``x``).
+    Time is ROS time in microseconds, rounded down.
+
+    The message: ``std_msgs/Header header, uint32 height, uint32 width, Event[] events`` with
+    ``Event = uint16 x, uint16 y, builtin_interfaces/Time ts, bool polarity``. In CDR, x and y of
+    every event but the first lie in the padding behind the polarity of the event before (4-byte
+    alignment of ``ts``, 2-byte alignment of ``x``).
 
     The decoder keeps no state between messages.
     """
@@ -32,12 +35,13 @@ class EventArrayDecoder:
         """Forget stream state: there is none."""
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
-        """Decode one message.
+        """
+        Decode one message.
 
         Raises
         ------
-        EventFormatError: truncated message, false count, coordinates outside the sensor, polarity other than 0 and 1,
-            nanoseconds of a second or more, or anything but little-endian CDR.
+        EventFormatError: truncated message, false count, coordinates outside the sensor, polarity
+            other than 0 and 1, nanoseconds of a second or more, or anything but little-endian CDR.
 
         """
         cursor = Cursor(raw, self._message_type)
@@ -79,17 +83,27 @@ class EventArrayDecoder:
             checked=True,
         )
 
-    def _refuse(self, cursor: Cursor, start: int, event: int, width: int, height: int) -> Exception:
+    def _refuse(
+        self, cursor: Cursor, start: int, event: int, width: int, height: int
+    ) -> Exception:
         """Say what is wrong with this event."""
         name = _native.FIELDS[self._notes[0]]
         first = 2 if event else 0  # every event but the first begins two bytes before its stride
-        offset, size = {'x': (0 - first, 2), 'y': (2 - first, 2), 'ts.nanosec': (8, 4), 'polarity': (12, 1)}[name]
+        offset, size = {
+            'x': (0 - first, 2),
+            'y': (2 - first, 2),
+            'ts.nanosec': (8, 4),
+            'polarity': (12, 1),
+        }[name]
         at = start + STRIDE * event + offset
-        value = int.from_bytes(cursor.data[at : at + size], 'little')
+        end = at + size
+        value = int.from_bytes(cursor.data[at:end], 'little')
         reason = {
             'x': f'outside the sensor of {width}x{height} pixels',
             'y': f'outside the sensor of {width}x{height} pixels',
             'ts.nanosec': 'not below one second',
             'polarity': 'neither 0 (OFF) nor 1 (ON)',
         }[name]
-        return cursor.error(f'events[{event}].{name}', at, f'{value} is {reason}; the message is corrupt')
+        return cursor.error(
+            f'events[{event}].{name}', at, f'{value} is {reason}; the message is corrupt'
+        )

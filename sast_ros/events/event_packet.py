@@ -1,4 +1,8 @@
-"""event_camera_msgs/msg/EventPacket: a payload in one of several encodings, stateful across packets."""
+"""
+event_camera_msgs/msg/EventPacket: a payload in one of several stateful encodings.
+
+The state of a codec goes on from packet to packet.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,22 @@ import struct
 
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventChunk, EventFormatError
-from sast_ros.events.codecs import PayloadDecoder, open_payload_decoder
+from sast_ros.events.codecs import open_payload_decoder, PayloadDecoder
 
 _SEQUENCE = struct.Struct('<QQ')
 _FLAG = struct.Struct('<B')
 
 
 class EventPacketDecoder:
-    """Turn serialised EventPackets of one camera, in order, into EventChunks.
+    """
+    Turn serialised EventPackets of one camera, in order, into EventChunks.
 
-    The message: ``std_msgs/Header header, uint32 height, uint32 width, uint64 seq, uint64 time_base, string encoding,
-    bool is_bigendian, uint8[] events``. ``seq`` counts packets: where it skips, the missing ones are counted in
-    ``lost_packets`` and the codec synchronises anew; where it goes back (driver restarted, bag loops), and where
-    encoding or sensor size change, the stream begins anew (``discontinuity``). A publisher that never counts
-    (``seq`` constant) is taken to lose nothing.
+    The message: ``std_msgs/Header header``, ``uint32 height``, ``uint32 width``, ``uint64 seq``,
+    ``uint64 time_base``, ``string encoding``, ``bool is_bigendian``, ``uint8[] events``.
+    ``seq`` counts packets: where it skips, the missing ones are counted in ``lost_packets`` and
+    the codec synchronises anew; where it goes back (driver restarted, bag loops), and where
+    encoding or sensor size change, the stream begins anew (``discontinuity``). A publisher that
+    never counts (``seq`` constant) is taken to lose nothing.
     """
 
     def __init__(self, message_type: str = 'event_camera_msgs/msg/EventPacket') -> None:
@@ -32,16 +38,19 @@ class EventPacketDecoder:
         self._kind: tuple[str, int, int] | None = None
         self._seq = 0
         self._stamp_ns = 0
-        self._lost = 0  # what has happened since the last chunk: packets that are refused tell nobody
+        # What has happened since the last chunk: packets that are refused tell nobody
+        self._lost = 0
         self._restarted = False
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
-        """Decode one message.
+        """
+        Decode one message.
 
         Raises
         ------
-        EventFormatError: truncated message, false count, unknown encoding, big-endian message or payload, or a payload
-            that its codec refuses. The decoder stays usable: the codec synchronises anew with the next packet.
+        EventFormatError: truncated message, false count, unknown encoding, big-endian message or
+            payload, or a payload that its codec refuses. The decoder stays usable: the codec
+            synchronises anew with the next packet.
 
         """
         cursor = Cursor(raw, self._message_type)
@@ -52,7 +61,11 @@ class EventPacketDecoder:
         encoding = cursor.string('encoding')
         (big_endian,) = cursor.read(_FLAG, 1, 'is_bigendian')
         if big_endian:
-            what = 'big-endian payloads are not read' if big_endian == 1 else f'{big_endian} is no boolean'
+            what = (
+                'big-endian payloads are not read'
+                if big_endian == 1
+                else f'{big_endian} is no boolean'
+            )
             raise cursor.error('is_bigendian', cursor.offset - 1, what)
         start, count = cursor.sequence('events', 1)
         cursor.finish('events')
@@ -74,11 +87,14 @@ class EventPacketDecoder:
             codec.reset()
         self._seq, self._stamp_ns = seq, stamp_ns
 
+        end = start + count
         try:
-            events = codec(cursor.data[start : start + count], time_base_ns)
+            events = codec(cursor.data[start:end], time_base_ns)
         except EventFormatError as problem:
             raise cursor.error(
-                'events', start, f'{problem} (packet {seq}, offset {problem.offset} in the payload)'
+                'events',
+                start,
+                f'{problem} (packet {seq}, offset {problem.offset} in the payload)',
             ) from None
         x, y, p, t, clamped, dropped, jumped = events
         lost, self._lost = self._lost, 0

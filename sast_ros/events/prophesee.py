@@ -1,15 +1,18 @@
-"""Prophesee recordings on disk, .raw (EVT 2.0, 2.1, 3.0) and .dat, as streams of EventChunks in constant memory."""
+"""
+Prophesee recordings on disk as streams of EventChunks in constant memory.
+
+They are .raw (EVT 2.0, 2.1, 3.0) and .dat.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+import os
 from typing import BinaryIO, Protocol
 
 import numpy as np
-
 from sast_ros.events import _native
-from sast_ros.events.chunk import MAX_SENSOR_SIDE, EventChunk, EventFormatError
+from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE
 from sast_ros.events.codecs import open_payload_decoder
 
 #: Bytes read at a time: 50 000 to 100 000 events of usual density.
@@ -21,7 +24,8 @@ CHUNK = 100_000
 _MAX_HEADER = 1 << 16
 _WORDS = {'evt2': 4, 'evt21': 8, 'evt21;endianness=legacy': 8, 'evt3': 2}
 
-#: Sensor (height, width) by what older headers tell: a name, or the generation. docs.prophesee.ai, "Sensors".
+#: Sensor (height, width) by what older headers tell: a name, or the generation. docs.prophesee.ai,
+#: "Sensors".
 _SENSORS = {
     'imx636': (720, 1280),
     'genx320': (320, 320),
@@ -37,9 +41,11 @@ _DAT_EVENT = 8
 
 
 class PropheseeFile(Protocol):
-    """An opened recording: iterate over it (again and again, each time from the beginning).
+    """
+    An opened recording: iterate over it (again and again, each time from the beginning).
 
-    Iterating raises EventFormatError where the file is damaged, after all events before the damage.
+    Iterating raises EventFormatError where the file is damaged, after all events before the
+    damage.
     """
 
     width: int
@@ -53,7 +59,8 @@ class PropheseeFile(Protocol):
 
 
 def open_prophesee_file(path: str | os.PathLike[str]) -> PropheseeFile:
-    """Open a .raw or .dat recording; which of the two it is, the extension says.
+    """
+    Open a .raw or .dat recording; which of the two it is, the extension says.
 
     Raises
     ------
@@ -64,19 +71,23 @@ def open_prophesee_file(path: str | os.PathLike[str]) -> PropheseeFile:
     name = os.fspath(path)
     reader = _READERS.get(os.path.splitext(name)[1].lower())
     if reader is None:
-        raise EventFormatError(f'{name}: not a Prophesee recording by its name; .raw and .dat are read')
+        raise EventFormatError(
+            f'{name}: not a Prophesee recording by its name; .raw and .dat are read'
+        )
     return reader(name)
 
 
 def _read_header(file: BinaryIO, name: str) -> dict[str, str]:
-    """Read the lines that begin with ``%`` and leave the file at the first byte behind them.
+    """
+    Read the lines that begin with ``%`` and leave the file at the first byte behind them.
 
-    Binary data may begin with the same byte, so a header line must also be text; newer headers end with ``% end``.
+    Binary data may begin with the same byte, so a header line must also be text; newer headers end
+    with ``% end``.
     """
     head = file.read(_MAX_HEADER)
     fields: dict[str, str] = {}
     at = 0
-    while head[at : at + 1] == b'%':
+    while head.startswith(b'%', at):
         end = head.find(b'\n', at)
         line = head[at:end].rstrip(b'\r') if end >= 0 else b'\0'
         if not all(byte >= 0x20 or byte == 0x09 for byte in line):
@@ -88,7 +99,8 @@ def _read_header(file: BinaryIO, name: str) -> dict[str, str]:
         fields.setdefault(key.lower(), value.strip())
     if at == 0:
         raise EventFormatError(
-            f'{name}: no header line beginning with "%" at byte 0; the file is no Prophesee recording, or was cut',
+            f'{name}: no header line beginning with "%" at byte 0; the file is no Prophesee '
+            'recording, or was cut',
             field='header',
             offset=0,
         )
@@ -104,13 +116,15 @@ def _side(name: str, field: str, text: str) -> int:
         side = -1
     if not 0 < side <= MAX_SENSOR_SIDE:
         raise EventFormatError(
-            f'{name}: header field {field} gives {text!r} pixels; expected 1 to {MAX_SENSOR_SIDE}', field=field
+            f'{name}: header field {field} gives {text!r} pixels; expected 1 to {MAX_SENSOR_SIDE}',
+            field=field,
         )
     return side
 
 
 class RawFile:
-    """Prophesee .raw: a text header, then the sensor's words as they came.
+    """
+    Prophesee .raw: a text header, then the sensor's words as they came.
 
     Parameters
     ----------
@@ -146,7 +160,8 @@ class RawFile:
                     events = decode(block[: len(block) - rest])
                 except EventFormatError as problem:
                     raise EventFormatError(
-                        f'{self._name}: damaged between bytes {at} and {at + len(block)}: {problem}',
+                        f'{self._name}: damaged between bytes {at} and {at + len(block)}: '
+                        f'{problem}',
                         field=problem.field,
                         offset=at,
                     ) from None
@@ -158,10 +173,11 @@ class RawFile:
 
 
 class DatFile:
-    """Prophesee .dat: a text header, type and size of an event in a byte each, then 8-byte events.
+    """
+    Prophesee .dat: a text header, type and size of an event in a byte each, then 8-byte events.
 
-    An event is {uint32 microseconds; x 14 bits, y 14 bits, polarity 4 bits}, in version 1 {x 9, y 8, polarity 1}. Time
-    rolls over after 71.6 minutes and is continued.
+    An event is {uint32 microseconds; x 14 bits, y 14 bits, polarity 4 bits}, in version 1 {x 9, y
+    8, polarity 1}. Time rolls over after 71.6 minutes and is continued.
     """
 
     def __init__(self, name: str) -> None:
@@ -171,7 +187,9 @@ class DatFile:
             at = file.tell()
             kind = file.read(2)
         if len(kind) < 2:
-            raise EventFormatError(f'{name}: cut at byte {at}, before type and size of an event', offset=at)
+            raise EventFormatError(
+                f'{name}: cut at byte {at}, before type and size of an event', offset=at
+            )
         if kind[0] not in _DAT_TYPES or kind[1] != _DAT_EVENT:
             raise EventFormatError(
                 f'{name}: events of type {kind[0]} with {kind[1]} bytes at byte {at}; '
@@ -181,11 +199,15 @@ class DatFile:
             )
         self._version = header.get('version', '2')
         if self._version not in ('1', '2'):
-            raise EventFormatError(f'{name}: DAT version {self._version!r}; 1 and 2 are read', field='version')
+            raise EventFormatError(
+                f'{name}: DAT version {self._version!r}; 1 and 2 are read', field='version'
+            )
         self._start = at + 2
         self.encoding = 'dat'
         self.position = 0
-        self.width, self.height = (_side(name, key, header[key]) if key in header else 0 for key in ('width', 'height'))
+        self.width, self.height = (
+            _side(name, key, header[key]) if key in header else 0 for key in ('width', 'height')
+        )
 
     def __iter__(self) -> Iterator[EventChunk]:
         """Decode block by block; time is the file's clock in microseconds."""
@@ -196,18 +218,29 @@ class DatFile:
             while block := file.read(BLOCK * 2):
                 count, rest = divmod(len(block), _DAT_EVENT)
                 x, y, p, t = arrays = _native.empty_events(count)
-                bad = _native.dat(block, count, int(self._version), _native.address(last), *_native.addresses(arrays))
+                bad = _native.dat(
+                    block,
+                    count,
+                    int(self._version),
+                    _native.address(last),
+                    *_native.addresses(arrays),
+                )
                 if bad != _native.OK:
                     raise EventFormatError(
-                        f'{self._name}: polarity at byte {at + bad * _DAT_EVENT} is {p[bad]}; it must be 0 or 1',
+                        f'{self._name}: polarity at byte {at + bad * _DAT_EVENT} is {p[bad]}; it '
+                        'must be 0 or 1',
                         field='polarity',
                         offset=at + bad * _DAT_EVENT,
                     )
                 outside = _native.find_outside(x, y, self.width, self.height)
                 if outside:
-                    problem = _native.outside_error(self._name, outside, x, y, self.width, self.height)
+                    problem = _native.outside_error(
+                        self._name, outside, x, y, self.width, self.height
+                    )
                     raise EventFormatError(
-                        f'{problem} (block at byte {at})', field=outside[1], offset=at + outside[0] * _DAT_EVENT
+                        f'{problem} (block at byte {at})',
+                        field=outside[1],
+                        offset=at + outside[0] * _DAT_EVENT,
                     )
                 self.position = at + len(block)
                 yield from _chunks(_native.settle(x, y, p, t), self.width, self.height)
@@ -224,39 +257,61 @@ def _raw_format(name: str, header: dict[str, str]) -> tuple[str, dict[str, str]]
     text = header.get('format') or header.get('evt', '')
     kind, *settings = text.replace(' ', '').lower().split(';')
     options = dict(setting.partition('=')[::2] for setting in settings)
-    kind = {'evt2': 'evt2', '2.0': 'evt2', 'evt21': 'evt21', '2.1': 'evt21', 'evt3': 'evt3', '3.0': 'evt3'}.get(
-        kind, ''
-    )
+    kind = {
+        'evt2': 'evt2',
+        '2.0': 'evt2',
+        'evt21': 'evt21',
+        '2.1': 'evt21',
+        'evt3': 'evt3',
+        '3.0': 'evt3',
+    }.get(kind, '')
     if not kind:
         raise EventFormatError(
-            f'{name}: the header gives the event format {text!r}; EVT2, EVT21 and EVT3 are read', field='format'
+            f'{name}: the header gives the event format {text!r}; EVT2, EVT21 and EVT3 are read',
+            field='format',
         )
     if kind == 'evt21':
-        # IMX636 and its forerunners send the upper half of a word first, GenX320 does not (docs.prophesee.ai, EVT 2.1);
-        # older headers do not say which, but name the sensor.
+        # IMX636 and its forerunners send the upper half of a word first, GenX320 does not
+        # (docs.prophesee.ai, EVT 2.1); older headers do not say which, but name the sensor.
         endianness = options.get('endianness') or header.get('endianness')
         if endianness is None:
-            endianness = 'legacy' if header.get('sensor_generation', '').startswith('4') else 'little'
+            endianness = (
+                'legacy' if header.get('sensor_generation', '').startswith('4') else 'little'
+            )
         if endianness not in ('little', 'legacy'):
-            raise EventFormatError(f'{name}: the header gives the byte order {endianness!r}', field='endianness')
+            raise EventFormatError(
+                f'{name}: the header gives the byte order {endianness!r}', field='endianness'
+            )
         if endianness == 'legacy':
             kind = 'evt21;endianness=legacy'
     return kind, options
 
 
 def _raw_geometry(name: str, header: dict[str, str], options: dict[str, str]) -> tuple[int, int]:
-    """Sensor (height, width) by ``% geometry 1280x720``, the options of the format, or the sensor's name."""
+    """
+    Sensor (height, width) as the header tells it.
+
+    By ``% geometry 1280x720``, the options of the format, or the sensor's name.
+    """
     found = set()
     if 'geometry' in header:
         width, _, height = header['geometry'].lower().partition('x')
         found.add((_side(name, 'geometry', height), _side(name, 'geometry', width)))
     if 'height' in options and 'width' in options:
-        found.add((_side(name, 'format', options['height']), _side(name, 'format', options['width'])))
+        found.add(
+            (_side(name, 'format', options['height']), _side(name, 'format', options['width']))
+        )
     if len(found) > 1:
-        raise EventFormatError(f'{name}: the header gives two sensor sizes: {found}', field='geometry')
+        raise EventFormatError(
+            f'{name}: the header gives two sensor sizes: {found}', field='geometry'
+        )
     if found:
         return found.pop()
-    for text in (header.get('sensor_name', ''), header.get('plugin_name', ''), header.get('sensor_generation', '')):
+    for text in (
+        header.get('sensor_name', ''),
+        header.get('plugin_name', ''),
+        header.get('sensor_generation', ''),
+    ):
         for sensor, size in _SENSORS.items():
             if text.lower().startswith(sensor) if sensor.isdigit() else sensor in text.lower():
                 return size
@@ -285,8 +340,8 @@ def _chunks(events: _native.DecodedEvents, width: int, height: int) -> Iterator[
 
 def _cut(name: str, size: int, rest: int, word: int) -> EventFormatError:
     return EventFormatError(
-        f'{name}: the file ends at byte {size} with {rest} of the {word} bytes of a word; it was cut short, '
-        'all events before have been read',
+        f'{name}: the file ends at byte {size} with {rest} of the {word} bytes of a word; it was '
+        'cut short, all events before have been read',
         field='events',
         offset=size - rest,
     )

@@ -1,8 +1,10 @@
-"""Compiled inner loops (C), loaded with ctypes so that every call releases the interpreter lock.
+"""
+Compiled inner loops (C), loaded with ctypes so that every call releases the interpreter lock.
 
-The shared library is an ordinary setuptools extension: ``colcon build``, ``pip install`` and the Makefile build it from
-the ``*.c`` files of this folder. Only pointers to contiguous numpy arrays and plain integers cross the border; every
-function bounds-checks its input and reports the first offending position instead of reading or writing out of range.
+The shared library is an ordinary setuptools extension: ``colcon build``, ``pip install`` and the
+Makefile build it from the ``*.c`` files of this folder. Only pointers to contiguous numpy arrays
+and plain integers cross the border; every function bounds-checks its input and reports the first
+offending position instead of reading or writing out of range.
 """
 
 from __future__ import annotations
@@ -30,18 +32,20 @@ library = _load()
 
 
 def pointer(array: np.ndarray) -> int:
-    """Address of the first element of a C-contiguous array, to be passed as ``ctypes.c_void_p``."""
+    """Address of the first element of a C-contiguous array, for a ``ctypes.c_void_p``."""
     if not array.flags.c_contiguous:
         raise ValueError('a kernel was given an array that is not C-contiguous')
     return array.ctypes.data
 
 
 def keep_heap() -> None:
-    """Let the C library keep freed memory instead of returning it to the system after every large array.
+    """
+    Let the C library keep freed memory.
 
-    A step allocates and frees tens of megabytes; getting them anew each time costs page faults that make up about a seventh of the
-    step time on a CPU (benchmarks/step_time.py). Process-wide, so called by programs (node, command line), never by the library.
-    Without glibc it does nothing.
+    Otherwise it returns it to the system after every large array. A step allocates and frees tens
+    of megabytes; getting them anew each time costs page faults that make up about a seventh of the
+    step time on a CPU (benchmarks/step_time.py). Process-wide, so called by programs (node,
+    command line), never by the library. Without glibc it does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is not None:

@@ -1,10 +1,16 @@
 """The SAST network: configurations, layers, loss and checkpoints."""
 
-from sast_ros.model.checkpoint import CheckpointError, convert_checkpoint, load_model, save_model, untrained_model
-from sast_ros.model.config import CONFIGS, ModelConfig, model_config
+from sast_ros.model.checkpoint import (
+    CheckpointError,
+    convert_checkpoint,
+    load_model,
+    save_model,
+    untrained_model,
+)
+from sast_ros.model.config import CONFIGS, model_config, ModelConfig
 from sast_ros.model.fusion import inference_copy
-from sast_ros.model.loss import DetectionLoss, detection_loss
-from sast_ros.model.sast import SAST, StepOutput, build_model
+from sast_ros.model.loss import detection_loss, DetectionLoss
+from sast_ros.model.sast import build_model, SAST, StepOutput
 
 __all__ = [
     'CONFIGS',

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from sast_ros.model.selection import Selection
+import torch
+from torch import nn, Tensor
+import torch.nn.functional as F
 
 # Names under which the published checkpoints hold five modules of an attention a second time.
 ALIASES = {
@@ -50,24 +49,31 @@ class GatedMlp(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = int(4 * channels * 2 / 3) // 32 * 32
-        self.net = nn.Sequential(GatedLinear(channels, inner), nn.Identity(), nn.Linear(inner, channels))
+        self.net = nn.Sequential(
+            GatedLinear(channels, inner), nn.Identity(), nn.Linear(inner, channels)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
 
 
 class SparseAttention(nn.Module):
-    """MS-WSA: attention and MLP on the selected tokens; the others leave as their layer norm.
+    """
+    MS-WSA: attention and MLP on the selected tokens; the others leave as their layer norm.
 
-    Two properties of the published network look odd and are kept because checkpoints depend on them: tokens that are not
-    selected leave as LN1(x), and a selected token is normed twice before attention and not at all before the MLP.
+    Two properties of the published network look odd and are kept because checkpoints depend on
+    them: tokens that are not selected leave as LN1(x), and a selected token is normed twice before
+    attention and not at all before the MLP.
     """
 
-    def __init__(self, channels: int, dim_head: int, layer_scale: float, context_broadcasting: bool) -> None:
+    def __init__(
+        self, channels: int, dim_head: int, layer_scale: float, context_broadcasting: bool
+    ) -> None:
         super().__init__()
         self.heads, self.dim_head = channels // dim_head, dim_head
         self.context_broadcasting = context_broadcasting
-        #: Round the number of tokens up, for products that are prepared anew for every shape (oneDNN).
+        #: Round the number of tokens up, for products that are prepared anew for every shape
+        #: (oneDNN).
         self.fixed_shapes = False
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
@@ -79,19 +85,23 @@ class SparseAttention(nn.Module):
         self.register_load_state_dict_pre_hook(_drop_verified_aliases)
 
     def forward(self, x: Tensor, selection: Selection) -> Tensor:
-        """Attend.
+        """
+        Attend.
 
         ``x``: ``[B, tokens, C]`` in raster order; returns the same shape.
         """
         batch, tokens, channels = x.shape
         normed = self.norm1(x)
         windows, size = selection.order.shape
-        place = selection.mask.flatten().nonzero().squeeze(1)  # partition-major, so the tokens of a window are together
+        # partition-major, so the tokens of a window are together
+        place = selection.mask.flatten().nonzero().squeeze(1)
         count = place.numel()
-        if count == 0:  # finite scores always select something; StreamingDetector reports the others
+        # Finite scores always select something; StreamingDetector reports the others
+        if count == 0:
             return normed
         if self.fixed_shapes:
-            # The last token once more, several times: it gets the same result every time. Sixteen shapes instead of one a step.
+            # The last token once more, several times: it gets the same result every time. Sixteen
+            # shapes instead of one a step.
             multiple = max(16, batch * tokens // 16)
             place = torch.cat([place, place[-1:].expand(-count % multiple)])
         window = torch.div(place, size, rounding_mode='floor')  # over the whole batch
@@ -106,12 +116,18 @@ class SparseAttention(nn.Module):
             total = total.index_add(0, sample[:count], m[:count])
             m = 0.5 * m + (0.5 / tokens) * total[sample]
         out = y + self.ls2(m)
-        return normed.reshape(batch * tokens, channels).index_copy(0, token, out.to(normed.dtype)).view_as(x)
+        return (
+            normed.reshape(batch * tokens, channels)
+            .index_copy(0, token, out.to(normed.dtype))
+            .view_as(x)
+        )
 
     def _attend(self, z: Tensor, window: Tensor, count: int, windows: int) -> Tensor:
-        """Let each token attend to the tokens of its own window.
+        """
+        Let each token attend to the tokens of its own window.
 
-        ``z``: ``[n, C]`` ordered by ``window``: ``[n]``; rows from ``count`` on repeat the row before. Returns ``[n, C]``.
+        ``z``: ``[n, C]`` ordered by ``window``: ``[n]``; rows from ``count`` on repeat the row
+        before. Returns ``[n, C]``.
         """
         rows, channels = z.shape
         qkv = self.qkv(z)
@@ -122,22 +138,32 @@ class SparseAttention(nn.Module):
         padded, mask, slot = qkv[:count], None, torch.arange(count, device=z.device)
         if count < len(used) * longest:
             first = lengths.cumsum(0) - lengths
-            row = torch.arange(len(used), device=z.device).repeat_interleave(lengths, output_size=count)
+            row = torch.arange(len(used), device=z.device).repeat_interleave(
+                lengths, output_size=count
+            )
             slot = slot - first[row] + row * longest
             padded = qkv.new_zeros(len(used) * longest, 3 * channels).index_copy(0, slot, padded)
             mask = (torch.arange(longest, device=z.device) < lengths[:, None])[:, None, None, :]
-        out = self._dot_product(padded.view(len(used), longest, 3 * channels), mask).reshape(-1, channels)
+        out = self._dot_product(padded.view(len(used), longest, 3 * channels), mask).reshape(
+            -1, channels
+        )
         if mask is None and rows == count:
             return out
         return out[torch.cat([slot, slot[-1:].expand(rows - count)])]
 
     def _dot_product(self, qkv: Tensor, mask: Tensor | None) -> Tensor:
-        """Attend within each row of ``[windows, tokens, 3C]``, laid out per head as (q, k, v); returns ``[windows, tokens, C]``."""
+        """
+        Attend within each row of ``[windows, tokens, 3C]``, laid out per head as (q, k, v).
+
+        Returns ``[windows, tokens, C]``.
+        """
         q, k, v = qkv.unflatten(2, (self.heads, 3, self.dim_head)).permute(3, 0, 2, 1, 4).unbind(0)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
 
 
-def _drop_verified_aliases(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors) -> None:
+def _drop_verified_aliases(
+    module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors
+) -> None:
     """Accept the alias entries of published checkpoints if they equal what they stand for."""
     for alias, name in ALIASES.items():
         value = state_dict.get(prefix + alias)
@@ -147,4 +173,6 @@ def _drop_verified_aliases(module, state_dict, prefix, local_metadata, strict, m
         if value.shape == target.shape and torch.equal(value, target):
             del state_dict[prefix + alias]
         else:
-            errors.append(f'{prefix + alias} differs from {prefix + name}, whose second name it is')
+            errors.append(
+                f'{prefix + alias} differs from {prefix + name}, whose second name it is'
+            )

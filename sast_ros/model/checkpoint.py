@@ -1,22 +1,25 @@
-"""Weights on disk: official Lightning checkpoints in, safetensors with the configuration inside out and in."""
+"""
+Weights on disk.
+
+Official Lightning checkpoints in, safetensors with the configuration inside out and in.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import hashlib
 import json
-import pickle
-from dataclasses import dataclass
 from pathlib import Path
+import pickle
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
-
 from sast_ros.model.attention import ALIASES
-from sast_ros.model.config import CONFIGS, ModelConfig, model_config
+from sast_ros.model.config import CONFIGS, model_config, ModelConfig
 from sast_ros.model.sast import SAST
+import torch
+from torch import Tensor
 
 _PREFIX = 'mdl.'
 _CONFIG_KEY = 'sast_ros.config'
@@ -32,7 +35,11 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Conversion:
-    """What ``convert_checkpoint`` wrote: the file, its SHA-256, the configuration and the number of tensors."""
+    """
+    What ``convert_checkpoint`` wrote.
+
+    The file, its SHA-256, the configuration and the number of tensors.
+    """
 
     path: Path
     sha256: str
@@ -42,19 +49,25 @@ class Conversion:
 
 
 def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides: Any) -> SAST:
-    """Return a trained network in evaluation mode; its configuration is in ``.config``.
+    """
+    Return a trained network in evaluation mode; its configuration is in ``.config``.
 
     Parameters
     ----------
-    path: a ``.safetensors`` file made by ``sast-ros convert`` or ``save_model``. A file without a configuration inside is
-        accepted if its tensors have exactly the shapes of one published configuration.
-    device: where to put it, for example ``'cpu'`` or ``'cuda:0'``.
-    overrides: fields of ``ModelConfig`` that the weights do not decide: ``partition_size``, ``amp``, ``bounce``, ``selection``,
-        ``context_broadcasting``, ...
+    path:
+        a ``.safetensors`` file made by ``sast-ros convert`` or ``save_model``. A file without a
+        configuration inside is accepted if its tensors have exactly the shapes of one published
+        configuration.
+    device:
+        where to put it, for example ``'cpu'`` or ``'cuda:0'``.
+    overrides:
+        fields of ``ModelConfig`` that the weights do not decide: ``partition_size``, ``amp``,
+        ``bounce``, ``selection``, ``context_broadcasting``, ...
 
     Raises
     ------
-    CheckpointError: no such file, not a safetensors file, damaged, or any missing, extra or mis-shaped tensor (all listed).
+    CheckpointError: no such file, not a safetensors file, damaged, or any missing, extra or
+        mis-shaped tensor (all listed).
 
     """
     path = Path(path)
@@ -63,9 +76,13 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
         try:
             config = ModelConfig(**json.loads(metadata[_CONFIG_KEY]))
         except (TypeError, ValueError) as error:
-            raise CheckpointError(f'{path}: its configuration block is damaged ({error}); convert it again') from None
+            raise CheckpointError(
+                f'{path}: its configuration block is damaged ({error}); convert it again'
+            ) from None
         if metadata.get(_DIGEST_KEY) != _digest(tensors):
-            raise CheckpointError(f'{path}: its tensors do not match their SHA-256; copy or convert the file again')
+            raise CheckpointError(
+                f'{path}: its tensors do not match their SHA-256; copy or convert the file again'
+            )
     else:
         config = infer_config(tensors, str(path))
     if overrides:
@@ -80,16 +97,29 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
 
 
 def untrained_model(name: str, seed: int = 0, **overrides: Any) -> SAST:
-    """Return a network of a published configuration in evaluation mode with random weights that depend on the seed only."""
+    """
+    Return a network of a published configuration with random weights, in evaluation mode.
+
+    The weights depend on the seed only.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SAST(model_config(name, **overrides)).eval()
 
 
-def save_model(model: SAST, path: str | Path, *, half: bool = False, metadata: dict[str, str] | None = None) -> str:
-    """Write weights and configuration as safetensors and return the SHA-256 of the file; ``half`` stores float16."""
+def save_model(
+    model: SAST, path: str | Path, *, half: bool = False, metadata: dict[str, str] | None = None
+) -> str:
+    """
+    Write weights and configuration as safetensors and return the SHA-256 of the file.
+
+    ``half`` stores float16.
+    """
     tensors = {
-        name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
+        name: (value.half() if half and value.is_floating_point() else value)
+        .detach()
+        .cpu()
+        .contiguous()
         for name, value in model.state_dict().items()
         if not name.endswith(_OPTIONAL)
     }
@@ -114,19 +144,29 @@ def convert_checkpoint(
     classes: tuple[str, ...] | None = None,
     half: bool = False,
 ) -> Conversion:
-    """Convert an official Lightning checkpoint (``.ckpt``) to safetensors with the configuration inside.
+    """
+    Convert an official Lightning checkpoint (``.ckpt``) to safetensors.
+
+    The configuration is stored inside.
 
     Parameters
     ----------
-    source: the checkpoint; only tensors and plain containers are read from it (``weights_only``), nothing is executed.
-    target: the ``.safetensors`` file to write.
-    name: configuration, for example ``'gen1-base'``; by default recognised from the shapes.
-    classes: class names in class-id order; needed where their number is not the published one.
-    half: store float16.
+    source:
+        the checkpoint; only tensors and plain containers are read from it (``weights_only``),
+        nothing is executed.
+    target:
+        the ``.safetensors`` file to write.
+    name:
+        configuration, for example ``'gen1-base'``; by default recognised from the shapes.
+    classes:
+        class names in class-id order; needed where their number is not the published one.
+    half:
+        store float16.
 
     Raises
     ------
-    CheckpointError: no such file, unsafe or unreadable, or any missing, extra or mis-shaped tensor (all listed).
+    CheckpointError: no such file, unsafe or unreadable, or any missing, extra or mis-shaped tensor
+        (all listed).
 
     """
     source = Path(source)
@@ -137,14 +177,24 @@ def convert_checkpoint(
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f'{source}: holds objects other than tensors and will not be unpickled '
-            f'({str(error).splitlines()[0]}); save its state_dict alone with torch.save and convert that'
+            f'({str(error).splitlines()[0]}); save its state_dict alone with torch.save and '
+            'convert that'
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f'{source}: is no readable PyTorch checkpoint ({reason}); download it again') from None
+        raise CheckpointError(
+            f'{source}: is no readable PyTorch checkpoint ({reason}); download it again'
+        ) from None
     state = content.get('state_dict', content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError(f'{source}: has no state_dict of tensors; give a checkpoint as PyTorch Lightning saves it')
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(v, Tensor) for v in state.values())
+    ):
+        raise CheckpointError(
+            f'{source}: has no state_dict of tensors; give a checkpoint as PyTorch Lightning '
+            'saves it'
+        )
     tensors = {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
     config = infer_config(tensors, str(source), name=name, classes=classes)
     model = SAST(config)
@@ -155,9 +205,16 @@ def convert_checkpoint(
 
 
 def infer_config(
-    tensors: dict[str, Tensor], where: str, *, name: str | None = None, classes: tuple[str, ...] | None = None
+    tensors: dict[str, Tensor],
+    where: str,
+    *,
+    name: str | None = None,
+    classes: tuple[str, ...] | None = None,
 ) -> ModelConfig:
-    """Return the configuration that has tensors of these shapes; AMP, BOUNCE and the like stay at the published values.
+    """
+    Return the configuration that has tensors of these shapes.
+
+    AMP, BOUNCE and the like stay at the published values.
 
     Raises
     ------
@@ -169,14 +226,20 @@ def infer_config(
         class_count = tensors['yolox_head.cls_preds.0.weight'].shape[0]
     except (KeyError, IndexError):
         raise CheckpointError(
-            f'{where}: these are no weights of a SAST detector (backbone.stages.0.downsample_cf2cl.conv.weight or '
+            f'{where}: these are no weights of a SAST detector '
+            '(backbone.stages.0.downsample_cf2cl.conv.weight or '
             'yolox_head.cls_preds.0.weight is missing); give the checkpoint of a SAST detector'
         ) from None
     if name is None:
-        fitting = [c.name for c in CONFIGS.values() if c.embed_dim == embed_dim and len(c.classes) == class_count]
+        fitting = [
+            c.name
+            for c in CONFIGS.values()
+            if c.embed_dim == embed_dim and len(c.classes) == class_count
+        ]
         if not fitting:
             raise CheckpointError(
-                f'{where}: {embed_dim} channels and {class_count} classes are no published configuration; say which one it '
+                f'{where}: {embed_dim} channels and {class_count} classes are no published '
+                'configuration; say which one it '
                 f'varies (--name, one of {", ".join(CONFIGS)}) and its class names (--classes)'
             )
         name = fitting[0]
@@ -192,7 +255,11 @@ def infer_config(
 
 
 def _load_strictly(model: SAST, tensors: dict[str, Tensor], where: str) -> None:
-    """Load, or raise one CheckpointError that lists every missing, extra, mis-shaped and contradictory tensor."""
+    """
+    Load, or raise one CheckpointError that lists everything that is wrong.
+
+    That is every missing, extra, mis-shaped and contradictory tensor.
+    """
     wanted = model.state_dict()
     aliases = {name for name in tensors for alias in ALIASES if name.endswith(f'_attn.{alias}')}
     faults = [
@@ -214,12 +281,17 @@ def _load_strictly(model: SAST, tensors: dict[str, Tensor], where: str) -> None:
         if result:
             faults = [line.strip() for line in result]
         else:
-            broken = [n for n, v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
+            broken = [
+                n
+                for n, v in model.state_dict().items()
+                if v.is_floating_point() and not v.isfinite().all()
+            ]
             faults = [f'not finite: {n}' for n in broken]
     if faults:
         listing = '\n  '.join(faults)
         raise CheckpointError(
-            f'{where}: does not fit {model.config.name} with classes {", ".join(model.config.classes)}, '
+            f'{where}: does not fit {model.config.name} with classes '
+            f'{", ".join(model.config.classes)}, '
             f'{len(faults)} differences:\n  {listing}'
         )
 
@@ -232,15 +304,21 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         )
     try:
         with safe_open(path, framework='pt') as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f'{path}: is no intact safetensors file ({error}); convert a checkpoint with "sast-ros convert"'
+            f'{path}: is no intact safetensors file ({error}); convert a checkpoint with '
+            '"sast-ros convert"'
         ) from None
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    """Return the SHA-256 over names, types, shapes and values of all tensors, in the order of their names."""
+    """
+    Return the SHA-256 over names, types, shapes and values of all tensors.
+
+    They are taken in the order of their names.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].contiguous()

@@ -11,25 +11,34 @@ STRIDES = (4, 8, 16, 32)
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that decides the shape and the arithmetic of a SAST network.
+    """
+    Everything that decides the shape and the arithmetic of a SAST network.
 
     Parameters
     ----------
     name: ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``.
     embed_dim: channels of stage 1; stages 2 to 4 have 2, 4 and 8 times as many.
     dim_head: channels of an attention head.
-    fpn_depth: depth multiplier of the PAFPN; ``round(3 * fpn_depth)`` bottlenecks in each CSP block.
+    fpn_depth: depth multiplier of the PAFPN; ``round(3 * fpn_depth)`` bottlenecks in each CSP
+        block.
     classes: class names in class-id order.
-    frame: (height, width) of the histogram that the network was designed for, after down-sampling, before padding.
-    downsample: down-sampling of the sensor that leads to ``frame``: 1 for Gen1 (240x304), 2 for 1 Mpx (720x1280).
-    partition_split: partitions along each side of the stage-4 map; input sides are multiples of 32 times this.
-    partition_size: (height, width) of the attention partitions in tokens; ``None`` takes input / (32 * partition_split),
-        the published rule. Any size works that divides the maps of all four stages.
+    frame: (height, width) of the histogram that the network was designed for, after down-sampling,
+        before padding.
+    downsample: down-sampling of the sensor that leads to ``frame``: 1 for Gen1 (240x304), 2 for 1
+        Mpx (720x1280).
+    partition_split: partitions along each side of the stage-4 map; input sides are multiples of 32
+        times this.
+    partition_size: (height, width) of the attention partitions in tokens; ``None`` takes input /
+        (32 * partition_split), the published rule. Any size works that divides the maps of all
+        four stages.
     bins: time bins per polarity; the network sees ``2 * bins`` channels.
-    window_ms, stride_ms: integration time of a histogram and time from one to the next that the published training used.
+    window_ms, stride_ms: integration time of a histogram and time from one to the next that the
+        published training used.
     amp, bounce: AMP and BOUNCE of the token selection (spec 4.4).
-    selection: ``'adaptive'`` selects windows and tokens by their scores, ``'dense'`` takes all of them.
-    context_broadcasting: mix the mean of the MLP output into every token (off in the published configurations).
+    selection: ``'adaptive'`` selects windows and tokens by their scores, ``'dense'`` takes all of
+        them.
+    context_broadcasting: mix the mean of the MLP output into every token (off in the published
+        configurations).
     layer_scale: initial value of the LayerScale vectors.
 
     """
@@ -57,11 +66,17 @@ class ModelConfig:
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.selection not in ('adaptive', 'dense'):
-            raise ValueError(f"ModelConfig: selection is {self.selection!r}; it must be 'adaptive' or 'dense'")
+            raise ValueError(
+                f"ModelConfig: selection is {self.selection!r}; it must be 'adaptive' or 'dense'"
+            )
         if self.embed_dim % self.dim_head:
-            raise ValueError(f'ModelConfig: dim_head {self.dim_head} does not divide embed_dim {self.embed_dim}')
+            raise ValueError(
+                f'ModelConfig: dim_head {self.dim_head} does not divide embed_dim {self.embed_dim}'
+            )
         if not self.classes or len(set(self.classes)) != len(self.classes):
-            raise ValueError(f'ModelConfig: classes {self.classes} must be at least one name, each only once')
+            raise ValueError(
+                f'ModelConfig: classes {self.classes} must be at least one name, each only once'
+            )
         if self.partition_size is not None:
             self.partitions(self.input_size)
 
@@ -73,7 +88,7 @@ class ModelConfig:
     @property
     def stage_dims(self) -> tuple[int, int, int, int]:
         """Channels of the four stages."""
-        return tuple(self.embed_dim * factor for factor in (1, 2, 4, 8))
+        return self.embed_dim, 2 * self.embed_dim, 4 * self.embed_dim, 8 * self.embed_dim
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -81,12 +96,20 @@ class ModelConfig:
         return self.padded_size(self.frame)
 
     def padded_size(self, size: Sequence[int]) -> tuple[int, int]:
-        """Return (height, width) of the network input for a histogram of this size, never below the design size."""
+        """
+        Return (height, width) of the network input for a histogram of this size.
+
+        It is never below the design size.
+        """
         multiple = 32 * self.partition_split
-        return tuple(-(-max(side, least) // multiple) * multiple for side, least in zip(size, self.frame))
+        height, width = (
+            -(-max(side, least) // multiple) * multiple for side, least in zip(size, self.frame)
+        )
+        return height, width
 
     def partitions(self, input_size: Sequence[int]) -> tuple[int, int]:
-        """Return (height, width) in tokens of the attention partitions for a padded input of this size.
+        """
+        Return (height, width) in tokens of the partitions of a padded input of this size.
 
         Raises
         ------
@@ -94,14 +117,16 @@ class ModelConfig:
 
         """
         if self.partition_size is None:
-            return tuple(side // (32 * self.partition_split) for side in input_size)
+            height, width = (side // (32 * self.partition_split) for side in input_size)
+            return height, width
         for stride in STRIDES:
             shape = [side // stride for side in input_size]
             if any(side % part for side, part in zip(shape, self.partition_size)):
                 raise ValueError(
-                    f'partition_size {self.partition_size[0]}x{self.partition_size[1]} does not divide the map of '
-                    f'{shape[0]}x{shape[1]} tokens at stride {stride} of {self.name}; choose divisors of '
-                    f'{input_size[0] // 32} and {input_size[1] // 32}'
+                    f'partition_size {self.partition_size[0]}x{self.partition_size[1]} does not '
+                    f'divide the map of {shape[0]}x{shape[1]} tokens at stride {stride} of '
+                    f'{self.name}; choose divisors of {input_size[0] // 32} and '
+                    f'{input_size[1] // 32}'
                 )
         return self.partition_size
 
@@ -135,14 +160,17 @@ _DATASETS: dict[str, dict[str, Any]] = {
 
 #: Every published configuration by name.
 CONFIGS: dict[str, ModelConfig] = {
-    f'{dataset}-{size}': ModelConfig(name=f'{dataset}-{size}', **_DATASETS[dataset], **_SIZES[size])
+    f'{dataset}-{size}': ModelConfig(
+        name=f'{dataset}-{size}', **_DATASETS[dataset], **_SIZES[size]
+    )
     for dataset in _DATASETS
     for size in _SIZES
 }
 
 
 def model_config(name: str, **overrides: Any) -> ModelConfig:
-    """Return a published configuration, with some fields replaced.
+    """
+    Return a published configuration, with some fields replaced.
 
     Raises
     ------

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import ctypes
-
-import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from typing import cast
 
 from sast_ros.kernels import library
 from sast_ros.model.attention import SparseAttention
-from sast_ros.model.backbone import ConvLstm
+from sast_ros.model.backbone import ConvLstm, Stage
 from sast_ros.model.pafpn import ConvBlock
 from sast_ros.model.sast import SAST
+import torch
+from torch import nn, Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _network_input = library.sast_network_input
 _network_input.restype = None
@@ -21,25 +21,29 @@ _network_input.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.c_void
 
 
 def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
-    """Return a copy in evaluation mode without gradients.
+    """
+    Return a copy in evaluation mode without gradients.
 
-    Batch norms are folded into their convolutions and LayerScale into the projection before it. With ``pack``, a float32 network on
-    a CPU computes its matrix products and convolutions with weights laid out for oneDNN, about twice as fast as PyTorch's own choice
+    Batch norms are folded into their convolutions and LayerScale into the projection before it.
+    With ``pack``, a float32 network on a CPU computes its matrix products and convolutions with
+    weights laid out for oneDNN, about twice as fast as PyTorch's own choice
     (benchmarks/step_time.py); where this build of PyTorch lacks oneDNN, its own products remain.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     for module in list(fused.modules()):
         if isinstance(module, ConvBlock):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
-            module.bn = nn.Identity()
+            module.add_module('bn', nn.Identity())
         elif isinstance(module, SparseAttention):
             _fold_scale(module.proj, module.ls1.gamma)
-            _fold_scale(module.mlp.net[2], module.ls2.gamma)
-            module.ls1, module.ls2 = nn.Identity(), nn.Identity()
-    fused.to(memory_format=torch.channels_last)
+            _fold_scale(cast(nn.Linear, module.mlp.net[2]), module.ls2.gamma)
+            module.add_module('ls1', nn.Identity())
+            module.add_module('ls2', nn.Identity())
+    fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks it
     weight = fused.yolox_head.cls_preds[0].weight
     if pack and weight.device.type == 'cpu' and weight.dtype == torch.float32:
-        fused.backbone.stages[0].downsample_cf2cl.pad = StemInput(fused.backbone.stages[0].downsample_cf2cl.padding)
+        stem = cast(Stage, fused.backbone.stages[0]).downsample_cf2cl
+        stem.pad = StemInput(stem.padding)  # type: ignore[method-assign]  # of this copy alone
         if _can_pack():
             _pack(fused)
     return fused
@@ -55,15 +59,20 @@ def _can_pack() -> bool:
 
 
 def _pack(model: nn.Module) -> None:
-    """Replace every linear layer, fused convolution block and LSTM product below a module by its packed form."""
+    """
+    Replace what can be packed below a module by its packed form.
+
+    That is every linear layer, fused convolution block and LSTM product.
+    """
     for name, child in list(model.named_children()):
         if isinstance(child, nn.Linear):
             if child.bias is not None:
                 setattr(model, name, PackedLinear(child.weight, child.bias))
         elif isinstance(child, ConvBlock):
             setattr(model, name, PackedConvBlock(child.conv))
-        elif isinstance(child, ConvLstm):
-            child.conv1x1 = PackedLinear(child.conv1x1.weight.flatten(1), child.conv1x1.bias)
+        elif isinstance(child, ConvLstm) and child.conv1x1.bias is not None:
+            weight = child.conv1x1.weight.flatten(1)
+            child.add_module('conv1x1', PackedLinear(weight, child.conv1x1.bias))
         else:
             if isinstance(child, SparseAttention):
                 child.fixed_shapes = True
@@ -71,15 +80,21 @@ def _pack(model: nn.Module) -> None:
 
 
 class StemInput:
-    """Border replication, change of layout and conversion to float of a sparse histogram in one pass, buffer re-used."""
+    """
+    Border replication, change of layout and conversion to float of a sparse histogram.
+
+    All in one pass; the buffer is re-used.
+    """
 
     def __init__(self, padding: int) -> None:
         self.padding = padding
         self._buffer = torch.empty(0)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return ``float32[B, H + 2 padding, W + 2 padding, C]``, valid until the next call; ``x``: ``uint8[B, H, W, C]``, a view of
-        ``[B, C, H, W]``.
+        """
+        Return ``float32[B, H + 2 padding, W + 2 padding, C]``, valid until the next call.
+
+        ``x``: ``uint8[B, H, W, C]``, a view of ``[B, C, H, W]``.
         """
         batch, height, width, channels = x.shape
         shape = (batch, height + 2 * self.padding, width + 2 * self.padding, channels)
@@ -87,7 +102,9 @@ class StemInput:
             self._buffer = torch.empty(shape)
         planes = x.permute(0, 3, 1, 2).contiguous()
         for sample, target in zip(planes, self._buffer):
-            _network_input(sample.data_ptr(), channels, height, width, self.padding, target.data_ptr())
+            _network_input(
+                sample.data_ptr(), channels, height, width, self.padding, target.data_ptr()
+            )
         return self._buffer
 
 
@@ -109,9 +126,13 @@ class PackedConvBlock(nn.Module):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.arguments = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self.arguments, None)
-        self.bias = conv.bias.detach()
+        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
+            conv.weight.detach(), *self.arguments, None
+        )
+        self.bias = None if conv.bias is None else conv.bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
-        return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *self.arguments, 'swish', [], '')
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, *self.arguments, 'swish', [], ''
+        )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
-
-import torch
-from torch import Tensor, nn
+import math
 
 from sast_ros.model.config import ModelConfig
 from sast_ros.model.pafpn import ConvBlock
+import torch
+from torch import nn, Tensor
 
 HEAD_STRIDES = (8, 16, 32)
 
@@ -36,7 +35,8 @@ class YoloxHead(nn.Module):
             nn.init.constant_(layer.bias, -math.log(99))  # prior probability 0.01
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Return ``[B, anchors, 5 + classes]``: tx, ty, tw, th and the logits of objectness and classes.
+        """
+        Return ``[B, anchors, 5 + classes]``: tx, ty, tw, th, logits of objectness and classes.
 
         Anchors of stride 8, then 16, then 32, each in raster order.
         """
@@ -45,7 +45,11 @@ class YoloxHead(nn.Module):
             x = self.stems[level](x)
             by_class = self.cls_convs[level](x)
             by_box = self.reg_convs[level](x)
-            output = [self.reg_preds[level](by_box), self.obj_preds[level](by_box), self.cls_preds[level](by_class)]
+            output = [
+                self.reg_preds[level](by_box),
+                self.obj_preds[level](by_box),
+                self.cls_preds[level](by_class),
+            ]
             levels.append(torch.cat(output, dim=1).flatten(2).transpose(1, 2))
         return torch.cat(levels, dim=1)
 
@@ -53,16 +57,26 @@ class YoloxHead(nn.Module):
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)  # kept for training steps too
 def anchor_grid(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the anchors of a padded input of this size: cell (x, y) ``float32[A, 2]`` and stride ``float32[A, 1]``."""
+    """
+    Return the anchors of a padded input of this size.
+
+    Cell (x, y) ``float32[A, 2]`` and stride ``float32[A, 1]``.
+    """
     cells, strides = [], []
     for stride in HEAD_STRIDES:
-        rows, columns = torch.meshgrid(torch.arange(height // stride), torch.arange(width // stride), indexing='ij')
+        rows, columns = torch.meshgrid(
+            torch.arange(height // stride), torch.arange(width // stride), indexing='ij'
+        )
         cells.append(torch.stack([columns, rows], dim=-1).view(-1, 2).float())
         strides.append(torch.full((len(cells[-1]), 1), float(stride)))
     return torch.cat(cells).to(device), torch.cat(strides).to(device)
 
 
 def decode_boxes(output: Tensor, input_size: tuple[int, int]) -> Tensor:
-    """Return boxes ``[..., A, 4]`` as cx, cy, w, h in input pixels from tx, ty, tw, th in the first four columns."""
+    """
+    Return boxes ``[..., A, 4]`` as cx, cy, w, h in input pixels.
+
+    They are made from tx, ty, tw, th in the first four columns.
+    """
     cell, stride = anchor_grid(*input_size, output.device)
     return torch.cat([(output[..., :2] + cell) * stride, output[..., 2:4].exp() * stride], dim=-1)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
 from sast_ros.model.head import anchor_grid, decode_boxes
+import torch
+from torch import Tensor
+import torch.nn.functional as F
 
 _CENTRE_RADIUS = 1.5  # in strides
 _BOX_WEIGHT = 5.0
@@ -18,9 +17,11 @@ _IMPOSSIBLE = 1e12
 
 @dataclass(slots=True)
 class DetectionLoss:
-    """``total`` = ``box`` (5 x (1 - IoU^2)) + ``objectness`` + ``classes``, each summed / number of positive anchors.
+    """
+    ``total`` = ``box`` (5 x (1 - IoU^2)) + ``objectness`` + ``classes``.
 
-    ``positives_per_object``: mean number of anchors that an object got.
+    Each is summed / number of positive anchors. ``positives_per_object``: mean number of anchors
+    that an object got.
     """
 
     total: Tensor
@@ -31,13 +32,16 @@ class DetectionLoss:
 
 
 def detection_loss(head: Tensor, labels: Tensor, input_size: tuple[int, int]) -> DetectionLoss:
-    """Return the loss of a batch.
+    """
+    Return the loss of a batch.
 
-    ``head``: ``[B, anchors, 5 + classes]`` with logits, as the network returns it; ``labels``: ``float[B, G, 5]`` class, cx, cy,
-    w, h in input pixels; rows of zeros are padding; ``input_size``: padded (height, width).
+    ``head``: ``[B, anchors, 5 + classes]`` with logits, as the network returns it; ``labels``:
+    ``float[B, G, 5]`` class, cx, cy, w, h in input pixels; rows of zeros are padding;
+    ``input_size``: padded (height, width).
     """
     head = head.float()  # losses are small differences: never in half precision
-    labels = F.pad(labels.to(head.device, torch.float32), (0, 0, 0, 1))  # one row of padding even where nobody has objects
+    # One row of padding even where nobody has objects
+    labels = F.pad(labels.to(head.device, torch.float32), (0, 0, 0, 1))
     boxes = decode_boxes(head, input_size)
     with torch.no_grad():
         matched, positive = _assign(head, boxes, labels, input_size)
@@ -47,14 +51,25 @@ def detection_loss(head: Tensor, labels: Tensor, input_size: tuple[int, int]) ->
     overlap = _iou(boxes[positive], target[:, 1:])
     classes = F.one_hot(target[:, 0].long(), head.shape[2] - 5) * overlap.detach()[:, None]
     box = _BOX_WEIGHT * (1 - overlap**2).sum() / count
-    objectness = F.binary_cross_entropy_with_logits(head[..., 4], positive.float(), reduction='sum') / count
-    by_class = F.binary_cross_entropy_with_logits(head[..., 5:][positive], classes, reduction='sum') / count
+    objectness = (
+        F.binary_cross_entropy_with_logits(head[..., 4], positive.float(), reduction='sum') / count
+    )
+    by_class = (
+        F.binary_cross_entropy_with_logits(head[..., 5:][positive], classes, reduction='sum')
+        / count
+    )
     total = box + objectness + by_class
     return DetectionLoss(total, box, objectness, by_class, float(positive.sum() / objects))
 
 
-def _assign(head: Tensor, boxes: Tensor, labels: Tensor, input_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return for every anchor the object it is responsible for ``int64[B, A]`` and whether there is one ``bool[B, A]``."""
+def _assign(
+    head: Tensor, boxes: Tensor, labels: Tensor, input_size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """
+    Return for every anchor the object it is responsible for, and whether there is one.
+
+    They are ``int64[B, A]`` and ``bool[B, A]``.
+    """
     anchors = head.shape[1]
     valid = labels.sum(dim=-1) > 0  # B, G
     cell, stride = anchor_grid(*input_size, head.device)
@@ -64,7 +79,8 @@ def _assign(head: Tensor, boxes: Tensor, labels: Tensor, input_size: tuple[int, 
     candidate = near.any(dim=1)[:, None, :] & valid[..., None]  # B, G, A
     overlap = _iou(boxes[:, None], labels[:, :, None, 1:]) * candidate
     probability = (head[..., 4:5].sigmoid() * head[..., 5:].sigmoid()).sqrt()  # B, A, classes
-    # Cross entropy against a one-hot class is -log(1 - p) over all classes, with the true one replaced by -log(p).
+    # Cross entropy against a one-hot class is -log(1 - p) over all classes, with the true one
+    # replaced by -log(p).
     negative = -torch.log1p(-probability).clamp(min=-100)
     log_p = -torch.log(probability).clamp(min=-100)
     index = labels[..., 0].long()[:, :, None].expand(-1, -1, anchors)  # B, G, A

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from sast_ros.model.config import ModelConfig
+import torch
+from torch import nn, Tensor
+import torch.nn.functional as F
 
 
 class ConvBlock(nn.Module):
@@ -14,7 +13,9 @@ class ConvBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False)
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False
+        )
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,7 +35,11 @@ class Bottleneck(nn.Module):
 
 
 class CspLayer(nn.Module):
-    """Cross-stage partial block: half of the channels go through the bottlenecks, half past them."""
+    """
+    Cross-stage partial block.
+
+    Half of the channels go through the bottlenecks, half past them.
+    """
 
     def __init__(self, inputs: int, outputs: int, bottlenecks: int) -> None:
         super().__init__()

@@ -5,22 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from sast_ros.model.backbone import Backbone, SelectionControl, State
-from sast_ros.model.config import ModelConfig, model_config
+from sast_ros.model.config import model_config, ModelConfig
 from sast_ros.model.head import YoloxHead
 from sast_ros.model.pafpn import Pafpn
 from sast_ros.model.selection import Selection
+from torch import nn, Tensor
+import torch.nn.functional as F
 
 
 @dataclass(slots=True)
 class StepOutput:
-    """Result of one recurrent step.
+    """
+    Result of one recurrent step.
 
-    ``head``: ``[B, anchors, 5 + classes]`` tx, ty, tw, th, logits; ``states``: (h, c) of the four stages, h being the feature;
-    ``selections``: (window, grid) of the four stages; ``input_size``: (height, width) after padding.
+    ``head``: ``[B, anchors, 5 + classes]`` tx, ty, tw, th, logits; ``states``: (h, c) of the four
+    stages, h being the feature; ``selections``: (window, grid) of the four stages; ``input_size``:
+    (height, width) after padding.
     """
 
     head: Tensor
@@ -30,11 +31,13 @@ class StepOutput:
 
 
 class SAST(nn.Module):
-    """Scene Adaptive Sparse Transformer for event-based object detection.
+    """
+    Scene Adaptive Sparse Transformer for event-based object detection.
 
-    Y. Peng, Y. Li, X. Guo, Z. Xiong, F. Wu, X. Sun: "Scene Adaptive Sparse Transformer for Event-based Object Detection",
-    CVPR 2024. This is an independent implementation from a description of the published network; parameter names and
-    arithmetic are those of the authors' MIT-licensed code, so that their checkpoints load.
+    Y. Peng, H. Li, Y. Zhang, X. Sun, F. Wu: "Scene Adaptive Sparse Transformer for Event-based
+    Object Detection", CVPR 2024. This is an independent implementation from a description of the
+    published network; parameter names and arithmetic are those of the authors' MIT-licensed code,
+    so that their checkpoints load.
 
     Parameters
     ----------
@@ -51,17 +54,24 @@ class SAST(nn.Module):
         self.control = SelectionControl(config.selection, config.amp, config.bounce)
 
     def forward(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
-        """Advance by one window and detect.
+        """
+        Advance by one window and detect.
 
-        ``histogram``: ``uint8[B, channels, H, W]`` counts, H x W at most as large as the padded size of the configuration or
-        any larger size (it is padded with zeros at the bottom and the right). ``states``: of the previous window, ``None`` for zeros.
+        ``histogram``: ``uint8[B, channels, H, W]`` counts, H x W at most as large as the padded
+        size of the configuration or any larger size (it is padded with zeros at the bottom and the
+        right). ``states``: of the previous window, ``None`` for zeros.
         """
         histogram = self.pad(histogram)
         states, selections = self.backbone(histogram, states, self.control)
-        return StepOutput(self.detect(states), states, selections, tuple(histogram.shape[2:]))
+        height, width = histogram.shape[2:]
+        return StepOutput(self.detect(states), states, selections, (height, width))
 
     def pad(self, histogram: Tensor) -> Tensor:
-        """Pad ``[B, channels, H, W]`` with zeros at the bottom and the right to a size that the network takes."""
+        """
+        Pad ``[B, channels, H, W]`` with zeros to a size that the network takes.
+
+        The zeros are at the bottom and the right.
+        """
         height, width = histogram.shape[2:]
         rows, columns = self.config.padded_size((height, width))
         if (rows, columns) == (height, width):
@@ -74,9 +84,11 @@ class SAST(nn.Module):
 
 
 def build_model(name: str, **overrides: Any) -> SAST:
-    """Return an untrained network of a published configuration, in training mode.
+    """
+    Return an untrained network of a published configuration, in training mode.
 
-    ``name``: ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``; ``overrides``: fields of ``ModelConfig``.
+    ``name``: ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``; ``overrides``:
+    fields of ``ModelConfig``.
 
     Raises
     ------

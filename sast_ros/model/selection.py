@@ -1,10 +1,14 @@
-"""Partitions of a map, and which windows and tokens of it are worth attention (SAST sections 3.2 and 3.3)."""
+"""
+Partitions of a map, and which windows and tokens of it are worth attention.
+
+Source: SAST, sections 3.2 and 3.3.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
+import math
 
 import torch
 from torch import Tensor
@@ -12,11 +16,15 @@ from torch import Tensor
 
 @lru_cache(maxsize=128)
 @torch.inference_mode(False)  # kept for training steps too
-def partition_order(kind: str, height: int, width: int, part: tuple[int, int], device: torch.device) -> Tensor:
-    """Return which map token stands at each place of the partition-major order, ``int64[N, T]`` raster indices.
+def partition_order(
+    kind: str, height: int, width: int, part: tuple[int, int], device: torch.device
+) -> Tensor:
+    """
+    Return which map token stands at each place of the partition-major order.
 
-    ``kind``: ``'window'`` cuts the map into tiles of ``part`` tokens; ``'grid'`` spreads each partition over the whole map
-    with a stride (dilated). Partitions are in raster order, tokens inside a partition too.
+    The tokens are ``int64[N, T]`` raster indices. ``kind``: ``'window'`` cuts the map into tiles
+    of ``part`` tokens; ``'grid'`` spreads each partition over the whole map with a stride
+    (dilated). Partitions are in raster order, tokens inside a partition too.
     """
     rows, columns = part
     index = torch.arange(height * width, device=device)
@@ -30,7 +38,11 @@ def partition_order(kind: str, height: int, width: int, part: tuple[int, int], d
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
 def position_embedding(channels: int, height: int, width: int, device: torch.device) -> Tensor:
-    """Return the fixed sine position embedding ``float32[height, width, channels]``: y in the first half, x in the second."""
+    """
+    Return the fixed sine position embedding ``float32[height, width, channels]``.
+
+    The first half of the channels is for y, the second for x.
+    """
     half = channels // 2
     frequency = 10000 ** (2 * torch.div(torch.arange(half), 2, rounding_mode='floor') / half)
 
@@ -48,13 +60,16 @@ def position_embedding(channels: int, height: int, width: int, device: torch.dev
 
 
 def event_density(histogram: Tensor) -> Tensor:
-    """Return for the four strides the share of occupied cells per channel, ``float32[B, 4, channels]`` (spec 4.1).
+    """
+    Return for the four strides the share of occupied cells per channel (spec 4.1).
 
-    ``histogram``: ``uint8[B, channels, H, W]``, sides multiples of 32. A cell of stride s is occupied if any of its pixels
-    has an event. The published denominator includes the number of channels.
+    Its shape is ``float32[B, 4, channels]``. ``histogram``: ``uint8[B, channels, H, W]``, sides
+    multiples of 32. A cell of stride s is occupied if any of its pixels has an event. The
+    published denominator includes the number of channels.
     """
     batch, channels, height, width = histogram.shape
-    # A row of four uint8 counts is nonzero as one int32 word is: an eighth of the time of a max-pool on floats.
+    # A row of four uint8 counts is nonzero as one int32 word is: an eighth of the time of a
+    # max-pool on floats.
     words = histogram.contiguous().view(torch.int32)
     occupied = (words.view(batch, channels, height // 4, 4, width // 4) != 0).any(dim=3)
     densities = []
@@ -69,9 +84,11 @@ def event_density(histogram: Tensor) -> Tensor:
 
 @dataclass(slots=True)
 class Selection:
-    """Selected tokens of a map in one kind of partition.
+    """
+    Selected tokens of a map in one kind of partition.
 
-    ``mask``: ``bool[B, N, T]`` in partition-major order; ``order``: ``int64[N, T]`` map token of each place.
+    ``mask``: ``bool[B, N, T]`` in partition-major order; ``order``: ``int64[N, T]`` map token of
+    each place.
     """
 
     mask: Tensor
@@ -83,9 +100,11 @@ class Selection:
 
 
 def select(scores: Tensor, order: Tensor, bounce: float) -> Selection:
-    """Select windows, and tokens in them, whose softmaxed score is not below the uniform one / (1 + bounce) (spec 4.4).
+    """
+    Select windows, and tokens in them, by their scores (spec 4.4).
 
-    ``scores``: ``float32[B, tokens]`` of the map in raster order, at least 0.
+    Selected is what has a softmaxed score not below the uniform one / (1 + bounce). ``scores``:
+    ``float32[B, tokens]`` of the map in raster order, at least 0.
     """
     windows, tokens = order.shape
     arranged = scores[:, order]  # B, N, T

@@ -1,11 +1,10 @@
-"""Events to ``event_camera_msgs/EventPacket`` in CDR, as a driver of a Prophesee camera sends them."""
+"""Events to ``event_camera_msgs/EventPacket`` in CDR, as a Prophesee driver sends them."""
 
 from __future__ import annotations
 
 import struct
 
 import numpy as np
-
 from sast_ros.events.chunk import EventChunk
 
 # Types of EVT 3.0 words (bits 12 to 15); the other bits hold the value.
@@ -13,7 +12,8 @@ _ADDRESS_Y, _ADDRESS_X, _TIME_LOW, _TIME_HIGH = 0x0000, 0x2000, 0x6000, 0x8000
 
 
 class EventPacketEncoder:
-    """Makes one message of every chunk; counts the messages in ``seq``.
+    """
+    Makes one message of every chunk; counts the messages in ``seq``.
 
     Parameters
     ----------
@@ -24,13 +24,16 @@ class EventPacketEncoder:
 
     def __init__(self, width: int, height: int, frame_id: str) -> None:
         if not (0 < width <= 2048 and 0 < height <= 2048):
-            raise ValueError(f'EVT 3.0 has no room for a sensor of {width}x{height} pixels; each side is 1 to 2048')
+            raise ValueError(
+                f'EVT 3.0 has no room for a sensor of {width}x{height} pixels; each side is 1 to '
+                '2048'
+            )
         self._width, self._height = width, height
         self._frame_id = frame_id
         self._sequence = 0
 
     def __call__(self, chunk: EventChunk, stamp_ns: int) -> bytes:
-        """Return the message, CDR little-endian, with this ``header.stamp`` (nanoseconds of ROS time)."""
+        """Return the message, CDR little-endian, with this ``header.stamp`` (ns of ROS time)."""
         payload = encode_evt3(chunk)
         message = bytearray(struct.pack('<4xiI', stamp_ns // 10**9, stamp_ns % 10**9))
         message[1] = 1  # little-endian
@@ -46,9 +49,11 @@ class EventPacketEncoder:
 
 
 def encode_evt3(chunk: EventChunk) -> bytes:
-    """Return the events as EVT 3.0 words that a decoder can enter without having seen what came before.
+    """
+    Return the events as EVT 3.0 words.
 
-    Time is taken modulo 2**24 us, as the sensor counts it; a row or time that does not change is not repeated.
+    A decoder can enter them without having seen what came before. Time is taken modulo 2**24 us,
+    as the sensor counts it; a row or time that does not change is not repeated.
     """
     if len(chunk) == 0:
         return b''
@@ -67,7 +72,8 @@ def encode_evt3(chunk: EventChunk) -> bytes:
 
 
 def _append(message: bytearray, alignment: int, layout: str, *values: int) -> None:
-    message += bytes(-(len(message) - 4) % alignment)  # alignment counts from behind the encapsulation header
+    # Alignment counts from behind the encapsulation header
+    message += bytes(-(len(message) - 4) % alignment)
     message += struct.pack(layout, *values)
 
 

@@ -1,19 +1,24 @@
-"""A simple event camera: pixels that remember a log intensity and fire when it has changed enough."""
+"""
+A simple event camera.
+
+Its pixels remember a log intensity and fire when it has changed enough.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-
 from sast_ros.events.chunk import EventChunk
 
 
 class SensorModel:
-    """Turns a series of log-intensity pictures into events.
+    """
+    Turns a series of log-intensity pictures into events.
 
-    Every pixel holds the level of its last event. While the intensity moves in a straight line from one picture to the
-    next, an ON event falls where it has risen by the pixel's ON threshold above that level, and an OFF event where it
-    has sunk by the OFF threshold; the level follows in the same steps. Thresholds differ from pixel to pixel as those
-    of a real chip do, and a Poisson process adds background noise.
+    Every pixel holds the level of its last event. While the intensity moves in a straight line
+    from one picture to the next, an ON event falls where it has risen by the pixel's ON threshold
+    above that level, and an OFF event where it has sunk by the OFF threshold; the level follows in
+    the same steps. Thresholds differ from pixel to pixel as those of a real chip do, and a Poisson
+    process adds background noise.
 
     Parameters
     ----------
@@ -41,10 +46,16 @@ class SensorModel:
         thresholds = rng.normal(threshold, mismatch, (2, picture.size)).astype(np.float32)
         self._off, self._on = np.maximum(thresholds, threshold / 4)
         # A sensor that has been watching for a while holds levels anywhere inside the dead zone.
-        self._level = self._last + rng.uniform(-1, 1, picture.size).astype(np.float32) * np.minimum(self._off, self._on)
+        self._level = self._last + rng.uniform(-1, 1, picture.size).astype(
+            np.float32
+        ) * np.minimum(self._off, self._on)
 
     def advance(self, picture: np.ndarray, end_us: int) -> EventChunk:
-        """Return the events up to ``end_us`` (included), at which time the intensities are those of the picture."""
+        """
+        Return the events up to ``end_us`` (included).
+
+        At that time the intensities are those of the picture.
+        """
         now = picture.astype(np.float32).ravel()
         pixels, shares, polarities = [], [], []
         for polarity, threshold in ((1, self._on), (0, self._off)):
@@ -58,7 +69,9 @@ class SensorModel:
             # A level that rounding has put beyond a pixel at rest fires at the end of the step.
             change = now[pixel] - self._last[pixel]
             at_rest = change == 0
-            shares.append(np.where(at_rest, 1, (crossing - self._last[pixel]) / np.where(at_rest, 1, change)))
+            shares.append(
+                np.where(at_rest, 1, (crossing - self._last[pixel]) / np.where(at_rest, 1, change))
+            )
             pixels.append(pixel)
             polarities.append(np.full(len(pixel), polarity, np.uint8))
             self._level[fired] += sign * threshold[fired] * count
@@ -66,11 +79,15 @@ class SensorModel:
         pixels.append(self._rng.integers(0, now.size, noise))
         shares.append(self._rng.random(noise))
         polarities.append(self._rng.integers(0, 2, noise, dtype=np.uint8))
-        chunk = self._chunk(np.concatenate(pixels), np.concatenate(shares), np.concatenate(polarities), end_us)
+        chunk = self._chunk(
+            np.concatenate(pixels), np.concatenate(shares), np.concatenate(polarities), end_us
+        )
         self._last, self._now_us = now, end_us
         return chunk
 
-    def _chunk(self, pixel: np.ndarray, share: np.ndarray, polarity: np.ndarray, end_us: int) -> EventChunk:
+    def _chunk(
+        self, pixel: np.ndarray, share: np.ndarray, polarity: np.ndarray, end_us: int
+    ) -> EventChunk:
         span = end_us - self._now_us
         t = self._now_us + np.clip(np.ceil(share * span), 1, span).astype(np.int64)
         order = np.argsort(t, kind='stable')

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 import ctypes
 import functools
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-
 from sast_ros.kernels import library, pointer
 
 if TYPE_CHECKING:
@@ -17,14 +16,19 @@ if TYPE_CHECKING:
     from sast_ros.windows import EventWindow
 
 _count = library.sast_picture_count
-_count.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_int64, ctypes.c_int32, ctypes.c_int32, ctypes.c_void_p]
+_count.argtypes = [ctypes.c_void_p] * 3 + [
+    ctypes.c_int64,
+    ctypes.c_int32,
+    ctypes.c_int32,
+    ctypes.c_void_p,
+]
 _count.restype = ctypes.c_int64
 _colour = library.sast_picture_colour
 _colour.argtypes = [ctypes.c_void_p] + [ctypes.c_int32] * 3 + [ctypes.c_void_p] * 2
 _colour.restype = None
 
-# ON and OFF differ in brightness as well as in hue: they stay apart in print, for the colour-blind, and after a video
-# codec has halved the resolution of the hue.
+# ON and OFF differ in brightness as well as in hue: they stay apart in print, for the
+# colour-blind, and after a video codec has halved the resolution of the hue.
 BACKGROUND = (13, 16, 24)
 ON = (244, 241, 232)
 OFF = (64, 126, 255)
@@ -53,20 +57,27 @@ def draw_overlay(
     scale: int = 1,
     note: str = '',
 ) -> np.ndarray:
-    """Draw the events of one window, the boxes found in it, and a line that says when and how much.
+    """
+    Draw the events of one window, the boxes found in it, and a line that says when and how much.
 
     Parameters
     ----------
-    events: the window, or the chunks that it consists of. Events outside ``height`` x ``width`` are left out.
-    detections: boxes in sensor pixels; each is drawn in the colour of its class with class name and score.
-    height, width: size of the sensor in pixels.
-    scale: side of a sensor pixel in pixels of the picture.
-    note: a sentence at the top edge, for what a viewer must know to read the boxes; empty for none.
+    events:
+        the window, or the chunks that it consists of. Events outside ``height`` x ``width`` are
+        left out.
+    detections:
+        boxes in sensor pixels; each is drawn in the colour of its class with class name and score.
+    height, width:
+        size of the sensor in pixels.
+    scale:
+        side of a sensor pixel in pixels of the picture.
+    note:
+        a sentence at the top edge, for what a viewer must know to read the boxes; empty for none.
 
     Returns
     -------
-    ``uint8[height * scale, width * scale, 3]`` RGB. A pixel without events is dark, ON events are white, OFF
-    events blue, brighter with their number.
+    ``uint8[height * scale, width * scale, 3]`` RGB. A pixel without events is dark, ON events are
+    white, OFF events blue, brighter with their number.
 
     Raises
     ------
@@ -74,7 +85,9 @@ def draw_overlay(
 
     """
     if min(height, width, scale) < 1:
-        raise ValueError(f'no picture has {width}x{height} pixels at scale {scale}; each must be at least 1')
+        raise ValueError(
+            f'no picture has {width}x{height} pixels at scale {scale}; each must be at least 1'
+        )
     picture = _draw_events(getattr(events, 'parts', events), height, width, scale)
     size = _text_size(picture.shape[0])
     line = max(1, round(size / 7))
@@ -115,7 +128,8 @@ def _colour_table() -> np.ndarray:
     count = on + off
     share_on = (on / np.maximum(count, 1))[:, None]
     full = share_on * np.array(ON) + (1 - share_on) * np.array(OFF)
-    # One event is half as bright as many: the noise stays visible as noise, three events on an edge already shine.
+    # One event is half as bright as many: the noise stays visible as noise, three events on an
+    # edge already shine.
     strength = np.where(count > 0, 1 - 0.62 * 0.6 ** np.maximum(count - 1, 0), 0)[:, None]
     return np.rint(strength * full + (1 - strength) * np.array(BACKGROUND)).astype(np.uint8)
 
@@ -125,29 +139,47 @@ def _class_name(class_names: Sequence[str], class_id: int) -> str:
 
 
 def _class_colour(name: str, class_id: int) -> tuple[int, int, int]:
-    return _CLASS_COLOURS.get(name.replace('_', ' ').replace('-', ' '), _OTHER_COLOURS[class_id % len(_OTHER_COLOURS)])
+    return _CLASS_COLOURS.get(
+        name.replace('_', ' ').replace('-', ' '), _OTHER_COLOURS[class_id % len(_OTHER_COLOURS)]
+    )
 
 
 def _status(detections: Detections) -> str:
-    """Line at the bottom: time, number of events, share of tokens that the network looked at in its four stages."""
+    """
+    Line at the bottom.
+
+    Time, number of events, share of tokens that the network looked at in its four stages.
+    """
     words = []
     if detections.t_end is not None:
         words.append(f'{detections.t_end / 1e6:.3f} s')
     words.append(f'{detections.events:,} events'.replace(',', ' '))
     if detections.kept:
-        words.append('tokens kept ' + ' '.join(f'{100 * stage.tokens:.0f}' for stage in detections.kept) + ' %')
+        words.append(
+            'tokens kept '
+            + ' '.join(f'{100 * stage.tokens:.0f}' for stage in detections.kept)
+            + ' %'
+        )
     return '   '.join(words)
 
 
 def _text_size(picture_height: int) -> int:
-    """Height of the letters in pixels: small on a 240-line picture so that it fits, comfortable on a 720-line one."""
+    """
+    Height of the letters in pixels.
+
+    Small on a 240-line picture so that it fits, comfortable on a 720-line one.
+    """
     return int(np.clip(picture_height / 36, 10, 28))
 
 
 def _draw_box(
     picture: np.ndarray, box: np.ndarray, colour: tuple[int, int, int], line: int
 ) -> tuple[int, int, int, int]:
-    """Draw the frame inside the picture and return its corners (x1, y1, x2, y2), all in pixels of the picture."""
+    """
+    Draw the frame inside the picture and return its corners (x1, y1, x2, y2).
+
+    All are in pixels of the picture.
+    """
     height, width = picture.shape[:2]
     limits = np.array([width, height, width, height])
     x1, y1, x2, y2 = (int(value) for value in np.clip(np.rint(np.nan_to_num(box)), 0, limits))
@@ -165,25 +197,35 @@ def _draw_label(
     size: int,
     ceiling: int,
 ) -> None:
-    """Put the text on a plate of the box's colour: on the box, or below its upper side where there is no room above."""
+    """
+    Put the text on a plate of the box's colour.
+
+    It is on the box, or below its upper side where there is no room above.
+    """
     x1, y1, _, _ = corners
     mask = _text_mask(text, size)
     high, wide = mask.shape[0] + 2, mask.shape[1] + 4
     top = y1 - high if y1 - high >= ceiling else max(y1, ceiling)
     left = max(0, min(x1, picture.shape[1] - wide))
-    plate = picture[top : top + high, left : left + wide]
-    plate[:] = colour
+    bottom, right = top + high, left + wide
+    picture[top:bottom, left:right] = colour
     _blend(picture, mask, top + 1, left + 2, _INK)
 
 
-def _draw_strip(picture: np.ndarray, text: str, size: int, *, at_top: bool, colour: tuple[int, int, int]) -> None:
-    """Write a line along an edge of the picture, on a darkened ground so that events do not drown it."""
+def _draw_strip(
+    picture: np.ndarray, text: str, size: int, *, at_top: bool, colour: tuple[int, int, int]
+) -> None:
+    """
+    Write a line along an edge of the picture.
+
+    The ground is darkened so that events do not drown it.
+    """
     margin = size // 4
     mask = _fitting_mask(text, size, picture.shape[1] - 2 * margin)
     high = _strip_height(size)
     top = 0 if at_top else max(0, picture.shape[0] - high)
-    strip = picture[top : top + high]
-    strip //= 4
+    bottom = top + high
+    picture[top:bottom] //= 4
     _blend(picture, mask, top + (high - mask.shape[0]) // 2, margin, colour)
 
 
@@ -191,15 +233,22 @@ def _strip_height(size: int) -> int:
     return _text_mask('', size).shape[0] + size // 4
 
 
-def _blend(picture: np.ndarray, mask: np.ndarray, top: int, left: int, colour: tuple[int, int, int]) -> None:
-    region = picture[top : top + mask.shape[0], left : left + mask.shape[1]]
+def _blend(
+    picture: np.ndarray, mask: np.ndarray, top: int, left: int, colour: tuple[int, int, int]
+) -> None:
+    bottom, right = top + mask.shape[0], left + mask.shape[1]
+    region = picture[top:bottom, left:right]
     cover = mask[: region.shape[0], : region.shape[1], None].astype(np.uint16)
     ink = np.array(colour, np.uint16)
     region[:] = (region * (255 - cover) + ink * cover + 127) // 255
 
 
 def _fitting_mask(text: str, size: int, room: int) -> np.ndarray:
-    """Return the text in the largest size up to ``size`` that fits the room; at 8 pixels it is cut."""
+    """
+    Return the text in the largest size up to ``size`` that fits the room.
+
+    At 8 pixels it is cut.
+    """
     for smaller in range(size, 8, -1):
         mask = _text_mask(text, smaller)
         if mask.shape[1] <= room:
@@ -209,7 +258,11 @@ def _fitting_mask(text: str, size: int, room: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=512)
 def _text_mask(text: str, size: int) -> np.ndarray:
-    """``uint8[h, w]`` coverage of the text by its letters; h depends on the size alone, so that lines do not jump."""
+    """
+    ``uint8[h, w]`` coverage of the text by its letters.
+
+    The height h depends on the size alone, so that lines do not jump.
+    """
     from PIL import Image, ImageDraw
 
     font = _font(size)

@@ -11,27 +11,36 @@ import numpy as np
 
 
 class VideoError(RuntimeError):
-    """A video that cannot be written: no PyAV, no encoder, no place on the disk. The text says what to do."""
+    """
+    A video that cannot be written: no PyAV, no encoder, no place on the disk.
+
+    The text says what to do.
+    """
 
 
 def video_scale(height: int, width: int) -> int:
-    """Side of a sensor pixel in a video, so that small sensors fill a good part of a screen.
+    """
+    Side of a sensor pixel in a video, so that small sensors fill a good part of a screen.
 
-    304x240 pixels become 912x720, 346x260 becomes 692x520, sensors from 640x480 on stay as they are.
+    304x240 pixels become 912x720, 346x260 becomes 692x520, sensors from 640x480 on stay as they
+    are.
     """
     return max(1, min(720 // height, 1280 // width))
 
 
 class OverlayVideo:
-    """An MP4 file that grows by one picture at a time; memory does not grow with its length.
+    """
+    An MP4 file that grows by one picture at a time; memory does not grow with its length.
 
-    While it is being written the file is called ``NAME.partial.mp4``; it gets its name when the last picture is in it.
-    Used as a context manager, an exception leaves the playable part behind under the partial name.
+    While it is being written the file is called ``NAME.partial.mp4``; it gets its name when the
+    last picture is in it. Used as a context manager, an exception leaves the playable part behind
+    under the partial name.
 
     Parameters
     ----------
     path: the file to write, ending in ``.mp4``; its folder must exist.
-    width, height: size of the pictures in pixels. An odd side loses its last column or row, which H.264 cannot hold.
+    width, height: size of the pictures in pixels. An odd side loses its last column or row, which
+        H.264 cannot hold.
     fps: pictures per second of the video.
 
     Raises
@@ -44,7 +53,9 @@ class OverlayVideo:
         try:
             import av
         except ImportError as error:
-            raise VideoError(f'a video needs PyAV ({error}); install it with "pip install av"') from error
+            raise VideoError(
+                f'a video needs PyAV ({error}); install it with "pip install av"'
+            ) from error
         self.path = Path(path)
         self.partial_path = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
         self.codec = video_encoder()
@@ -54,9 +65,13 @@ class OverlayVideo:
         try:
             self.partial_path.touch()  # FFmpeg opens it with the first picture only
             # The index goes to the front so that a browser starts before it has the whole file.
-            self._container = av.open(str(self.partial_path), 'w', options={'movflags': '+faststart'})
+            self._container = av.open(
+                str(self.partial_path), 'w', options={'movflags': '+faststart'}
+            )
         except OSError as error:
-            raise VideoError(f'the video {self.partial_path} cannot be opened: {error.strerror}') from error
+            raise VideoError(
+                f'the video {self.partial_path} cannot be opened: {error.strerror}'
+            ) from error
         rate = Fraction(fps).limit_denominator(1000)
         self._stream = self._container.add_stream(self.codec, rate=rate)
         self._stream.width, self._stream.height = self._width, self._height
@@ -70,12 +85,16 @@ class OverlayVideo:
             self._stream.bit_rate = max(1_000_000, self._width * self._height * 8)
 
     def write(self, picture: np.ndarray) -> None:
-        """Append a picture, ``uint8[height, width, 3]`` RGB of the size given to the constructor."""
+        """
+        Append a picture, ``uint8[height, width, 3]`` RGB.
+
+        Its size is the one given to the constructor.
+        """
         cut = np.ascontiguousarray(picture[: self._height, : self._width])
         if cut.shape != (self._height, self._width, 3) or cut.dtype != np.uint8:
             raise VideoError(
-                f'a picture of shape {picture.shape} and type {picture.dtype} does not fit the video {self.path}, '
-                f'which takes uint8 [{self._height}, {self._width}, 3]'
+                f'a picture of shape {picture.shape} and type {picture.dtype} does not fit the '
+                f'video {self.path}, which takes uint8 [{self._height}, {self._width}, 3]'
             )
         frame = self._av.VideoFrame.from_ndarray(cut, format='rgb24')
         frame = frame.reformat(format='yuv420p', dst_colorspace='ITU709', dst_color_range='MPEG')
@@ -103,13 +122,18 @@ class OverlayVideo:
         try:
             self._container.mux(self._stream.encode(frame))
         except OSError as error:
-            raise VideoError(f'the video {self.partial_path} cannot be written: {error}') from error
+            raise VideoError(
+                f'the video {self.partial_path} cannot be written: {error}'
+            ) from error
 
     def __enter__(self) -> OverlayVideo:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if kind is None:
             self.close()
@@ -119,7 +143,11 @@ class OverlayVideo:
 
 
 def video_encoder() -> str:
-    """Name of the best encoder that PyAV has: H.264 for browsers, else MPEG-4 part 2 for desktop players."""
+    """
+    Name of the best encoder that PyAV has.
+
+    H.264 for browsers, else MPEG-4 part 2 for desktop players.
+    """
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError
 
@@ -129,4 +157,7 @@ def video_encoder() -> str:
         except UnknownCodecError:
             continue
         return name
-    raise VideoError('PyAV was built without an H.264 or MPEG-4 encoder; install the wheel with "pip install av"')
+    raise VideoError(
+        'PyAV was built without an H.264 or MPEG-4 encoder; install the wheel with "pip install '
+        'av"'
+    )

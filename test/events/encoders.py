@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
+import struct
 
 import numpy as np
 
@@ -11,7 +11,9 @@ STAMP_NS = 1_700_000_000_123_456_789
 Events = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def random_events(count: int, width: int, height: int, *, start: int = 0, span: int = 10_000, seed: int = 0) -> Events:
+def random_events(
+    count: int, width: int, height: int, *, start: int = 0, span: int = 10_000, seed: int = 0
+) -> Events:
     """x, y, p and non-decreasing t in microseconds."""
     random = np.random.default_rng(seed)
     return (
@@ -72,7 +74,9 @@ def event_array(
     writer = CdrWriter().header(stamp_ns, frame_id).add('I', height, width, len(rows))
     for column, row, polarity, time in rows:
         time = int(time)
-        writer.add('H', column, row).add('i', time // 10**9).add('I', time % 10**9).add('B', polarity)
+        writer.add('H', column, row).add('i', time // 10**9).add('I', time % 10**9).add(
+            'B', polarity
+        )
     return writer.message()
 
 
@@ -89,7 +93,9 @@ def event_packet(
     big_endian: int = 0,
 ) -> bytes:
     """Serialise event_camera_msgs/EventPacket."""
-    writer = CdrWriter().header(stamp_ns, frame_id).add('I', height, width).add('Q', seq, time_base)
+    writer = (
+        CdrWriter().header(stamp_ns, frame_id).add('I', height, width).add('Q', seq, time_base)
+    )
     return writer.text(encoding).add('B', big_endian).blob(payload).message()
 
 
@@ -97,14 +103,23 @@ POINT_DATATYPES = {'i1': 1, 'u1': 2, 'i2': 3, 'u2': 4, 'i4': 5, 'u4': 6, 'f4': 7
 
 
 def point_cloud(
-    points: np.ndarray, *, rows: int = 1, row_padding: int = 0, stamp_ns: int = STAMP_NS, count: int | None = None
+    points: np.ndarray,
+    *,
+    rows: int = 1,
+    row_padding: int = 0,
+    stamp_ns: int = STAMP_NS,
+    count: int | None = None,
 ) -> bytes:
     """Serialise sensor_msgs/PointCloud2 of a structured array."""
     big_endian = any(points.dtype[name].byteorder == '>' for name in points.dtype.names)
     columns = len(points) // rows
     row_step = columns * points.dtype.itemsize + row_padding
-    data = b''.join(line.tobytes() + b'\xee' * row_padding for line in points.reshape(rows, columns))
-    writer = CdrWriter().header(stamp_ns, 'camera').add('I', rows, columns if count is None else count)
+    data = b''.join(
+        line.tobytes() + b'\xee' * row_padding for line in points.reshape(rows, columns)
+    )
+    writer = (
+        CdrWriter().header(stamp_ns, 'camera').add('I', rows, columns if count is None else count)
+    )
     writer.add('I', len(points.dtype.names))
     for name in points.dtype.names:
         kind, offset = points.dtype.fields[name]
@@ -114,7 +129,11 @@ def point_cloud(
 
 
 def points(events: Events, **kinds: str) -> np.ndarray:
-    """Structured array of events; keywords give name and numpy type of the fields for x, y, p, t, in this order."""
+    """
+    Structured array of events.
+
+    Keywords give name and numpy type of the fields for x, y, p, t, in this order.
+    """
     made = np.zeros(len(events[0]), list(kinds.items()))
     for name, values in zip(kinds, events, strict=True):
         made[name] = values
@@ -165,7 +184,9 @@ class Evt3:
                 state[part] = word
                 words.append(word)
 
-        for column, row, polarity, time in zip(x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True):
+        for column, row, polarity, time in zip(
+            x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True
+        ):
             if state.get('high') != cls.high(time):
                 state.pop('low', None)
             send('high', cls.high(time))
@@ -178,7 +199,9 @@ class Evt3:
 def evt2(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> bytes:
     """EVT 2.0: 32-bit words, TIME_HIGH when it changes."""
     words, high = [], None
-    for column, row, polarity, time in zip(x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True):
+    for column, row, polarity, time in zip(
+        x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True
+    ):
         if time >> 6 != high:
             high = time >> 6
             words.append(0x8 << 28 | high & 0xFFFFFFF)
@@ -186,8 +209,14 @@ def evt2(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> bytes:
     return struct.pack(f'<{len(words)}I', *words)
 
 
-def evt21(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray, *, legacy: bool = False) -> bytes:
-    """EVT 2.1: 64-bit words, neighbours of equal time, row and polarity in one vector; events in ascending x there."""
+def evt21(
+    x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray, *, legacy: bool = False
+) -> bytes:
+    """
+    EVT 2.1: 64-bit words, neighbours of equal time, row and polarity in one vector.
+
+    Events are in ascending x there.
+    """
     words, high = [], None
     at, count = 0, len(x)
     events = list(zip(x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True))
@@ -197,7 +226,11 @@ def evt21(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray, *, legacy:
             high = time >> 6
             words.append(0x8 << 60 | (high & 0xFFFFFFF) << 32)
         first, valid, previous = column & ~31, 0, -1
-        while at < count and events[at][1:] == (row, polarity, time) and previous < events[at][0] < first + 32:
+        while (
+            at < count
+            and events[at][1:] == (row, polarity, time)
+            and previous < events[at][0] < first + 32
+        ):
             previous = events[at][0]
             valid |= 1 << (previous - first)
             at += 1
@@ -209,7 +242,9 @@ def evt21(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray, *, legacy:
 
 def mono(x: np.ndarray, y: np.ndarray, p: np.ndarray, dt_ns: np.ndarray) -> bytes:
     """``mono``: one 64-bit word an event."""
-    words = p.astype('<u8') << 63 | y.astype('<u8') << 48 | x.astype('<u8') << 32 | dt_ns.astype('<u8')
+    words = (
+        p.astype('<u8') << 63 | y.astype('<u8') << 48 | x.astype('<u8') << 32 | dt_ns.astype('<u8')
+    )
     return words.tobytes()
 
 
@@ -222,7 +257,11 @@ def libcaer(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray, valid: i
 
 
 def libcaer_cmp(x: np.ndarray, y: np.ndarray, p: np.ndarray, dt: np.ndarray) -> bytes:
-    """``libcaer_cmp``: runs of equal time, column, polarity and y // 8 become vectors, lone events ADDR_Y."""
+    """
+    ``libcaer_cmp``.
+
+    Runs of equal time, column, polarity and y // 8 become vectors, lone events ADDR_Y.
+    """
     words = [2 << 12 | int(x[0])]
     high, low, column = 0, 0, int(x[0])
     at, count = 0, len(x)
@@ -240,7 +279,11 @@ def libcaer_cmp(x: np.ndarray, y: np.ndarray, p: np.ndarray, dt: np.ndarray) -> 
             words.append(2 << 12 | column)
         valid, previous = 0, -1
         while at < count:
-            same = events[at][0] == first and events[at][2:] == (polarity, time) and events[at][1] >> 3 == row >> 3
+            same = (
+                events[at][0] == first
+                and events[at][2:] == (polarity, time)
+                and events[at][1] >> 3 == row >> 3
+            )
             if not same or events[at][1] <= previous:
                 break
             previous = events[at][1]

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-
 from sast_ros.events import EventChunk, EventFormatError
 
 GOOD = {'x': [1, 2, 3], 'y': [4, 5, 6], 'p': [0, 1, 0], 't': [7, 7, 9]}
@@ -27,11 +26,25 @@ def test_values_are_kept_in_the_exact_types() -> None:
 
 
 def test_a_part_is_a_view_with_the_same_origin() -> None:
-    made = chunk(width=10, height=10, clock='ros', stamp_ns=5, frame_id='camera', clamped=2, discontinuity=True)
+    made = chunk(
+        width=10,
+        height=10,
+        clock='ros',
+        stamp_ns=5,
+        frame_id='camera',
+        clamped=2,
+        discontinuity=True,
+    )
     part = made[1:]
     assert np.shares_memory(part.t, made.t)
     assert part.x.tolist() == [2, 3]
-    assert (part.width, part.height, part.clock, part.stamp_ns, part.frame_id) == (10, 10, 'ros', 5, 'camera')
+    assert (part.width, part.height, part.clock, part.stamp_ns, part.frame_id) == (
+        10,
+        10,
+        'ros',
+        5,
+        'camera',
+    )
     assert (part.clamped, part.discontinuity) == (0, False)
 
 
@@ -61,7 +74,9 @@ def test_no_events_are_a_chunk() -> None:
         ({'height': 5}, 'y', 1),
     ],
 )
-def test_what_is_wrong_is_named(changes: dict[str, object], field: str, offset: int | None) -> None:
+def test_what_is_wrong_is_named(
+    changes: dict[str, object], field: str, offset: int | None
+) -> None:
     with pytest.raises(EventFormatError) as caught:
         chunk(**changes)
     assert caught.value.field == field

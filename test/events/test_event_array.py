@@ -5,12 +5,11 @@ from __future__ import annotations
 import struct
 import tracemalloc
 
-import numpy as np
-import pytest
-from events.encoders import STAMP_NS, event_array, random_events
+from events.encoders import event_array, random_events, STAMP_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
+import numpy as np
+import pytest
 from sast_ros.events import EventChunk, EventFormatError, open_decoder
 
 TYPE = 'dvs_msgs/msg/EventArray'
@@ -29,16 +28,28 @@ def place(event: int, field: str) -> int:
 
 
 @pytest.mark.parametrize('count', [0, 1, 2, 3, 1024, 1025, 1026, 5000])
-@pytest.mark.parametrize('type_name', [TYPE, 'dvs_msgs/EventArray', 'prophesee_event_msgs/msg/EventArray'])
+@pytest.mark.parametrize(
+    'type_name', [TYPE, 'dvs_msgs/EventArray', 'prophesee_event_msgs/msg/EventArray']
+)
 def test_every_event_arrives_exactly(count: int, type_name: str) -> None:
     x, y, p, t = random_events(count, 64, 48, start=10**15)
     chunk = open_decoder(type_name)(event_array(x, y, p, t * 1000 + 999, width=64, height=48))
-    for name, values, dtype in (('x', x, np.uint16), ('y', y, np.uint16), ('p', p, np.uint8), ('t', t, np.int64)):
+    for name, values, dtype in (
+        ('x', x, np.uint16),
+        ('y', y, np.uint16),
+        ('p', p, np.uint8),
+        ('t', t, np.int64),
+    ):
         np.testing.assert_array_equal(getattr(chunk, name), values)
         assert getattr(chunk, name).dtype == dtype
     assert (chunk.width, chunk.height, chunk.clock) == (64, 48, 'ros')
     assert (chunk.stamp_ns, chunk.frame_id) == (STAMP_NS, 'camera')
-    assert (chunk.clamped, chunk.dropped, chunk.lost_packets, chunk.discontinuity) == (0, 0, 0, False)
+    assert (chunk.clamped, chunk.dropped, chunk.lost_packets, chunk.discontinuity) == (
+        0,
+        0,
+        0,
+        False,
+    )
 
 
 @pytest.mark.parametrize('frame_id', ['', 'c', 'ca', 'cam', 'came', 'kämera/links'])
@@ -54,7 +65,9 @@ def test_equals_the_message_that_rclpy_serialises() -> None:
     message.header.frame_id = 'left'
     message.header.stamp.sec = -3
     message.header.stamp.nanosec = 7
-    for column, row, polarity, time in zip(x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True):
+    for column, row, polarity, time in zip(
+        x.tolist(), y.tolist(), p.tolist(), t.tolist(), strict=True
+    ):
         event = messages.Event(x=column, y=row, polarity=bool(polarity))
         event.ts.sec, event.ts.nanosec = time // 10**6, time % 10**6 * 1000
         message.events.append(event)
@@ -131,7 +144,9 @@ def test_an_unknown_sensor_size_checks_no_coordinates() -> None:
     assert (chunk.width, chunk.height, chunk.x[0], chunk.y[0]) == (0, 0, 1000, 2000)
 
 
-@pytest.mark.parametrize(('field', 'offset', 'value'), [('height', 24, 8193), ('width', 28, 2**32 - 1)])
+@pytest.mark.parametrize(
+    ('field', 'offset', 'value'), [('height', 24, 8193), ('width', 28, 2**32 - 1)]
+)
 def test_an_absurd_sensor_size_is_refused(field: str, offset: int, value: int) -> None:
     raw = bytearray(make())
     struct.pack_into('<I', raw, offset, value)
@@ -142,7 +157,13 @@ def test_an_absurd_sensor_size_is_refused(field: str, offset: int, value: int) -
 
 @pytest.mark.parametrize(
     ('header', 'what'),
-    [(b'\0\0', 'big-endian'), (b'\0\3', 'PL_CDR'), (b'\0\7', 'XCDR2'), (b'\0\x0b', 'XCDR2'), (b'\x12\x34', '0x1234')],
+    [
+        (b'\0\0', 'big-endian'),
+        (b'\0\3', 'PL_CDR'),
+        (b'\0\7', 'XCDR2'),
+        (b'\0\x0b', 'XCDR2'),
+        (b'\x12\x34', '0x1234'),
+    ],
 )
 def test_other_encapsulations_are_refused(header: bytes, what: str) -> None:
     with pytest.raises(EventFormatError, match=what) as caught:
@@ -151,7 +172,8 @@ def test_other_encapsulations_are_refused(header: bytes, what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ('length', 'text'), [(2**32 - 1, b'camera\0'), (7, b'camerax'), (7, b'cam\0ra\0'), (7, b'c\xffmera\0')]
+    ('length', 'text'),
+    [(2**32 - 1, b'camera\0'), (7, b'camerax'), (7, b'cam\0ra\0'), (7, b'c\xffmera\0')],
 )
 def test_a_bad_string_is_refused(length: int, text: bytes) -> None:
     raw = bytearray(make())
@@ -189,7 +211,12 @@ def test_a_real_jump_back_keeps_what_follows_the_last_one() -> None:
 def test_times_before_1970_are_in_order() -> None:
     t_ns = np.array([-2 * 10**9, -(10**9) + 500, -1, 0])
     n = np.zeros(4, int)
-    assert open_decoder(TYPE)(event_array(n, n, n, t_ns)).t.tolist() == [-2_000_000, -1_000_000, -1, 0]
+    assert open_decoder(TYPE)(event_array(n, n, n, t_ns)).t.tolist() == [
+        -2_000_000,
+        -1_000_000,
+        -1,
+        0,
+    ]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -203,7 +230,8 @@ def test_corrupt_messages_are_refused_or_valid(data: st.DataObject) -> None:
         chunk = open_decoder(TYPE)(raw)
     except EventFormatError:
         return
-    EventChunk(chunk.x, chunk.y, chunk.p, chunk.t, width=chunk.width, height=chunk.height)  # all of its checks
+    # All of its checks
+    EventChunk(chunk.x, chunk.y, chunk.p, chunk.t, width=chunk.width, height=chunk.height)
 
 
 def test_other_types_are_refused_by_name() -> None:

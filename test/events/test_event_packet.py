@@ -1,21 +1,24 @@
-"""event_camera_msgs/EventPacket: real recordings, packet loss, roll-over, and every encoding from its definition."""
+"""
+event_camera_msgs/EventPacket, decoded.
+
+Real recordings, packet loss, roll-over, and every encoding from its definition.
+"""
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
 import sqlite3
 import struct
 import time
 import tracemalloc
-from contextlib import closing
-from pathlib import Path
 
-import numpy as np
-import pytest
 from events import encoders
-from events.encoders import STAMP_NS, Evt3, event_packet, random_events, words16
+from events.encoders import event_packet, Evt3, random_events, STAMP_NS, words16
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
+import numpy as np
+import pytest
 from sast_ros.events import EventChunk, EventFormatError, open_decoder
 from sast_ros.events.codecs import open_payload_decoder
 
@@ -26,7 +29,9 @@ ENCODINGS = ['evt3', 'evt2', 'evt21', 'mono', 'libcaer', 'libcaer_cmp']
 def recorded(path: Path) -> list[bytes]:
     """Messages of a rosbag2 database, as they were recorded."""
     with closing(sqlite3.connect(f'file:{path}?mode=ro&immutable=1', uri=True)) as bag:
-        return [data for (data,) in bag.execute('SELECT data FROM messages ORDER BY timestamp, id')]
+        return [
+            data for (data,) in bag.execute('SELECT data FROM messages ORDER BY timestamp, id')
+        ]
 
 
 def joined(chunks: list[EventChunk], name: str) -> np.ndarray:
@@ -48,14 +53,19 @@ def payload_of(encoding: str, count: int = 20, seed: int = 0) -> bytes:
 
 def test_evt3_recording_has_exactly_its_events(shared: Path) -> None:
     decode = open_decoder(TYPE)
-    chunks = [decode(raw) for raw in recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')]
+    chunks = [
+        decode(raw)
+        for raw in recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')
+    ]
     assert len(chunks) == 517
     assert np.bincount(joined(chunks, 'p')).tolist() == [218_291, 125_183]
     t = joined(chunks, 't')
     assert t[0] == 7_139_845
     assert t.sum() == 2_851_601_611_994
     assert (np.diff(t) >= 0).all()
-    assert all((chunk.width, chunk.height, chunk.clock) == (640, 480, 'sensor') for chunk in chunks)
+    assert all(
+        (chunk.width, chunk.height, chunk.clock) == (640, 480, 'sensor') for chunk in chunks
+    )
     assert not any(c.clamped or c.dropped or c.lost_packets or c.discontinuity for c in chunks)
     assert {chunk.frame_id for chunk in chunks} == {'0293'}
 
@@ -71,7 +81,9 @@ def test_evt3_recording_with_triggers(shared: Path) -> None:
 
 def test_libcaer_recording_goes_on_over_the_roll_over(shared: Path) -> None:
     decode = open_decoder(TYPE)
-    raws = recorded(shared / 'data/codecs_edge_cases/test_data_libcaer_rollover/libcaer_rollover_0.db3')
+    raws = recorded(
+        shared / 'data/codecs_edge_cases/test_data_libcaer_rollover/libcaer_rollover_0.db3'
+    )
     chunks = [decode(raw) for raw in raws]
     assert sum(map(len, chunks)) == 334_331
     t = joined(chunks, 't')
@@ -79,7 +91,8 @@ def test_libcaer_recording_goes_on_over_the_roll_over(shared: Path) -> None:
     assert steps.min() >= 0
     assert steps.max() < 1000
     assert t[-1] - t[0] == 1_999_986
-    # The driver puts host time at its start into time_base, so that camera time stays near the header's.
+    # The driver puts host time at its start into time_base, so that camera time stays near the
+    # header's.
     assert all(abs(chunk.t[0] * 1000 - chunk.stamp_ns) < 10**9 for chunk in chunks)
 
 
@@ -98,13 +111,17 @@ def test_mono_recording_under_the_former_name_of_the_type(shared: Path) -> None:
 @pytest.mark.parametrize('step', [2, 3, 7])
 def test_evt3_may_be_cut_at_any_word(shared: Path, step: int) -> None:
     raw = recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')[100]
-    payload = raw[60 : 60 + struct.unpack_from('<I', raw, 56)[0]][:3000]
+    end = 60 + struct.unpack_from('<I', raw, 56)[0]
+    payload = raw[60:end][:3000]
     whole = open_payload_decoder('evt3', 480, 640)(payload)
     decode = open_payload_decoder('evt3', 480, 640)
-    parts = [decode(payload[at : at + 2 * step]) for at in range(0, len(payload), 2 * step)]
+    cuts = [*range(0, len(payload), 2 * step), len(payload)]
+    parts = [decode(payload[start:end]) for start, end in zip(cuts, cuts[1:])]
     assert len(whole.t) > 300
     for k, name in enumerate('xypt'):
-        np.testing.assert_array_equal(np.concatenate([part[k] for part in parts]), whole[k], err_msg=name)
+        np.testing.assert_array_equal(
+            np.concatenate([part[k] for part in parts]), whole[k], err_msg=name
+        )
 
 
 def test_lost_packets_in_the_recording_lose_only_their_events(shared: Path) -> None:
@@ -118,36 +135,61 @@ def test_lost_packets_in_the_recording_lose_only_their_events(shared: Path) -> N
         assert chunk.lost_packets == (k - kept[kept.index(k) - 1] - 1 if k else 0)
         assert len(chunk) + chunk.dropped == len(full[k])
         for name in 'xypt':
-            np.testing.assert_array_equal(getattr(chunk, name), getattr(full[k], name)[chunk.dropped :])
+            expected = getattr(full[k], name)[slice(chunk.dropped, None)]
+            np.testing.assert_array_equal(getattr(chunk, name), expected)
         assert not chunk.discontinuity
 
 
 # ---- EVT 3.0
 
 
-def feed_evt3(*payloads: list[int], width: int = 64, height: int = 48) -> list[tuple[list[int], int, int]]:
+def feed_evt3(
+    *payloads: list[int], width: int = 64, height: int = 48
+) -> list[tuple[list[int], int, int]]:
     decode = open_payload_decoder('evt3', height, width)
-    return [(e.t.tolist(), e.clamped, e.dropped) for e in (decode(words16(*words)) for words in payloads)]
+    return [
+        (e.t.tolist(), e.clamped, e.dropped)
+        for e in (decode(words16(*words)) for words in payloads)
+    ]
 
 
 def test_evt3_step_back_within_a_time_high_is_no_roll_over() -> None:
     high, low, y, x = Evt3.high(4096), Evt3.low, Evt3.y(1), Evt3.x(2)
-    assert feed_evt3([high, low(100), y, x, low(89), x, low(101), x]) == [([4196, 4196, 4197], 1, 0)]
+    assert feed_evt3([high, low(100), y, x, low(89), x, low(101), x]) == [
+        ([4196, 4196, 4197], 1, 0)
+    ]
 
 
 def test_evt3_step_back_of_time_high_is_no_roll_over() -> None:
-    words = [Evt3.high(8192), Evt3.low(5), Evt3.y(1), Evt3.x(2), Evt3.high(4096), Evt3.low(4090), Evt3.x(2)]
+    words = [
+        Evt3.high(8192),
+        Evt3.low(5),
+        Evt3.y(1),
+        Evt3.x(2),
+        Evt3.high(4096),
+        Evt3.low(4090),
+        Evt3.x(2),
+    ]
     words += [Evt3.high(8192), Evt3.low(9), Evt3.x(2)]
     assert feed_evt3(words) == [([8197, 8197, 8201], 1, 0)]
 
 
 def test_evt3_jitter_across_the_roll_over_counts_it_once() -> None:
     end = (1 << 24) - 10
-    words = [Evt3.high(end), Evt3.low(end), Evt3.y(1), Evt3.x(1), Evt3.high(0), Evt3.low(3), Evt3.x(2)]
+    words = [
+        Evt3.high(end),
+        Evt3.low(end),
+        Evt3.y(1),
+        Evt3.x(1),
+        Evt3.high(0),
+        Evt3.low(3),
+        Evt3.x(2),
+    ]
     words += [Evt3.high(end), Evt3.low(end + 4), Evt3.x(3), Evt3.high(0), Evt3.low(8), Evt3.x(4)]
     expected = [end, (1 << 24) + 3, (1 << 24) + 3, (1 << 24) + 8]
     assert feed_evt3(words) == [(expected, 1, 0)]
-    # The same, a packet for every word: clamping is then the business of whoever joins the packets.
+    # The same, a packet for every word: clamping is then the business of whoever joins the
+    # packets.
     times = [t for times, _, _ in feed_evt3(*([word] for word in words)) for t in times]
     assert times == [end, (1 << 24) + 3, end + 4, (1 << 24) + 8]
 
@@ -165,7 +207,15 @@ def test_evt3_roll_over_within_lost_packets_is_found() -> None:
     decode = open_decoder(TYPE)
     words = [Evt3.high(16_000_000), Evt3.low(16_000_000), Evt3.y(1), Evt3.x(1)]
     first = decode(event_packet(words16(*words), 'evt3', seq=1))
-    words = [Evt3.low(7), Evt3.x(1), Evt3.high(200_000), Evt3.low(200_000), Evt3.x(2), Evt3.y(3), Evt3.x(4)]
+    words = [
+        Evt3.low(7),
+        Evt3.x(1),
+        Evt3.high(200_000),
+        Evt3.low(200_000),
+        Evt3.x(2),
+        Evt3.y(3),
+        Evt3.x(4),
+    ]
     second = decode(event_packet(words16(*words), 'evt3', seq=5, stamp_ns=STAMP_NS + 977_216_000))
     assert first.t.tolist() == [16_000_000]
     assert second.t.tolist() == [(1 << 24) + 200_000]
@@ -179,7 +229,8 @@ def test_evt3_host_time_bridges_long_losses(gap_s: float) -> None:
     start, later = 3_000_000, 3_000_000 + int(gap_s * 10**6)
     for seq, sensor_us in ((1, start), (100, later)):
         words = [Evt3.high(sensor_us), Evt3.low(sensor_us), Evt3.y(1), Evt3.x(1)]
-        # The host's clock is late by up to 100 ms at random; what matters is far less than half a period.
+        # The host's clock is late by up to 100 ms at random; what matters is far less than half a
+        # period.
         stamp_ns = STAMP_NS + sensor_us * 1000 + seq * 10**6
         chunk = decode(event_packet(words16(*words), 'evt3', seq=seq, stamp_ns=stamp_ns))
     assert chunk.t.tolist() == [later]
@@ -197,7 +248,16 @@ def test_evt3_after_a_loss_vectors_wait_for_their_base() -> None:
 
 
 def test_evt3_start_in_the_middle_drops_and_counts() -> None:
-    words = [Evt3.x(1), Evt3.y(2), Evt3.low(9), Evt3.x(1), Evt3.high(4096), Evt3.x(1), Evt3.low(9), Evt3.x(5)]
+    words = [
+        Evt3.x(1),
+        Evt3.y(2),
+        Evt3.low(9),
+        Evt3.x(1),
+        Evt3.high(4096),
+        Evt3.x(1),
+        Evt3.low(9),
+        Evt3.x(5),
+    ]
     assert feed_evt3(words) == [([4105], 0, 3)]
 
 
@@ -228,7 +288,14 @@ def test_evt3_odd_payload_is_refused_and_the_next_packet_decodes() -> None:
 def test_evt3_corrupt_time_in_a_refused_packet_moves_no_epoch() -> None:
     decode = open_decoder(TYPE)
     good = [Evt3.high(4096), Evt3.low(4096), Evt3.y(1), Evt3.x(1)]
-    bad = [Evt3.high(8_000_000), Evt3.x(1), Evt3.high(15_000_000), Evt3.x(1), Evt3.high(4096), Evt3.x(2000)]
+    bad = [
+        Evt3.high(8_000_000),
+        Evt3.x(1),
+        Evt3.high(15_000_000),
+        Evt3.x(1),
+        Evt3.high(4096),
+        Evt3.x(2000),
+    ]
     assert decode(event_packet(words16(*good), 'evt3', seq=0)).t.tolist() == [4096]
     with pytest.raises(EventFormatError):
         decode(event_packet(words16(*bad), 'evt3', seq=1))
@@ -236,7 +303,11 @@ def test_evt3_corrupt_time_in_a_refused_packet_moves_no_epoch() -> None:
 
 
 def test_evt3_time_that_only_goes_round_is_refused_at_once() -> None:
-    words = [Evt3.y(1), Evt3.low(0), *[Evt3.high(0), Evt3.high(8_000_000), Evt3.high(16_000_000)] * 200_000]
+    words = [
+        Evt3.y(1),
+        Evt3.low(0),
+        *[Evt3.high(0), Evt3.high(8_000_000), Evt3.high(16_000_000)] * 200_000,
+    ]
     decode = open_payload_decoder('evt3', 48, 64)
     start = time.process_time()
     with pytest.raises(EventFormatError, match='goes round'):
@@ -262,7 +333,10 @@ def test_evt2_round_trip(encoding: str) -> None:
 @pytest.mark.parametrize('dense', [False, True])
 def test_evt21_round_trip(legacy: bool, dense: bool) -> None:
     if dense:  # whole rows fire: full vectors
-        t, y, x = (part.ravel() for part in np.meshgrid(range(100, 1100, 50), range(48), range(64), indexing='ij'))
+        t, y, x = (
+            part.ravel()
+            for part in np.meshgrid(range(100, 1100, 50), range(48), range(64), indexing='ij')
+        )
         p = y % 2
     else:
         x, y, p, t = random_events(2000, 64, 48, start=10**9, span=10**6)
@@ -281,8 +355,12 @@ def test_evt2_time_continues_over_the_roll_over(encode: object, name: str) -> No
     np.testing.assert_array_equal(events.t, t)
 
 
-@pytest.mark.parametrize(('encode', 'name', 'size'), [(encoders.evt2, 'evt2', 4), (encoders.evt21, 'evt21', 8)])
-def test_evt2_events_before_the_first_time_high_are_dropped(encode: object, name: str, size: int) -> None:
+@pytest.mark.parametrize(
+    ('encode', 'name', 'size'), [(encoders.evt2, 'evt2', 4), (encoders.evt21, 'evt21', 8)]
+)
+def test_evt2_events_before_the_first_time_high_are_dropped(
+    encode: object, name: str, size: int
+) -> None:
     x, y, p, t = random_events(100, 64, 48, start=64, span=64)
     decode = open_payload_decoder(name, 48, 64)
     events = decode(encode(x, y, p, t)[size:])
@@ -307,7 +385,9 @@ def test_libcaer_rolls_over_within_a_packet_and_jitters() -> None:
     t = np.array([(1 << 31) - 3, (1 << 31) - 1, (1 << 31), (1 << 31) - 2, (1 << 31) + 5])
     n = np.zeros(5, int)
     base = 1_700_000_000_000_000
-    raw = event_packet(encoders.libcaer(n + 3, n + 4, n + 1, t), 'libcaer', time_base=base * 1000 + 17)
+    raw = event_packet(
+        encoders.libcaer(n + 3, n + 4, n + 1, t), 'libcaer', time_base=base * 1000 + 17
+    )
     chunk = open_decoder(TYPE)(raw)
     assert (chunk.t - base - (1 << 31)).tolist() == [-3, -1, 0, 0, 5]
     assert chunk.clamped == 1
@@ -324,7 +404,10 @@ def test_libcaer_skips_events_marked_invalid() -> None:
 @pytest.mark.parametrize('dense', [False, True])
 def test_libcaer_cmp_round_trip(dense: bool) -> None:
     if dense:  # columns of neighbours: vectors
-        t, x, y = (part.ravel() for part in np.meshgrid(range(0, 40_000_000, 999_983), range(64), range(48)))
+        t, x, y = (
+            part.ravel()
+            for part in np.meshgrid(range(0, 40_000_000, 999_983), range(64), range(48))
+        )
         order = np.lexsort((y, x, t))
         x, y, t = x[order], y[order], t[order]
         p = x % 2
@@ -344,7 +427,9 @@ def test_libcaer_cmp_unknown_word_is_named() -> None:
 
 
 def test_libcaer_cmp_without_column_or_base_drops() -> None:
-    events = open_payload_decoder('libcaer_cmp', 48, 64)(words16(3 << 12 | 5, 5 << 12 | 7, 2 << 12 | 4, 5 << 12 | 1), 0)
+    events = open_payload_decoder('libcaer_cmp', 48, 64)(
+        words16(3 << 12 | 5, 5 << 12 | 7, 2 << 12 | 4, 5 << 12 | 1), 0
+    )
     assert (len(events.t), events.dropped) == (0, 5)
 
 
@@ -353,7 +438,9 @@ def test_libcaer_cmp_without_column_or_base_drops() -> None:
 
 def test_equals_the_message_that_rclpy_serialises() -> None:
     serialization = pytest.importorskip('rclpy.serialization', reason='ROS 2 is not installed')
-    messages = pytest.importorskip('event_camera_msgs.msg', reason='event_camera_msgs is not built')
+    messages = pytest.importorskip(
+        'event_camera_msgs.msg', reason='event_camera_msgs is not built'
+    )
     message = messages.EventPacket(height=48, width=64, seq=2**63, time_base=5000, encoding='mono')
     message.header.frame_id = 'left'
     message.header.stamp.sec, message.header.stamp.nanosec = 12, 34
@@ -394,7 +481,9 @@ def test_a_payload_may_be_cut_at_no_byte(encoding: str) -> None:
 
 @pytest.mark.parametrize('encoding', ENCODINGS)
 @pytest.mark.parametrize('side', ['width', 'height'])
-def test_an_event_outside_the_sensor_is_named_and_the_next_packet_decodes(encoding: str, side: str) -> None:
+def test_an_event_outside_the_sensor_is_named_and_the_next_packet_decodes(
+    encoding: str, side: str
+) -> None:
     payload = payload_of(encoding)
     x, y, _, _ = random_events(20, 64, 48, start=5000, span=20_000)
     values = x if side == 'width' else y
@@ -484,9 +573,15 @@ def test_losses_before_a_refused_packet_are_not_forgotten() -> None:
 
 def test_reset_begins_a_new_stream() -> None:
     decode = open_decoder(TYPE)
-    decode(event_packet(words16(Evt3.high(16_000_000), Evt3.low(0), Evt3.y(1), Evt3.x(1)), 'evt3', seq=5))
+    decode(
+        event_packet(
+            words16(Evt3.high(16_000_000), Evt3.low(0), Evt3.y(1), Evt3.x(1)), 'evt3', seq=5
+        )
+    )
     decode.reset()
-    chunk = decode(event_packet(words16(Evt3.high(0), Evt3.low(0), Evt3.y(1), Evt3.x(1)), 'evt3', seq=1))
+    chunk = decode(
+        event_packet(words16(Evt3.high(0), Evt3.low(0), Evt3.y(1), Evt3.x(1)), 'evt3', seq=1)
+    )
     assert chunk.t.tolist() == [0]
     assert not chunk.discontinuity
 
@@ -497,7 +592,9 @@ def test_corrupt_messages_are_refused_or_valid(data: st.DataObject) -> None:
     decode = open_decoder(TYPE)
     encoding = data.draw(st.sampled_from(ENCODINGS))
     for seq in range(2):
-        raw = bytearray(event_packet(payload_of(encoding, 6), encoding, seq=seq, time_base=STAMP_NS))
+        raw = bytearray(
+            event_packet(payload_of(encoding, 6), encoding, seq=seq, time_base=STAMP_NS)
+        )
         for _ in range(data.draw(st.integers(0, 4))):
             raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
         raw = raw[: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else raw
@@ -505,14 +602,18 @@ def test_corrupt_messages_are_refused_or_valid(data: st.DataObject) -> None:
             chunk = decode(raw)
         except EventFormatError:
             continue
-        EventChunk(chunk.x, chunk.y, chunk.p, chunk.t, width=chunk.width, height=chunk.height)  # all of its checks
+        # All of its checks
+        EventChunk(chunk.x, chunk.y, chunk.p, chunk.t, width=chunk.width, height=chunk.height)
     # Whatever has happened: the stream goes on, at the latest with the second good packet.
     decode(event_packet(payload_of('mono'), 'mono', seq=8))
     assert len(decode(event_packet(payload_of('mono'), 'mono', seq=9))) == 20
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.sampled_from(['evt3', 'evt2', 'evt21', 'libcaer', 'libcaer_cmp', 'mono']), st.binary(max_size=400))
+@given(
+    st.sampled_from(['evt3', 'evt2', 'evt21', 'libcaer', 'libcaer_cmp', 'mono']),
+    st.binary(max_size=400),
+)
 def test_random_payloads_are_refused_or_valid(encoding: str, payload: bytes) -> None:
     decode = open_payload_decoder(encoding, 0, 0)
     for _ in range(2):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import struct
 import tracemalloc
 
-import numpy as np
-import pytest
-from events.encoders import STAMP_NS, Events, point_cloud, random_events
+from events.encoders import Events, point_cloud, random_events, STAMP_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
+import numpy as np
+import pytest
 from sast_ros.events import EventChunk, EventFormatError, open_decoder
 
 TYPE = 'sensor_msgs/msg/PointCloud2'
@@ -19,7 +18,11 @@ PLAIN = {'x': 'u2', 'y': 'u2', 't': 'u4', 'p': 'u1'}
 
 
 def cloud(events: Events, kinds: dict[str, str] = PLAIN, **options: object) -> bytes:
-    """Message with these fields; any name of time or polarity gets those values, others get rubbish."""
+    """
+    Message with these fields.
+
+    Any name of time or polarity gets those values, others get rubbish.
+    """
     made = np.zeros(len(events[0]), list(kinds.items()))
     x, y, p, t = events
     values = {'x': x, 'y': y, 'p': p, 'polarity': p, 't': t, 'ts': t, 'timestamp': t, 'time': t}
@@ -29,7 +32,9 @@ def cloud(events: Events, kinds: dict[str, str] = PLAIN, **options: object) -> b
 
 
 def same(chunk: EventChunk, events: Events) -> None:
-    for name, values, dtype in zip('xypt', events, (np.uint16, np.uint16, np.uint8, np.int64), strict=True):
+    for name, values, dtype in zip(
+        'xypt', events, (np.uint16, np.uint16, np.uint8, np.int64), strict=True
+    ):
         np.testing.assert_array_equal(getattr(chunk, name), values)
         assert getattr(chunk, name).dtype == dtype
 
@@ -38,10 +43,17 @@ def same(chunk: EventChunk, events: Events) -> None:
 @pytest.mark.parametrize('order', ['<', '>'])
 def test_any_numeric_type_in_either_byte_order(kind: str, order: str) -> None:
     events = random_events(500, 64, 48, start=1000)
-    raw = cloud(events, {'x': order + kind, 'y': order + kind, 't': order + 'u4', 'p': order + kind})
+    raw = cloud(
+        events, {'x': order + kind, 'y': order + kind, 't': order + 'u4', 'p': order + kind}
+    )
     chunk = open_decoder(TYPE, sensor_size=(48, 64))(raw)
     same(chunk, events)
-    assert (chunk.width, chunk.height, chunk.stamp_ns, chunk.frame_id) == (64, 48, STAMP_NS, 'camera')
+    assert (chunk.width, chunk.height, chunk.stamp_ns, chunk.frame_id) == (
+        64,
+        48,
+        STAMP_NS,
+        'camera',
+    )
 
 
 @pytest.mark.parametrize('time', ['t', 'ts', 'timestamp', 'time'])
@@ -101,14 +113,21 @@ def test_the_unit_is_kept_once_it_was_seen() -> None:
     seconds = {**PLAIN, 't': 'f8'}
     decode = open_decoder(TYPE)
     assert decode(cloud((n, n, n, np.zeros(2)), seconds)).t.tolist() == [0, 0]
-    assert decode(cloud((n, n, n, np.array([1.25, 1.5])), seconds)).t.tolist() == [1_250_000, 1_500_000]
-    assert decode(cloud((n, n, n, np.array([2.0, 3.0])), seconds)).t.tolist() == [2_000_000, 3_000_000]
+    assert decode(cloud((n, n, n, np.array([1.25, 1.5])), seconds)).t.tolist() == [
+        1_250_000,
+        1_500_000,
+    ]
+    assert decode(cloud((n, n, n, np.array([2.0, 3.0])), seconds)).t.tolist() == [
+        2_000_000,
+        3_000_000,
+    ]
     decode.reset()
     assert decode(cloud((n, n, n, np.array([2.0, 3.0])), seconds)).t.tolist() == [2, 3]
 
 
 @pytest.mark.parametrize(
-    ('first', 'clock'), [(STAMP_US / 1e6 + 0.5, 'ros'), (STAMP_US / 1e6 - 11, 'sensor'), (5.5, 'sensor')]
+    ('first', 'clock'),
+    [(STAMP_US / 1e6 + 0.5, 'ros'), (STAMP_US / 1e6 - 11, 'sensor'), (5.5, 'sensor')],
 )
 def test_the_clock_is_ros_time_near_the_stamp(first: float, clock: str) -> None:
     n = np.zeros(1, int)
@@ -120,7 +139,9 @@ def test_the_clock_is_ros_time_near_the_stamp(first: float, clock: str) -> None:
 
 def test_time_steps_back() -> None:
     n = np.zeros(5, int)
-    chunk = open_decoder(TYPE)(cloud((n, n, n, np.array([50_000, 20_000, 19_000, 20_000, 21_000]))))
+    chunk = open_decoder(TYPE)(
+        cloud((n, n, n, np.array([50_000, 20_000, 19_000, 20_000, 21_000])))
+    )
     assert chunk.t.tolist() == [20_000, 20_000, 20_000, 21_000]
     assert (chunk.clamped, chunk.dropped, chunk.discontinuity) == (1, 1, True)
 
@@ -161,7 +182,9 @@ def test_a_missing_field_is_named(missing: str, field: str, what: str) -> None:
     ],
 )
 def test_a_bad_value_is_named(name: str, value: float, what: str) -> None:
-    events = dict(zip('xypt', (part.astype(float) for part in random_events(8, 64, 48)), strict=True))
+    events = dict(
+        zip('xypt', (part.astype(float) for part in random_events(8, 64, 48)), strict=True)
+    )
     events[name][3] = value
     raw = cloud(tuple(events.values()), dict.fromkeys('xytp', 'f8'))
     decode = open_decoder(TYPE, sensor_size=(48, 64))
@@ -215,10 +238,14 @@ def test_equals_the_message_that_rclpy_serialises() -> None:
     x, y, p, t = random_events(50, 64, 48)
     made = np.zeros(50, [('x', '<f4'), ('y', '<f4'), ('t', '<f8'), ('p', 'u1')])
     made['x'], made['y'], made['p'], made['t'] = x, y, p, t / 1e6 + 12
-    message = messages.PointCloud2(height=1, width=50, point_step=17, row_step=850, data=made.tobytes(), is_dense=True)
+    message = messages.PointCloud2(
+        height=1, width=50, point_step=17, row_step=850, data=made.tobytes(), is_dense=True
+    )
     message.header.stamp.sec = 12
     for name, offset, kind in (('x', 0, 7), ('y', 4, 7), ('t', 8, 8), ('p', 16, 2)):
-        message.fields.append(messages.PointField(name=name, offset=offset, datatype=kind, count=1))
+        message.fields.append(
+            messages.PointField(name=name, offset=offset, datatype=kind, count=1)
+        )
     chunk = open_decoder(TYPE)(serialization.serialize_message(message))
     same(chunk, (x, y, p, t + 12_000_000))
     assert chunk.clock == 'ros'
@@ -236,4 +263,5 @@ def test_corrupt_messages_are_refused_or_valid(data: st.DataObject) -> None:
         chunk = open_decoder(TYPE, sensor_size=(48, 64))(raw)
     except EventFormatError:
         return
-    EventChunk(chunk.x, chunk.y, chunk.p, chunk.t, width=chunk.width, height=chunk.height)  # all of its checks
+    # All of its checks
+    EventChunk(chunk.x, chunk.y, chunk.p, chunk.t, width=chunk.width, height=chunk.height)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 import struct
 import tracemalloc
-from pathlib import Path
 
-import numpy as np
-import pytest
 from events import encoders
 from events.encoders import Evt3, random_events, words16
-
+import numpy as np
+import pytest
 from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file
 from sast_ros.events.prophesee import CHUNK
 
@@ -34,7 +33,10 @@ def dat_events(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> by
 
 def test_raw_and_dat_of_one_recording_hold_the_same_events(shared: Path) -> None:
     folder = shared / 'data/faery_imx636'
-    raw, dat = open_prophesee_file(folder / 'imx636_evt3.raw'), open_prophesee_file(folder / 'imx636_cd.dat')
+    raw, dat = (
+        open_prophesee_file(folder / 'imx636_evt3.raw'),
+        open_prophesee_file(folder / 'imx636_cd.dat'),
+    )
     assert (raw.width, raw.height) == (dat.width, dat.height) == (1280, 720)
     from_raw, from_dat = joined(list(raw)), joined(list(dat))
     assert len(from_raw[3]) == 1_218_618
@@ -132,7 +134,11 @@ def test_a_binary_body_that_looks_like_a_header_line_is_no_header(tmp_path: Path
         ('a.raw', b'% evt 3.0\n% geometry 640\n', 'geometry'),
         ('a.raw', b'% evt 3.0\n% geometry 0x480\n', 'geometry'),
         ('a.raw', b'% evt 3.0\n% geometry 640x99999\n', 'geometry'),
-        ('a.raw', b'% format EVT3;height=720;width=1280\n% geometry 640x480\n', 'two sensor sizes'),
+        (
+            'a.raw',
+            b'% format EVT3;height=720;width=1280\n% geometry 640x480\n',
+            'two sensor sizes',
+        ),
         ('a.raw', b'% format EVT21;endianness=middle\n', 'byte order'),
         ('a.dat', b'', 'no header'),
         ('a.dat', b'% Version 2\n', 'cut at byte 12'),
@@ -143,7 +149,9 @@ def test_a_binary_body_that_looks_like_a_header_line_is_no_header(tmp_path: Path
         ('a.txt', b'', r'\.raw and \.dat'),
     ],
 )
-def test_what_cannot_be_opened_is_said(tmp_path: Path, name: str, content: bytes, what: str) -> None:
+def test_what_cannot_be_opened_is_said(
+    tmp_path: Path, name: str, content: bytes, what: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(EventFormatError, match='(?i)' + what):
@@ -159,7 +167,12 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
 def test_a_file_cut_short_gives_all_it_has_and_then_the_error(tmp_path: Path, name: str) -> None:
     x, y, p, t = random_events(100, 64, 48)
     if name.endswith('dat'):
-        path = write(tmp_path, name, ['Version 2', 'Width 64', 'Height 48'], b'\x0c\x08' + dat_events(x, y, p, t)[:-3])
+        path = write(
+            tmp_path,
+            name,
+            ['Version 2', 'Width 64', 'Height 48'],
+            b'\x0c\x08' + dat_events(x, y, p, t)[:-3],
+        )
     else:
         path = write(tmp_path, name, ['evt 2.0', 'geometry 64x48'], encoders.evt2(x, y, p, t)[:-1])
     chunks = iter(open_prophesee_file(path))
@@ -174,7 +187,12 @@ def test_an_event_outside_the_sensor_is_an_error(tmp_path: Path, name: str) -> N
     x, y, p, t = random_events(100, 64, 48)
     x[50] = 64
     if name.endswith('dat'):
-        path = write(tmp_path, name, ['Version 2', 'Width 64', 'Height 48'], b'\x0c\x08' + dat_events(x, y, p, t))
+        path = write(
+            tmp_path,
+            name,
+            ['Version 2', 'Width 64', 'Height 48'],
+            b'\x0c\x08' + dat_events(x, y, p, t),
+        )
     else:
         path = write(tmp_path, name, ['evt 2.0', 'geometry 64x48'], encoders.evt2(x, y, p, t))
     with pytest.raises(EventFormatError, match='x of event 50 is 64'):
@@ -185,7 +203,10 @@ def test_dat_time_continues_over_the_roll_over(tmp_path: Path) -> None:
     x, y, p, t = random_events(1000, 304, 240, start=(1 << 32) - 500, span=1000)
     body = b'\x00\x08' + dat_events(x, y, p, t)
     path = write(
-        tmp_path, 'gen1.dat', ['Data file containing Event2D events.', 'Version 2', 'Height 240', 'Width 304'], body
+        tmp_path,
+        'gen1.dat',
+        ['Data file containing Event2D events.', 'Version 2', 'Height 240', 'Width 304'],
+        body,
     )
     for have, want in zip(joined(list(open_prophesee_file(path))), (x, y, p, t), strict=True):
         np.testing.assert_array_equal(have, want)

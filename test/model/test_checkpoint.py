@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 
 import pytest
-import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-
-from sast_ros.model import CheckpointError, build_model, convert_checkpoint, load_model, save_model, untrained_model
+from sast_ros.model import (
+    build_model,
+    CheckpointError,
+    convert_checkpoint,
+    load_model,
+    save_model,
+    untrained_model,
+)
 from sast_ros.model.attention import ALIASES
+import torch
 
 ATTENTION = 'backbone.stages.0.att_blocks.0.att.win_attn.'
 
@@ -34,13 +40,18 @@ def official_state(model, prefix: str = 'mdl.') -> dict[str, torch.Tensor]:
 def checkpoint(tmp_path, model):
     def write(state=None, **extra):
         path = tmp_path / 'official.ckpt'
-        torch.save({'state_dict': official_state(model) if state is None else state, 'epoch': 3, **extra}, path)
+        torch.save(
+            {'state_dict': official_state(model) if state is None else state, 'epoch': 3, **extra},
+            path,
+        )
         return path
 
     return write
 
 
-def test_official_checkpoint_becomes_safetensors_with_configuration_and_digest(tmp_path, model, checkpoint):
+def test_official_checkpoint_becomes_safetensors_with_configuration_and_digest(
+    tmp_path, model, checkpoint
+):
     target = tmp_path / 'model.safetensors'
     result = convert_checkpoint(checkpoint(), target)
     assert result.config.name == 'gen1-tiny'
@@ -164,7 +175,11 @@ def test_changed_tensor_is_noticed_by_the_digest(tmp_path, model):
 
 def test_file_without_configuration_is_recognised_by_its_shapes(tmp_path):
     path = tmp_path / 'plain.safetensors'
-    tensors = {n: v for n, v in untrained_model('1mpx-small').state_dict().items() if 'num_batches' not in n}
+    tensors = {
+        n: v
+        for n, v in untrained_model('1mpx-small').state_dict().items()
+        if 'num_batches' not in n
+    }
     save_file(tensors, path)
     assert load_model(path).config.name == '1mpx-small'
 

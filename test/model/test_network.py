@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
-
-from sast_ros.model import CONFIGS, build_model, model_config, untrained_model
+from sast_ros.model import build_model, CONFIGS, model_config, untrained_model
 from sast_ros.model.attention import ALIASES
 from sast_ros.model.loss import detection_loss
 from sast_ros.model.selection import event_density, partition_order, position_embedding, select
+import torch
 
 PARAMETERS = {
     'gen1-tiny': 4_463_285,
@@ -24,10 +23,14 @@ PARAMETERS = {
 }
 
 
-def sparse_histogram(seed: int, height: int, width: int, share: float = 0.02, batch: int = 1) -> torch.Tensor:
+def sparse_histogram(
+    seed: int, height: int, width: int, share: float = 0.02, batch: int = 1
+) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     active = torch.rand(batch, 20, height, width, generator=generator) < share
-    return active.to(torch.uint8) * torch.randint(1, 11, active.shape, generator=generator, dtype=torch.uint8)
+    return active.to(torch.uint8) * torch.randint(
+        1, 11, active.shape, generator=generator, dtype=torch.uint8
+    )
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -46,11 +49,17 @@ def test_step_gives_maps_and_anchors_of_the_published_size(name):
         output = model(sparse_histogram(0, *config.frame))
     rows, columns = config.input_size
     assert output.input_size == ((256, 320) if name.startswith('gen1') else (384, 640))
-    assert output.head.shape == (1, 1680 if name.startswith('gen1') else 5040, 5 + len(config.classes))
+    assert output.head.shape == (
+        1,
+        1680 if name.startswith('gen1') else 5040,
+        5 + len(config.classes),
+    )
     tokens = 80 if name.startswith('gen1') else 60
     for stage, ((h, c), selected) in enumerate(zip(output.states, output.selections)):
         stride = 4 * 2**stage
-        assert h.shape == c.shape == (1, config.stage_dims[stage], rows // stride, columns // stride)
+        assert (
+            h.shape == c.shape == (1, config.stage_dims[stage], rows // stride, columns // stride)
+        )
         for selection in selected:
             assert selection.mask.shape == (1, rows * columns // stride**2 // tokens, tokens)
 
@@ -66,8 +75,16 @@ def test_names_and_shapes_are_those_of_the_official_checkpoint(shared):
         name: (str(list(value.shape)), str(value.dtype).removeprefix('torch.'))
         for name, value in model.state_dict().items()
     }
-    assert own == {name: (shape, dtype) for name, (shape, dtype, kind) in official.items() if not kind.startswith('alias')}
-    suffixes = {name.split('_attn.')[1] for name, (_, _, kind) in official.items() if kind.startswith('alias')}
+    assert own == {
+        name: (shape, dtype)
+        for name, (shape, dtype, kind) in official.items()
+        if not kind.startswith('alias')
+    }
+    suffixes = {
+        name.split('_attn.')[1]
+        for name, (_, _, kind) in official.items()
+        if kind.startswith('alias')
+    }
     assert suffixes == set(ALIASES)
 
 
@@ -83,13 +100,18 @@ def test_untrained_weights_depend_on_the_seed_alone():
     first = untrained_model('gen1-tiny', seed=1).state_dict()
     expected = torch.rand(1)
     torch.manual_seed(5)
-    again, other = untrained_model('gen1-tiny', seed=1).state_dict(), untrained_model('gen1-tiny', seed=2).state_dict()
+    again, other = (
+        untrained_model('gen1-tiny', seed=1).state_dict(),
+        untrained_model('gen1-tiny', seed=2).state_dict(),
+    )
     assert all(torch.equal(first[n], again[n]) for n in first)
     assert any(not torch.equal(first[n], other[n]) for n in first)
     assert torch.equal(torch.rand(1), expected)  # the caller's random numbers are left alone
 
 
 class TestSelection:
+    """Partitions, scores, and the tokens that they select."""
+
     @pytest.mark.parametrize('kind', ['window', 'grid'])
     def test_partition_order_follows_the_specification(self, kind):
         height, width, (h, w) = 16, 20, (8, 10)
@@ -99,7 +121,11 @@ class TestSelection:
             for b in range(width // w):
                 for i in range(h):
                     for j in range(w):
-                        row, column = (a * h + i, b * w + j) if kind == 'window' else (i * height // h + a, j * width // w + b)
+                        row, column = (
+                            (a * h + i, b * w + j)
+                            if kind == 'window'
+                            else (i * height // h + a, j * width // w + b)
+                        )
                         assert order[a * (width // w) + b, i * w + j] == row * width + column
 
     def test_position_embedding_follows_the_specification(self):
@@ -107,7 +133,9 @@ class TestSelection:
         for y, x, channel in ((0, 0, 0), (5, 2, 3), (3, 4, 4), (2, 1, 7)):
             j, length, i = (channel, 6, y) if channel < 4 else (channel - 4, 5, x)
             value = 2 * math.pi * (i + 0.5) / (length + 1e-6) / 10000 ** (2 * (j // 2) / 4)
-            assert float(embedding[y, x, channel]) == pytest.approx(math.sin(value) if j % 2 == 0 else math.cos(value), abs=1e-6)
+            assert float(embedding[y, x, channel]) == pytest.approx(
+                math.sin(value) if j % 2 == 0 else math.cos(value), abs=1e-6
+            )
 
     def test_density_counts_occupied_cells_of_max_pools(self):
         histogram = sparse_histogram(3, 64, 96, share=0.01, batch=2)
@@ -132,6 +160,8 @@ class TestSelection:
 
 
 class TestOptions:
+    """Settings of the configuration that the weights do not decide."""
+
     def test_dense_selection_keeps_every_token(self):
         model = build_model('gen1-tiny', selection='dense').eval()
         with torch.inference_mode():
@@ -144,7 +174,9 @@ class TestOptions:
             model = untrained_model('gen1-tiny', amp=amp)
             with torch.inference_mode():
                 output = model(sparse_histogram(0, 240, 304))
-            shares.append(sum(float(s.mask.float().mean()) for pair in output.selections for s in pair))
+            shares.append(
+                sum(float(s.mask.float().mean()) for pair in output.selections for s in pair)
+            )
         assert shares == sorted(shares, reverse=True)
         assert shares[-1] < 0.5 * shares[0]
 
@@ -192,6 +224,8 @@ class TestOptions:
 
 
 class TestLoss:
+    """The loss that a network is trained with."""
+
     def test_no_objects_leaves_only_objectness(self):
         model = build_model('gen1-tiny')
         output = model(sparse_histogram(0, 240, 304, batch=2))
@@ -206,5 +240,7 @@ class TestLoss:
         output = model(sparse_histogram(0, 240, 304))
         labels = torch.tensor([[[0, 100.0, 90, 60, 40], [1, 220, 150, 20, 50]]])
         padded = torch.cat([labels, torch.zeros(1, 5, 5)], dim=1)
-        one, two = (detection_loss(output.head, rows, output.input_size).total for rows in (labels, padded))
+        one, two = (
+            detection_loss(output.head, rows, output.input_size).total for rows in (labels, padded)
+        )
         torch.testing.assert_close(one, two)

@@ -1,9 +1,11 @@
-"""Payloads of event_camera_msgs/EventPacket and of Prophesee RAW files: one class per encoding.
-
-A codec is called with the payload of one packet (bytes, in order) and the packet's ``time_base`` in nanoseconds
-and returns ``DecodedEvents``. It keeps what the encoding spreads over packets: ``resynchronise`` tells it that packets
-are missing, ``reset`` that another stream begins. A payload that it refuses leaves it as after ``resynchronise``.
 """
+Payloads of event_camera_msgs/EventPacket and of Prophesee RAW files: one class per encoding.
+
+A codec is called with the payload of one packet (bytes, in order) and the packet's ``time_base``
+in nanoseconds and returns ``DecodedEvents``. It keeps what the encoding spreads over packets:
+``resynchronise`` tells it that packets are missing, ``reset`` that another stream begins. A
+payload that it refuses leaves it as after ``resynchronise``.
+"""  # noqa: A005 - imported as sast_ros.events.codecs only
 
 from __future__ import annotations
 
@@ -29,7 +31,11 @@ class PayloadDecoder(Protocol):
         """Decode one payload."""
 
     def resynchronise(self, elapsed_us: int = 0) -> None:
-        """Go on after lost packets; ``elapsed_us`` of host time have passed since the last one that arrived."""
+        """
+        Go on after lost packets.
+
+        ``elapsed_us`` of host time have passed since the last one that arrived.
+        """
 
     def reset(self) -> None:
         """Begin another stream."""
@@ -58,7 +64,10 @@ SPELLINGS = {
 
 
 def open_payload_decoder(encoding: str, height: int, width: int) -> PayloadDecoder:
-    """Return a new codec for the encoding and the sensor size in pixels (0 = unknown: coordinates are not checked).
+    """
+    Return a new codec for the encoding and the sensor size in pixels.
+
+    A size of 0 is unknown: coordinates are not checked.
 
     Raises
     ------
@@ -69,5 +78,7 @@ def open_payload_decoder(encoding: str, height: int, width: int) -> PayloadDecod
     make = ENCODINGS.get(SPELLINGS.get(name, name))
     if make is None:
         known = ', '.join(sorted(ENCODINGS))
-        raise EventFormatError(f'unknown event encoding {encoding!r}; known are {known}', field='encoding')
+        raise EventFormatError(
+            f'unknown event encoding {encoding!r}; known are {known}', field='encoding'
+        )
     return make(height, width)

@@ -1,7 +1,9 @@
-"""Prophesee EVT 2.0 (32-bit words) and EVT 2.1 (64-bit words with 32 pixels of a row each).
+"""
+Prophesee EVT 2.0 (32-bit words) and EVT 2.1 (64-bit words with 32 pixels of a row each).
 
-Layouts: docs.prophesee.ai, "EVT 2.0 Format" and "EVT 2.1 Format". Both send bits 6..33 of a microsecond clock as
-TIME_HIGH and bits 0..5 with every event; the clock rolls over after 4.77 hours and is continued.
+Layouts: docs.prophesee.ai, "EVT 2.0 Format" and "EVT 2.1 Format". Both send bits 6..33 of a
+microsecond clock as TIME_HIGH and bits 0..5 with every event; the clock rolls over after 4.77
+hours and is continued.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-
 from sast_ros.events import _native
 from sast_ros.events._native import DecodedEvents
 from sast_ros.events.chunk import EventFormatError
@@ -39,7 +40,8 @@ class _TimeHighStream:
             self._state[0] += elapsed_us
 
     def __call__(self, payload: bytes, time_base_ns: int = 0) -> DecodedEvents:
-        """Decode one payload; ``time_base`` is not defined for this encoding.
+        """
+        Decode one payload; ``time_base`` is not defined for this encoding.
 
         Raises
         ------
@@ -49,7 +51,8 @@ class _TimeHighStream:
         if len(payload) % self.word_size:
             self.resynchronise()
             raise EventFormatError(
-                f'{self.name} payload of {len(payload)} bytes: words have {self.word_size} bytes; the packet was cut',
+                f'{self.name} payload of {len(payload)} bytes: words have {self.word_size} bytes; '
+                'the packet was cut',
                 field='events',
             )
         self._state[2] = 0
@@ -62,24 +65,38 @@ class _TimeHighStream:
             raise _native.outside_error(self.name, outside, x, y, self._width, self._height)
         return _native.settle(x, y, p, t, dropped=int(self._state[2]))
 
-    def _events(self, payload: bytes, words: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _events(
+        self, payload: bytes, words: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         raise NotImplementedError
 
 
 class Evt2(_TimeHighStream):
-    """Codec for ``evt2``. Time is the sensor's clock; events before the first TIME_HIGH are dropped and counted."""
+    """
+    Codec for ``evt2``.
+
+    Time is the sensor's clock; events before the first TIME_HIGH are dropped and counted.
+    """
 
     name = 'evt2'
     word_size = 4
 
-    def _events(self, payload: bytes, words: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _events(
+        self, payload: bytes, words: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         x, y, p, t = arrays = _native.empty_events(words)
-        count = _native.evt2(payload, words, _native.address(self._state), *_native.addresses(arrays))
+        count = _native.evt2(
+            payload, words, _native.address(self._state), *_native.addresses(arrays)
+        )
         return x[:count], y[:count], p[:count], t[:count]
 
 
 class Evt21(_TimeHighStream):
-    """Codec for ``evt21``; ``high_word_first``: the upper 32 bits come first, as IMX636 sends them ("legacy")."""
+    """
+    Codec for ``evt21``.
+
+    ``high_word_first``: the upper 32 bits come first, as IMX636 sends them ("legacy").
+    """
 
     name = 'evt21'
     word_size = 8
@@ -88,8 +105,12 @@ class Evt21(_TimeHighStream):
         super().__init__(height, width)
         self._high_word_first = int(high_word_first)
 
-    def _events(self, payload: bytes, words: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        x, y, p, t = arrays = _native.empty_events(_native.evt21_count(payload, words, self._high_word_first))
+    def _events(
+        self, payload: bytes, words: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        x, y, p, t = arrays = _native.empty_events(
+            _native.evt21_count(payload, words, self._high_word_first)
+        )
         count = _native.evt21(
             payload,
             words,

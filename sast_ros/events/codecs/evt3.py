@@ -1,12 +1,16 @@
-"""Prophesee EVT 3.0: 16-bit words whose meaning depends on those before, decoded by PyPI ``evt3``.
+"""
+Prophesee EVT 3.0: 16-bit words whose meaning depends on those before, decoded by PyPI ``evt3``.
 
-The package turns words into events. What it leaves to its caller is done here, in two thin passes of C
-(kernels/decode.c): time beyond the 24 bits of the sensor, start and re-start in the middle of a stream, and checks.
+The package turns words into events. What it leaves to its caller is done here, in two thin passes
+of C (kernels/decode.c): time beyond the 24 bits of the sensor, start and re-start in the middle of
+a stream, and checks.
 
-Time. The sensor sends the upper and lower 12 bits of a 24-bit microsecond clock apart, as TIME_HIGH and TIME_LOW. Real
-streams step back a little: TIME_LOW within one TIME_HIGH, and TIME_HIGH itself. So a new TIME_HIGH is taken as the one
-of all continuations that lies nearest to the last (within 8.4 s), whatever its sign: a step back is never a roll-over,
-and a roll-over is found even if the words around it are lost. After lost packets, host time says how far to look ahead.
+Time. The sensor sends the upper and lower 12 bits of a 24-bit microsecond clock apart, as
+TIME_HIGH and TIME_LOW. Real streams step back a little: TIME_LOW within one TIME_HIGH, and
+TIME_HIGH itself. So a new TIME_HIGH is taken as the one of all continuations that lies nearest to
+the last (within 8.4 s), whatever its sign: a step back is never a roll-over, and a roll-over is
+found even if the words around it are lost. After lost packets, host time says how far to look
+ahead.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ from typing import Literal
 
 import evt3
 import numpy as np
-
 from sast_ros.events import _native
 from sast_ros.events._native import DecodedEvents
 from sast_ros.events.chunk import EventFormatError
@@ -23,22 +26,27 @@ from sast_ros.events.chunk import EventFormatError
 #: The sensor's clock has 24 bits; the C pass stops where a payload crosses into another period.
 PERIOD_BITS = 24
 
-#: Longer pauses of the host clock say nothing about the sensor's (a bag of another day, a clock that was set).
+#: Longer pauses of the host clock say nothing about the sensor's (a bag of another day, a clock
+#: that was set).
 _MAX_ELAPSED_US = 24 * 3_600_000_000
 
-#: More changes of period than any packet or block of a file has, jitter around a roll-over included.
+#: More changes of period than any packet or block of a file has, jitter around a roll-over
+#: included.
 _MAX_PERIODS = 1000
 
 
 class Evt3:
-    """Codec for ``evt3``. Time is the sensor's clock, continued over its roll-over every 16.777 s.
+    """
+    Codec for ``evt3``. Time is the sensor's clock, continued over its roll-over every 16.777 s.
 
-    Events are dropped (and counted) until TIME_HIGH, TIME_LOW and ADDR_Y have been seen, vectors also until
-    VECT_BASE_X; after lost packets the same holds again. Words of types that hold no pixel are skipped.
+    Events are dropped (and counted) until TIME_HIGH, TIME_LOW and ADDR_Y have been seen, vectors
+    also until VECT_BASE_X; after lost packets the same holds again. Words of types that hold no
+    pixel are skipped.
 
     Raises
     ------
-    EventFormatError: odd number of bytes, or an event outside the sensor; the whole payload is refused then.
+    EventFormatError: odd number of bytes, or an event outside the sensor; the whole payload is
+        refused then.
 
     """
 
@@ -69,7 +77,8 @@ class Evt3:
         if len(payload) % 2:
             self.resynchronise()
             raise EventFormatError(
-                f'evt3 payload of {len(payload)} bytes: words have 2 bytes; the packet was cut', field='events'
+                f'evt3 payload of {len(payload)} bytes: words have 2 bytes; the packet was cut',
+                field='events',
             )
         before = self._state.copy()
         try:
@@ -90,13 +99,15 @@ class Evt3:
             while stop < words:
                 if len(parts) > _MAX_PERIODS:
                     raise EventFormatError(
-                        f'evt3 payload: the clock goes round more than {_MAX_PERIODS} times; the packet is corrupt',
+                        f'evt3 payload: the clock goes round more than {_MAX_PERIODS} times; the '
+                        'packet is corrupt',
                         field='events',
                         offset=2 * stop,
                     )
-                start = stop
-                stop, payload = self._scan(payload, start, words)
-                parts.append(self._feed(payload[2 * start : 2 * stop], count))
+                start = 2 * stop
+                stop, payload = self._scan(payload, stop, words)
+                end = 2 * stop
+                parts.append(self._feed(payload[start:end], count))
                 count += len(parts[-1][0])
             x, y, p, t = (np.concatenate([part[k] for part in parts]) for k in range(4))
             unordered = None
@@ -106,7 +117,11 @@ class Evt3:
         return _native.settle(x, y, p, t, unordered, dropped)
 
     def _scan(self, payload: bytes, start: int, words: int) -> tuple[int, bytes]:
-        """Follow the state up to the next change of period: its word, and the payload without unplaceable events."""
+        """
+        Follow the state up to the next change of period.
+
+        Returns its word, and the payload without unplaceable events.
+        """
         stop = _native.evt3_scan(payload, start, words, self._state_at, None)
         if stop == _native.OK:
             clean = bytearray(payload)
@@ -114,7 +129,9 @@ class Evt3:
             payload = bytes(clean)
         return stop, payload
 
-    def _feed(self, payload: bytes, before: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+    def _feed(
+        self, payload: bytes, before: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
         """Decode a payload that lies in one period of the sensor's clock."""
         events = self._decoder.feed(payload)
         x, y, t = events.x, events.y, events.t

@@ -12,9 +12,11 @@ WORD = 8
 
 
 class Mono:
-    """Codec for ``mono``: bit 63 polarity, bits 48-62 y, bits 32-47 x, bits 0-31 nanoseconds since ``time_base``.
+    """
+    Codec for ``mono``.
 
-    Time is ROS time in microseconds, rounded down. Packets do not depend on each other.
+    Bit 63 polarity, bits 48-62 y, bits 32-47 x, bits 0-31 nanoseconds since ``time_base``. Time is
+    ROS time in microseconds, rounded down. Packets do not depend on each other.
 
     Raises
     ------
@@ -37,7 +39,9 @@ class Mono:
         """Decode one payload."""
         if len(payload) % WORD:
             raise EventFormatError(
-                f'mono payload of {len(payload)} bytes: events have {WORD} bytes; the packet was cut', field='events'
+                f'mono payload of {len(payload)} bytes: events have {WORD} bytes; the packet was '
+                'cut',
+                field='events',
             )
         x, y, p, t = arrays = _native.empty_events(len(payload) // WORD)
         _native.mono(payload, len(t), time_base_ns, *_native.addresses(arrays))

@@ -1,0 +1,115 @@
+"""Streams of events, serialised in every format, with the ROS times at which their windows end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from events import encoders
+
+ARRAY = 'dvs_msgs/msg/EventArray'
+PACKET = 'event_camera_msgs/msg/EventPacket'
+CLOUD = 'sensor_msgs/msg/PointCloud2'
+
+WIDTH, HEIGHT = 304, 240
+WINDOW_NS = 50_000_000
+START_NS = 1_700_000_000_000_000_000
+MESSAGE_US = 25_000
+EVENTS_PER_MESSAGE = 300
+DELAY_NS = 3_000_000
+
+
+@dataclass
+class Stream:
+    """Messages, and the ROS times at which the windows in them end."""
+
+    messages: list[bytes]
+    stamps_ns: list[int]
+
+
+def batches(
+    count: int, start_us: int = 0, width: int = WIDTH, height: int = HEIGHT
+) -> list[encoders.Events]:
+    """Events of ``count`` messages of 25 ms each; the first event of all comes at ``start_us``."""
+    made = []
+    for index in range(count):
+        begin = start_us + index * MESSAGE_US
+        x, y, p, t = encoders.random_events(
+            EVENTS_PER_MESSAGE, width, height, start=begin, span=MESSAGE_US, seed=index
+        )
+        t[0] = begin if index == 0 else t[0]
+        made.append((x, y, p, t))
+    return made
+
+
+def window_ends_us(
+    made: list[encoders.Events], duration_us: int = 50_000, stride_us: int = 50_000
+) -> list[int]:
+    """Return the ends of the windows that an event later than the end completes."""
+    begin, last = int(made[0][3][0]), int(made[-1][3][-1])
+    return [end for end in range(begin + duration_us, last, stride_us) if end < last]
+
+
+def as_array(made: list[encoders.Events], width: int = WIDTH, height: int = HEIGHT) -> Stream:
+    """EventArray: the events carry ROS time."""
+    messages = [
+        encoders.event_array(
+            x,
+            y,
+            p,
+            START_NS + 1000 * t,
+            width=width,
+            height=height,
+            stamp_ns=START_NS + 1000 * int(t[0]),
+        )
+        for x, y, p, t in made
+    ]
+    return Stream(messages, [START_NS + 1000 * end for end in window_ends_us(made)])
+
+
+def as_evt3(made: list[encoders.Events]) -> Stream:
+    """EventPacket evt3: sensor time; stamps are late by at least 3 ms, the first exactly."""
+    messages = []
+    for seq, (x, y, p, t) in enumerate(made):
+        late_ns = DELAY_NS + (seq % 5) * 1_000_000
+        payload = encoders.words16(*encoders.Evt3.stream(x, y, p, t))
+        messages.append(
+            encoders.event_packet(
+                payload,
+                'evt3',
+                width=WIDTH,
+                height=HEIGHT,
+                seq=seq,
+                stamp_ns=START_NS + 1000 * int(t[0]) + late_ns,
+            )
+        )
+    return Stream(messages, [START_NS + 1000 * end + DELAY_NS for end in window_ends_us(made)])
+
+
+def as_mono(made: list[encoders.Events]) -> Stream:
+    """EventPacket mono: ROS time is time_base + dt."""
+    messages = []
+    for seq, (x, y, p, t) in enumerate(made):
+        base = int(t[0])
+        messages.append(
+            encoders.event_packet(
+                encoders.mono(x, y, p, 1000 * (t - base)),
+                'mono',
+                width=WIDTH,
+                height=HEIGHT,
+                seq=seq,
+                time_base=START_NS + 1000 * base,
+                stamp_ns=START_NS + 1000 * base,
+            )
+        )
+    return Stream(messages, [START_NS + 1000 * end for end in window_ends_us(made)])
+
+
+def as_cloud(made: list[encoders.Events]) -> Stream:
+    """PointCloud2 with sensor time in integer microseconds."""
+    messages = []
+    for events in made:
+        points = encoders.points(events, x='<u2', y='<u2', p='u1', t='<u4')
+        messages.append(
+            encoders.point_cloud(points, stamp_ns=START_NS + 1000 * int(events[3][0]) + DELAY_NS)
+        )
+    return Stream(messages, [START_NS + 1000 * end + DELAY_NS for end in window_ends_us(made)])
