@@ -50,7 +50,7 @@ def window_ends_us(
 
 
 def as_array(made: list[encoders.Events], width: int = WIDTH, height: int = HEIGHT) -> Stream:
-    """EventArray: the events carry ROS time."""
+    """As EventArray: the events carry ROS time."""
     messages = [
         encoders.event_array(
             x,
@@ -67,7 +67,7 @@ def as_array(made: list[encoders.Events], width: int = WIDTH, height: int = HEIG
 
 
 def as_evt3(made: list[encoders.Events]) -> Stream:
-    """EventPacket evt3: sensor time; stamps are late by at least 3 ms, the first exactly."""
+    """As EventPacket evt3: sensor time; stamps are late by at least 3 ms, the first exactly."""
     messages = []
     for seq, (x, y, p, t) in enumerate(made):
         late_ns = DELAY_NS + (seq % 5) * 1_000_000
@@ -86,7 +86,7 @@ def as_evt3(made: list[encoders.Events]) -> Stream:
 
 
 def as_mono(made: list[encoders.Events]) -> Stream:
-    """EventPacket mono: ROS time is time_base + dt."""
+    """As EventPacket mono: ROS time is time_base + dt."""
     messages = []
     for seq, (x, y, p, t) in enumerate(made):
         base = int(t[0])
@@ -105,7 +105,7 @@ def as_mono(made: list[encoders.Events]) -> Stream:
 
 
 def as_cloud(made: list[encoders.Events]) -> Stream:
-    """PointCloud2 with sensor time in integer microseconds."""
+    """As PointCloud2 with sensor time in integer microseconds."""
     messages = []
     for events in made:
         points = encoders.points(events, x='<u2', y='<u2', p='u1', t='<u4')

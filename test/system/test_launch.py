@@ -1,17 +1,18 @@
-"""The launch file, under the real launch and launch_ros.
+"""
+The launch file, under the real launch and launch_ros.
 
 Skips where they are absent: there are no wheels of them, only ROS installations have them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from workspace import colcon_build, without_coverage
@@ -20,7 +21,9 @@ rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 executors = pytest.importorskip('rclpy.executors')
 # Not `launch` itself: the folder launch/ of this repository passes for a package of that name.
 pytest.importorskip('launch.actions', reason='launch is not installed: there is no wheel of it')
-pytest.importorskip('launch_ros.actions', reason='launch_ros is not installed: there is no wheel of it')
+pytest.importorskip(
+    'launch_ros.actions', reason='launch_ros is not installed: there is no wheel of it'
+)
 
 # `ros2 launch` needs ros2cli; this is what it does with a file and arguments.
 PROGRAM = """
@@ -32,7 +35,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 arguments = [argument.split(':=') for argument in sys.argv[2:]]
 service = LaunchService()
 source = PythonLaunchDescriptionSource(sys.argv[1])
-service.include_launch_description(LaunchDescription([IncludeLaunchDescription(source, launch_arguments=arguments)]))
+included = IncludeLaunchDescription(source, launch_arguments=arguments)
+service.include_launch_description(LaunchDescription([included]))
 sys.exit(service.run())
 """
 
@@ -49,7 +53,9 @@ def observer(ros_domain) -> Iterator[object]:
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node('observer', context=context)
-    executor = executors.SingleThreadedExecutor(context=context)  # the node only holds a weak reference to it
+    executor = executors.SingleThreadedExecutor(
+        context=context
+    )  # the node only holds a weak reference to it
     executor.add_node(node)
     yield node
     node.destroy_node()
@@ -58,7 +64,7 @@ def observer(ros_domain) -> Iterator[object]:
 
 @contextmanager
 def launched(prefix: Path, log: Path, *arguments: str) -> Iterator[subprocess.Popen]:
-    """Launch the installed detector.launch.py; at the end interrupt it as Ctrl-C does, and insist on a clean exit."""
+    """Launch the installed file; at the end interrupt it as Ctrl-C does, insisting on exit 0."""
     environment = without_coverage()
     packages = next(prefix.glob('lib/python3*/site-packages'))
     for name, path in (('AMENT_PREFIX_PATH', prefix), ('PYTHONPATH', packages)):
@@ -85,10 +91,14 @@ def launched(prefix: Path, log: Path, *arguments: str) -> Iterator[subprocess.Po
     assert 'process has finished cleanly' in log.read_text(), log.read_text()
 
 
-def wait_until(node, condition: Callable[[], bool], what: str, log: Path, seconds: float = 90.0) -> None:
+def wait_until(
+    node, condition: Callable[[], bool], what: str, log: Path, seconds: float = 90.0
+) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f'{what} did not happen within {seconds:g} s\n{log.read_text()}'
+        assert time.monotonic() < deadline, (
+            f'{what} did not happen within {seconds:g} s\n{log.read_text()}'
+        )
         node.executor.spin_once(timeout_sec=0.05)
 
 
@@ -115,13 +125,25 @@ def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp
 
     log = tmp_path / 'launch.txt'
     observer.create_publisher(EventPacket, '/dvs/events', 10)
-    arguments = ['events:=/dvs/events', 'detections:=objects', 'namespace:=camera', 'model:=gen1-tiny', 'device:=cpu']
+    arguments = [
+        'events:=/dvs/events',
+        'detections:=objects',
+        'namespace:=camera',
+        'model:=gen1-tiny',
+        'device:=cpu',
+    ]
     with launched(prefix, log, *arguments):
         name = '/camera/sast_detector'
         wait_until(observer, lambda: state(observer, name, log) == 'active', 'activation', log)
-        wait_until(observer, lambda: observer.count_subscribers('/dvs/events') == 1, 'subscription', log)
-        wait_until(observer, lambda: observer.count_publishers('/camera/objects') == 1, 'publisher', log)
-        request = GetParameters.Request(names=['model.path', 'model.device', 'autostart', 'use_sim_time'])
+        wait_until(
+            observer, lambda: observer.count_subscribers('/dvs/events') == 1, 'subscription', log
+        )
+        wait_until(
+            observer, lambda: observer.count_publishers('/camera/objects') == 1, 'publisher', log
+        )
+        request = GetParameters.Request(
+            names=['model.path', 'model.device', 'autostart', 'use_sim_time']
+        )
         values = call(observer, GetParameters, f'{name}/get_parameters', request, log).values
         assert [values[0].string_value, values[1].string_value] == ['gen1-tiny', 'cpu']
         assert [values[2].bool_value, values[3].bool_value] == [True, False]

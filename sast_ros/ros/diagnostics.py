@@ -1,0 +1,212 @@
+"""What the node says about itself on /diagnostics, once a second."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+import time
+from typing import Any, TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+import numpy as np
+from sast_ros.ros.messages import header
+
+if TYPE_CHECKING:
+    from sast_ros.detector import Detections
+    from sast_ros.windows import StreamStatistics
+
+#: Step times are reported over so many of the last steps.
+STEPS_REMEMBERED = 512
+
+#: Without an event for this long the status is STALE, seconds.
+SILENCE_S = 2.0
+
+
+@dataclass
+class Report:
+    """One status: level as in DiagnosticStatus, a sentence, and the values in order."""
+
+    level: bytes
+    message: str
+    values: dict[str, str]
+
+
+@dataclass
+class Situation:
+    """
+    What the node, not the counters, knows at the moment of a report.
+
+    ``state``: lifecycle state; ``failure``: sentence about why the node cannot work, empty if it
+    can; ``waiting``: what the subscription waits for, empty if it is there; ``facts``: constant
+    values such as model and device.
+    """
+
+    state: str
+    failure: str = ''
+    waiting: str = ''
+    queued: int = 0
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+class Monitor:
+    """
+    Counters of the node.
+
+    The worker and the executor write, the diagnostics timer reads; a lock lies between them.
+
+    Parameters
+    ----------
+    now: monotonic clock in seconds.
+
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = Lock()
+        self.windows_done = 0
+        self.windows_dropped = 0
+        self.format_errors = 0
+        self.step_errors = 0
+        self._last_error = ''
+        self._step_ms: deque[float] = deque(maxlen=STEPS_REMEMBERED)
+        self._kept: tuple[Any, ...] = ()
+        self._last_message = now()
+        self._previous = _Counts(now())
+
+    def received(self) -> None:
+        """Note that a message with events has come."""
+        self._last_message = self._now()
+
+    def started(self) -> None:
+        """Note that the node listens from now on: silence counts from here."""
+        self._last_message = self._now()
+
+    def step(self, seconds: float, detections: Detections) -> None:
+        """Note one window done."""
+        with self._lock:
+            self.windows_done += 1
+            self._step_ms.append(1e3 * seconds)
+            self._kept = detections.kept
+
+    def dropped(self, windows: int) -> None:
+        """Note windows that were dropped because the network was too slow."""
+        with self._lock:
+            self.windows_dropped += windows
+
+    def format_error(self, sentence: str) -> None:
+        """Note a message that could not be read."""
+        with self._lock:
+            self.format_errors += 1
+            self._last_error = sentence
+
+    def step_error(self, sentence: str) -> None:
+        """Note a window for which the network gave nothing usable."""
+        with self._lock:
+            self.step_errors += 1
+            self._last_error = sentence
+
+    def report(self, stream: StreamStatistics | None, situation: Situation) -> Report:
+        """Return the status since the last report; ``stream``: counters of the pipeline."""
+        now = self._now()
+        with self._lock:
+            counts = _Counts(
+                now,
+                events=stream.events if stream else 0,
+                done=self.windows_done,
+                dropped=self.windows_dropped,
+                lost=stream.lost_packets if stream else 0,
+                format_errors=self.format_errors,
+                step_errors=self.step_errors,
+            )
+            new, self._previous = counts.since(self._previous), counts
+            step_ms, kept, last_error = list(self._step_ms), self._kept, self._last_error
+        level, message = self._judge(new, situation, now, last_error)
+        values: dict[str, object] = {'state': situation.state, **situation.facts}
+        values['event rate (Mev/s)'] = f'{new.events / new.time / 1e6:.3f}'
+        values['window rate (1/s)'] = f'{new.done / new.time:.1f}'
+        values['windows done'] = counts.done
+        values['windows dropped'] = counts.dropped
+        values['windows queued'] = situation.queued
+        if step_ms:
+            p50, p99 = np.percentile(step_ms, (50, 99))
+            values['step time p50 (ms)'] = f'{p50:.2f}'
+            values['step time p99 (ms)'] = f'{p99:.2f}'
+        for stage, share in enumerate(kept, start=1):
+            values[f'stage {stage} windows kept (%)'] = f'{100 * share.windows:.1f}'
+            values[f'stage {stage} tokens kept (%)'] = f'{100 * share.tokens:.1f}'
+        if stream is not None:
+            values['events'] = stream.events
+            for reason, count in sorted(stream.resets.items()):
+                values[f'resets: {reason}'] = count
+            values['events clamped'] = stream.clamped
+            values['events dropped'] = stream.dropped_events
+            values['events unused'] = stream.unused_events
+            values['packets lost'] = stream.lost_packets
+        values['format errors'] = counts.format_errors
+        values['step errors'] = counts.step_errors
+        if last_error:
+            values['last error'] = last_error
+        return Report(level, message, {key: str(value) for key, value in values.items()})
+
+    def _judge(
+        self, new: _Counts, situation: Situation, now: float, last_error: str
+    ) -> tuple[bytes, str]:
+        """Return the level and the one sentence that matters most."""
+        if situation.failure:
+            return DiagnosticStatus.ERROR, situation.failure
+        if situation.state != 'active':
+            return DiagnosticStatus.OK, situation.state
+        if new.step_errors:
+            return DiagnosticStatus.ERROR, last_error
+        if new.format_errors:
+            return (
+                DiagnosticStatus.WARN,
+                f'{new.format_errors} messages could not be read: {last_error}',
+            )
+        if new.dropped:
+            return DiagnosticStatus.WARN, f'too slow: {new.dropped} windows dropped'
+        if new.lost:
+            return DiagnosticStatus.WARN, f'{new.lost} event packets lost on the way'
+        if situation.waiting:
+            return DiagnosticStatus.STALE, situation.waiting
+        if now - self._last_message > SILENCE_S:
+            return DiagnosticStatus.STALE, f'no events for {now - self._last_message:.0f} s'
+        return DiagnosticStatus.OK, 'detecting'
+
+
+@dataclass
+class _Counts:
+    """Values of the counters at one time, or what came between two times."""
+
+    time: float
+    events: int = 0
+    done: int = 0
+    dropped: int = 0
+    lost: int = 0
+    format_errors: int = 0
+    step_errors: int = 0
+
+    def since(self, earlier: _Counts) -> _Counts:
+        return _Counts(
+            max(self.time - earlier.time, 1e-9),
+            *(
+                max(0, getattr(self, name) - getattr(earlier, name))
+                for name in list(vars(self))[1:]
+            ),
+        )
+
+
+def diagnostic_array(
+    report: Report, name: str, hardware_id: str, stamp_ns: int
+) -> DiagnosticArray:
+    """Return a report as message."""
+    status = DiagnosticStatus(
+        level=report.level,
+        name=name,
+        message=report.message,
+        hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=value) for key, value in report.values.items()],
+    )
+    return DiagnosticArray(header=header(stamp_ns, ''), status=[status])

@@ -1,0 +1,242 @@
+"""The subscription to the events; type and QoS follow the publishers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import importlib
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
+from sast_ros.events import EventDecoder, open_decoder
+from sast_ros.ros.parameters import AUTO, InputSettings
+from sast_ros.ros.qos import choose_type, describe, events_qos, same_demands
+
+TOPIC = 'events'
+
+#: How often the graph is looked at while there is no subscription, and afterwards, seconds.
+SEARCH_PERIOD_S = 0.1
+WATCH_PERIOD_S = 1.0
+
+#: While messages come, they are taken together this often, seconds. A fifth of a short window: it
+#: costs no accuracy, as windows are cut in sensor time, and delays a detection by half of it on
+#: average.
+DRAIN_PERIOD_S = 0.01
+
+
+class EventTopic:
+    """
+    Raw subscription to ``events`` that exists as soon as a publisher does.
+
+    All of it lives in the executor's thread.
+
+    Parameters
+    ----------
+    node: node to subscribe with.
+    settings: type, history depth, and what PointCloud2 does not tell.
+    on_message: called with every serialised message and the decoder for it.
+    on_new_stream: called when messages of another type follow, with a sentence that says so.
+
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        settings: InputSettings,
+        on_message: Callable[[bytes, EventDecoder], None],
+        on_new_stream: Callable[[str], None],
+    ) -> None:
+        self._node = node
+        self._settings = settings
+        self._on_message = on_message
+        self._on_new_stream = on_new_stream
+        self._subscription: Subscription | None = None
+        self._decoder: EventDecoder | None = None
+        self._qos: QoSProfile | None = None
+        self._said = ''
+        self.type = ''
+        self.waiting = ''
+        self.problem = ''
+        self.publishers = 0
+        self._gate = _Gate()
+        self._drain_timer: Timer = node.create_timer(DRAIN_PERIOD_S, self._drain)
+        self._drain_timer.cancel()
+        self._timer: Timer = node.create_timer(SEARCH_PERIOD_S, self.look)
+        self.look()
+
+    @property
+    def name(self) -> str:
+        """Resolved name of the topic."""
+        return self._node.resolve_topic_name(TOPIC)
+
+    @property
+    def qos(self) -> str:
+        """QoS of the subscription in words, empty while there is none."""
+        return describe(self._qos) if self._qos is not None else ''
+
+    def reset(self) -> None:
+        """Forget the stream state of the decoder."""
+        if self._decoder is not None:
+            self._decoder.reset()
+
+    def look(self) -> None:
+        """Look at the publishers of the topic and subscribe, or subscribe anew, as they demand."""
+        publishers = self._node.get_publishers_info_by_topic(self.name)
+        self.publishers = len(publishers)
+        chosen = choose_type(self._settings.type, publishers)
+        if chosen is None:
+            self._explain_silence({publisher.topic_type for publisher in publishers})
+            return
+        self.waiting = self.problem = ''
+        heard = [publisher for publisher in publishers if publisher.topic_type == chosen]
+        if len(heard) < len(publishers):
+            others = sorted({publisher.topic_type for publisher in publishers} - {chosen})
+            self._complain(
+                f'{self.name} also carries {", ".join(others)}, which is not read; {chosen} is'
+            )
+        qos = events_qos(heard, self._settings.queue_depth)
+        if chosen != self.type:
+            self._change_type(chosen, qos)
+        elif not same_demands(qos, self._qos):
+            self._node.get_logger().warning(
+                f'the publishers of {self.name} now offer {describe(qos)}; subscribing anew with '
+                'it'
+            )
+            self._subscribe(qos)
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_timer(self._drain_timer)
+        self._unsubscribe()
+
+    def _change_type(self, chosen: str, qos: QoSProfile) -> None:
+        message_class = _message_class(chosen)
+        if message_class is None:
+            package = chosen.partition('/')[0]
+            self._complain(
+                f'{self.name} carries {chosen}, but the package {package} is not installed; '
+                'install it'
+            )
+            return
+        if self.type:
+            sentence = f'the publishers of {self.name} changed from {self.type} to {chosen}'
+            self._node.get_logger().error(f'{sentence}; a new stream begins')
+            self._on_new_stream(sentence)
+        options: dict[str, Any] = {}
+        if chosen == 'sensor_msgs/msg/PointCloud2':
+            size = (self._settings.height, self._settings.width)
+            options = {
+                'sensor_size': size if all(size) else None,
+                'time_unit': self._settings.time_unit,
+            }
+        self._message_class = message_class
+        self._decoder = open_decoder(chosen, **options)
+        self.type = chosen
+        self._subscribe(qos)
+        self._replace_timer(WATCH_PERIOD_S)
+        self._node.get_logger().info(f'listening to {self.name} ({chosen}; {describe(qos)})')
+
+    def _subscribe(self, qos: QoSProfile) -> None:
+        self._unsubscribe()
+        self._qos = qos
+        self._subscription = self._node.create_subscription(
+            self._message_class, TOPIC, self._hand_over, qos, raw=True, callback_group=self._gate
+        )
+        self._listen()
+
+    def _unsubscribe(self) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _hand_over(self, raw: bytes) -> None:
+        """Take a message from the executor; the timer takes the next, until there are none."""
+        self._gate.closed = True
+        self._drain_timer.reset()
+        self._on_message(raw, self._decoder)
+
+    def _drain(self) -> None:
+        """
+        Take all messages that have come since the last time.
+
+        rclpy builds its wait set anew for every message, which takes 0.3 ms of the interpreter
+        lock that the worker needs as well; drivers send up to a thousand messages a second.
+        """
+        subscription = self._subscription
+        taken = 0
+        while (
+            subscription is not None
+            and subscription is self._subscription
+            and taken < self._settings.queue_depth
+        ):
+            with subscription.handle:
+                message = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            if message is None:
+                break
+            taken += 1
+            self._on_message(message[0], self._decoder)
+        if taken == 0:
+            self._listen()
+
+    def _listen(self) -> None:
+        """Let the executor wait for the next message."""
+        self._drain_timer.cancel()
+        self._gate.closed = False
+
+    def _explain_silence(self, offered: set[str]) -> None:
+        wanted = 'events' if self._settings.type == AUTO else self._settings.type
+        if offered:
+            self.problem = (
+                f'{self.name} carries {", ".join(sorted(offered))}, but {wanted} is expected '
+                'there; remap the topic events, or set input.type'
+            )
+            self._complain(self.problem)
+            return
+        self.problem = ''
+        self.waiting = f'waiting for a publisher of {wanted} on {self.name}'
+        if not self.type:
+            self._say_once(self.waiting)
+
+    def _complain(self, sentence: str) -> None:
+        self.problem = sentence
+        if sentence != self._said:
+            self._said = sentence
+            self._node.get_logger().error(sentence)
+
+    def _say_once(self, sentence: str) -> None:
+        if sentence != self._said:
+            self._said = sentence
+            self._node.get_logger().info(sentence)
+
+    def _replace_timer(self, period_s: float) -> None:
+        self._node.destroy_timer(self._timer)
+        self._timer = self._node.create_timer(period_s, self.look)
+
+
+class _Gate(MutuallyExclusiveCallbackGroup):
+    """
+    Callback group of the subscription; while it is closed the executor does not wait for messages.
+
+    Nor for its QoS events: they share a DDS condition with the data, so that waiting for one
+        returns at once, again
+    and again, while the other is there.
+    """
+
+    closed = False
+
+    def can_execute(self, entity: Any) -> bool:
+        """Say whether the executor may wait for, and execute, the entity."""
+        return not self.closed and super().can_execute(entity)
+
+
+def _message_class(type_name: str) -> type | None:
+    """Return the class of a message type, ``None`` if its package is not installed."""
+    package, _, name = type_name.split('/')
+    try:
+        return getattr(importlib.import_module(f'{package}.msg'), name)
+    except (ImportError, AttributeError):
+        return None

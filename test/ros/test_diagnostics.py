@@ -1,0 +1,109 @@
+"""What the node says about itself."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip('diagnostic_msgs', reason='diagnostic_msgs is not installed')
+
+from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
+from sast_ros.detector import StageShare  # noqa: E402
+from sast_ros.ros.diagnostics import diagnostic_array, Monitor, Situation  # noqa: E402
+from sast_ros.windows import StreamStatistics  # noqa: E402
+
+KEPT = tuple(StageShare(share, share / 2) for share in (0.1, 0.2, 0.3, 0.4))
+
+
+class Clock:
+    def __init__(self):
+        self.time = 100.0
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def monitor(clock):
+    return Monitor(clock)
+
+
+def test_rates_are_those_since_the_last_report(monitor, clock):
+    stream = StreamStatistics(events=1_000_000, windows=10, resets={'start': 1, 'gap': 2})
+    for _ in range(10):
+        monitor.step(0.010, SimpleNamespace(kept=KEPT))
+    monitor.received()
+    clock.time += 1
+    values = monitor.report(stream, Situation('active')).values
+    assert values['event rate (Mev/s)'] == '1.000'
+    assert values['window rate (1/s)'] == '10.0'
+    assert values['windows done'] == '10'
+    assert values['step time p50 (ms)'] == values['step time p99 (ms)'] == '10.00'
+    assert (values['stage 2 windows kept (%)'], values['stage 2 tokens kept (%)']) == (
+        '20.0',
+        '10.0',
+    )
+    assert (values['resets: start'], values['resets: gap']) == ('1', '2')
+    clock.time += 2
+    assert monitor.report(stream, Situation('active')).values['event rate (Mev/s)'] == '0.000'
+
+
+@pytest.mark.parametrize('state', ['unconfigured', 'inactive', 'finalized'])
+def test_a_node_that_is_not_active_is_fine(monitor, clock, state):
+    clock.time += 60
+    report = monitor.report(None, Situation(state))
+    assert (report.level, report.message) == (DiagnosticStatus.OK, state)
+
+
+def test_every_trouble_has_its_level_and_passes(monitor, clock):
+    def level(**stream):
+        clock.time += 1
+        report = monitor.report(StreamStatistics(events=1, **stream), Situation('active'))
+        return report.level, report.message
+
+    assert level() == (DiagnosticStatus.OK, 'detecting')
+    monitor.dropped(3)
+    assert level() == (DiagnosticStatus.WARN, 'too slow: 3 windows dropped')
+    monitor.received()
+    assert level() == (DiagnosticStatus.OK, 'detecting')
+    monitor.format_error('bad byte 7')
+    assert level() == (DiagnosticStatus.WARN, '1 messages could not be read: bad byte 7')
+    monitor.received()
+    assert level(lost_packets=2) == (DiagnosticStatus.WARN, '2 event packets lost on the way')
+    monitor.received()
+    monitor.step_error('not finite')
+    assert level(lost_packets=2) == (DiagnosticStatus.ERROR, 'not finite')
+
+
+def test_silence_is_stale(monitor, clock):
+    clock.time += 5
+    report = monitor.report(StreamStatistics(), Situation('active'))
+    assert (report.level, report.message) == (DiagnosticStatus.STALE, 'no events for 5 s')
+    waiting = monitor.report(
+        StreamStatistics(), Situation('active', waiting='waiting for a publisher')
+    )
+    assert (waiting.level, waiting.message) == (DiagnosticStatus.STALE, 'waiting for a publisher')
+
+
+def test_a_failure_is_an_error_in_every_state(monitor):
+    report = monitor.report(None, Situation('unconfigured', failure='no such file'))
+    assert (report.level, report.message) == (DiagnosticStatus.ERROR, 'no such file')
+
+
+def test_the_message(monitor):
+    report = monitor.report(None, Situation('inactive', facts={'model': 'gen1-tiny'}))
+    array = diagnostic_array(report, 'sast_detector: detector', '/events', 1_500_000_000)
+    (status,) = array.status
+    assert (status.name, status.hardware_id, status.message) == (
+        'sast_detector: detector',
+        '/events',
+        'inactive',
+    )
+    assert array.header.stamp.sec == 1
+    assert {'model', 'state'} <= {entry.key for entry in status.values}

@@ -1,0 +1,165 @@
+"""The table of parameters, and everything that follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sast_ros.detector import PRECISIONS, SPARSITY_MODES
+from sast_ros.events import open_decoder
+from sast_ros.model import model_config
+from sast_ros.ros.parameters import (
+    EVENT_TYPES,
+    markdown_table,
+    parameter_file,
+    PARAMETERS,
+    ParameterValueError,
+    refusal,
+    Settings,
+    unknown_classes,
+)
+import yaml
+
+CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'detector.yaml'
+
+
+def change(name, value):
+    return SimpleNamespace(name=name, value=value)
+
+
+def test_the_yaml_file_is_the_table():
+    assert CONFIG.read_text() == parameter_file(), (
+        'write the file anew with the text of parameter_file()'
+    )
+
+
+def test_the_yaml_file_holds_every_parameter_with_its_default_and_type():
+    content = yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters']
+    flat = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat.update({f'{name}.{leaf}': inner for leaf, inner in value.items()})
+        else:
+            flat[name] = value
+    assert flat == {p.name: p.default for p in PARAMETERS.values()}
+    assert {name: type(value) for name, value in flat.items()} == {
+        p.name: type(p.default) for p in PARAMETERS.values()
+    }
+
+
+def test_defaults_are_valid_and_documented():
+    for parameter in PARAMETERS.values():
+        parameter.validate(parameter.default)
+        assert parameter.description.endswith('.')
+        assert (parameter.low is None) == (parameter.high is None)
+
+
+def test_settings_of_the_defaults_are_the_default_settings():
+    assert Settings.from_values({p.name: p.default for p in PARAMETERS.values()}) == Settings()
+    assert Settings.from_values({'window.stride_ms': 125.0}).window.stride_ms == 125.0
+    assert sum(
+        1 if f.metadata else len(fields(getattr(Settings(), f.name))) for f in fields(Settings)
+    ) == len(PARAMETERS)
+
+
+def test_choices_are_those_of_the_code_behind():
+    assert PARAMETERS['sparsity.mode'].choices == SPARSITY_MODES
+    assert PARAMETERS['model.precision'].choices == PRECISIONS
+    for name in EVENT_TYPES:
+        open_decoder(name)
+
+
+def test_published_values_are_the_defaults():
+    config = model_config('gen1-tiny')
+    assert Settings().sparsity.amp == config.amp
+    assert Settings().sparsity.bounce == config.bounce
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'sentence'),
+    [
+        (
+            'detections.score_threshold',
+            1.5,
+            'detections.score_threshold is 1.5; it must be between 0 and 1',
+        ),
+        (
+            'detections.nms_iou',
+            float('nan'),
+            'detections.nms_iou is nan; it must be between 0 and 1',
+        ),
+        ('window.stride_ms', 0.0, 'window.stride_ms is 0.0; it must be between 1 and 10000'),
+        (
+            'model.device',
+            'gpu',
+            "model.device is 'gpu'; it must be 'auto', 'cpu', 'cuda' or 'cuda:N'",
+        ),
+        (
+            'model.path',
+            '',
+            "model.path is ''; it must be a .safetensors file or the name of a configuration",
+        ),
+        (
+            'model.partition_size',
+            [8],
+            'model.partition_size is [8]; it must be [height, width] in tokens, or [0, 0] for '
+            'that of the model',
+        ),
+        (
+            'detections.classes',
+            ['car', 'car'],
+            "detections.classes is ['car', 'car']; it must be a list without",
+        ),
+        (
+            'window.timestamp_source',
+            'gps',
+            "window.timestamp_source is 'gps'; it must be one of 'auto', 'header', 'rec",
+        ),
+    ],
+)
+def test_a_bad_value_is_refused_with_one_sentence(name, value, sentence):
+    with pytest.raises(ParameterValueError) as caught:
+        PARAMETERS[name].validate(value)
+    assert str(caught.value).startswith(sentence)
+    assert refusal([change(name, value)], configured=False, classes=None) == str(caught.value)
+
+
+@pytest.mark.parametrize('value', ['cpu', 'auto', 'cuda', 'cuda:3'])
+def test_devices(value):
+    PARAMETERS['model.device'].validate(value)
+
+
+def test_what_configure_reads_is_refused_while_configured():
+    request = [change('model.path', 'gen1-base')]
+    assert refusal(request, configured=False, classes=None) is None
+    assert 'model.path is read when the node is configured' in refusal(
+        request, configured=True, classes=()
+    )
+
+
+def test_classes_must_be_those_of_the_network():
+    request = [change('detections.classes', ['car', 'tram'])]
+    assert refusal(request, configured=False, classes=None) is None
+    assert 'names tram, which the network does not know' in refusal(
+        request, configured=True, classes=('car',)
+    )
+    assert unknown_classes([''], ('car',)) is None
+    assert Settings().detections.class_filter is None
+
+
+def test_parameters_of_others_are_left_alone_and_own_ones_cannot_be_removed():
+    assert refusal([change('use_sim_time', True)], configured=True, classes=()) is None
+    assert refusal([change('window.stride_ms', None)], configured=False, classes=None) == (
+        'window.stride_ms cannot be removed'
+    )
+
+
+def test_the_markdown_table_has_a_row_for_every_parameter():
+    rows = markdown_table().splitlines()
+    assert len(rows) == 2 + len(PARAMETERS)
+    assert (
+        '| `window.stride_ms` | double | `50.0` ms | 1 to 10000 | any time |' in markdown_table()
+    )
+    assert {row.count('|') for row in rows} == {7}

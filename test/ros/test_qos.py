@@ -1,0 +1,68 @@
+"""QoS and type follow the publishers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from sast_ros.ros.parameters import EVENT_TYPES  # noqa: E402
+from sast_ros.ros.qos import choose_type, describe, events_qos, same_demands  # noqa: E402
+
+RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+VOLATILE, LATCHED = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
+PACKET, ARRAY = EVENT_TYPES[:2]
+
+
+def publisher(reliability=RELIABLE, durability=VOLATILE, topic_type=PACKET):
+    profile = QoSProfile(depth=1, reliability=reliability, durability=durability)
+    return SimpleNamespace(qos_profile=profile, topic_type=topic_type)
+
+
+@pytest.mark.parametrize(
+    ('publishers', 'reliability', 'durability'),
+    [
+        ([publisher()], RELIABLE, VOLATILE),
+        ([publisher(BEST_EFFORT)], BEST_EFFORT, VOLATILE),
+        ([publisher(), publisher(BEST_EFFORT)], BEST_EFFORT, VOLATILE),
+        ([publisher(RELIABLE, LATCHED)], RELIABLE, LATCHED),
+        ([publisher(RELIABLE, LATCHED), publisher()], RELIABLE, VOLATILE),
+        ([publisher(BEST_EFFORT, LATCHED), publisher(RELIABLE, LATCHED)], BEST_EFFORT, LATCHED),
+    ],
+)
+def test_the_strictest_profile_that_hears_all(publishers, reliability, durability):
+    profile = events_qos(publishers, 1000)
+    assert (profile.reliability, profile.durability) == (reliability, durability)
+    assert (profile.history, profile.depth) == (HistoryPolicy.KEEP_LAST, 1000)
+
+
+def test_depth_is_no_demand():
+    assert same_demands(events_qos([publisher()], 10), events_qos([publisher()], 1000))
+    assert not same_demands(
+        events_qos([publisher()], 10), events_qos([publisher(BEST_EFFORT)], 10)
+    )
+
+
+def test_a_profile_in_words():
+    assert (
+        describe(events_qos([publisher(BEST_EFFORT, LATCHED)], 7))
+        == 'best effort, transient local, keep last 7'
+    )
+
+
+@pytest.mark.parametrize(
+    ('wanted', 'offered', 'chosen'),
+    [
+        ('auto', [], None),
+        ('auto', ['std_msgs/msg/String'], None),
+        ('auto', [ARRAY], ARRAY),
+        ('auto', [ARRAY, PACKET], PACKET),
+        (ARRAY, [ARRAY, PACKET], ARRAY),
+        (ARRAY, [PACKET], None),
+    ],
+)
+def test_the_type_is_that_of_a_publisher(wanted, offered, chosen):
+    assert choose_type(wanted, [publisher(topic_type=name) for name in offered]) == chosen

@@ -1,0 +1,141 @@
+"""Parameters of a running node: accepted between two windows, or refused with a reason."""
+
+from __future__ import annotations
+
+from system_streams import ARRAY, as_array, as_cloud, batches, CLOUD, window_ends_us
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def test_detections_follow_the_parameters_between_two_windows(node):
+    observer = node.observer
+    assert observer.set_parameters(overload__queue_windows=1000) == []
+    assert observer.change_state('configure')
+    assert observer.change_state('activate')
+
+    def next_arrays(part: int) -> list:
+        before = len(observer.detections)
+        node.publish(ARRAY, as_array(batches(4, start_us=part * 100_000)).messages)
+        # 100 ms complete one window at the first time, and two every time after it
+        observer.wait_for(lambda: len(observer.detections) == before + (1 if part == 0 else 2))
+        return observer.detections[before:]
+
+    assert [len(array.detections) for array in next_arrays(0)] == [
+        0
+    ]  # untrained: no score reaches 0.1
+    assert observer.set_parameters(detections__score_threshold=0.0, detections__max_count=3) == []
+    assert [len(array.detections) for array in next_arrays(1)] == [3, 3]
+    assert observer.labels[-1].threshold == 0.0
+    assert (
+        observer.set_parameters(detections__classes=['pedestrian'], detections__max_count=2) == []
+    )
+    for array in next_arrays(2):
+        assert {d.results[0].hypothesis.class_id for d in array.detections} == {'pedestrian'}
+    assert (
+        observer.set_atomically(detections__class_id_format='index', sparsity__mode='dense') == ''
+    )
+    for array in next_arrays(3):
+        assert {d.results[0].hypothesis.class_id for d in array.detections} == {'1'}
+    values = observer.status(lambda status, values: values.get('sparsity') == 'dense')
+    assert values['stage 1 tokens kept (%)'] == values['stage 4 windows kept (%)'] == '100.0'
+    assert observer.set_parameters(sparsity__mode='budget', sparsity__latency_budget_ms=1.0) == []
+    next_arrays(4)
+    assert 'state reset: start' in node.nodes[0].log
+    observer.status(
+        lambda status, values: (
+            values.get('windows done') == '9' and values.get('resets: start') == '1'
+        )
+    )
+
+
+def test_stride_and_duration_change_without_a_reset(node):
+    observer = node.observer
+    assert observer.set_parameters(overload__queue_windows=1000) == []
+    assert observer.change_state('configure')
+    assert observer.change_state('activate')
+    first = batches(4)
+    node.publish(ARRAY, as_array(first).messages)
+    observer.wait_for(lambda: len(observer.detections) == 1)
+    assert observer.set_atomically(window__stride_ms=25.0, window__duration_ms=75.0) == ''
+    node.publish(ARRAY, as_array(batches(4, start_us=100_000)).messages)
+    # the second window begins 50 ms after the first, as was promised; from there every 25 ms, each
+    # 75 ms long
+    ends = window_ends_us(first)[:1] + [125_000, 150_000, 175_000]
+    observer.wait_for(lambda: len(observer.detections) == len(ends))
+    stamps = [
+        array.header.stamp.sec * 10**9 + array.header.stamp.nanosec
+        for array in observer.detections
+    ]
+    assert stamps == [START_NS + 1000 * end for end in ends]
+    observer.status(
+        lambda status, values: (
+            values.get('resets: start') == '1' and 'resets: service' not in values
+        )
+    )
+
+
+def test_a_refused_change_changes_nothing(node):
+    observer = node.observer
+    assert observer.change_state('configure')
+    for values, reason in [
+        ({'detections__score_threshold': 1.5}, 'detections.score_threshold'),
+        ({'window__stride_ms': 0.0}, 'window.stride_ms'),
+        (
+            {'sparsity__mode': 'sparse'},
+            "sparsity.mode is 'sparse'; it must be one of 'adaptive', 'dense', 'budget'",
+        ),
+        (
+            {'detections__classes': ['tram']},
+            'names tram, which the network does not know; it knows car, pedestrian',
+        ),
+        ({'model__path': 'gen1-base'}, 'model.path is read when the node is configured'),
+        ({'autostart': True}, 'read'),
+    ]:
+        (said,) = observer.set_parameters(**values)
+        assert reason in said
+    refused = observer.set_atomically(detections__nms_iou=0.3, sparsity__mode='sparse')
+    assert 'sparsity.mode' in refused
+    assert observer.parameter('detections.nms_iou') == 0.45
+    assert observer.parameter('sparsity.mode') == 'adaptive'
+    assert observer.parameter('detections.score_threshold') == 0.1
+
+
+def test_descriptors_tell_range_unit_and_meaning(node):
+    observer = node.observer
+    stride = observer.describe('window.stride_ms')
+    assert (
+        stride.floating_point_range[0].from_value,
+        stride.floating_point_range[0].to_value,
+    ) == (1.0, 10_000.0)
+    assert stride.description.endswith('[ms]')
+    assert not stride.read_only
+    assert 'dense' in observer.describe('sparsity.mode').additional_constraints
+    assert observer.describe('overload.queue_windows').integer_range[0].to_value == 1000
+
+
+def test_a_worker_that_cannot_go_on_deactivates_the_node(node):
+    observer = node.observer
+    # these partitions divide the maps of the design size, but not those of a 346x260 sensor
+    assert observer.set_parameters(model__partition_size=[4, 5]) == []
+    assert observer.change_state('configure')
+    assert observer.change_state('activate')
+    node.publish(
+        ARRAY, as_array(batches(5, width=346, height=260), width=346, height=260).messages
+    )
+    observer.wait_for_state('inactive')
+    values = observer.status(lambda status, values: status.level == b'\x02')
+    assert 'detection stopped: partition_size 4x5 does not divide' in values['message']
+    assert node.nodes[0].log.count('detection stopped') == 1
+    assert observer.change_state('activate')
+    observer.wait_for_state('active')
+
+
+def test_events_outside_the_sensor_that_is_assumed_are_refused_by_name(node):
+    observer = node.observer
+    assert observer.change_state('configure')
+    assert observer.change_state('activate')
+    node.publish(CLOUD, as_cloud(batches(5, width=640, height=480)).messages)
+    observer.wait_for(lambda: 'give the sensor size of the camera' in node.nodes[0].log)
+    observer.status(lambda status, values: values.get('format errors') == '5')
+    assert observer.state() == 'active'
+    assert observer.detections == []
