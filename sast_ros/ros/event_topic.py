@@ -74,7 +74,7 @@ class EventTopic:
 
     @property
     def qos(self) -> str:
-        """QoS of the subscription in words, empty while there is none."""
+        """Describe the QoS of the subscription, empty while there is none."""
         return describe(self._qos) if self._qos is not None else ''
 
     def reset(self) -> None:

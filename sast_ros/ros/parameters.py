@@ -265,7 +265,7 @@ class DetectionSettings:
 class InputSettings:
     """``input.*``."""
 
-    type: str = _parameter(
+    type: str = _parameter(  # noqa: A003 - the name of the parameter input.type
         AUTO,
         "Message type of the topic events; 'auto' takes that of the publisher and waits until "
         'there is one.',
@@ -349,7 +349,7 @@ class Settings:
     window: WindowSettings = field(default_factory=WindowSettings)
     sparsity: SparsitySettings = field(default_factory=SparsitySettings)
     detections: DetectionSettings = field(default_factory=DetectionSettings)
-    input: InputSettings = field(default_factory=InputSettings)
+    input: InputSettings = field(default_factory=InputSettings)  # noqa: A003 - input.*
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     state: StateSettings = field(default_factory=StateSettings)
 

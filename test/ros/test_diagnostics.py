@@ -5,11 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from sast_ros.detector import StageShare
 
-pytest.importorskip('diagnostic_msgs', reason='diagnostic_msgs is not installed')
+DiagnosticStatus = pytest.importorskip('diagnostic_msgs.msg').DiagnosticStatus
 
-from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
-from sast_ros.detector import StageShare  # noqa: E402
 from sast_ros.ros.diagnostics import diagnostic_array, Monitor, Situation  # noqa: E402
 from sast_ros.windows import StreamStatistics  # noqa: E402
 
@@ -17,6 +16,8 @@ KEPT = tuple(StageShare(share, share / 2) for share in (0.1, 0.2, 0.3, 0.4))
 
 
 class Clock:
+    """A clock that stands still."""
+
     def __init__(self):
         self.time = 100.0
 
