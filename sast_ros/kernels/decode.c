@@ -4,23 +4,14 @@
  * Input may start at any address. A function that can fail returns the index of the first offending event or word and
  * names the field in *field; OK (-1) otherwise. Nothing is read or written outside the lengths given.
  */
+#include "multiversion.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "decode.c reads little-endian data with plain loads"
-#endif
-
-/* Loops that gcc vectorises are built for several instruction sets and chosen when the library is loaded. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
-#if __GNUC__ >= 12
-#define MULTIVERSIONED __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
-#else
-#define MULTIVERSIONED __attribute__((target_clones("default", "avx2")))
-#endif
-#else
-#define MULTIVERSIONED
 #endif
 
 #define OK (-1)

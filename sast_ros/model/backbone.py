@@ -112,23 +112,32 @@ class ScoredAttention(nn.Module):
         # Half precision would flip a few per cent of the selections
         with torch.autocast(x.device.type, enabled=False):
             gain = (density + 1e-6) @ self.to_controls.weight.exp().t()  # B, C
-            raw = F.relu(self.to_scores(x.float()))
-            x = torch.sigmoid(gain)[:, None, :] * torch.sigmoid(raw) * x
+            scale = control.amp / gain.detach()
+            scale = torch.where(torch.isinf(scale), 0.0, scale)
+            x, scores = self.weigh(x.float(), self.to_scores(x.float()), gain, scale)
             orders = [
                 partition_order(kind, height, width, part, x.device) for kind in ('window', 'grid')
             ]
             if control.mode == 'dense':
                 by_window, by_grid = (select_all(batch, order) for order in orders)
             else:
-                scale = control.amp / gain.detach()
-                scale = torch.where(torch.isinf(scale), 0.0, scale)
-                # The L1 norm of a token's scaled score: scores are not negative, so a
-                # matrix-vector product.
-                scores = torch.einsum('btc,bc->bt', raw.detach(), scale)
                 by_window, by_grid = (select(scores, order, control.bounce) for order in orders)
         x = self.win_attn(x, by_window)
         x = self.grid_attn(x, by_grid)
         return x.view(batch, height, width, channels), by_window, by_grid
+
+    @staticmethod
+    def weigh(x: Tensor, raw: Tensor, gain: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """
+        Return the weighted tokens ``[B, tokens, C]`` and the score of each ``[B, tokens]``.
+
+        ``x``, ``raw``: tokens and their scores before the ReLU, ``[B, tokens, C]``; ``gain``,
+        ``scale``: g and AMP / g of spec 4.4, ``[B, C]``.
+        """
+        raw = F.relu(raw)
+        # The L1 norm of the scaled scores: they are not negative, so a matrix-vector product.
+        scores = torch.einsum('btc,bc->bt', raw.detach(), scale)
+        return torch.sigmoid(gain)[:, None, :] * torch.sigmoid(raw) * x, scores
 
 
 class AttentionBlock(nn.Module):
@@ -169,26 +178,13 @@ class ConvLstm(nn.Module):
             hidden = cell = torch.zeros_like(x)
         else:
             hidden, cell = (s.permute(0, 2, 3, 1) for s in state)
-        gates = self._gates(torch.cat([x, hidden], dim=-1)).float()
+        weight, bias = self.conv1x1.weight.flatten(1), self.conv1x1.bias
+        gates = F.linear(torch.cat([x, hidden], dim=-1), weight, bias).float()
         candidate = 3 * channels
         forget, enter, leave = torch.sigmoid(gates[..., :candidate]).chunk(3, dim=-1)
-        cell = forget * cell + enter * _tanh(gates[..., candidate:])
-        hidden = leave * _tanh(cell)
+        cell = forget * cell + enter * torch.tanh(gates[..., candidate:])
+        hidden = leave * torch.tanh(cell)
         return hidden.permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2)
-
-    def _gates(self, xh: Tensor) -> Tensor:
-        if isinstance(self.conv1x1, nn.Conv2d):
-            return F.linear(xh, self.conv1x1.weight.flatten(1), self.conv1x1.bias)
-        return self.conv1x1(xh)  # packed for inference: already a product per token
-
-
-def _tanh(x: Tensor) -> Tensor:
-    """
-    Hyperbolic tangent to float32 rounding.
-
-    PyTorch's own takes six times as long as its sigmoid on a CPU.
-    """
-    return torch.tanh(x) if x.is_cuda else 2 * torch.sigmoid(2 * x) - 1
 
 
 class Stage(nn.Module):
@@ -219,6 +215,7 @@ class Backbone(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.density = event_density
         dims = (config.channels, *config.stage_dims)
         self.stages = nn.ModuleList(
             Stage(config, dims[i], dims[i + 1], factor=4 if i == 0 else 2) for i in range(4)
@@ -234,7 +231,7 @@ class Backbone(nn.Module):
         allows. Returns the four new states (h is the stage's feature) and the four pairs of
         selections (window, grid).
         """
-        density = event_density(histogram)
+        density = self.density(histogram)
         part = self.config.partitions(histogram.shape[2:])
         x = histogram.permute(0, 2, 3, 1)
         new_states, selections = [], []

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 from typing import cast
 
-from sast_ros.kernels import library
 from sast_ros.model.attention import SparseAttention
-from sast_ros.model.backbone import ConvLstm, Stage
+from sast_ros.model.backbone import ConvLstm, ScoredAttention, Stage
+from sast_ros.model.packed import (
+    event_density,
+    PackedConvBlock,
+    PackedLinear,
+    PackedLstm,
+    StemInput,
+    weigh_tokens,
+)
 from sast_ros.model.pafpn import ConvBlock
 from sast_ros.model.sast import SAST
 import torch
 from torch import nn, Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-_network_input = library.sast_network_input
-_network_input.restype = None
-_network_input.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 4, ctypes.c_void_p]
 
 
 def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
@@ -27,7 +29,7 @@ def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
     Batch norms are folded into their convolutions and LayerScale into the projection before it.
     With ``pack``, a float32 network on a CPU computes its matrix products and convolutions with
     weights laid out for oneDNN, about twice as fast as PyTorch's own choice
-    (benchmarks/step_time.py); where this build of PyTorch lacks oneDNN, its own products remain.
+    (benchmarks/step_time.py), and the rest in few compiled loops; where this build of PyTorch lacks oneDNN, ``pack`` has no effect.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     for module in list(fused.modules()):
@@ -41,11 +43,12 @@ def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
             module.add_module('ls2', nn.Identity())
     fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks it
     weight = fused.yolox_head.cls_preds[0].weight
-    if pack and weight.device.type == 'cpu' and weight.dtype == torch.float32:
+    on_cpu = weight.device.type == 'cpu' and weight.dtype == torch.float32
+    if pack and on_cpu and _can_pack():
         stem = cast(Stage, fused.backbone.stages[0]).downsample_cf2cl
         stem.pad = StemInput(stem.padding)  # type: ignore[method-assign]  # of this copy alone
-        if _can_pack():
-            _pack(fused)
+        fused.backbone.density = event_density
+        _pack(fused)
     return fused
 
 
@@ -71,68 +74,11 @@ def _pack(model: nn.Module) -> None:
         elif isinstance(child, ConvBlock):
             setattr(model, name, PackedConvBlock(child.conv))
         elif isinstance(child, ConvLstm) and child.conv1x1.bias is not None:
-            weight = child.conv1x1.weight.flatten(1)
-            child.add_module('conv1x1', PackedLinear(weight, child.conv1x1.bias))
+            product = child.conv1x1
+            setattr(model, name, PackedLstm(product.weight.flatten(1), product.bias))
         else:
             if isinstance(child, SparseAttention):
                 child.fixed_shapes = True
+            elif isinstance(child, ScoredAttention):
+                child.weigh = weigh_tokens  # type: ignore[method-assign]  # of this copy alone
             _pack(child)
-
-
-class StemInput:
-    """
-    Border replication, change of layout and conversion to float of a sparse histogram.
-
-    All in one pass; the buffer is re-used.
-    """
-
-    def __init__(self, padding: int) -> None:
-        self.padding = padding
-        self._buffer = torch.empty(0)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """
-        Return ``float32[B, H + 2 padding, W + 2 padding, C]``, valid until the next call.
-
-        ``x``: ``uint8[B, H, W, C]``, a view of ``[B, C, H, W]``.
-        """
-        batch, height, width, channels = x.shape
-        shape = (batch, height + 2 * self.padding, width + 2 * self.padding, channels)
-        if self._buffer.shape != shape:
-            self._buffer = torch.empty(shape)
-        planes = x.permute(0, 3, 1, 2).contiguous()
-        for sample, target in zip(planes, self._buffer):
-            _network_input(
-                sample.data_ptr(), channels, height, width, self.padding, target.data_ptr()
-            )
-        return self._buffer
-
-
-class PackedLinear(nn.Module):
-    """Linear layer with a weight in oneDNN's own layout."""
-
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), None)
-        self.bias = bias.detach()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, 'none', [], '')
-
-
-class PackedConvBlock(nn.Module):
-    """Convolution with bias and SiLU in one oneDNN operation."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
-        self.arguments = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
-            conv.weight.detach(), *self.arguments, None
-        )
-        self.bias = None if conv.bias is None else conv.bias.detach()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, self.weight, self.bias, *self.arguments, 'swish', [], ''
-        )
