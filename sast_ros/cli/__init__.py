@@ -82,7 +82,7 @@ def _ended_by_signals() -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
     try:
         for wanted in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(wanted) == signal.SIG_DFL:  # nohup ignores SIGHUP, and shall
+            if signal.getsignal(wanted) != signal.SIG_IGN:  # nohup ignores SIGHUP, and shall
                 before[wanted] = signal.signal(wanted, leave)
     except ValueError:  # not the main thread, which alone may set handlers
         pass

@@ -28,8 +28,8 @@ def inference_copy(model: SAST, *, pack: bool = True) -> SAST:
 
     Batch norms are folded into their convolutions and LayerScale into the projection before it.
     With ``pack``, a float32 network on a CPU computes its matrix products and convolutions with
-    weights laid out for oneDNN, about twice as fast as PyTorch's own choice
-    (benchmarks/step_time.py), and the rest in few compiled loops; where this build of PyTorch lacks oneDNN, ``pack`` has no effect.
+    weights laid out for oneDNN, and the rest in few compiled loops (what it buys:
+    benchmarks/step_time.py). Where this build of PyTorch lacks oneDNN, it has no effect.
     """
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     for module in list(fused.modules()):
@@ -74,8 +74,8 @@ def _pack(model: nn.Module) -> None:
         elif isinstance(child, ConvBlock):
             setattr(model, name, PackedConvBlock(child.conv))
         elif isinstance(child, ConvLstm) and child.conv1x1.bias is not None:
-            product = child.conv1x1
-            setattr(model, name, PackedLstm(product.weight.flatten(1), product.bias))
+            weight = child.conv1x1.weight.flatten(1)
+            setattr(model, name, PackedLstm(weight, child.conv1x1.bias))
         else:
             if isinstance(child, SparseAttention):
                 child.fixed_shapes = True

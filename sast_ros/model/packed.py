@@ -1,4 +1,4 @@
-"""Layers for inference on a CPU: oneDNN with weights in its own layout, and compiled loops between."""
+"""Layers for inference on a CPU: products by oneDNN, compiled loops between them."""
 
 from __future__ import annotations
 
