@@ -105,7 +105,11 @@ def addresses(arrays: Iterable[np.ndarray]) -> list[int]:
     return [address(array) for array in arrays]
 
 
-def empty_events(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+#: x, y, p, t of some events.
+EventArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def empty_events(count: int) -> EventArrays:
     """Arrays x, y, p, t for that many events, not initialised."""
     return (
         np.empty(count, np.uint16),

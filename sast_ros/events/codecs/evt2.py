@@ -8,17 +8,18 @@ hours and is continued.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import numpy as np
 from sast_ros.events import _native
-from sast_ros.events._native import DecodedEvents
+from sast_ros.events._native import DecodedEvents, EventArrays
 from sast_ros.events.chunk import EventFormatError
 
 _MAX_ELAPSED_US = 24 * 3_600_000_000
 
 
-class _TimeHighStream:
+class _TimeHighStream(ABC):
     """What EVT 2.0 and 2.1 share: the state and the order of the steps."""
 
     clock: Literal['sensor'] = 'sensor'
@@ -65,10 +66,9 @@ class _TimeHighStream:
             raise _native.outside_error(self.name, outside, x, y, self._width, self._height)
         return _native.settle(x, y, p, t, dropped=int(self._state[2]))
 
-    def _events(
-        self, payload: bytes, words: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        raise NotImplementedError
+    @abstractmethod
+    def _events(self, payload: bytes, words: int) -> EventArrays:
+        """Return x, y, p, t of the events in a payload."""
 
 
 class Evt2(_TimeHighStream):
@@ -81,9 +81,7 @@ class Evt2(_TimeHighStream):
     name = 'evt2'
     word_size = 4
 
-    def _events(
-        self, payload: bytes, words: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _events(self, payload: bytes, words: int) -> EventArrays:
         x, y, p, t = arrays = _native.empty_events(words)
         count = _native.evt2(
             payload, words, _native.address(self._state), *_native.addresses(arrays)
@@ -105,9 +103,7 @@ class Evt21(_TimeHighStream):
         super().__init__(height, width)
         self._high_word_first = int(high_word_first)
 
-    def _events(
-        self, payload: bytes, words: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def _events(self, payload: bytes, words: int) -> EventArrays:
         x, y, p, t = arrays = _native.empty_events(
             _native.evt21_count(payload, words, self._high_word_first)
         )
