@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported: its threads shall not spin while the processes of other tests need the
+# processor.
+os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Every test that opens ROS topics takes the next domain, so that no two ever hear each other.

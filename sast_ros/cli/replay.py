@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 import contextlib
+import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
@@ -98,15 +99,20 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
+    # Before torch is imported: its threads shall not spin long while they wait for each other; on
+    # busy cores that keeps the awaited one from running.
+    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
     from sast_ros.bags import DetectionWriter, open_recording
 
     # The recording first: it is opened in a moment, and what is wrong with it need not wait for
     # torch.
     with open_recording(arguments.bag, topic=arguments.topic) as recording:
         from sast_ros.detector import StreamingDetector
+        from sast_ros.kernels import keep_heap
         from sast_ros.pipeline import EventPipeline
         from sast_ros.replay import replay
 
+        keep_heap()
         model, trained = _load_model(arguments.model, arguments.device)
         detector = StreamingDetector(
             model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS

@@ -43,9 +43,9 @@ def keep_heap() -> None:
     Let the C library keep freed memory.
 
     Otherwise it returns it to the system after every large array. A step allocates and frees tens
-    of megabytes; getting them anew each time costs page faults that make up about a seventh of the
-    step time on a CPU (benchmarks/step_time.py). Process-wide, so called by programs (node,
-    command line), never by the library. Without glibc it does nothing.
+    of megabytes; getting them anew each time costs page faults (part of what
+    benchmarks/step_time.py calls plain). Process-wide, so called by programs (node, replay), never
+    by the library. Without glibc it does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is not None:

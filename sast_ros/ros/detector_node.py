@@ -27,6 +27,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from sast_ros.events import EventDecoder, EventFormatError
+from sast_ros.kernels import keep_heap
 from sast_ros.ros import messages, qos
 from sast_ros.ros.diagnostics import diagnostic_array, Monitor, Situation
 from sast_ros.ros.event_topic import EventTopic
@@ -550,6 +551,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # wait for each other: where all cores are busy, a spinning thread keeps the one that it waits
     # for from running. Measured on 2 busy cores: a step of 60 ms took 500 ms.
     os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    keep_heap()
     # The worker gives the interpreter lock away at every operation of the network; it must get it
     # back at once, not after 5 ms, when the executor has something to do.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
