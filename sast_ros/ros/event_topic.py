@@ -7,6 +7,7 @@ import importlib
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -62,9 +63,11 @@ class EventTopic:
         self.problem = ''
         self.publishers = 0
         self._gate = _Gate()
-        self._drain_timer: Timer = node.create_timer(DRAIN_PERIOD_S, self._drain)
+        # Not the node's clock: with use_sim_time that may stand still.
+        self._clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._drain_timer: Timer = self._create_timer(DRAIN_PERIOD_S, self._drain)
         self._drain_timer.cancel()
-        self._timer: Timer = node.create_timer(SEARCH_PERIOD_S, self.look)
+        self._timer: Timer = self._create_timer(SEARCH_PERIOD_S, self.look)
         self.look()
 
     @property
@@ -214,7 +217,10 @@ class EventTopic:
 
     def _replace_timer(self, period_s: float) -> None:
         self._node.destroy_timer(self._timer)
-        self._timer = self._node.create_timer(period_s, self.look)
+        self._timer = self._create_timer(period_s, self.look)
+
+    def _create_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        return self._node.create_timer(period_s, callback, clock=self._clock)
 
 
 class _Gate(MutuallyExclusiveCallbackGroup):

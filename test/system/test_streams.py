@@ -287,3 +287,12 @@ def test_other_sources_of_the_stamp(node, source):
     else:  # the third and the fifth message complete the windows
         begins = [START_NS + 1000 * int(made[3][0]) for made in batches(5)]
         assert stamps == [begins[2] + DELAY_NS + 2_000_000, begins[4] + DELAY_NS + 4_000_000]
+
+
+def test_simulated_time_that_stands_still_stops_nothing(bench):
+    """As with ``use_sim_time`` before the bag plays, or with a bag that carries no clock."""
+    stream = as_array(batches(9))
+    bench.start_node(use_sim_time='true')
+    bench.observer.wait_for_state('active')
+    bench.publish(ARRAY, stream.messages)
+    bench.observer.wait_for(lambda: stamps_of(bench.observer.detections) == stream.stamps_ns)
