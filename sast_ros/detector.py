@@ -83,6 +83,16 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def centres_and_sizes(self) -> np.ndarray:
+        """
+        Return ``float64[N, 4]`` centre x, y, width, height in sensor pixels.
+
+        In float64, so that centre and size are not rounded twice, and here, so that everyone who
+        publishes the same detections publishes the same values.
+        """
+        low, high = np.split(self.boxes.astype(np.float64), 2, axis=1)
+        return np.hstack([(low + high) / 2, high - low])
+
 
 @dataclass(slots=True)
 class SparsityBudget:

@@ -87,9 +87,7 @@ class EventPipeline:
         max_gap_ms: float = 1000,
     ) -> None:
         self.detector = detector
-        self._windows = WindowCutter(
-            round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms)
-        )
+        self._windows = WindowCutter(*_microseconds(window_ms, stride_ms, max_gap_ms))
         config = detector.config
         height, width = (side * config.downsample for side in config.frame)
         self._untold_size = sensor_size or (height, width)
@@ -163,11 +161,7 @@ class EventPipeline:
 
         Window and stride take effect from the next window on, without a reset.
         """
-        windows = self._windows
-        # Raises if impossible
-        WindowCutter(round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms))
-        windows.duration_us, windows.stride_us = round(1000 * window_ms), round(1000 * stride_ms)
-        windows.max_gap_us = round(1000 * max_gap_ms)
+        self._windows.set_timing(*_microseconds(window_ms, stride_ms, max_gap_ms))
 
     def reset(self, reason: str) -> None:
         """Forget pending events and, before the next window, the recurrent state."""
@@ -185,6 +179,10 @@ class EventPipeline:
         )
         self.geometry, self._histogram = geometry, histogram
         return histogram
+
+
+def _microseconds(window_ms: float, stride_ms: float, max_gap_ms: float) -> tuple[int, int, int]:
+    return round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms)
 
 
 def _check_inside(chunk: EventChunk, height: int, width: int) -> None:

@@ -100,6 +100,20 @@ class WindowCutter:
     """
 
     def __init__(self, duration_us: int, stride_us: int, max_gap_us: int = 1_000_000) -> None:
+        self.set_timing(duration_us, stride_us, max_gap_us)
+        self.statistics = StreamStatistics()
+        self._clear()
+        self._pending_reset: str | None = 'start'
+
+    def set_timing(self, duration_us: int, stride_us: int, max_gap_us: int) -> None:
+        """
+        Change the timing, from the next window on and without a restart; see the class.
+
+        Raises
+        ------
+        ValueError: a time below 1 microsecond; nothing is changed.
+
+        """
         for name, value in (
             ('duration_us', duration_us),
             ('stride_us', stride_us),
@@ -112,10 +126,6 @@ class WindowCutter:
         self.duration_us = int(duration_us)
         self.stride_us = int(stride_us)
         self.max_gap_us = int(max_gap_us)
-        self.statistics = StreamStatistics()
-        self._pending_reset: str | None = None
-        self._clear()
-        self._pending_reset = 'start'
 
     def _clear(self) -> None:
         self._chunks: deque[EventChunk] = deque()

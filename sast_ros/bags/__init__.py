@@ -8,7 +8,6 @@ from pathlib import Path
 from sast_ros.bags.detections import (
     BOX_DTYPE,
     detection_boxes,
-    detection_fields,
     detection_message,
     DETECTIONS_TOPIC,
     DETECTIONS_TYPE,
@@ -27,7 +26,6 @@ __all__ = [
     'Recording',
     'RecordingError',
     'detection_boxes',
-    'detection_fields',
     'detection_message',
     'open_recording',
 ]

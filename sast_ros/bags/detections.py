@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TYPE_CHECKING
+from typing import Any, BinaryIO, TYPE_CHECKING
 
 from mcap.writer import Writer as McapFileWriter
 import numpy as np
@@ -33,37 +32,6 @@ BOX_DTYPE = np.dtype(
 
 DETECTIONS_TOPIC = '/detections'
 DETECTIONS_TYPE = 'vision_msgs/msg/Detection2DArray'
-
-
-class DetectionFields(NamedTuple):
-    """
-    One detection as ``vision_msgs/Detection2D`` wants it.
-
-    That is class name, score, centre and size in sensor pixels.
-    """
-
-    class_id: str
-    score: float
-    x: float
-    y: float
-    size_x: float
-    size_y: float
-
-
-def detection_fields(detections: Detections) -> Iterator[DetectionFields]:
-    """
-    Yield what a ``vision_msgs/Detection2D`` says about each detection.
-
-    The fields are computed in float64 from the float32 corners, so that everyone who publishes the
-    same detections publishes the same bytes.
-    """
-    corners = detections.boxes.astype(np.float64)
-    for (x1, y1, x2, y2), score, class_id in zip(
-        corners.tolist(), detections.scores.tolist(), detections.class_ids.tolist(), strict=True
-    ):
-        yield DetectionFields(
-            detections.class_names[class_id], score, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
-        )
 
 
 def detection_boxes(detections: Detections) -> np.ndarray:
@@ -99,7 +67,7 @@ def window_stamp_ns(detections: Detections) -> int:
 
 def detection_message(detections: Detections) -> bytes:
     """Return the detections of one window as serialised ``vision_msgs/msg/Detection2DArray``."""
-    types = message_types().types
+    types, names = message_types().types, detections.class_names
     stamp_ns = window_stamp_ns(detections)
     header = types['std_msgs/msg/Header'](
         types['builtin_interfaces/msg/Time'](stamp_ns // 10**9, stamp_ns % 10**9),
@@ -120,20 +88,23 @@ def detection_message(detections: Detections) -> bytes:
                 header,
                 [
                     types['vision_msgs/msg/ObjectHypothesisWithPose'](
-                        types['vision_msgs/msg/ObjectHypothesis'](fields.class_id, fields.score),
+                        types['vision_msgs/msg/ObjectHypothesis'](names[class_id], score),
                         nowhere,
                     )
                 ],
                 types['vision_msgs/msg/BoundingBox2D'](
-                    types['vision_msgs/msg/Pose2D'](
-                        types['vision_msgs/msg/Point2D'](fields.x, fields.y), 0.0
-                    ),
-                    fields.size_x,
-                    fields.size_y,
+                    types['vision_msgs/msg/Pose2D'](types['vision_msgs/msg/Point2D'](x, y), 0.0),
+                    width,
+                    height,
                 ),
                 '',
             )
-            for fields in detection_fields(detections)
+            for (x, y, width, height), score, class_id in zip(
+                detections.centres_and_sizes().tolist(),
+                detections.scores.tolist(),
+                detections.class_ids.tolist(),
+                strict=True,
+            )
         ],
     )
     return bytes(message_types().serialize_cdr(array, DETECTIONS_TYPE))

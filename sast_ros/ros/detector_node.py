@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from sast_ros.windows import EventWindow
 
 NODE_NAME = 'sast_detector'
-UNTRAINED_NOTE = 'UNTRAINED weights: the boxes mean nothing'
 
 #: A complaint that could come with every message is logged at most this often, seconds.
 COMPLAINT_PERIOD_S = 5.0
@@ -76,9 +75,8 @@ def _transition(
     def logged(node: DetectorNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return callback(node, state)
-        except (
-            Exception
-        ) as error:  # the node goes through on_error to unconfigured, and can be configured again
+        except Exception as error:
+            # The node goes through on_error to unconfigured, and can be configured again.
             node.fail(f'{callback.__name__[3:]} failed: {error}', error)
             return ERROR
 
@@ -283,7 +281,7 @@ class DetectorNode(LifecycleNode):
         self._applied = settings
 
     def _publish_overlay(self, window: EventWindow, detections: Detections) -> None:
-        from sast_ros.visualization import draw_overlay
+        from sast_ros.visualization import draw_overlay, UNTRAINED_NOTE
 
         note = UNTRAINED_NOTE if self._untrained else ''
         picture = draw_overlay(window, detections, detections.height, detections.width, note=note)
@@ -353,19 +351,16 @@ class DetectorNode(LifecycleNode):
         """Return the detector of ``model.*``, warm."""
         from pathlib import Path
 
-        from sast_ros.detector import (
-            StreamingDetector,  # torch takes seconds: the node is visible before
-        )
+        # Here, because torch takes seconds to import: the node is visible before.
+        from sast_ros.detector import StreamingDetector
         from sast_ros.model import CONFIGS, load_model, untrained_model
         import torch
 
         wanted = settings.model
         _use_threads(wanted.threads)
-        overrides = (
-            {}
-            if not any(wanted.partition_size)
-            else {'partition_size': tuple(wanted.partition_size)}
-        )
+        overrides = {}
+        if any(wanted.partition_size):
+            overrides['partition_size'] = tuple(wanted.partition_size)
         device = _device(wanted.device)
         self._untrained = wanted.path in CONFIGS
         if self._untrained:

@@ -228,8 +228,7 @@ class _Gate(MutuallyExclusiveCallbackGroup):
     Callback group of the subscription; while it is closed the executor does not wait for messages.
 
     Nor for its QoS events: they share a DDS condition with the data, so that waiting for one
-        returns at once, again
-    and again, while the other is there.
+    returns at once, again and again, while the other is there.
     """
 
     closed = False

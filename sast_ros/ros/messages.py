@@ -50,9 +50,6 @@ def detection_array(
     common = header(stamp_ns, detections.frame_id)
     nowhere = PoseWithCovariance()
     names = detections.class_names
-    corners = detections.boxes.astype(
-        np.float64
-    ).tolist()  # so that centre and size are not rounded twice
     array = Detection2DArray(header=common)
     array.detections = [
         Detection2D(
@@ -67,13 +64,16 @@ def detection_array(
                 )
             ],
             bbox=BoundingBox2D(
-                center=Pose2D(position=Point2D(x=(x1 + x2) / 2, y=(y1 + y2) / 2), theta=0.0),
-                size_x=x2 - x1,
-                size_y=y2 - y1,
+                center=Pose2D(position=Point2D(x=x, y=y), theta=0.0),
+                size_x=width,
+                size_y=height,
             ),
         )
-        for (x1, y1, x2, y2), score, class_id in zip(
-            corners, detections.scores.tolist(), detections.class_ids.tolist(), strict=True
+        for (x, y, width, height), score, class_id in zip(
+            detections.centres_and_sizes().tolist(),
+            detections.scores.tolist(),
+            detections.class_ids.tolist(),
+            strict=True,
         )
     ]
     return array
