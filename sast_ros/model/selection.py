@@ -68,8 +68,7 @@ def event_density(histogram: Tensor) -> Tensor:
     published denominator includes the number of channels.
     """
     batch, channels, height, width = histogram.shape
-    # A row of four uint8 counts is nonzero as one int32 word is: an eighth of the time of a
-    # max-pool on floats.
+    # A row of four uint8 counts is nonzero as one int32 word is: no max-pool on floats.
     words = histogram.contiguous().view(torch.int32)
     occupied = (words.view(batch, channels, height // 4, 4, width // 4) != 0).any(dim=3)
     densities = []
