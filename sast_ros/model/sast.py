@@ -7,9 +7,11 @@ from typing import Any
 
 from sast_ros.model.backbone import Backbone, SelectionControl, State
 from sast_ros.model.config import model_config, ModelConfig
+from sast_ros.model.fused import advance, can_fuse
 from sast_ros.model.head import YoloxHead
 from sast_ros.model.pafpn import Pafpn
 from sast_ros.model.selection import Selection
+import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
 
@@ -66,6 +68,26 @@ class SAST(nn.Module):
         height, width = histogram.shape[2:]
         return StepOutput(self.detect(states), states, selections, (height, width))
 
+    def forward_windows(self, histograms: Tensor, states: list[State] | None = None) -> StepOutput:
+        """
+        Advance by several windows and detect in all of them; for training.
+
+        The results are those of one step after the other, but everything that is not recurrent is
+        computed for all windows at once, on a CPU by loops made for it. Batch norm therefore sees
+        all windows as one batch, as in the published training.
+
+        ``histograms``: ``uint8[T, B, channels, H, W]``, T at least 1; ``states``: before the first
+        window. In the result, ``head`` has T * B samples, window after window, and so have the
+        selections; ``states`` are those after the last window.
+        """
+        windows, batch = histograms.shape[:2]
+        histograms = self.pad(histograms.flatten(0, 1)).unflatten(0, (windows, batch))
+        go = advance if can_fuse(self.backbone) else _advance_step_by_step
+        features, states, selections = go(self.backbone, histograms, states, self.control)
+        head = self.yolox_head(self.fpn(*features[1:]))
+        height, width = histograms.shape[3:]
+        return StepOutput(head, states, selections, (height, width))
+
     def pad(self, histogram: Tensor) -> Tensor:
         """
         Pad ``[B, channels, H, W]`` with zeros to a size that the network takes.
@@ -81,6 +103,26 @@ class SAST(nn.Module):
     def detect(self, states: list[State]) -> Tensor:
         """Return the head's output (logits) for the features h of stages 2 to 4."""
         return self.yolox_head(self.fpn(*(h for h, _ in states[1:])))
+
+
+def _advance_step_by_step(
+    backbone: Backbone, histograms: Tensor, states: list[State] | None, control: SelectionControl
+) -> tuple[list[Tensor], list[State], list[tuple[Selection, Selection]]]:
+    """Return what ``fused.advance`` does."""
+    features, masks = [], []
+    for histogram in histograms:
+        states, chosen = backbone(histogram, states, control)
+        features.append([h for h, _ in states])
+        masks.append([[selection.mask for selection in pair] for pair in chosen])
+    selections = []
+    for stage, pair in enumerate(chosen):
+        by_window, by_grid = (
+            Selection(torch.cat([step[stage][kind] for step in masks]), selection.order)
+            for kind, selection in enumerate(pair)
+        )
+        selections.append((by_window, by_grid))
+    assert states is not None
+    return [torch.cat(maps) for maps in zip(*features)], states, selections
 
 
 def build_model(name: str, **overrides: Any) -> SAST:
