@@ -42,6 +42,7 @@ setup(
     maintainer_email='sast-ros@example.org',
     python_requires='>=3.10',
     packages=find_packages(include=[f'{PACKAGE}*']),
+    package_data={f'{PACKAGE}.model': ['weights/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
@@ -53,7 +54,7 @@ setup(
             f'{PACKAGE}.kernels._kernels',
             sources=sorted(glob(f'{PACKAGE}/kernels/*.c')),
             depends=sorted(glob(f'{PACKAGE}/kernels/*.h')),
-            extra_compile_args=['-O3'],
+            extra_compile_args=['-O3', '-Wno-psabi'],
         )
     ],
     # ROS packages (rclpy, the messages) are dependencies in package.xml; everything but
@@ -71,6 +72,10 @@ setup(
         'setuptools',
         'torch>=2.4',
     ],
+    # What `sast-ros train` needs; h5py and hdf5plugin for data sets in the format of RVT only.
+    extras_require={
+        'train': ['faster-coco-eval', 'h5py', 'hdf5plugin', 'lightning', 'tensorboard'],
+    },
     zip_safe=False,
     entry_points={
         'console_scripts': [

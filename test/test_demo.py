@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='the demonstration needs ROS 2')
@@ -21,39 +23,78 @@ pytest.importorskip(
     'vision_msgs.msg', reason='the demonstration needs the message packages of msg/'
 )
 
+from sast_ros.bags import BOX_DTYPE  # noqa: E402 - after the skips
 from sast_ros.cli import main  # noqa: E402 - after the skips
 from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.processes import Child  # noqa: E402 - after the skips
 from sast_ros.demo.run import _ros_environment  # noqa: E402 - after the skips
+from sast_ros.evaluation.matching import count_matches  # noqa: E402 - after the skips
 
 
 def test_every_window_of_a_drive_comes_back_in_order(
-    tmp_path: Path, ros_domain: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    ros_domain: str,
+    sure_weights: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     av = pytest.importorskip('av')
     mcap_reader = pytest.importorskip('mcap.reader')
-    assert main(['demo', '--seconds', '1.5', '--out', str(tmp_path)]) == 0
+    arguments = ['--seconds', '1.5', '--model', str(sure_weights), '--out', str(tmp_path)]
+    assert main(['demo', *arguments]) == 0
     said = capsys.readouterr().out
-    assert 'UNTRAINED' in said
+    assert 'UNTRAINED' not in said
     assert '0 lost, in order' in said
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['complete']
-    assert not summary['trained']
-    assert summary['classes'] == ['car', 'pedestrian']
+    assert summary['trained']
+    assert summary['classes'] == ['pedestrian', 'two-wheeler', 'car']
     sent = summary['windows']['sent']
+    assert sent == 30
     assert summary['windows'] == {'sent': sent, 'received': sent, 'lost': 0, 'in_order': True}
-    # The first event is a moment after 0, and the thirtieth window has no event after its end
-    assert sent == 29
     assert summary['messages']['sent'] == summary['messages']['received'] > 300
     assert 0 < summary['latency_ms']['median'] <= summary['latency_ms']['p99']
     assert len(summary['kept_tokens']) == 4
     assert all(0 < share <= 1 for share in summary['kept_tokens'])
     assert summary['node']['windows done'] == sent
+    check_accuracy(tmp_path, summary, said)
     with av.open(str(tmp_path / 'overlay.mp4')) as video:
         assert sum(1 for _ in video.decode(video=0)) == sent
     with (tmp_path / 'detections.mcap').open('rb') as stream:
         assert sum(1 for _ in mcap_reader.make_reader(stream).iter_messages()) == sent
     assert os.environ['ROS_DOMAIN_ID'] == ros_domain
+
+
+def check_accuracy(folder: Path, summary: dict, said: str) -> None:
+    """See that precision and recall are those of the files that were written."""
+    accuracy = summary['accuracy']
+    labels = np.load(folder / 'labels_bbox.npy')
+    found = np.load(folder / 'detections.npy')
+    assert labels.dtype == BOX_DTYPE
+    times = 50_000 * np.arange(1, summary['windows']['sent'] + 1)
+    assert set(labels['t']) <= set(times)
+    assert summary['detections'] == len(found) > 0
+    images = [(labels[labels['t'] == t], found[found['t'] == t]) for t in times]
+    counts = count_matches(images, summary['classes'], accuracy['score'])
+    for name, values in accuracy['classes'].items():
+        expected = counts[name]
+        assert (values['labels'], values['detections'], values['matches']) == (
+            expected.labels,
+            expected.detections,
+            expected.matches,
+        )
+    assert sum(count.labels for count in counts.values()) > 0
+    assert accuracy['classes']['car']['precision'] is not None
+    assert re.search(r'car +precision \d\.\d\d, recall ', said)
+
+
+def test_untrained_weights_are_called_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['demo', '--seconds', '1', '--model', 'gen1-tiny', '--out', str(tmp_path)]) == 0
+    assert 'UNTRAINED' in capsys.readouterr().out
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert not summary['trained']
+    assert list(summary['accuracy']['classes']) == ['car', 'pedestrian']
 
 
 def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:

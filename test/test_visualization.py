@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sast_ros.bags import BOX_DTYPE
 from sast_ros.detector import Detections, StageShare
 from sast_ros.events import EventChunk
 from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale, VideoError
@@ -110,6 +111,19 @@ def test_a_class_has_the_same_colour_under_any_number() -> None:
     )
     chunk = make_chunk([], [], [])
     assert (draw(chunk, gen1) == draw(chunk, megapixel)).all()
+
+
+def test_labels_are_thin_white_outlines_below_the_detections() -> None:
+    labels = np.zeros(2, BOX_DTYPE)
+    labels['x'], labels['y'], labels['w'], labels['h'] = (50, 150), 80, 40, 40
+    detections = make_detections((150, 80, 190, 120))
+    picture = draw(make_chunk([], [], []), detections, scale=3, labels=labels)
+    white = (picture == 255).all(axis=2)
+    assert white[240, 150:270].all()
+    assert white[240:360, 269].all()
+    assert not white[242, 160:260].any()
+    assert not white[:, 450:].any()
+    assert (picture[300, 450] != BACKGROUND).any()
 
 
 @pytest.mark.parametrize(

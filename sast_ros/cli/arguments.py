@@ -7,8 +7,8 @@ from collections.abc import Callable
 import math
 
 MODEL_HELP = (
-    '.safetensors file with trained weights, or a configuration (gen1-tiny, 1mpx-base, ...) with '
-    'untrained ones (default: %(default)s)'
+    '"default", the bundled weights, or a .safetensors file, or a configuration (gen1-tiny, '
+    '1mpx-base, ...) with untrained weights (default: %(default)s)'
 )
 
 
@@ -42,3 +42,16 @@ def sensor_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, for example 640x480')
     return int(height), int(width)
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return a type for whole numbers in this range, both ends included."""
+
+    def number(text: str) -> int:
+        if not (text.isdecimal() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a whole number from {least} to {most}'
+            )
+        return int(text)
+
+    return number

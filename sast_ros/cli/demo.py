@@ -15,6 +15,7 @@ from sast_ros.cli.terminal import (
     thousands,
     UNTRAINED_WARNING,
 )
+from sast_ros.demo.run import DRIVE_SEED, LABELS_FILE
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -35,7 +36,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     command.add_argument(
         '--seconds',
-        type=number_between(1, 600),
+        type=number_between(1, 120),
         default=10.0,
         metavar='S',
         help='length of the drive (default: %(default)g)',
@@ -43,11 +44,17 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--seed',
         type=seed,
-        default=0,
+        default=DRIVE_SEED,
         metavar='K',
-        help='seed of the scene (default: %(default)s)',
+        help='seed of the drive (default: %(default)s)',
     )
-    command.add_argument('--model', default='gen1-tiny', metavar='M', help=MODEL_HELP)
+    command.add_argument(
+        '--motion',
+        choices=('static', 'pan', 'handheld', 'driving'),
+        default='static',
+        help='of the camera (default: %(default)s)',
+    )
+    command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.set_defaults(command=run)
     return command
 
@@ -57,7 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.demo import run_demo
 
     summary = run_demo(
-        arguments.out, arguments.seconds, arguments.seed, arguments.model, progress=say_steps()
+        arguments.out,
+        arguments.seconds,
+        arguments.seed,
+        arguments.motion,
+        arguments.model,
+        progress=say_steps(),
     )
     windows, latency = summary['windows'], summary['latency_ms'] or {}
     table = new_table('demo: simulated camera -> ROS 2 -> detector node -> ROS 2')
@@ -82,10 +94,21 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row('of it in the network', times)
     if summary['kept_tokens']:
         table.add_row('kept in stages 1-4', kept_text(summary))
-    remark = '' if summary['trained'] else ' (meaningless, see below)'
-    table.add_row('detections', f'{summary["detections"]}{remark}')
+    accuracy = summary['accuracy']
+    table.add_row(
+        'detections',
+        f'{summary["detections"]}, of them {accuracy["detections"]} with a score of at least '
+        f'{accuracy["score"]:g}; these against the labels:',
+    )
+    for name, values in accuracy['classes'].items():
+        table.add_row(
+            name,
+            f'precision {_share(values["precision"])}, recall {_share(values["recall"])} '
+            f'({values["matches"]} right of {values["detections"]} detections and '
+            f'{values["labels"]} labels)',
+        )
     table.add_row('took', f'{summary["wall_seconds"]:.0f} s')
-    names = ['summary.json', 'detections.mcap', 'detections.npy']
+    names = ['summary.json', 'detections.mcap', 'detections.npy', LABELS_FILE]
     if summary['video'] == 'overlay.mp4':
         names.insert(0, 'overlay.mp4')
     show_results(table, '' if summary['trained'] else UNTRAINED_WARNING, arguments.out, names)
@@ -98,3 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 1
     return 0
+
+
+def _share(value: float | None) -> str:
+    return '-' if value is None else f'{value:.2f}'

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNTRAINED_WARNING = (
-    'The weights are UNTRAINED: the boxes mean nothing; pass trained weights with --model '
-    'FILE.safetensors'
+    'The weights are UNTRAINED: the boxes mean nothing; take --model default or FILE.safetensors'
 )
 
 

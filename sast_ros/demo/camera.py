@@ -1,25 +1,30 @@
 """
-A process that behaves like the driver of an event camera; its scene is simulated.
+A process that behaves like the driver of an event camera; its drive is simulated.
 
-It talks to its parent in JSON lines: ``ready`` once the scene is made and everyone listens, then
-it waits for a line on standard input, publishes in real time, and says ``done`` with its counts.
-It ends when standard input is closed.
+It talks to its parent in JSON lines: ``simulating`` now and then while it makes the drive, which
+may take longer than the drive itself; ``ready`` once that is done, the labels are on the disk and
+everyone listens. Then it waits for a line on standard input, publishes in real time, and says
+``done`` with its counts. It ends when standard input is closed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 import sys
 import time
 
 from event_camera_msgs.msg import EventPacket
+import numpy as np
 import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sast_ros.events.chunk import EventChunk
-from sast_ros.simulation import EventPacketEncoder, simulate_drive
+from sast_ros.simulation.dataset import FRAME_ID, labelled_boxes
+from sast_ros.simulation.drive import Drive
+from sast_ros.simulation.packets import cut_packets, EventPacketEncoder
 from sast_ros.windows import WindowCutter
 
 #: What drivers of event cameras use, but reliable: the demo counts every message.
@@ -34,6 +39,8 @@ def main() -> int:
     parser.add_argument('--topic', required=True)
     parser.add_argument('--seconds', type=float, required=True)
     parser.add_argument('--seed', type=int, required=True)
+    parser.add_argument('--motion', required=True)
+    parser.add_argument('--labels', type=Path, required=True, help='file for the boxes')
     parser.add_argument(
         '--window-us', type=int, required=True, help='length of the windows to count'
     )
@@ -44,7 +51,10 @@ def main() -> int:
     rclpy.init()
     node = Node('event_camera')
     publisher = node.create_publisher(EventPacket, arguments.topic, _QOS)
-    chunks = [chunk for chunk in simulate_drive(arguments.seconds, arguments.seed) if len(chunk)]
+    # The first sequence of "sast-ros simulate" with this seed
+    drive = Drive((arguments.seed, 0), arguments.seconds, motion=arguments.motion)
+    chunks, labels = _simulate(drive)
+    np.save(arguments.labels, labels)
     cutter = WindowCutter(arguments.window_us, arguments.window_us)
     sent = {
         'messages': len(chunks),
@@ -73,13 +83,25 @@ def main() -> int:
     return 0
 
 
+def _simulate(drive: Drive) -> tuple[list[EventChunk], np.ndarray]:
+    """Return the events of the drive, message by message, and its labels, ``BOX_DTYPE[N]``."""
+    chunks: list[EventChunk] = []
+    labels = []
+    for window in drive.windows():
+        chunks.extend(cut_packets(window.chunk))
+        labels.append(labelled_boxes(window.labels, drive.height))
+        _say(state='simulating', windows=len(labels))
+    chunks.extend(cut_packets(drive.tail))  # completes the last window
+    return chunks, np.concatenate(labels)
+
+
 def _publish_in_real_time(publisher: object, chunks: list[EventChunk]) -> float:
     """
     Send every chunk when its last event has happened.
 
     Return by how many milliseconds the worst one was late.
     """
-    encode = EventPacketEncoder(chunks[0].width, chunks[0].height, 'event_camera')
+    encode = EventPacketEncoder(chunks[0].width, chunks[0].height, FRAME_ID)
     begin_ns = time.time_ns()
     worst = 0.0
     for chunk in chunks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import itertools
 from pathlib import Path
 import time
@@ -9,9 +10,13 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from sast_ros.bags import DetectionWriter
-from sast_ros.demo.run import Catch, WINDOW_US
+from sast_ros.bags.detections import detection_boxes
+from sast_ros.demo.run import Catch, LABELS_FILE, WINDOW_US
 from sast_ros.detector import Detections, StageShare
+from sast_ros.evaluation import BOXES_GEN1
+from sast_ros.evaluation.matching import count_matches, LEAST_IOU, OPERATING_SCORE
 from sast_ros.events import open_decoder
+from sast_ros.simulation.actors import CLASSES
 from sast_ros.visualization import (
     draw_overlay,
     OverlayVideo,
@@ -26,9 +31,11 @@ if TYPE_CHECKING:
     from vision_msgs.msg import Detection2DArray
 
 
-def write_results(
-    folder: Path, catch: Catch, model: str, trained: bool, began: float
-) -> dict[str, Any]:
+#: Drawn at the top of the video.
+_LEGEND = 'thick: detections   thin: where the objects are'
+
+
+def write_results(folder: Path, catch: Catch, model: str, began: float) -> dict[str, Any]:
     """
     Pair every window with the message that came back for it.
 
@@ -41,6 +48,8 @@ def write_results(
     answered = [window for window in windows if window.stamp_ns in arrays]
     latencies = [(arrived - stamp) / 1e6 for stamp, arrived, _ in returned]
     class_names = catch.class_names
+    trained = _last_report(catch).get('untrained') != 'True'
+    labels = _read_labels(folder / LABELS_FILE, class_names)
     boxes = 0
     with DetectionWriter(folder) as writer:
         pairs = []
@@ -50,7 +59,8 @@ def write_results(
             boxes += len(detections)
             writer.write(detections)
             pairs.append((window, detections))
-        video = _write_video(folder / 'overlay.mp4', pairs, '' if trained else UNTRAINED_NOTE)
+        note = _LEGEND if trained else UNTRAINED_NOTE
+        video = _write_video(folder / 'overlay.mp4', pairs, labels, note)
         camera = catch.camera
         events_seconds = (windows[-1].t_end - windows[0].t_start) / 1e6 if windows else 0.0
         in_order = all(earlier < later for earlier, later in itertools.pairwise(stamps))
@@ -76,6 +86,7 @@ def write_results(
                 'in_order': in_order,
             },
             'detections': boxes,
+            'accuracy': _accuracy([found for _, found in pairs], labels, class_names),
             'latency_ms': _percentiles(latencies),
             'node': _node_report(catch),
             'camera_late_ms': camera['late_ms'],
@@ -139,9 +150,73 @@ def _as_detections(
     )
 
 
-def _write_video(path: Path, pairs: list[tuple[EventWindow, Detections]], note: str) -> str | None:
+def _read_labels(path: Path, class_names: tuple[str, ...]) -> np.ndarray:
     """
-    Write the overlay.
+    Return the labels of the drive, ``BOX_DTYPE[N]``, with the class ids of the network.
+
+    Classes that the network does not have get ids behind those that it has.
+    """
+    labels = np.load(path)
+    ids = [
+        class_names.index(name) if name in class_names else len(class_names) + index
+        for index, name in enumerate(CLASSES)
+    ]
+    labels['class_id'] = np.array(ids, np.uint32)[labels['class_id']]
+    return labels
+
+
+def _accuracy(
+    found: list[Detections], labels: np.ndarray, class_names: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return what the detections are worth at the operating score, JSON-ready."""
+    boxes = [detection_boxes(detections) for detections in found]
+    counts = count_matches(
+        [(_at(labels, one.t_end), rows) for one, rows in zip(found, boxes, strict=True)],
+        class_names,
+    )
+    return {
+        'score': OPERATING_SCORE,
+        'iou': LEAST_IOU,
+        'skipped_seconds': BOXES_GEN1.skip_us / 1e6,
+        'least_diagonal': BOXES_GEN1.diagonal,
+        'least_side': BOXES_GEN1.side,
+        'detections': sum(
+            int((rows['class_confidence'] >= OPERATING_SCORE).sum()) for rows in boxes
+        ),
+        'classes': {
+            name: {
+                'labels': count.labels,
+                'detections': count.detections,
+                'matches': count.matches,
+                'precision': _rounded(count.precision),
+                'recall': _rounded(count.recall),
+            }
+            for name, count in counts.items()
+        },
+    }
+
+
+def _at(labels: np.ndarray, time_us: int | None) -> np.ndarray:
+    """Return the labels of one time."""
+    return labels[labels['t'] == time_us]
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
+
+
+def _operating(detections: Detections) -> Detections:
+    """Return the detections that are taken for true."""
+    sure = detections.scores >= OPERATING_SCORE
+    names = ('boxes', 'scores', 'class_ids', 'objectness', 'class_scores')
+    return replace(detections, **{name: getattr(detections, name)[sure] for name in names})
+
+
+def _write_video(
+    path: Path, pairs: list[tuple[EventWindow, Detections]], labels: np.ndarray, note: str
+) -> str | None:
+    """
+    Write the overlay with the detections that are taken for true, and the labels.
 
     Without PyAV the demonstration goes on, and the summary says why there is none.
     """
@@ -152,7 +227,8 @@ def _write_video(path: Path, pairs: list[tuple[EventWindow, Detections]], note: 
     try:
         with OverlayVideo(path, width * scale, height * scale, 1e6 / WINDOW_US) as video:
             for window, detections in pairs:
-                video.write(draw_overlay(window, detections, height, width, scale, note))
+                shown, truth = _operating(detections), _at(labels, window.t_end)
+                video.write(draw_overlay(window, shown, height, width, scale, note, truth))
     except VideoError as error:
         return f'none: {error}'
     return path.name
@@ -177,11 +253,14 @@ def _kept(status: DiagnosticStatus) -> tuple[StageShare, ...]:
     return tuple(shares)
 
 
+def _last_report(catch: Catch) -> dict[str, str]:
+    """Return the last status of the node by its keys."""
+    return {pair.key: pair.value for _, status in catch.diagnostics[-1:] for pair in status.values}
+
+
 def _node_report(catch: Catch) -> dict[str, float]:
-    """Return what the node last said about itself: counts, and step times in milliseconds."""
-    values = {
-        pair.key: pair.value for _, status in catch.diagnostics[-1:] for pair in status.values
-    }
+    """Return what the node last said about its work: counts, and step times in milliseconds."""
+    values = _last_report(catch)
     names = (
         'windows done',
         'windows dropped',

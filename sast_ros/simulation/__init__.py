@@ -1,6 +1,6 @@
-"""Synthetic event cameras: scenes that move in front of a sensor model."""
+"""Simulated event cameras in simulated streets."""
 
-from sast_ros.simulation.packets import EventPacketEncoder
-from sast_ros.simulation.scene import simulate_drive
+from sast_ros.simulation.drive import Drive, DriveWindow, LABEL_DTYPE
+from sast_ros.simulation.packets import EventArrayEncoder, EventPacketEncoder
 
-__all__ = ['EventPacketEncoder', 'simulate_drive']
+__all__ = ['LABEL_DTYPE', 'Drive', 'DriveWindow', 'EventArrayEncoder', 'EventPacketEncoder']

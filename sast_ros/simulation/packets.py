@@ -1,14 +1,34 @@
-"""Events to ``event_camera_msgs/EventPacket`` in CDR, as a Prophesee driver sends them."""
+"""Events to messages in CDR: EventPacket as a Prophesee driver sends it, and EventArray."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 import struct
 
 import numpy as np
 from sast_ros.events.chunk import EventChunk
 
+#: A driver sends a message this often, in microseconds of sensor time.
+PACKET_US = 4_000
+
 # Types of EVT 3.0 words (bits 12 to 15); the other bits hold the value.
 _ADDRESS_Y, _ADDRESS_X, _TIME_LOW, _TIME_HIGH = 0x0000, 0x2000, 0x6000, 0x8000
+
+
+def cut_packets(chunk: EventChunk) -> Iterator[EventChunk]:
+    """
+    Yield the events as a driver sends them, cut at the multiples of 4 ms.
+
+    Where nothing happened there is no packet.
+    """
+    if not len(chunk):
+        return
+    first, last = int(chunk.t[0]) // PACKET_US, int(chunk.t[-1]) // PACKET_US
+    edges = np.searchsorted(chunk.t, PACKET_US * np.arange(first, last + 2)).tolist()
+    for start, end in pairwise(edges):
+        if start < end:
+            yield chunk[start:end]
 
 
 class EventPacketEncoder:
@@ -46,6 +66,49 @@ class EventPacketEncoder:
         message += payload
         self._sequence += 1
         return bytes(message)
+
+
+class EventArrayEncoder:
+    """
+    Makes one ``dvs_msgs/EventArray`` of every chunk; times of the events are ROS time.
+
+    Parameters
+    ----------
+    width, height: sensor size in pixels.
+    frame_id: ``header.frame_id`` of the messages.
+
+    """
+
+    def __init__(self, width: int, height: int, frame_id: str) -> None:
+        self._width, self._height = width, height
+        self._frame_id = frame_id
+
+    def __call__(self, chunk: EventChunk, stamp_ns: int) -> bytes:
+        """Return the message; the first event happens at ``stamp_ns``, the others after it."""
+        message = bytearray(struct.pack('<4xiI', stamp_ns // 10**9, stamp_ns % 10**9))
+        message[1] = 1  # little-endian
+        _append_string(message, self._frame_id)
+        _append(message, 4, '<III', self._height, self._width, len(chunk))
+        times = stamp_ns + 1000 * (chunk.t - chunk.t[0]) if len(chunk) else chunk.t
+        events = np.zeros(len(chunk), _EVENT)
+        events['x'], events['y'], events['p'] = chunk.x, chunk.y, chunk.p
+        events['sec'], events['nsec'] = times // 10**9, times % 10**9
+        if len(chunk):
+            array = bytearray(events.tobytes()[2:-1])
+            array[:4] = struct.pack('<HH', chunk.x[0], chunk.y[0])  # nothing to align before it
+            message += array
+        return bytes(message)
+
+
+#: An event in an EventArray behind the first one: x is aligned to 2 bytes, the time to 4.
+_EVENT = np.dtype(
+    {
+        'names': ['x', 'y', 'sec', 'nsec', 'p'],
+        'formats': ['<u2', '<u2', '<i4', '<u4', 'u1'],
+        'offsets': [0, 2, 6, 10, 14],
+        'itemsize': 16,
+    }
+)
 
 
 def encode_evt3(chunk: EventChunk) -> bytes:

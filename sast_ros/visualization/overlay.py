@@ -44,6 +44,8 @@ _CLASS_COLOURS = {
 }
 _OTHER_COLOURS = ((84, 214, 228), (190, 140, 255), (214, 228, 84), (255, 122, 92))
 
+#: Outlines of labels.
+_LABEL = (255, 255, 255)
 _TEXT = (226, 230, 238)
 _WARNING = (255, 208, 84)
 _INK = (16, 18, 24)
@@ -56,6 +58,7 @@ def draw_overlay(
     width: int,
     scale: int = 1,
     note: str = '',
+    labels: np.ndarray | None = None,
 ) -> np.ndarray:
     """
     Draw the events of one window, the boxes found in it, and a line that says when and how much.
@@ -73,6 +76,9 @@ def draw_overlay(
         side of a sensor pixel in pixels of the picture.
     note:
         a sentence at the top edge, for what a viewer must know to read the boxes; empty for none.
+    labels:
+        where objects really are, structured array ``[N]`` with the fields ``x``, ``y``, ``w``,
+        ``h`` in sensor pixels; thin white outlines, so that right and wrong boxes can be told.
 
     Returns
     -------
@@ -88,13 +94,18 @@ def draw_overlay(
         raise ValueError(
             f'no picture has {width}x{height} pixels at scale {scale}; each must be at least 1'
         )
-    picture = _draw_events(getattr(events, 'parts', events), height, width, scale)
+    parts: Iterable[EventChunk] = getattr(events, 'parts', events)  # type: ignore[arg-type]
+    picture = _draw_events(parts, height, width, scale)
     size = _text_size(picture.shape[0])
     line = max(1, round(size / 7))
     remarks = [note] if note else []
     if detections.reset:
         remarks.append(f'state reset: {detections.reset.replace("_", " ")}')
     ceiling = _strip_height(size) if remarks else 0
+    for label in () if labels is None else labels:
+        corner = np.array([label['x'], label['y']])
+        box = np.concatenate([corner, corner + (label['w'], label['h'])])
+        _draw_box(picture, box * scale, _LABEL, max(1, line // 3))
     order = np.argsort(detections.scores, kind='stable')  # the most certain box lies on top
     for index in order:
         class_id = int(detections.class_ids[index])

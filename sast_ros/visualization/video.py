@@ -6,6 +6,7 @@ import contextlib
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class OverlayVideo:
         try:
             self.partial_path.touch()  # FFmpeg opens it with the first picture only
             # The index goes to the front so that a browser starts before it has the whole file.
-            self._container = av.open(
+            self._container: Any = av.open(
                 str(self.partial_path), 'w', options={'movflags': '+faststart'}
             )
         except OSError as error:
@@ -73,6 +74,7 @@ class OverlayVideo:
                 f'the video {self.partial_path} cannot be opened: {error.strerror}'
             ) from error
         rate = Fraction(fps).limit_denominator(1000)
+        self._stream: Any
         self._stream = self._container.add_stream(self.codec, rate=rate)
         self._stream.width, self._stream.height = self._width, self._height
         self._stream.pix_fmt = 'yuv420p'
@@ -80,7 +82,13 @@ class OverlayVideo:
         context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-R BT.709
         context.color_range = 1  # limited, what players expect of an MP4
         if self.codec == 'libx264':
-            self._stream.options = {'preset': 'veryfast', 'crf': '20'}
+            # Without mbtree, whose arithmetic differs from run to run: the same pictures shall
+            # give the same bytes.
+            self._stream.options = {
+                'preset': 'veryfast',
+                'crf': '20',
+                'x264-params': 'mbtree=0',
+            }
         else:
             self._stream.bit_rate = max(1_000_000, self._width * self._height * 8)
 

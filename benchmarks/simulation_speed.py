@@ -1,0 +1,68 @@
+"""
+Windows per second that one core simulates: scene, pictures, event camera and labels.
+
+    python benchmarks/simulation_speed.py [--drives 16] [--seconds 2] [--geometries gen1]
+    [--json FILE]
+
+Of every camera motion the given number of drives, by seed; the time is that of the processor, on
+one thread, with the making of the scene in it. `slowest` is the slowest single drive.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+import time
+
+from sast_ros.simulation.drive import Drive, GEOMETRIES
+from sast_ros.simulation.motion import MOTIONS
+from workload import report
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--drives', type=int, default=16)
+    parser.add_argument('--seconds', type=float, default=2.0)
+    parser.add_argument('--geometries', nargs='+', default=['gen1'], choices=list(GEOMETRIES))
+    parser.add_argument('--json', type=Path)
+    arguments = parser.parse_args()
+    rows = []
+    for geometry in arguments.geometries:
+        totals = {}
+        for motion in MOTIONS:
+            times, windows, events = [], 0, 0
+            for seed in range(arguments.drives):
+                began = time.process_time()
+                drive = Drive((seed, 4), arguments.seconds, geometry, motion)
+                events += sum(len(window.chunk) for window in drive.windows())
+                times.append(time.process_time() - began)
+                windows += drive.count
+            totals[motion] = sum(times), windows
+            slowest = windows / arguments.drives / max(times)
+            rows.append(
+                [
+                    geometry,
+                    motion,
+                    windows,
+                    round(events / windows),
+                    round(windows / sum(times), 1),
+                    round(slowest, 1),
+                ]
+            )
+        spent, windows = (
+            sum(totals[motion][part] for motion in MOTIONS if motion != 'static')
+            for part in (0, 1)
+        )
+        rows.append([geometry, 'all that move', windows, '', round(windows / spent, 1), ''])
+    report(
+        'simulation',
+        ['sensor', 'camera', 'windows', 'events a window', 'windows/s per core', 'slowest'],
+        rows,
+        arguments.json,
+    )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,209 @@
+"""How cameras and bodies move: poses and paths as functions of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: The four ways in which a camera is held.
+MOTIONS = ('static', 'pan', 'handheld', 'driving')
+
+
+@dataclass(frozen=True)
+class CameraPath:
+    """
+    Where the camera is and where it looks, at any time of a sequence.
+
+    Position ``start + velocity * s(t)`` in metres; yaw (to the left), pitch (upwards) and roll in
+    radians are a base value, a rate and a sum of sines ``(amplitude, Hz, phase)`` each.
+    """
+
+    motion: str
+    start: np.ndarray
+    heading: float
+    speed: float
+    stop: tuple[float, float]
+    turn: float
+    angles: tuple[float, float, float]
+    sines: tuple[np.ndarray, np.ndarray, np.ndarray]
+    bob: float
+
+    @property
+    def moves(self) -> bool:
+        """Whether the picture of still things changes."""
+        return self.motion != 'static'
+
+    def position(self, seconds: float) -> np.ndarray:
+        """``float64[3]`` metres."""
+        moving = seconds - _stopped(self.stop, seconds)
+        way = self.speed * moving
+        yaw = self.heading + 0.5 * self.turn * moving  # the chord of a constant turn
+        place = self.start + way * np.array([np.cos(yaw), np.sin(yaw), 0.0])
+        if self.bob:
+            place[2] += self.bob * np.sin(2 * np.pi * 1.9 * seconds)
+        return place
+
+    def pose(self, seconds: float) -> np.ndarray:
+        """Return the transform from world to camera coordinates, ``float32[3, 4]``."""
+        yaw, pitch, roll = (
+            base
+            + float(np.sum(waves[:, 0] * np.sin(2 * np.pi * waves[:, 1] * seconds + waves[:, 2])))
+            for base, waves in zip(self.angles, self.sines, strict=True)
+        )
+        yaw += self.turn * (seconds - _stopped(self.stop, seconds))
+        forward = np.array(
+            [np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)]
+        )
+        right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+        down = np.cross(forward, right)
+        right, down = (
+            np.cos(roll) * right + np.sin(roll) * down,
+            np.cos(roll) * down - np.sin(roll) * right,
+        )
+        rotation = np.stack([right, down, forward])
+        return np.concatenate(
+            [rotation, -(rotation @ self.position(seconds))[:, None]], axis=1
+        ).astype(np.float32)
+
+
+def _stopped(stop: tuple[float, float], seconds: float) -> float:
+    """Return how long of the time so far was spent standing."""
+    return float(np.clip(seconds - stop[0], 0, stop[1] - stop[0]))
+
+
+def make_camera_path(
+    rng: np.random.Generator, motion: str, seconds: float, road: float, front: tuple[float, float]
+) -> CameraPath:
+    """
+    Draw a camera for a street.
+
+    ``motion``: one of ``MOTIONS``; ``road``: half the width of the road, ``front``: distance of
+    the houses to the left and the right, in metres.
+    """
+    speed = turn = bob = 0.0
+    stop = (0.0, 0.0)
+    waves = [np.zeros((1, 3)) for _ in range(3)]
+    height = rng.uniform(1.0, 2.2) if rng.random() < 0.65 else rng.uniform(2.2, 9.0)
+    if motion == 'driving':
+        height = rng.uniform(0.9, 2.2)
+        place = np.array([0.0, -rng.uniform(0.2, 0.7) * road, height])
+        yaw = rng.normal(0, 0.06)
+        heading = 0.0
+        speed = rng.uniform(1, 8) if rng.random() < 0.5 else rng.uniform(4, 16)
+        if rng.random() < 0.2:
+            start = rng.uniform(0, seconds)
+            stop = (start, start + rng.uniform(0.5, 3))
+        if rng.random() < 0.35:
+            turn = rng.normal(0, 0.12)
+        waves = [_waves(rng, size, 0.8, 4.0) for size in (0.002, 0.003, 0.002)]
+    else:
+        heading = 0.0
+        side = rng.choice((-1, 1))
+        wall = front[0] if side > 0 else front[1]
+        y = side * rng.uniform(0.1, max(wall - 0.5, 0.2))
+        place = np.array([0.0, y, height])
+        # Across the road, or along it in one of the two directions
+        across = -side * np.pi / 2
+        yaw = (
+            across + rng.normal(0, 0.45)
+            if rng.random() < 0.5
+            else (rng.choice((0.0, np.pi)) + rng.normal(0, 0.3))
+        )
+        if motion == 'pan':
+            if rng.random() < 0.5:
+                waves[0] = _waves(rng, rng.uniform(0.03, 0.35), 0.05, 0.35)
+            else:
+                turn = rng.choice((-1, 1)) * rng.uniform(0.02, 0.4)
+            waves[1] = _waves(rng, rng.uniform(0, 0.03), 0.1, 0.4)
+        elif motion == 'handheld':
+            size = np.exp(rng.uniform(np.log(0.002), np.log(0.016)))
+            waves = [_waves(rng, size * share, 0.4, 3.5) for share in (1, 0.8, 0.5)]
+            if rng.random() < 0.5:
+                heading = yaw
+                speed = rng.uniform(0.3, 1.6)
+                bob = rng.uniform(0.005, 0.02)
+    pitch = -rng.uniform(0, 0.12) - max(height - 2, 0) * rng.uniform(0.02, 0.09)
+    return CameraPath(
+        motion,
+        place,
+        heading,
+        speed,
+        stop,
+        turn,
+        (float(yaw), float(pitch), float(rng.normal(0, 0.02))),
+        (waves[0], waves[1], waves[2]),
+        bob,
+    )
+
+
+def _waves(rng: np.random.Generator, size: float, slow: float, fast: float) -> np.ndarray:
+    """``float64[4, 3]`` amplitude in radians, frequency between ``slow`` and ``fast``, phase."""
+    frequency = np.exp(rng.uniform(np.log(slow), np.log(fast), 4))
+    amplitude = size * rng.uniform(0.3, 1, 4) * (slow / frequency) ** 0.7
+    return np.stack([amplitude, frequency, rng.uniform(0, 2 * np.pi, 4)], axis=1)
+
+
+@dataclass(frozen=True)
+class Path:
+    """
+    The way of a body over the ground, sampled in time.
+
+    ``times``: ``float64[N]`` seconds; ``places``: ``float64[N, 2]`` metres; ``headings``:
+    ``float64[N]`` radians; ``distances``: ``float64[N]`` metres along the way.
+    """
+
+    times: np.ndarray
+    places: np.ndarray
+    headings: np.ndarray
+    distances: np.ndarray
+
+    def at(self, seconds: float) -> tuple[np.ndarray, float, float]:
+        """Return place, heading and distance at a time."""
+        step = self.times[1] - self.times[0]
+        index = min(max((seconds - self.times[0]) / step, 0.0), len(self.times) - 1.001)
+        low = int(index)
+        share = index - low
+        place, heading, distance = (
+            values[low] + share * (values[low + 1] - values[low])
+            for values in (self.places, self.headings, self.distances)
+        )
+        return place, float(heading), float(distance)
+
+
+def make_path(
+    rng: np.random.Generator,
+    place: np.ndarray,
+    heading: float,
+    speed: float,
+    when: float,
+    seconds: float,
+    bend: float,
+    stops: bool,
+) -> Path:
+    """
+    Draw the way of a body that is at ``place`` at the time ``when``.
+
+    ``speed``: metres per second; ``bend``: curvature per metre; ``stops``: it comes to a halt for
+    a while, or starts from one.
+    """
+    step = 0.02
+    times = np.arange(-step, seconds + 2 * step, step)
+    rate = np.full(len(times), speed * 1.0)
+    if stops:
+        start = rng.uniform(-0.5, seconds)
+        end = start + rng.uniform(0.5, 4)
+        ramp = max(0.35, speed / 4)  # seconds to brake or to accelerate
+        outside = np.maximum(start - times, times - end) / ramp
+        rate *= np.clip(outside, 0, 1)
+    else:
+        sway = rng.uniform(0, 0.15)
+        rate *= 1 + sway * np.sin(2 * np.pi * rng.uniform(0.1, 0.5) * times + rng.uniform(0, 6))
+    distances = np.concatenate([[0.0], np.cumsum(rate[:-1]) * step])
+    distances -= np.interp(when, times, distances)
+    headings = heading + bend * distances
+    ways = np.diff(distances, prepend=distances[0])[:, None]
+    directions = np.stack([np.cos(headings), np.sin(headings)], axis=1)
+    places = np.cumsum(directions * ways, axis=0)
+    places += place - np.array([np.interp(when, times, column) for column in places.T])
+    return Path(times, places, headings, distances)

@@ -1,0 +1,142 @@
+"""Detections meet labels one to one, best score first; the counts say what was right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sast_ros.bags import BOX_DTYPE
+from sast_ros.evaluation.average_precision import BoxFilter
+from sast_ros.evaluation.matching import count_matches, match, MatchCounts, overlaps
+
+CLASSES = ('pedestrian', 'two-wheeler', 'car')
+ALL_BOXES = BoxFilter(diagonal=0, side=0, skip_us=-1)
+
+
+def boxes(*rows: tuple[float, ...], t: int = 1_000_000) -> np.ndarray:
+    """Make boxes of rows (x, y, w, h, class id, score)."""
+    made = np.zeros(len(rows), BOX_DTYPE)
+    for box, (x, y, w, h, class_id, score) in zip(made, rows):
+        box['t'], box['x'], box['y'], box['w'], box['h'] = t, x, y, w, h
+        box['class_id'], box['class_confidence'] = class_id, score
+    return made
+
+
+def test_overlap_is_intersection_over_union() -> None:
+    square = boxes((0, 0, 10, 10, 0, 1))
+    others = boxes(
+        (0, 0, 10, 10, 0, 1),  # the same
+        (5, 0, 10, 10, 0, 1),  # half of it
+        (2, 2, 5, 5, 0, 1),  # inside
+        (10, 0, 10, 10, 0, 1),  # touches
+        (0, 0, 0, 0, 0, 1),  # a point
+    )
+    np.testing.assert_allclose(overlaps(square, others), [[1, 50 / 150, 0.25, 0, 0]])
+    np.testing.assert_allclose(overlaps(others, square), overlaps(square, others).T)
+    point = boxes((3, 3, 0, 0, 0, 1))
+    assert overlaps(point, point) == 0
+
+
+def test_a_detection_matches_a_label_of_its_class_that_it_overlaps_enough() -> None:
+    labels = boxes((0, 0, 20, 20, 2, 1), (100, 0, 20, 20, 0, 1))
+    found = boxes(
+        (101, 0, 20, 20, 0, 0.9),  # the person
+        (100, 0, 20, 20, 2, 0.8),  # the person, taken for a car
+        (0, 0, 20, 10.1, 2, 0.7),  # half of the car and a little more
+    )
+    assert match(labels, found).tolist() == [1, -1, 0]
+    assert match(labels, found, iou=0.6).tolist() == [1, -1, -1]
+
+
+def test_half_an_overlap_is_enough() -> None:
+    assert match(boxes((0, 0, 20, 20, 2, 1)), boxes((0, 0, 20, 10, 2, 0.7))).tolist() == [0]
+
+
+def test_the_best_score_chooses_first_and_a_second_box_on_an_object_is_wrong() -> None:
+    label = boxes((0, 0, 20, 20, 2, 1))
+    found = boxes((0, 0, 20, 20, 2, 0.4), (1, 0, 20, 20, 2, 0.6))
+    assert match(label, found).tolist() == [-1, 0]
+
+
+def test_a_detection_chooses_the_label_that_it_overlaps_most_of_those_left() -> None:
+    labels = boxes((0, 0, 20, 20, 2, 1), (4, 0, 20, 20, 2, 1))
+    found = boxes((4, 0, 20, 20, 2, 0.5), (4, 0, 20, 20, 2, 0.9))
+    assert match(labels, found).tolist() == [0, 1]
+
+
+def test_of_equal_scores_and_overlaps_the_first_counts() -> None:
+    twins = boxes((0, 0, 20, 20, 2, 0.5), (0, 0, 20, 20, 2, 0.5))
+    assert match(twins, twins).tolist() == [0, 1]
+    assert match(twins[:1], twins).tolist() == [0, -1]
+
+
+def test_nothing_matches_nothing() -> None:
+    some, none = boxes((0, 0, 20, 20, 2, 0.5)), boxes()
+    assert match(none, none).tolist() == []
+    assert match(some, none).tolist() == []
+    assert match(none, some).tolist() == [-1]
+
+
+def test_no_label_is_matched_twice_and_every_match_is_of_the_class_and_overlaps() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        labels, found = (
+            boxes(
+                *(
+                    (
+                        *rng.uniform(0, 40, 2),
+                        *rng.uniform(20, 40, 2),
+                        rng.integers(2),
+                        rng.random(),
+                    )
+                    for _ in range(rng.integers(8))
+                )
+            )
+            for _ in range(2)
+        )
+        matched = match(labels, found, 0.4)
+        pairs = [(i, j) for i, j in enumerate(matched) if j >= 0]
+        assert len({j for _, j in pairs}) == len(pairs)
+        table = overlaps(found, labels)
+        for i, j in pairs:
+            assert table[i, j] >= 0.4
+            assert found['class_id'][i] == labels['class_id'][j]
+        # Whoever is left has no free label that it could have had
+        free = np.setdiff1d(np.arange(len(labels)), matched)
+        for i in np.flatnonzero(matched < 0):
+            same = labels['class_id'][free] == found['class_id'][i]
+            assert not (table[i, free] >= 0.4)[same].any()
+
+
+def test_counts_of_several_times_add_up_by_class() -> None:
+    first = (
+        boxes((0, 0, 30, 30, 2, 1), (100, 0, 20, 40, 0, 1)),
+        boxes((0, 0, 30, 30, 2, 0.9), (200, 0, 30, 30, 2, 0.5), (100, 0, 20, 40, 0, 0.29)),
+    )
+    second = (boxes(), boxes((100, 0, 20, 40, 0, 0.3)))
+    counts = count_matches([first, second], CLASSES, score=0.3)
+    assert counts == {
+        'pedestrian': MatchCounts(labels=1, detections=1, matches=0),
+        'two-wheeler': MatchCounts(labels=0, detections=0, matches=0),
+        'car': MatchCounts(labels=1, detections=2, matches=1),
+    }
+    assert (counts['car'].precision, counts['car'].recall) == (0.5, 1.0)
+    assert (counts['pedestrian'].precision, counts['pedestrian'].recall) == (0.0, 0.0)
+    assert (counts['two-wheeler'].precision, counts['two-wheeler'].recall) == (None, None)
+
+
+def test_small_boxes_and_the_first_half_second_do_not_count() -> None:
+    large, narrow, small = (0, 0, 30, 30, 2, 1), (0, 0, 9, 60, 2, 1), (0, 0, 20, 20, 2, 1)
+    images = [(boxes(large, t=t), boxes(large, narrow, small, t=t)) for t in (500_000, 550_000)]
+    images.append((boxes(narrow, small), boxes()))
+    assert count_matches(images, CLASSES)['car'] == MatchCounts(1, 1, 1)
+    assert count_matches(images, CLASSES, boxes=ALL_BOXES)['car'] == MatchCounts(4, 6, 2)
+
+
+def test_a_class_without_a_name_is_not_counted() -> None:
+    images = [(boxes((0, 0, 30, 30, 3, 1)), boxes((0, 0, 30, 30, 3, 1)))]
+    assert sum(count.labels for count in count_matches(images, CLASSES).values()) == 0
+
+
+@pytest.mark.parametrize('score', [0.0, 1.0])
+def test_no_images_give_no_counts(score: float) -> None:
+    assert count_matches([], CLASSES, score)['car'] == MatchCounts(0, 0, 0)
