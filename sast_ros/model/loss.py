@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 _CENTRE_RADIUS = 1.5  # in strides
 _BOX_WEIGHT = 5.0
+#: The number of anchors of an object is the sum of its so many best overlaps.
+_OVERLAPS = 10
 _OUTSIDE = 1e6
 _IMPOSSIBLE = 1e12
 
@@ -31,13 +33,17 @@ class DetectionLoss:
     positives_per_object: float
 
 
-def detection_loss(head: Tensor, labels: Tensor, input_size: tuple[int, int]) -> DetectionLoss:
+def detection_loss(
+    head: Tensor, labels: Tensor, input_size: tuple[int, int], ignore: Tensor | None = None
+) -> DetectionLoss:
     """
     Return the loss of a batch.
 
     ``head``: ``[B, anchors, 5 + classes]`` with logits, as the network returns it; ``labels``:
     ``float[B, G, 5]`` class, cx, cy, w, h in input pixels; rows of zeros are padding;
-    ``input_size``: padded (height, width).
+    ``input_size``: padded (height, width); ``ignore``: ``float[B, I, 4]`` x1, y1, x2, y2 in input
+    pixels, regions in which an anchor without an object is neither right nor wrong; rows of zeros
+    are padding.
     """
     head = head.float()  # losses are small differences: never in half precision
     # One row of padding even where nobody has objects
@@ -51,8 +57,14 @@ def detection_loss(head: Tensor, labels: Tensor, input_size: tuple[int, int]) ->
     overlap = _iou(boxes[positive], target[:, 1:])
     classes = F.one_hot(target[:, 0].long(), head.shape[2] - 5) * overlap.detach()[:, None]
     box = _BOX_WEIGHT * (1 - overlap**2).sum() / count
+    asked = None
+    if ignore is not None and ignore.shape[1]:
+        asked = (positive | ~_inside(ignore.to(head.device), input_size)).float()
     objectness = (
-        F.binary_cross_entropy_with_logits(head[..., 4], positive.float(), reduction='sum') / count
+        F.binary_cross_entropy_with_logits(
+            head[..., 4], positive.float(), weight=asked, reduction='sum'
+        )
+        / count
     )
     by_class = (
         F.binary_cross_entropy_with_logits(head[..., 5:][positive], classes, reduction='sum')
@@ -68,26 +80,38 @@ def _assign(
     """
     Return for every anchor the object it is responsible for, and whether there is one.
 
-    They are ``int64[B, A]`` and ``bool[B, A]``.
+    They are ``int64[B, A]`` and ``bool[B, A]``. Only the anchors near an object are looked at: M
+    of them in the image that has most.
     """
-    anchors = head.shape[1]
+    batch, anchors, _ = head.shape
     valid = labels.sum(dim=-1) > 0  # B, G
     cell, stride = anchor_grid(*input_size, head.device)
     centre = (cell + 0.5) * stride  # A, 2
     distance = (labels[:, :, None, 1:3] - centre).abs().amax(dim=-1)  # B, G, A
     near = (distance < _CENTRE_RADIUS * stride[:, 0]) & valid[..., None]
-    candidate = near.any(dim=1)[:, None, :] & valid[..., None]  # B, G, A
+    image, anchor = near.any(dim=1).nonzero(as_tuple=True)
+    counts = torch.bincount(image, minlength=batch)
+    size = max(min(_OVERLAPS, anchors), int(counts.max()))
+    slot = torch.arange(len(image), device=head.device) - (counts.cumsum(0) - counts)[image]
+    place = torch.zeros(batch, size, dtype=torch.long, device=head.device)
+    place[image, slot] = anchor
+    used = torch.zeros(batch, size, dtype=torch.bool, device=head.device)
+    used[image, slot] = True
+    near = near.gather(2, place[:, None].expand(-1, labels.shape[1], -1))  # B, G, M
+    candidate = used[:, None, :] & valid[..., None]  # B, G, M
+    head = head.gather(1, place[..., None].expand(-1, -1, head.shape[2]))
+    boxes = boxes.gather(1, place[..., None].expand(-1, -1, 4))
     overlap = _iou(boxes[:, None], labels[:, :, None, 1:]) * candidate
-    probability = (head[..., 4:5].sigmoid() * head[..., 5:].sigmoid()).sqrt()  # B, A, classes
+    probability = (head[..., 4:5].sigmoid() * head[..., 5:].sigmoid()).sqrt()  # B, M, classes
     # Cross entropy against a one-hot class is -log(1 - p) over all classes, with the true one
     # replaced by -log(p).
     negative = -torch.log1p(-probability).clamp(min=-100)
     log_p = -torch.log(probability).clamp(min=-100)
-    index = labels[..., 0].long()[:, :, None].expand(-1, -1, anchors)  # B, G, A
+    index = labels[..., 0].long()[:, :, None].expand(-1, -1, size)  # B, G, M
     swap = (log_p - negative).transpose(1, 2).gather(1, index)
     cost = negative.sum(dim=-1)[:, None] + swap - 3 * torch.log(overlap + 1e-8) + _OUTSIDE * ~near
     cost = torch.where(candidate, cost, _IMPOSSIBLE)
-    wanted = overlap.topk(min(10, anchors), dim=2).values.sum(dim=2).int().clamp(min=1)  # B, G
+    wanted = overlap.topk(min(_OVERLAPS, size), dim=2).values.sum(dim=2).int().clamp(min=1)  # B, G
     most = int(wanted.max())
     best = cost.topk(most, dim=2, largest=False).indices
     taken = torch.arange(most, device=head.device) < wanted[..., None]
@@ -95,8 +119,20 @@ def _assign(
     # An anchor that several objects want goes to the cheapest of all objects, as published.
     contested = match.sum(dim=1) > 1
     cheapest = cost.argmin(dim=1)
-    matched = torch.where(contested, cheapest, match.int().argmax(dim=1))
-    return matched, match.any(dim=1)
+    chosen = torch.where(contested, cheapest, match.int().argmax(dim=1))
+    matched = torch.zeros(batch, anchors, dtype=torch.long, device=head.device)
+    matched[image, anchor] = chosen[image, slot]
+    positive = torch.zeros(batch, anchors, dtype=torch.bool, device=head.device)
+    positive[image, anchor] = match.any(dim=1)[image, slot]
+    return matched, positive
+
+
+def _inside(regions: Tensor, input_size: tuple[int, int]) -> Tensor:
+    """Return whose centre lies in any region ``[B, I, 4]``, ``bool[B, A]``."""
+    cell, stride = anchor_grid(*input_size, regions.device)
+    centre = (cell + 0.5) * stride
+    low, high = regions[:, :, None, :2], regions[:, :, None, 2:]
+    return ((centre >= low) & (centre < high)).all(dim=-1).any(dim=1)
 
 
 def _iou(a: Tensor, b: Tensor) -> Tensor:

@@ -1,0 +1,75 @@
+/* Sparse histograms of the training cache. Every function is called through ctypes and checks its input. */
+
+#include <stdint.h>
+
+/* Write a sparse histogram into dense uint8 planes; where several cells meet, the largest count stays.
+ *
+ * index[i]: flat position in channels x height x width; count[i]: its value. A source row y goes to the output rows
+ * row[2 * y] .. row[2 * y + 1] - 1 (none if they are equal), a column likewise; the caller keeps these within
+ * out_height and out_width. A source channel goes to (channel + shift) % channels. cells: channels planes of
+ * plane_height x plane_width >= out_height x out_width, zeros before.
+ * Returns -1, or the first entry whose index lies outside the source.
+ */
+int64_t sast_scatter_counts(const uint32_t *index, const uint8_t *count, int64_t entries, int32_t channels,
+                            int32_t height, int32_t width, const int32_t *row, const int32_t *column, int32_t shift,
+                            int64_t plane_height, int64_t plane_width, uint8_t *cells) {
+  const uint32_t columns = (uint32_t)width, rows = (uint32_t)height;
+  const uint64_t size = (uint64_t)channels * rows * columns;
+  for (int64_t i = 0; i < entries; ++i) {
+    if (index[i] >= size) {
+      return i;
+    }
+    const uint32_t line = index[i] / columns, x = index[i] - line * columns;
+    const uint32_t plane = line / rows, y = line - plane * rows;
+    const int32_t left = column[2 * x], right = column[2 * x + 1];
+    const int64_t channel = ((int64_t)plane + shift) % channels;
+    for (int32_t r = row[2 * y]; r < row[2 * y + 1]; ++r) {
+      uint8_t *const target = cells + (channel * plane_height + r) * plane_width;
+      for (int32_t c = left; c < right; ++c) {
+        if (target[c] < count[i]) {
+          target[c] = count[i];
+        }
+      }
+    }
+  }
+  return -1;
+}
+
+/* Keep the cells of a dense uint8 histogram that are not zero, in order.
+ *
+ * index, count: room for size entries. Returns the number of entries.
+ */
+int64_t sast_gather_counts(const uint8_t *cells, int64_t size, uint32_t *index, uint8_t *count) {
+  int64_t entries = 0, i = 0;
+  for (; i + 8 <= size; i += 8) {
+    uint64_t word;
+    __builtin_memcpy(&word, cells + i, 8);
+    if (word == 0) {
+      continue;
+    }
+    for (int64_t k = i; k < i + 8; ++k) {
+      if (cells[k]) {
+        index[entries] = (uint32_t)k;
+        count[entries++] = cells[k];
+      }
+    }
+  }
+  for (; i < size; ++i) {
+    if (cells[i]) {
+      index[entries] = (uint32_t)i;
+      count[entries++] = cells[i];
+    }
+  }
+  return entries;
+}
+
+/* Count the pixels of a sparse histogram that have any event. seen: height * width zeros, overwritten. */
+int64_t sast_count_active(const uint32_t *index, int64_t entries, int64_t pixels, uint8_t *seen) {
+  int64_t active = 0;
+  for (int64_t i = 0; i < entries; ++i) {
+    uint8_t *const pixel = seen + index[i] % (uint64_t)pixels;
+    active += *pixel == 0;
+    *pixel = 1;
+  }
+  return active;
+}

@@ -1,0 +1,1 @@
+"""Training the network: data of several kinds in, weights out."""

@@ -1,0 +1,48 @@
+"""Which labelled objects the network shall find, and which it may."""
+
+from __future__ import annotations
+
+import numpy as np
+from sast_ros.training.views import ViewMap
+
+LEAST_VISIBILITY = 0.25
+#: Of a box, in cells of the network's input.
+LEAST_SIDE = 8.0
+#: Of a box, after a view has cut it.
+LEAST_INSIDE = 0.25
+
+
+def split_labels(labels: np.ndarray, view: ViewMap) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return the objects to be found and the regions where nothing is asked.
+
+    An object is to be found if enough of it is visible, it is large enough, and it produced events
+    lately: what never moved cannot be seen by an event camera, and asking for it teaches to guess.
+    The other labelled objects that show at all are neither right nor wrong.
+
+    Parameters
+    ----------
+    labels:
+        ``LABEL_DTYPE[N]``.
+    view:
+        the view in which they are seen.
+
+    Returns
+    -------
+    ``float32[P, 5]`` class, cx, cy, w, h and ``float32[I, 4]`` x1, y1, x2, y2, in cells.
+
+    """
+    boxes, inside = view.boxes(labels)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    wanted = (
+        (labels['visibility'] >= LEAST_VISIBILITY)
+        & labels['recent']
+        & (sides.min(axis=1, initial=np.inf) >= LEAST_SIDE)
+        & (inside >= LEAST_INSIDE)
+    )
+    shown = (labels['visibility'] > 0) & (sides > 0).all(axis=1)
+    rows = np.empty((int(wanted.sum()), 5), np.float32)
+    rows[:, 0] = labels['class_id'][wanted]
+    rows[:, 1:3] = (boxes[wanted, :2] + boxes[wanted, 2:]) / 2
+    rows[:, 3:] = sides[wanted]
+    return rows, boxes[shown & ~wanted]
