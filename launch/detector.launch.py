@@ -27,7 +27,10 @@ ARGUMENTS = {
         'true',
         'Let the node configure and activate itself; false leaves that to a lifecycle manager.',
     ),
-    'model': ('', 'Model name or .safetensors file; empty: as in the parameter file.'),
+    'model': (
+        '',
+        'default, a .safetensors file or a configuration; empty: as in the parameter file.',
+    ),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty: as in the parameter file.'),
     'use_sim_time': ('false', 'Take the time from /clock, as with ros2 bag play --clock.'),
     'log_level': ('info', 'debug, info, warn, error or fatal.'),

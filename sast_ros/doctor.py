@@ -154,13 +154,26 @@ def _network() -> Iterator[Check]:
     yield torch
     if torch.status == 'OK':
         yield _gpu(group)
-    yield _package(group, 'safetensors', 'safetensors', 'FAIL', 'pip install safetensors')
+    safetensors = _package(group, 'safetensors', 'safetensors', 'FAIL', 'pip install safetensors')
+    yield safetensors
+    if torch.status == safetensors.status == 'OK':
+        yield _weights(group)
     try:
         importlib.import_module('sast_ros.kernels')
         yield Check(group, 'compiled kernels', 'OK', 'loaded')
     except Exception as error:
         advice = 'build them with "make setup", "pip install ." or "colcon build"'
         yield Check(group, 'compiled kernels', 'FAIL', _first_line(error), advice)
+
+
+def _weights(group: str) -> Check:
+    from sast_ros.model import bundled_model_names
+
+    names = ', '.join(bundled_model_names())
+    if names:
+        return Check(group, 'bundled weights', 'OK', names)
+    advice = 'install the package again, or give weights of your own with --model FILE.safetensors'
+    return Check(group, 'bundled weights', 'FAIL', 'none in this installation', advice)
 
 
 def _gpu(group: str) -> Check:

@@ -35,6 +35,22 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope='session')
+def sure_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a file that passes for trained weights: random ones that are sure of many cars."""
+    from sast_ros.model import save_model, untrained_model
+
+    model = untrained_model('gen1-tiny', classes=('pedestrian', 'two-wheeler', 'car'))
+    head = model.yolox_head
+    for objectness, classes, boxes in zip(head.obj_preds, head.cls_preds, head.reg_preds):
+        objectness.bias.data.fill_(3)
+        classes.bias.data[2] = 3
+        boxes.bias.data[2:] = 1  # log of the size in cells: large enough to count
+    path = tmp_path_factory.mktemp('weights') / 'sure.safetensors'
+    save_model(model, path, half=True)
+    return path
+
+
+@pytest.fixture(scope='session')
 def next_domain() -> Callable[[], str]:
     """
     Hand out a ROS_DOMAIN_ID that nothing else in this session uses.

@@ -51,7 +51,7 @@ def test_help_and_version_come_without_numpy_torch_and_rclpy() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('sast-ros ')
-    for command in ('demo', 'replay', 'convert', 'doctor'):
+    for command in ('demo', 'replay', 'simulate', 'convert', 'doctor'):
         assert command in done.stdout
 
 
@@ -66,6 +66,7 @@ def test_help_and_version_come_without_numpy_torch_and_rclpy() -> None:
         ['replay', 'bag', '--sensor-size', '640'],
         ['demo', '--seconds', 'nan'],
         ['demo', '--seed', '-1'],
+        ['demo', '--motion', 'flying'],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
@@ -156,6 +157,8 @@ def test_replay_of_a_real_recording_writes_everything(
         str(bag),
         '--out',
         str(tmp_path),
+        '--model',
+        'gen1-tiny',
         '--device',
         'cpu',
         '--score-threshold',
@@ -194,6 +197,13 @@ def test_replay_detects_as_the_node_does_by_default() -> None:
         assert PARAMETERS[name].default == value, name
 
 
+def test_the_motions_of_the_demo_are_those_of_the_simulation() -> None:
+    from sast_ros.simulation.motion import MOTIONS
+
+    for motion in MOTIONS:
+        assert cli._parser().parse_args(['demo', '--motion', motion]).motion == motion
+
+
 def test_an_unknown_model_and_device_are_one_sentence(
     shared: Path, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -201,7 +211,7 @@ def test_an_unknown_model_and_device_are_one_sentence(
     assert main(['replay', bag, '--model', 'gen1-huge', '--out', str(tmp_path)]) == 1
     assert 'gen1-tiny' in the_error(capsys)
     assert main(['replay', bag, '--device', 'abacus', '--out', str(tmp_path)]) == 1
-    assert '--device cpu' in the_error(capsys)
+    assert "the device 'abacus' cannot be used" in the_error(capsys)
 
 
 def test_progress_is_a_bar_on_a_terminal(

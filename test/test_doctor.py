@@ -58,6 +58,14 @@ def test_a_missing_package_is_a_failure_with_advice_and_exit_code_1(
     assert 'needed thing(s) missing' in capsys.readouterr().out
 
 
+def test_missing_weights_are_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr('sast_ros.model.checkpoint._BUNDLED', tmp_path)
+    assert find(doctor.examine(), 'bundled weights').status == 'FAIL'
+    (tmp_path / 'default.safetensors').touch()
+    weights = find(doctor.examine(), 'bundled weights')
+    assert (weights.status, weights.value) == ('OK', 'default')
+
+
 def test_a_missing_extra_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'av', None)
     checks = doctor.examine()

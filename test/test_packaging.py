@@ -86,6 +86,9 @@ def check_installation(prefix: Path) -> None:
 def test_colcon_build_installs_what_ros_looks_for(tmp_path):
     prefix = colcon_build(tmp_path)
     check_installation(prefix)
+    (weights,) = prefix.glob('lib/python3*/site-packages/sast_ros/model/weights')
+    bundled = (REPOSITORY / 'sast_ros' / 'model' / 'weights').iterdir()
+    assert {path.name for path in weights.iterdir()} == {path.name for path in bundled}
     (library,) = prefix.glob('lib/python3*/site-packages/sast_ros/kernels/_kernels*.so')
     # The installed copy works by itself, away from the repository.
     program = 'import sast_ros.kernels as k, sys; print(k.__file__)'

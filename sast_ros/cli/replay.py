@@ -22,7 +22,6 @@ from sast_ros.cli.terminal import (
 if TYPE_CHECKING:
     from rich.table import Table
     from sast_ros.detector import Detections
-    from sast_ros.model import SAST
     from sast_ros.windows import EventWindow
 
 #: At most so many detections of a window, as in the node by default: the same recording, the same
@@ -48,7 +47,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--topic', metavar='T', help='topic with events (default: the only one in the recording)'
     )
-    command.add_argument('--model', default='gen1-tiny', metavar='M', help=MODEL_HELP)
+    command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.add_argument(
         '--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)'
     )
@@ -109,11 +108,12 @@ def run(arguments: argparse.Namespace) -> int:
     with open_recording(arguments.bag, topic=arguments.topic) as recording:
         from sast_ros.detector import StreamingDetector
         from sast_ros.kernels import keep_heap
+        from sast_ros.model import choose_model
         from sast_ros.pipeline import EventPipeline
         from sast_ros.replay import replay
 
         keep_heap()
-        model, trained = _load_model(arguments.model, arguments.device)
+        model, trained = choose_model(arguments.model, arguments.device)
         detector = StreamingDetector(
             model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
         )
@@ -145,30 +145,6 @@ def run(arguments: argparse.Namespace) -> int:
         names.append('overlay.mp4')
     show_results(_summary_table(summary), '' if trained else UNTRAINED_WARNING, out, names)
     return 0
-
-
-def _load_model(name: str, device: str) -> tuple[SAST, bool]:
-    """Return the network on the device, and whether its weights are trained."""
-    from sast_ros.model import CONFIGS, load_model, untrained_model
-    import torch
-
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f'the device {device!r} cannot be used ({reason}); try --device cpu'
-        ) from error
-    if name in CONFIGS:
-        return untrained_model(name).to(place), False
-    if Path(name).suffix != '.safetensors' and not Path(name).exists():
-        raise ValueError(
-            f'{name!r} is neither a .safetensors file nor a configuration ({", ".join(CONFIGS)})'
-        )
-    return load_model(name, device=place), True
 
 
 def _video(

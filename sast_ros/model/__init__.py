@@ -1,12 +1,14 @@
 """The SAST network: configurations, layers, loss and checkpoints."""
 
 from sast_ros.model.checkpoint import (
+    bundled_model_names,
     CheckpointError,
     convert_checkpoint,
     load_model,
     save_model,
     untrained_model,
 )
+from sast_ros.model.choice import choose_device, choose_model
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
 from sast_ros.model.fusion import inference_copy
 from sast_ros.model.loss import detection_loss, DetectionLoss
@@ -20,6 +22,9 @@ __all__ = [
     'ModelConfig',
     'StepOutput',
     'build_model',
+    'bundled_model_names',
+    'choose_device',
+    'choose_model',
     'convert_checkpoint',
     'detection_loss',
     'inference_copy',

@@ -14,7 +14,7 @@ import pickle
 from typing import Any
 
 from safetensors import safe_open, SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from sast_ros.model.attention import ALIASES
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
 from sast_ros.model.sast import SAST
@@ -27,6 +27,8 @@ _DIGEST_KEY = 'sast_ros.sha256'
 _SOURCE_KEY = 'sast_ros.source_sha256'
 #: Counters of batch norm that take no part in inference and may be missing.
 _OPTIONAL = 'num_batches_tracked'
+#: Folder of the weights that come with the package, and of the card that says what they are.
+_BUNDLED = Path(__file__).parent / 'weights'
 
 
 class CheckpointError(ValueError):
@@ -48,6 +50,11 @@ class Conversion:
     parameters: int
 
 
+def bundled_model_names() -> tuple[str, ...]:
+    """Return the names of the trained networks that come with the package."""
+    return tuple(sorted(path.stem for path in _BUNDLED.glob('*.safetensors')))
+
+
 def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides: Any) -> SAST:
     """
     Return a trained network in evaluation mode; its configuration is in ``.config``.
@@ -55,9 +62,9 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
     Parameters
     ----------
     path:
-        a ``.safetensors`` file made by ``sast-ros convert`` or ``save_model``. A file without a
-        configuration inside is accepted if its tensors have exactly the shapes of one published
-        configuration.
+        name of a bundled network, ``'default'``, or a ``.safetensors`` file made by
+        ``sast-ros convert`` or ``save_model``. A file without a configuration inside is accepted
+        if its tensors have exactly the shapes of one published configuration.
     device:
         where to put it, for example ``'cpu'`` or ``'cuda:0'``.
     overrides:
@@ -70,7 +77,8 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
         mis-shaped tensor (all listed).
 
     """
-    path = Path(path)
+    bundled = str(path) in bundled_model_names()
+    path = _BUNDLED / f'{path}.safetensors' if bundled else Path(path)
     tensors, metadata = _read_safetensors(path)
     if _CONFIG_KEY in metadata:
         try:
@@ -131,7 +139,7 @@ def save_model(
     }
     path = Path(path)
     partial = path.with_name(path.name + '.partial')
-    save_file(tensors, partial, header)
+    partial.write_bytes(save(tensors, header))  # save_file would deny it to other users
     partial.replace(path)
     return _file_sha256(path)
 

@@ -349,11 +349,9 @@ class DetectorNode(LifecycleNode):
 
     def _make_detector(self, settings: Settings) -> StreamingDetector:
         """Return the detector of ``model.*``, warm."""
-        from pathlib import Path
-
         # Here, because torch takes seconds to import: the node is visible before.
         from sast_ros.detector import StreamingDetector
-        from sast_ros.model import CONFIGS, load_model, untrained_model
+        from sast_ros.model import choose_model
         import torch
 
         wanted = settings.model
@@ -361,20 +359,12 @@ class DetectorNode(LifecycleNode):
         overrides = {}
         if any(wanted.partition_size):
             overrides['partition_size'] = tuple(wanted.partition_size)
-        device = _device(wanted.device)
-        self._untrained = wanted.path in CONFIGS
+        model, trained = choose_model(wanted.path, wanted.device, **overrides)
+        self._untrained = not trained
         if self._untrained:
-            model = untrained_model(wanted.path, **overrides).to(device)
             self.get_logger().warning(
                 f'{wanted.path} has random, untrained weights: its detections mean nothing; set '
-                'model.path to a .safetensors file made by "sast-ros convert"'
-            )
-        elif Path(wanted.path).suffix == '.safetensors':
-            model = load_model(wanted.path, device, **overrides)
-        else:
-            raise ValueError(
-                f'model.path is {wanted.path!r}, which is neither a .safetensors file nor one of '
-                f'{", ".join(CONFIGS)}'
+                'model.path to default or to a .safetensors file made by "sast-ros convert"'
             )
         reason = unknown_classes(settings.detections.classes, model.config.classes)
         if reason:
@@ -485,27 +475,6 @@ class DetectorNode(LifecycleNode):
                 return response
 
         service.callback = refuse_or_answer
-
-
-def _device(name: str) -> str:
-    """
-    Return the torch device for ``model.device``.
-
-    Raises
-    ------
-    ValueError: a GPU is asked for and there is none.
-
-    """
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if name == 'auto':
-        return 'cuda' if gpus else 'cpu'
-    if name.startswith('cuda') and int(name.partition(':')[2] or 0) >= gpus:
-        raise ValueError(
-            f'model.device is {name!r}, but PyTorch sees {gpus} GPUs here; use auto or cpu'
-        )
-    return name
 
 
 def _use_threads(count: int) -> None:

@@ -133,12 +133,13 @@ class ModelSettings:
     """``model.*``."""
 
     path: str = _parameter(
-        'gen1-tiny',
-        'Weights: a .safetensors file made by "sast-ros convert". The name of a configuration '
-        '(gen1-tiny, gen1-small, gen1-base, gen1-large, 1mpx-...) gives that network with '
-        'random, untrained weights.',
+        'default',
+        "Weights: 'default' for the bundled ones (pedestrian, two-wheeler, car), or a "
+        '.safetensors file made by "sast-ros convert" or "sast-ros train". The name of a '
+        'configuration (gen1-tiny, gen1-small, gen1-base, gen1-large, 1mpx-...) gives that '
+        'network with random, untrained weights.',
         check=lambda value: (
-            None if value else 'a .safetensors file or the name of a configuration'
+            None if value else "'default', a .safetensors file or the name of a configuration"
         ),
         when='configure',
     )
@@ -181,8 +182,8 @@ class WindowSettings:
     )
     stride_ms: float = _parameter(
         50.0,
-        'Sensor time from one window to the next, that is between two detections. Gen1 weights '
-        'were trained with 125.',
+        'Sensor time from one window to the next, that is between two detections. The bundled '
+        'weights were trained with 50, official Gen1 ones with 125.',
         unit='ms',
         low=1.0,
         high=10_000.0,

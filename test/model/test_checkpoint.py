@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sast_ros.model import (
     build_model,
+    bundled_model_names,
     CheckpointError,
     convert_checkpoint,
     load_model,
@@ -198,6 +200,25 @@ def test_file_that_is_no_safetensors_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match='broken.safetensors'):
         load_model(path)
+
+
+def test_bundled_networks_are_found_by_name(tmp_path, model, monkeypatch):
+    monkeypatch.setattr('sast_ros.model.checkpoint._BUNDLED', tmp_path)
+    assert bundled_model_names() == ()
+    with pytest.raises(CheckpointError, match='default: no such file and no bundled model'):
+        load_model('default')
+    save_model(model, tmp_path / 'default.safetensors')
+    assert bundled_model_names() == ('default',)
+    assert load_model('default', amp=1e-3).config.amp == 1e-3
+
+
+def test_the_bundled_network_is_small_and_comes_with_a_card():
+    folder = Path(__file__).resolve().parents[2] / 'sast_ros' / 'model' / 'weights'
+    assert (folder / 'MODEL_CARD.md').is_file()
+    assert (folder / 'default.safetensors').stat().st_size < 12_000_000
+    config = load_model('default').config
+    assert config.name == 'gen1-tiny'
+    assert config.classes == ('pedestrian', 'two-wheeler', 'car')
 
 
 def test_missing_file_says_what_to_give(tmp_path):

@@ -99,7 +99,8 @@ def test_published_values_are_the_defaults():
         (
             'model.path',
             '',
-            "model.path is ''; it must be a .safetensors file or the name of a configuration",
+            "model.path is ''; it must be 'default', a .safetensors file or the name of a "
+            'configuration',
         ),
         (
             'model.partition_size',

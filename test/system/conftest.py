@@ -17,6 +17,8 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 PATIENCE_S = 60.0
+#: Model of nodes whose boxes do not matter.
+UNTRAINED = 'gen1-tiny'
 REPOSITORY = Path(__file__).resolve().parents[2]
 PUBLISHER = REPOSITORY / 'benchmarks' / 'publish_file.py'
 
@@ -323,7 +325,12 @@ class Bench:
         return self._observer
 
     def start_node(self, *arguments: str, **parameters: object) -> NodeProcess:
-        """Start the node with ROS arguments and parameters (``model__path``)."""
+        """
+        Start the node with ROS arguments and parameters (``model__path``).
+
+        Its weights are untrained ones unless others are named.
+        """
+        parameters = {'model__path': UNTRAINED, **parameters}
         for name, value in parameters.items():
             arguments += ('-p', f'{name.replace("__", ".")}:={value}')
         self.nodes.append(NodeProcess(self.folder, self.environment, *arguments))
@@ -401,5 +408,6 @@ def node(shared_bench: Bench) -> Iterator[Bench]:
     defaults = {
         p.name.replace('.', '__'): p.default for p in PARAMETERS.values() if p.when != 'start'
     }
+    defaults['model__path'] = UNTRAINED
     assert observer.set_parameters(**defaults) == []
     observer.forget()

@@ -6,6 +6,7 @@ from pathlib import Path
 import signal
 
 import pytest
+from sast_ros.ros.parameters import PARAMETERS
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'detector.yaml'
 
@@ -72,6 +73,18 @@ def test_latched_topics_explain_the_detections(node):
     assert observer.labels[0].threshold == pytest.approx(0.1)
     assert observer.infos[0].method == 'SAST gen1-tiny, untrained weights'
     assert observer.infos[0].database_location == '/label_info'
+
+
+def test_by_default_the_node_has_the_bundled_weights(node):
+    observer = node.observer
+    assert observer.set_parameters(model__path=PARAMETERS['model.path'].default) == []
+    assert observer.change_state('configure')
+    assert observer.change_state('activate')
+    observer.wait_for(lambda: observer.labels and observer.infos)
+    names = [entry.class_name for entry in observer.labels[0].class_map]
+    assert names == ['pedestrian', 'two-wheeler', 'car']
+    assert observer.infos[0].method == 'SAST gen1-tiny'
+    observer.status(lambda status, values: values['untrained'] == 'False')
 
 
 def test_a_waiting_node_says_once_what_it_waits_for_and_is_stale(node):
