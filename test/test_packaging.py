@@ -61,7 +61,7 @@ def test_every_requirement_is_pinned():
     pinned = set(re.findall(r'^([\w.-]+)==', (REPOSITORY / 'constraints.txt').read_text(), re.M))
     wanted = (REPOSITORY / 'tools' / 'requirements.txt').read_text().splitlines()
     assert {name for name in wanted if name and not name.startswith('#')} <= pinned
-    runtime = {re.split('[<>=]', name)[0] for name in metadata.requires('sast_ros') or []}
+    runtime = {re.split('[<>=;]', name)[0].strip() for name in metadata.requires('sast_ros') or []}
     assert runtime <= pinned
 
 

@@ -89,8 +89,9 @@ def test_the_same_generator_draws_the_same_view_within_its_bounds():
     views = [draw_view(config, FRAME, FRAME, np.random.default_rng(s)) for s in range(300)]
     assert views == [draw_view(config, FRAME, FRAME, np.random.default_rng(s)) for s in range(300)]
     zooms = np.array([view.zoom for view in views])
-    assert 0.5 <= zooms.min() < 0.6 and 1.6 < zooms.max() <= 1.75
-    assert 0.3 < np.mean(zooms == 1) < 0.5
+    assert config.zoom_out_least <= zooms.min() < 0.6
+    assert 1.4 < zooms.max() <= config.zoom_in_most
+    assert 0.35 < np.mean(zooms == 1) < 0.65
     assert 0.4 < np.mean([view.mirrored for view in views]) < 0.6
 
 
