@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sast_ros.evaluation.matching import count_matches, OPERATING_SCORE
 from workload import host
 
 #: Sides of squares in sensor pixels between small, medium and large objects.
 SIZES = (48, 96)
-OPERATING_SCORE = 0.3
 
 
 def main() -> None:
@@ -182,8 +182,6 @@ def operating_point(
     sequences: list[dict[str, Any]], classes: list[str]
 ) -> dict[str, dict[str, float | None]]:
     """Precision and recall of every class at a fixed score, IoU 0.5."""
-    from sast_ros.evaluation.matching import count_matches
-
     images = [image[:2] for sequence in sequences for image in sequence['images']]
     counts = count_matches(images, classes, OPERATING_SCORE)
     return {

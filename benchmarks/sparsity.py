@@ -48,7 +48,7 @@ from sast_ros.training.cache import CachedSequence, list_sequences, SUFFIX
 from sast_ros.training.labels import LEAST_VISIBILITY
 from sast_ros.training.sources.simulation import DrivePlan, simulate_drive
 from sast_ros.training.validation import (
-    DENSITIES,
+    by_density,
     MOST_DETECTIONS,
     run_sequence,
     SequenceResult,
@@ -264,10 +264,7 @@ def density_rows(observations: Sequence[Observation]) -> list[dict[str, Any]]:
         for mode in MODES
     }
     rows = []
-    for least, most in zip((0.0, *DENSITIES), (*DENSITIES, 1.0)):
-        chosen = (active >= least) & ((active < most) | (most == 1))
-        if not chosen.any():
-            continue
+    for least, most, chosen in by_density(active):
         mean = kept[chosen].mean(axis=0).round(4)
         rows.append(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Literal
 
@@ -298,7 +299,7 @@ def _thick_wheel(
     return merge(pieces)
 
 
-class _Machine:
+class _Machine(ABC):
     """
     What a motor two-wheeler offers its rider.
 
@@ -311,13 +312,13 @@ class _Machine:
     grip: np.ndarray
     foot: np.ndarray
 
+    @abstractmethod
     def pieces(self, lights: bool) -> list[Mesh]:
         """Return everything but the wheels."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wheels(self) -> list[Mesh]:
         """Return front and rear wheel."""
-        raise NotImplementedError
 
 
 def _motor(rng: np.random.Generator, lights: bool, machine: _Machine) -> Body:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sast_ros.bags import BOX_DTYPE
+from sast_ros.bags.detections import BOX_DTYPE, detection_boxes
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
 from sast_ros.training.cache import CachedSequence
@@ -56,12 +56,7 @@ def run_sequence(detector: StreamingDetector, sequence: CachedSequence) -> Seque
         if not sequence.labelled[window]:
             continue
         t = int(sequence.t_end[window])
-        found = np.zeros(len(detections), BOX_DTYPE)
-        found['t'] = t
-        found['x'], found['y'] = detections.boxes[:, 0], detections.boxes[:, 1]
-        found['w'], found['h'] = (detections.boxes[:, 2:] - detections.boxes[:, :2]).T
-        found['class_id'] = detections.class_ids
-        found['class_confidence'] = detections.scores
+        found = detection_boxes(replace(detections, t_end=t))
         result.images.append((_truth(sequence.labels(window), t), found))
     return result
 
@@ -110,12 +105,8 @@ def sparsity_table(results: Iterable[SequenceResult]) -> list[dict[str, Any]]:
     results = list(results)
     active = np.array([share for result in results for share in result.active])
     kept = np.array([stages for result in results for stages in result.kept])
-    borders = (0.0, *DENSITIES, 1.0)
     rows = []
-    for least, most in zip(borders, borders[1:]):
-        chosen = (active >= least) & ((active < most) | (most == 1))
-        if not chosen.any():
-            continue
+    for least, most, chosen in by_density(active):
         mean = kept[chosen].mean(axis=0).round(4)
         rows.append(
             {
@@ -127,3 +118,17 @@ def sparsity_table(results: Iterable[SequenceResult]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def by_density(active: np.ndarray) -> Iterator[tuple[float, float, np.ndarray]]:
+    """
+    Yield the rows of the sparsity table that have windows.
+
+    ``active``: share of active pixels of each window; yields least and most share and which
+    windows, ``bool[N]``, lie between them.
+    """
+    borders = (0.0, *DENSITIES, 1.0)
+    for least, most in zip(borders, borders[1:]):
+        chosen = (active >= least) & ((active < most) | (most == 1))
+        if chosen.any():
+            yield least, most, chosen
