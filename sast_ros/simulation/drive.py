@@ -29,6 +29,11 @@ _STEP_US = 5_000
 _FASTEST = 16.0  # metres per second of a camera
 _PATIENCE_US = 1_000_000
 
+#: An object is noticed in a window in which it makes so many events, and so many per square pixel
+#: of its box.
+LEAST_EVENTS = 12
+LEAST_DENSITY = 0.03
+
 LABEL_DTYPE = np.dtype(
     [
         ('t', '<i8'),
@@ -222,7 +227,7 @@ class _History:
 
     def note(self, owner: int, events: int, area: float, now: int) -> tuple[bool, bool]:
         """Count a window; return whether the object was noticeable lately, and ever."""
-        if events >= max(12, 0.03 * area):
+        if events >= max(LEAST_EVENTS, LEAST_DENSITY * area):
             self._last[owner] = now
         last = self._last.get(owner)
         return last is not None and now - last <= 1_000_000, last is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sast_ros.simulation.drive import LEAST_DENSITY, LEAST_EVENTS
 from sast_ros.training.views import ViewMap
 
 LEAST_VISIBILITY = 0.25
@@ -12,13 +13,38 @@ LEAST_SIDE = 8.0
 LEAST_INSIDE = 0.25
 
 
+class LabelMemory:
+    """
+    Remembers which objects have been noticed since the network's state was zero.
+
+    What has stood still for longer than a second is still there: a recurrent network shall keep
+    it, if it has had the chance to see it move.
+    """
+
+    def __init__(self) -> None:
+        self._noticed: set[int] = set()
+
+    def note(self, labels: np.ndarray) -> np.ndarray:
+        """
+        Return the labels of the next window with every object noticed so far as ``recent``.
+
+        labels: ``LABEL_DTYPE[N]``.
+        """
+        enough = np.maximum(LEAST_EVENTS, LEAST_DENSITY * labels['w'] * labels['h'])
+        self._noticed.update(labels['track_id'][labels['events'] >= enough].tolist())
+        remembered = labels.copy()
+        remembered['recent'] |= np.isin(labels['track_id'], list(self._noticed))
+        return remembered
+
+
 def split_labels(labels: np.ndarray, view: ViewMap) -> tuple[np.ndarray, np.ndarray]:
     """
     Return the objects to be found and the regions where nothing is asked.
 
     An object is to be found if enough of it is visible, it is large enough, and it produced events
-    lately: what never moved cannot be seen by an event camera, and asking for it teaches to guess.
-    The other labelled objects that show at all are neither right nor wrong.
+    lately (``recent``; ``LabelMemory`` says how far back that reaches): what never moved cannot be
+    seen by an event camera, and asking for it teaches to guess. The other labelled objects that
+    show at all are neither right nor wrong.
 
     Parameters
     ----------

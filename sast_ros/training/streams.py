@@ -20,7 +20,7 @@ import numpy as np
 from sast_ros.training.cache import CachedSequence, list_sequences
 from sast_ros.training.config import TrainingConfig
 from sast_ros.training.errors import TrainingDataError
-from sast_ros.training.labels import split_labels
+from sast_ros.training.labels import LabelMemory, split_labels
 from sast_ros.training.views import draw_view, View, ViewMap
 import torch
 from torch import Tensor
@@ -72,13 +72,30 @@ class Batch:
 
 @dataclass
 class _Stretch:
-    """Where a stream is: the ``ordinal``-th stretch, which ends before window ``end``."""
+    """Where a stream is: the ``ordinal``-th stretch, windows ``first`` to before ``end``."""
 
     ordinal: int
     name: str
+    first: int
     window: int
     end: int
     view: View
+
+
+@dataclass
+class _Windows:
+    """
+    Consecutive windows of a stream.
+
+    ``fresh``: whether a stretch begins with them; ``view``: how they are seen; ``labels``:
+    ``LABEL_DTYPE[N]`` of each, as ``LabelMemory`` leaves them.
+    """
+
+    fresh: bool
+    sequence: CachedSequence
+    view: ViewMap
+    taken: range
+    labels: list[np.ndarray]
 
 
 class _Stream:
@@ -100,6 +117,7 @@ class _Stream:
         self._stretch: _Stretch | None = None
         self._sequence: CachedSequence | None = None
         self._map: ViewMap | None = None
+        self._memory = LabelMemory()
         model = config.network()
         self._frame = model.frame
         self._classes = model.classes
@@ -111,17 +129,21 @@ class _Stream:
     def go_to(self, place: dict[str, Any]) -> None:
         """Continue where ``place`` says."""
         if place:
-            self._enter(_Stretch(**{**place, 'view': View(**place['view'])}))
+            stretch = _Stretch(**{**place, 'view': View(**place['view'])})
+            sequence = self._enter(stretch)
+            for window in range(stretch.first, stretch.window):
+                self._memory.note(sequence.labels(window))
 
-    def next_windows(self, windows: int) -> tuple[bool, CachedSequence, ViewMap, range]:
-        """Return whether a stretch begins, and the next windows of which sequence, seen how."""
+    def next_windows(self, windows: int) -> _Windows:
+        """Return the next windows, of the same stretch or of the next one."""
         fresh = self._stretch is None or self._stretch.window + windows > self._stretch.end
         if fresh:
             self._enter(self._draw(windows))
         assert self._stretch is not None and self._sequence is not None and self._map is not None
-        first = self._stretch.window
-        self._stretch.window += windows
-        return fresh, self._sequence, self._map, range(first, first + windows)
+        taken = range(self._stretch.window, self._stretch.window + windows)
+        self._stretch.window = taken.stop
+        labels = [self._memory.note(self._sequence.labels(window)) for window in taken]
+        return _Windows(fresh, self._sequence, self._map, taken, labels)
 
     def _draw(self, windows: int) -> _Stretch:
         ordinal = 0 if self._stretch is None else self._stretch.ordinal + 1
@@ -155,13 +177,15 @@ class _Stream:
             end = first + length
         source = sequence.info.shape[1], sequence.info.shape[2]
         view = draw_view(self._config.augmentation, source, self._frame, rng)
-        return _Stretch(ordinal, sequence.path.name, first, end, view)
+        return _Stretch(ordinal, sequence.path.name, first, first, end, view)
 
-    def _enter(self, stretch: _Stretch) -> None:
+    def _enter(self, stretch: _Stretch) -> CachedSequence:
         if self._sequence is None or self._sequence.path.name != stretch.name:
             self._sequence = CachedSequence(self._folder / stretch.name)
         self._stretch = stretch
         self._map = ViewMap(stretch.view, self._sequence.info, self._frame)
+        self._memory = LabelMemory()
+        return self._sequence
 
 
 class StreamLoader:
@@ -246,12 +270,12 @@ class StreamLoader:
         labelled = np.zeros(windows * count, bool)
 
         def fill(stream: int) -> None:
-            _, sequence, view, taken = parts[stream]
-            for step, window in enumerate(taken):
-                view.show(*sequence.sparse(window), cells[step, stream])
+            part = parts[stream]
+            for step, window in enumerate(part.taken):
+                part.view.show(*part.sequence.sparse(window), cells[step, stream])
                 row = step * count + stream
-                labelled[row] = sequence.labelled[window]
-                rows[row] = split_labels(sequence.labels(window), view)
+                labelled[row] = part.sequence.labelled[window]
+                rows[row] = split_labels(part.labels[step], part.view)
 
         list((pool.map if pool is not None else map)(fill, range(count)))
         return Batch(
@@ -259,7 +283,7 @@ class StreamLoader:
             _stack([wanted for wanted, _ in rows], 5),
             _stack([ignored for _, ignored in rows], 4),
             torch.from_numpy(np.flatnonzero(labelled)),
-            torch.tensor([fresh for fresh, *_ in parts]),
+            torch.tensor([part.fresh for part in parts]),
             [stream.place() for stream in self._streams],
         )
 

@@ -62,13 +62,13 @@ def run_sequence(detector: StreamingDetector, sequence: CachedSequence) -> Seque
 
 
 def _truth(labels: np.ndarray, t: int) -> np.ndarray:
-    """Return the labels; those that cannot be seen in events are to be ignored."""
+    """Return the labels; those that events have never shown are to be ignored."""
     labels = labels[labels['visibility'] > 0]
     truth = np.zeros(len(labels), _LABEL_DTYPE)
     for name in ('x', 'y', 'w', 'h', 'class_id', 'track_id'):
         truth[name] = labels[name]
     truth['t'] = t
-    truth['ignored'] = ~labels['recent'] | (labels['visibility'] < LEAST_VISIBILITY)
+    truth['ignored'] = ~labels['seen'] | (labels['visibility'] < LEAST_VISIBILITY)
     return truth
 
 

@@ -6,7 +6,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from sast_ros.training.cache import CachedSequence, list_sequences
+from sast_ros.simulation.drive import LABEL_DTYPE
+from sast_ros.training.cache import CachedSequence, list_sequences, SequenceInfo, SequenceWriter
 from sast_ros.training.config import parse_config
 from sast_ros.training.errors import TrainingDataError
 from sast_ros.training.streams import StreamLoader
@@ -48,6 +49,26 @@ def test_a_resumed_stream_goes_on_where_it_was(cache):
     for stop in (1, 5, 6, 9):
         rest = batches(cache, 14 - stop, places=whole[stop - 1].place)
         assert all(equal(a, b) for a, b in zip(whole[stop:], rest))
+
+
+def test_a_resumed_stream_remembers_what_has_stopped(tmp_path):
+    """An object moves in the first window only; a stream that resumes later has not seen that."""
+    classes = ('pedestrian', 'two-wheeler', 'car')
+    info = SequenceInfo('test', classes, (240, 304), 1, (20, 240, 304))
+    writer = SequenceWriter(info)
+    for window in range(8):
+        labels = np.zeros(1, LABEL_DTYPE)
+        labels['x'], labels['y'], labels['w'], labels['h'] = 50, 60, 40, 30
+        labels['visibility'], labels['track_id'] = 1, 7
+        labels['events'] = 500 if window == 0 else 0
+        labels['recent'] = window == 0
+        writer.add(np.zeros(info.shape, np.uint8), 50_000 * (window + 1), 500, labels)
+    writer.write(tmp_path / 'train' / 'stops.safetensors')
+    through = config(streams={'streams': 1, 'random_share': 0}, augmentation=PLAIN)
+    whole = batches(tmp_path, 4, config=through)
+    assert all(batch.labels.any(dim=2).all() for batch in whole)
+    rest = batches(tmp_path, 2, places=whole[1].place, config=through)
+    assert all(equal(a, b) for a, b in zip(whole[2:], rest))
 
 
 def test_another_number_of_streams_cannot_be_resumed(cache):

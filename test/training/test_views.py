@@ -9,7 +9,7 @@ from sast_ros.simulation.drive import LABEL_DTYPE
 from sast_ros.training.cache import CachedSequence
 from sast_ros.training.config import AugmentationConfig
 from sast_ros.training.errors import TrainingDataError
-from sast_ros.training.labels import split_labels
+from sast_ros.training.labels import LabelMemory, split_labels
 from sast_ros.training.views import draw_view, View, ViewMap
 
 FRAME = (240, 304)
@@ -145,3 +145,36 @@ class TestLabels:
         for fields in ({'visibility': 0, 'recent': False}, {'view': View(left=-200)}):
             rows, ignored = self.split(sequence, **fields)
             assert len(rows) == len(ignored) == 0
+
+
+class TestLabelMemory:
+    """An object that once moved is to be found as long as the state lasts."""
+
+    @staticmethod
+    def note(memory, *objects):
+        """Return the tracks to be found among (track, own events, recent)."""
+        labels = np.zeros(len(objects), LABEL_DTYPE)
+        labels['w'], labels['h'] = 20, 30
+        for label, (track, events, recent) in zip(labels, objects):
+            label['track_id'], label['events'], label['recent'] = track, events, recent
+        return labels['track_id'][memory.note(labels)['recent']].tolist()
+
+    def test_what_moved_is_remembered_when_it_has_stopped_for_long(self):
+        memory = LabelMemory()
+        assert self.note(memory, (1, 18, True), (2, 17, False)) == [1]
+        assert self.note(memory, (1, 0, False), (2, 0, False)) == [1]
+
+    def test_what_moved_before_the_state_began_is_forgotten(self):
+        self.note(LabelMemory(), (1, 50, True))
+        assert self.note(LabelMemory(), (1, 0, False)) == []
+
+    def test_lately_is_not_enough_to_be_remembered(self):
+        memory = LabelMemory()  # its events came before the first window that the network saw
+        assert self.note(memory, (1, 0, True)) == [1]
+        assert self.note(memory, (1, 0, False)) == []
+
+    def test_the_labels_themselves_stay_as_they_are(self):
+        memory, labels = LabelMemory(), np.zeros(1, LABEL_DTYPE)
+        self.note(memory, (0, 50, True))
+        assert memory.note(labels)['recent'].all()
+        assert not labels['recent'].any()

@@ -14,7 +14,7 @@ from sast_ros.bags.rosbag import STORAGE_SUFFIXES
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model.config import ModelConfig
-from sast_ros.simulation.drive import LABEL_DTYPE
+from sast_ros.simulation.drive import LABEL_DTYPE, LEAST_DENSITY, LEAST_EVENTS
 from sast_ros.training.cache import SequenceInfo, SequenceWriter
 from sast_ros.training.errors import TrainingDataError
 from sast_ros.windows import WindowCutter
@@ -182,8 +182,8 @@ def label_rows(rows: np.ndarray, where: str) -> np.ndarray:
     labels['t'] = rows[time]
     for name in ('x', 'y', 'w', 'h', 'class_id'):
         labels[name] = rows[name]
-    if 'track_id' in names:
-        labels['track_id'] = rows['track_id']
+    # Without tracks, every box is an object of its own
+    labels['track_id'] = rows['track_id'] if 'track_id' in names else np.arange(len(rows))
     labels['visibility'] = 1
     return labels[np.argsort(labels['t'], kind='stable')]
 
@@ -241,7 +241,7 @@ class LabelHistory:
         top, bottom, left, right = (int(round(float(v) / self._downsample)) for v in cells)
         inside = [s[bottom, right] - s[top, right] - s[bottom, left] + s[top, left]
                   for s in self._sums]  # fmt: skip
-        enough = max(12, 0.03 * (bottom - top) * (right - left))
+        enough = max(LEAST_EVENTS, LEAST_DENSITY * (bottom - top) * (right - left))
         label['events'] = inside[-1]
         label['recent'] = max(inside) >= enough
         track = int(label['track_id'])
