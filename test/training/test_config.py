@@ -34,6 +34,17 @@ def test_what_it_says_comes_back():
     assert parse_config(yaml.safe_load(yaml.safe_dump(config.as_dict())), 'x') == config
 
 
+def test_the_second_part_of_the_recipe_goes_on_with_other_drives_in_the_same_folder():
+    first, second = (load_config(FOLDER / name) for name in ('default.yaml', 'long_drives.yaml'))
+    assert second.data.cache == first.data.cache
+    assert second.network() == first.network()
+    a, b = first.data.simulation, second.data.simulation
+    assert b.seconds > a.seconds
+    for one, other in (('seed', 'sequences'), ('validation_seed', 'validation_sequences')):
+        end = getattr(a, one) + getattr(a, other)
+        assert end <= getattr(b, one)
+
+
 @pytest.mark.parametrize(
     'content, complaint',
     [
