@@ -71,9 +71,13 @@ setup(
         'safetensors',
         'setuptools',
         'torch>=2.4',
+        'zstandard',
     ],
-    # What `sast-ros train` needs; h5py and hdf5plugin for data sets in the format of RVT only.
+    # evaluate: mean average precision. hdf5: recordings of DSEC, M3ED and Metavision. train: what
+    # `sast-ros train` needs; h5py and hdf5plugin for data sets in the format of RVT only.
     extras_require={
+        'evaluate': ['faster-coco-eval'],
+        'hdf5': ['h5py', 'hdf5plugin'],
         'train': ['faster-coco-eval', 'h5py', 'hdf5plugin', 'lightning', 'tensorboard'],
     },
     zip_safe=False,

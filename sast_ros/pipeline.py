@@ -155,6 +155,16 @@ class EventPipeline:
             reset=reset,
         )
 
+    @property
+    def window_ms(self) -> float:
+        """Integration time of a histogram."""
+        return self._windows.duration_us / 1000
+
+    @property
+    def stride_ms(self) -> float:
+        """Time from one step to the next."""
+        return self._windows.stride_us / 1000
+
     def set_timing(self, window_ms: float, stride_ms: float, max_gap_ms: float) -> None:
         """
         Change the timing.

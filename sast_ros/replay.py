@@ -21,14 +21,17 @@ def replay(
     pipeline: EventPipeline,
     writer: DetectionWriter | None = None,
     *,
+    start: float = 0,
+    end: float | None = None,
     progress: Callable[[int, int, str], None] | None = None,
     on_window: Callable[[EventWindow, Detections], None] | None = None,
 ) -> dict[str, Any]:
     """
-    Run a recording from its start to its end through the pipeline.
+    Run a recording, or a part of it, through the pipeline.
 
     Windows, events and state are those of the live node, so the detections are the same; nothing
-    depends on the wall clock, so a second run gives the same again.
+    depends on the wall clock, so a second run gives the same again. Of a recording that was cut
+    off everything that is whole is run, and the summary says what is missing.
 
     Parameters
     ----------
@@ -38,6 +41,11 @@ def replay(
         what to run; it is used as it is, so give a new one for every recording.
     writer:
         where to write detections and summary; it is finished here. ``None`` writes nothing.
+    start:
+        seconds since the first event of the recording; the detector sees no earlier event, and
+        the first window begins at the first one from here on.
+    end:
+        seconds since the first event of the recording, exclusive; ``None`` runs to its end.
     progress:
         called after every chunk of events with ``(done, total, unit)``.
     on_window:
@@ -49,13 +57,14 @@ def replay(
 
     Raises
     ------
-    RecordingError: the recording is damaged, holds no events at all, or has events outside its
-        sensor.
+    RecordingError: the recording is damaged, holds no events at all or none between start and end,
+        or has events outside its sensor.
+    ValueError: a start or end that cannot be.
 
     """
     began = perf_counter()
     totals = _Totals()
-    for chunk in recording:
+    for chunk in recording.between(start, end) if start or end is not None else recording:
         totals.count_events(chunk)
         for window, detections in _steps(recording, pipeline, chunk):
             totals.count_detections(detections)
@@ -70,7 +79,7 @@ def replay(
             f'{recording.path} holds no events{" on " * bool(recording.topic)}{recording.topic}'
         )
     pipeline.reset('end')  # counts the events of the last, incomplete window
-    summary = _summarise(recording, pipeline, totals, perf_counter() - began)
+    summary = _summarise(recording, pipeline, totals, perf_counter() - began, (start, end))
     if writer is not None:
         writer.finish(summary)
     return summary
@@ -93,7 +102,8 @@ class _Totals:
         self.sensor_size: tuple[int, int] | None = None
         self.detections = 0
         self.microseconds = 0
-        self._last: int | None = None
+        self.first: int | None = None
+        self.last: int | None = None
         self._windows = 0
         self._kept = np.zeros((4, 2))
 
@@ -103,10 +113,12 @@ class _Totals:
         self.sensor_size = (chunk.height, chunk.width)
         first, last = int(chunk.t[0]), int(chunk.t[-1])
         # Where time jumps back (a bag that holds two runs), each run counts with its own length.
-        if self._last is not None and first >= self._last - TIME_JUMP_BACK_US:
-            first = self._last
+        if self.first is None:
+            self.first = first
+        if self.last is not None and first >= self.last - TIME_JUMP_BACK_US:
+            first = self.last
         self.microseconds += max(0, last - first)
-        self._last = last
+        self.last = last
 
     def count_detections(self, detections: Detections) -> None:
         self.sensor_size = (detections.height, detections.width)
@@ -119,12 +131,17 @@ class _Totals:
 
 
 def _summarise(
-    recording: Recording, pipeline: EventPipeline, totals: _Totals, wall_seconds: float
+    recording: Recording,
+    pipeline: EventPipeline,
+    totals: _Totals,
+    wall_seconds: float,
+    interval: tuple[float, float | None],
 ) -> dict[str, Any]:
     """
     Return what ``summary.json`` holds.
 
-    ``classes`` in the order of ``class_id``, shares stage by stage.
+    ``classes`` in the order of ``class_id``, shares stage by stage, ``start`` and ``end`` as they
+    were asked for.
     """
     statistics, detector = pipeline.statistics, pipeline.detector
     seconds = totals.microseconds / 1e6
@@ -136,11 +153,19 @@ def _summarise(
         'format': recording.format,
         'topic': recording.topic,
         'type': recording.type,
+        'truncated': bool(recording.missing),
+        'warnings': [recording.missing] if recording.missing else [],
+        'start': interval[0],
+        'end': interval[1],
         'model': detector.config.name,
         'classes': list(detector.config.classes),
         'score_threshold': detector.score_threshold,
         'nms_iou': detector.nms_iou,
         'sensor_size': {'height': height, 'width': width},
+        'window_ms': pipeline.window_ms,
+        'stride_ms': pipeline.stride_ms,
+        'first_event_us': totals.first,
+        'last_event_us': totals.last,
         'events': statistics.events,
         'windows': statistics.windows,
         'detections': totals.detections,

@@ -178,7 +178,13 @@ def test_replay_of_a_real_recording_writes_everything(
     with av.open(str(tmp_path / 'overlay.mp4')) as video:
         assert sum(1 for _ in video.decode(video=0)) == summary['windows']
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {'detections.npy', 'detections.mcap', 'summary.json', 'overlay.mp4'}
+    assert names == {
+        'detections.npy',
+        'detections.mcap',
+        'windows.npy',
+        'summary.json',
+        'overlay.mp4',
+    }
 
 
 def test_replay_detects_as_the_node_does_by_default() -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 
+from mcap.reader import make_reader
 import numpy as np
 import pytest
 from recordings import (
     EVENT_ARRAY,
+    event_array,
     event_messages,
     EVENT_PACKET,
     HEIGHT,
+    random_events,
+    START_NS,
     TOPIC,
     WIDTH,
     write_recording,
@@ -20,7 +25,8 @@ from recordings import (
 from rosbags.rosbag2 import Reader as Rosbag2Reader
 from sast_ros.bags import DETECTIONS_TYPE, DetectionWriter, open_recording, RecordingError
 from sast_ros.bags.definitions import message_types
-from sast_ros.detector import StreamingDetector
+from sast_ros.cli import main
+from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.model import build_model
 from sast_ros.pipeline import EventPipeline
 from sast_ros.replay import replay
@@ -41,14 +47,17 @@ def model():
 def run(model, tmp_path_factory):
     """Replay a recording into a folder of its own; return summary, boxes and folder."""
 
-    def run(path, window_ms=50, **hooks):
+    def run(path, window_ms=50, topic=None, **options):
         folder = tmp_path_factory.mktemp('out')
         # Random weights score everything near 1e-4; the best twenty of a window depend on all of
         # its events.
         detector = StreamingDetector(model, score_threshold=1e-5, max_detections=20)
         pipeline = EventPipeline(detector, window_ms=window_ms, stride_ms=window_ms)
-        with open_recording(path) as recording, DetectionWriter(folder) as writer:
-            summary = replay(recording, pipeline, writer, **hooks)
+        with (
+            open_recording(path, topic) as recording,
+            DetectionWriter(folder, log_offset_ns=recording.log_offset_ns) as writer,
+        ):
+            summary = replay(recording, pipeline, writer, **options)
         return summary, np.load(folder / 'detections.npy'), folder
 
     return run
@@ -70,7 +79,7 @@ def test_rosbag1_and_rosbag2_form_of_a_real_recording_give_the_same_bytes(
     two, boxes, out_two = from_rosbag2
     one, _, out_one = run(shared / 'data' / 'ecp_evt3_vga' / 'test_events_1.bag')
     assert len(boxes) > 100
-    for name in ('detections.npy', 'detections.mcap'):
+    for name in ('detections.npy', 'detections.mcap', 'windows.npy'):
         assert (out_one / name).read_bytes() == (out_two / name).read_bytes()
     for summary in (one, two):
         assert_nothing_lost(summary)
@@ -99,9 +108,13 @@ def test_raw_and_dat_form_of_a_real_recording_give_the_same_boxes(shared, run):
 
 
 def test_second_replay_gives_the_same_bytes(shared, run, from_rosbag2):
-    first, second = from_rosbag2[2], run(shared / 'data' / 'ecp_evt3_vga' / 'test_events_1')[2]
-    for name in ('detections.npy', 'detections.mcap'):
+    summary, _, first = from_rosbag2
+    again, _, second = run(shared / 'data' / 'ecp_evt3_vga' / 'test_events_1')
+    for name in ('detections.npy', 'detections.mcap', 'windows.npy'):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+    for of_this_run in ('wall_seconds', 'realtime_factor'):
+        summary, again = ({**one, of_this_run: 0} for one in (summary, again))
+    assert summary == again
 
 
 def test_detections_open_beside_the_original_bag(shared, from_rosbag2):
@@ -238,3 +251,205 @@ def test_sensor_that_the_file_does_not_tell_and_is_larger_than_the_network_expec
         summary = replay(recording, EventPipeline(detector, sensor_size=(720, 1280)))
     assert summary['sensor_size'] == {'height': 720, 'width': 1280}
     assert summary['windows'] > 0
+
+
+# ----------------------------------------------------------------------------- part of a recording
+
+
+def test_part_is_as_if_the_recording_held_only_these_events(tmp_path, run):
+    period_ns = 10_000_000
+    events = [random_events(200, seed=index, span_us=10_000) for index in range(40)]
+    begin, end = (events[0]['t'][0] + since for since in (83_000, 305_000))
+
+    def form(name, low, high):
+        messages = []
+        for index, content in enumerate(events):
+            t = content['t'] + 10_000 * index
+            held = {key: values[(low <= t) & (t < high)] for key, values in content.items()}
+            stamp = START_NS + index * period_ns
+            if len(held['t']):
+                messages.append((stamp + period_ns, event_array(held, stamp)))
+        return write_rosbag2(tmp_path / name, {TOPIC: (EVENT_ARRAY, messages)})
+
+    part, _, out_part = run(form('whole', 0, 10**9), start=0.083, end=0.305)
+    alone, boxes, out_alone = run(form('alone', begin, end))
+    assert len(boxes) > 0
+    assert part['windows'] == 4
+    for name in ('detections.npy', 'detections.mcap', 'windows.npy'):
+        assert (out_part / name).read_bytes() == (out_alone / name).read_bytes()
+    for key in ('events', 'windows', 'seconds', 'unused_events', 'kept_tokens', 'resets'):
+        assert part[key] == alone[key], key
+    assert (part['start'], part['end'], alone['start'], alone['end']) == (0.083, 0.305, 0, None)
+
+
+def test_part_of_a_real_recording_stays_on_its_clock(shared, run, from_rosbag2):
+    path = shared / 'data' / 'ecp_evt3_vga' / 'test_events_1'
+    summary, boxes, folder = run(path, start=1, end=1.5)
+    assert summary['windows'] == 9
+    assert summary['seconds'] == pytest.approx(0.5, abs=0.001)
+    whole = from_rosbag2[1]
+    assert whole['t'][0] + 900_000 < boxes['t'].min() < boxes['t'].max() < whole['t'].max()
+    with Rosbag2Reader(path) as original, Rosbag2Reader(folder / 'detections.mcap') as reader:
+        first = original.start_time + 1_000_000_000
+        assert first < reader.start_time < reader.end_time < first + 600_000_000
+
+
+def test_start_behind_the_end_of_the_recording_is_one_sentence(shared, run):
+    with pytest.raises(RecordingError, match=r'ends 2\.07\d s after its first event.*at 3 s'):
+        run(shared / 'data' / 'ecp_evt3_vga' / 'test_events_1', start=3)
+
+
+# ---------------------------------------------------------------------------- what is not as usual
+
+
+def test_recording_that_was_cut_off_is_replayed_with_a_warning(tmp_path, run, capsys):
+    messages = event_messages(EVENT_ARRAY, messages=20, events=500, period_ns=10_000_000)
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_ARRAY, messages)})
+    whole, boxes, _ = run(path)
+    assert (whole['truncated'], whole['warnings']) == (False, [])
+    file = path / 'bag.db3'
+    file.write_bytes(file.read_bytes()[:100_000])
+    arguments = ['--model', 'gen1-tiny', '--device', 'cpu', '--out', str(tmp_path / 'out')]
+    assert main(['replay', str(path), *arguments]) == 0
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    assert summary['truncated']
+    (warning,) = summary['warnings']
+    assert 'bag.db3 was cut off' in warning
+    assert f'The recording is not complete: {warning}.' in capsys.readouterr().out
+    again, first, _ = run(path)
+    assert 0 < again['windows'] < whole['windows']
+    np.testing.assert_array_equal(first, boxes[: len(first)])
+
+
+def test_bag_on_another_clock_than_its_stamps_opens_beside_its_detections(tmp_path, run):
+    messages = event_messages(EVENT_PACKET, messages=20, events=100, period_ns=10_000_000)
+    later_ns = 12_345 * 10**9  # simulated time, or computers that disagree
+    path = write_rosbag2(
+        tmp_path / 'bag',
+        {TOPIC: (EVENT_PACKET, [(time_ns + later_ns, raw) for time_ns, raw in messages])},
+    )
+    _, _, folder = run(path)
+    with (
+        Rosbag2Reader(path) as original,
+        Rosbag2Reader(folder / 'detections.mcap') as reader,
+    ):
+        assert original.start_time < reader.start_time < reader.end_time < original.end_time
+        for _, _, raw in reader.messages():
+            stamp = message_types().deserialize_cdr(raw, DETECTIONS_TYPE).header.stamp
+            assert START_NS < stamp.sec * 10**9 + stamp.nanosec < START_NS + 10**9
+
+
+def test_no_time_in_the_mcap_is_of_the_wall_clock(tmp_path, run):
+    messages = event_messages(EVENT_PACKET, messages=20, events=100, period_ns=10_000_000)
+    _, _, folder = run(write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}))
+    with (folder / 'detections.mcap').open('rb') as stream:
+        reader = make_reader(stream)
+        times = [
+            time
+            for _, _, message in reader.iter_messages()
+            for time in (message.log_time, message.publish_time)
+        ]
+        summary = reader.get_summary()
+    assert summary.attachment_indexes == summary.metadata_indexes == []
+    assert summary.statistics.message_start_time == min(times)
+    assert START_NS < min(times) < max(times) < START_NS + 10**9
+
+
+# ---------------------------------------------------------------------------------- several topics
+
+
+def test_topics_are_replayed_each_with_a_state_and_a_folder_of_its_own(tmp_path, capsys):
+    left, right = (
+        event_messages(kind, messages=20, events=events, period_ns=10_000_000)
+        for kind, events in ((EVENT_PACKET, 100), (EVENT_ARRAY, 50))
+    )
+    topics = {'/left/events': (EVENT_PACKET, left), '/right/events': (EVENT_ARRAY, right)}
+    bag = str(write_rosbag2(tmp_path / 'bag', topics))
+    common = ['--model', 'gen1-tiny', '--device', 'cpu', '--score-threshold', '1e-5']
+    both = ['--topic', '/left/events', '--topic', 'right/events']
+    assert main(['replay', bag, *both, *common, '--out', str(tmp_path / 'both')]) == 0
+    capsys.readouterr()
+    names = ['left-events', 'right-events']
+    assert sorted(path.name for path in (tmp_path / 'both').iterdir()) == names
+    for name, topic in zip(names, topics, strict=True):
+        out = tmp_path / name
+        assert main(['replay', bag, '--topic', topic, *common, '--out', str(out)]) == 0
+        assert len(np.load(out / 'detections.npy')) > 0
+        for file in ('detections.npy', 'detections.mcap'):
+            assert (out / file).read_bytes() == (tmp_path / 'both' / name / file).read_bytes()
+    capsys.readouterr()
+    assert main(['replay', bag, *both, '--topic', '/left/events']) == 1
+    assert '--topic names /left/events twice' in capsys.readouterr().err
+    assert main(['replay', bag]) == 1
+    assert re.search('--topic, once for each camera: /left/events', capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    'interval', [['--start', '-1'], ['--end', 'x'], ['--start', '2', '--end', '2'],
+                 ['--end', '1', '--start', '1.5'], ['--end', '0']],
+)  # fmt: skip
+def test_impossible_interval_is_wrong_usage(interval, capsys):
+    assert main(['replay', 'bag', *interval]) == 2
+    assert 'sast-ros' in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------ memory
+
+
+def peak_memory(action) -> int:
+    """Bytes that Python and numpy hold at most while the action runs, above those before it."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        action()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_of_the_writer_does_not_grow_with_the_recording(tmp_path):
+    def write(windows):
+        random = np.random.default_rng(0)
+        with DetectionWriter(tmp_path / str(windows)) as writer:
+            for index in range(windows):
+                corner = random.uniform(0, 100, (30, 2)).astype(np.float32)
+                writer.write(
+                    Detections(
+                        boxes=np.concatenate([corner, corner + 20], 1),
+                        scores=np.full(30, 0.5, np.float32),
+                        class_ids=np.zeros(30, np.int64),
+                        objectness=np.ones(30, np.float32),
+                        class_scores=np.ones(30, np.float32),
+                        class_names=('car', 'pedestrian'),
+                        kept=(),
+                        height=HEIGHT,
+                        width=WIDTH,
+                        t_end=50_000 * (index + 1),
+                    )
+                )
+            writer.finish({})
+
+    write(10)
+    short, long = (peak_memory(lambda count=count: write(count)) for count in (150, 450))
+    assert long < 1.05 * short
+
+
+@pytest.mark.parametrize('kind', ['sqlite3', 'mcap', 'rosbag1'])
+def test_memory_of_reading_does_not_grow_with_the_recording(tmp_path, kind):
+    def read(count):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        messages = event_messages(EVENT_PACKET, messages=count, events=2000)
+        path = write_recording(folder, kind, {TOPIC: (EVENT_PACKET, messages)})
+        del messages
+
+        def run():
+            with open_recording(path) as recording:
+                assert sum(map(len, recording)) == 2000 * count
+
+        return run
+
+    read(3)()
+    short, long = (peak_memory(read(count)) for count in (400, 1600))
+    # rosbags keeps an index of some bytes a message
+    assert long < 1.05 * short + 300 * 1200

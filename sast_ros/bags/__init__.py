@@ -13,9 +13,12 @@ from sast_ros.bags.detections import (
     DETECTIONS_TYPE,
     DetectionWriter,
 )
+from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.hdf5 import HDF5_SUFFIXES, Hdf5Recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
-from sast_ros.bags.recording import EventTopic, Recording, RecordingError
-from sast_ros.bags.rosbag import RosBag, STORAGE_SUFFIXES
+from sast_ros.bags.recording import EventTopic, Recording
+from sast_ros.bags.rosbag import RosBag
+from sast_ros.bags.storage import is_storage_file
 
 __all__ = [
     'BOX_DTYPE',
@@ -38,10 +41,11 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     Parameters
     ----------
     path:
-        rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, or Prophesee ``.raw`` or
-        ``.dat`` file.
+        rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, Prophesee ``.raw`` or
+        ``.dat`` file, or HDF5 file (``.h5``, ``.hdf5``) in the layout of DSEC, M3ED or Metavision.
     topic:
-        topic of a ROS bag to read; by default the only one that carries events.
+        topic of a ROS bag, or group of an HDF5 file, to read; by default the only one that
+        carries events.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     path = Path(path)
     if not path.exists():
         raise RecordingError(f'{path} does not exist; name a recording ({_KINDS})')
-    if path.is_dir() or path.suffix in ('.bag', *STORAGE_SUFFIXES):
+    if path.is_dir() or path.suffix == '.bag' or is_storage_file(path):
         return RosBag(path, topic)
     if path.suffix.lower() in PROPHESEE_SUFFIXES:
         if topic is not None:
@@ -60,7 +64,12 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
                 f'{path} is a Prophesee file and has no topics; leave --topic out'
             )
         return PropheseeRecording(path)
+    if path.suffix.lower() in HDF5_SUFFIXES:
+        return Hdf5Recording(path, topic)
     raise RecordingError(f'{path} is no recording that can be read; name {_KINDS}')
 
 
-_KINDS = 'a rosbag2 folder, .db3 or .mcap file, a rosbag1 .bag, or a Prophesee .raw or .dat file'
+_KINDS = (
+    'a rosbag2 folder, .db3 or .mcap file, a rosbag1 .bag, a Prophesee .raw or .dat, or an HDF5 '
+    '.h5 file'
+)

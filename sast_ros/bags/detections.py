@@ -30,6 +30,21 @@ BOX_DTYPE = np.dtype(
     ]
 )
 
+#: One window per row: t = window end as above; stamp_ns = the same in ROS time; events in it;
+#: detections written; share (0..1) of windows and of tokens that stages 1 to 4 kept.
+WINDOW_DTYPE = np.dtype(
+    [
+        ('t', '<i8'),
+        ('stamp_ns', '<i8'),
+        ('events', '<u4'),
+        ('detections', '<u4'),
+        ('kept_windows', '<f4', (4,)),
+        ('kept_tokens', '<f4', (4,)),
+    ]
+)
+
+_FILES = ('detections.npy', 'detections.mcap', 'windows.npy', 'summary.json')
+
 DETECTIONS_TOPIC = '/detections'
 DETECTIONS_TYPE = 'vision_msgs/msg/Detection2DArray'
 
@@ -48,6 +63,16 @@ def detection_boxes(detections: Detections) -> np.ndarray:
     boxes['class_id'] = detections.class_ids
     boxes['class_confidence'] = detections.scores
     return boxes
+
+
+def _window_row(detections: Detections) -> np.ndarray:
+    """Return what is known of a window beside its boxes, ``WINDOW_DTYPE[1]``."""
+    row = np.zeros(1, WINDOW_DTYPE)
+    row['t'], row['stamp_ns'] = detections.t_end, window_stamp_ns(detections)
+    row['events'], row['detections'] = detections.events, len(detections)
+    for stage, kept in enumerate(detections.kept):
+        row['kept_windows'][0, stage], row['kept_tokens'][0, stage] = kept.windows, kept.tokens
+    return row
 
 
 def window_stamp_ns(detections: Detections) -> int:
@@ -114,8 +139,9 @@ class DetectionWriter:
     """
     Write the detections into a folder while a recording is replayed.
 
-    The files are ``detections.npy``, ``detections.mcap`` and ``summary.json``. The files grow
-    under the names ``*.part`` and get their own names in ``finish``, ``summary.json`` last: a
+    The files are ``detections.npy``, ``detections.mcap``, ``windows.npy`` (``WINDOW_DTYPE``, a
+    row for every window, whether it has detections or not) and ``summary.json``. They grow under
+    the names ``*.part`` and get their own names in ``finish``, ``summary.json`` last: a
     folder with a summary is complete, whatever happened to the process. Memory does not grow with
     the recording. The same detections give the same bytes.
 
@@ -123,15 +149,21 @@ class DetectionWriter:
     ----------
     folder: folder to write into; it is made if needed. Results of an earlier run are replaced by
         ``finish``.
+    log_offset_ns: nanoseconds from the stamps of the detections to the clock by which the bag of
+        the events orders its messages (``Recording.log_offset_ns``); the messages of
+        ``detections.mcap`` are logged on that clock, so that both open side by side. Their
+        headers are stamped as those of the events are.
 
     """
 
-    def __init__(self, folder: str | os.PathLike) -> None:
+    def __init__(self, folder: str | os.PathLike, *, log_offset_ns: int = 0) -> None:
         self.folder = Path(folder)
+        self.log_offset_ns = log_offset_ns
         self.folder.mkdir(parents=True, exist_ok=True)
         self.windows = 0
         self.detections = 0
-        self._boxes = _BoxFile(self._part('detections.npy'))
+        self._boxes = _RowFile(self._part('detections.npy'), BOX_DTYPE)
+        self._rows = _RowFile(self._part('windows.npy'), WINDOW_DTYPE)
         self._stream = self._part('detections.mcap').open('wb')
         self._mcap = McapFileWriter(self._stream)
         self._mcap.start(profile='ros2', library='sast_ros')
@@ -150,12 +182,14 @@ class DetectionWriter:
     def write(self, detections: Detections) -> None:
         """Append the detections of one window; a window without any is a message without boxes."""
         self._boxes.append(detection_boxes(detections))
-        stamp_ns = window_stamp_ns(detections)
+        self._rows.append(_window_row(detections))
+        # mcap knows no time before 1970.
+        log_time_ns = max(0, window_stamp_ns(detections) + self.log_offset_ns)
         self._mcap.add_message(
             self._channel,
-            stamp_ns,
+            log_time_ns,
             detection_message(detections),
-            publish_time=stamp_ns,
+            publish_time=log_time_ns,
             sequence=self.windows,
         )
         self.windows += 1
@@ -164,6 +198,7 @@ class DetectionWriter:
     def finish(self, summary: dict[str, Any]) -> None:
         """Complete the files, write the summary and give all of them their names."""
         self._boxes.close()
+        self._rows.close()
         self._mcap.finish()
         self._stream.close()
         # Without a summary the folder is incomplete; so the old one goes first and the new one
@@ -172,14 +207,15 @@ class DetectionWriter:
         self._part('summary.json').write_text(
             json.dumps(summary, indent=2) + '\n', encoding='utf-8'
         )
-        for name in ('detections.npy', 'detections.mcap', 'summary.json'):
+        for name in _FILES:
             os.replace(self._part(name), self.folder / name)
 
     def abort(self) -> None:
         """Close and remove the unfinished files; after ``finish`` there are none."""
         self._boxes.close()
+        self._rows.close()
         self._stream.close()
-        for name in ('detections.npy', 'detections.mcap', 'summary.json'):
+        for name in _FILES:
             self._part(name).unlink(missing_ok=True)
 
     def __enter__(self) -> DetectionWriter:
@@ -194,18 +230,19 @@ class DetectionWriter:
         return self.folder / f'{name}.part'
 
 
-class _BoxFile:
-    """A ``.npy`` file of ``BOX_DTYPE`` that grows; it claims to be empty until it is closed."""
+class _RowFile:
+    """A ``.npy`` file of one dtype that grows; it claims to be empty until it is closed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dtype: np.dtype) -> None:
         self._count = 0
+        self._dtype = dtype
         self._file: BinaryIO = path.open('wb')
         self._write_header()
         self._start = self._file.tell()
 
-    def append(self, boxes: np.ndarray) -> None:
-        self._file.write(boxes.tobytes())
-        self._count += len(boxes)
+    def append(self, rows: np.ndarray) -> None:
+        self._file.write(rows.tobytes())
+        self._count += len(rows)
 
     def close(self) -> None:
         if self._file.closed:
@@ -225,7 +262,7 @@ class _BoxFile:
         np.lib.format.write_array_header_1_0(
             self._file,
             {
-                'descr': np.lib.format.dtype_to_descr(BOX_DTYPE),
+                'descr': np.lib.format.dtype_to_descr(self._dtype),
                 'fortran_order': False,
                 'shape': (self._count,),
             },

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sast_ros.bags.recording import Recording, RecordingError
+from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.recording import Recording
 from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file
 
 PROPHESEE_SUFFIXES = ('.raw', '.dat')
@@ -55,9 +56,25 @@ class PropheseeRecording(Recording):
             except StopIteration:
                 break
             except (EventFormatError, OSError) as error:
+                if _is_cut(self.byte_size, self.type, error):
+                    self.missing = (
+                        f'{self.path.name} was cut off: its last event is not whole, what came '
+                        'behind it is missing'
+                    )
+                    break
                 raise _damaged(self.path, error) from error
             self.progress = (self._file.position, self.byte_size, 'bytes')
             yield chunk
+
+
+#: Bytes of a word, by encoding.
+_WORDS = {'evt2': 4, 'evt21': 8, 'evt21;endianness=legacy': 8, 'evt3': 2, 'dat': 8}
+
+
+def _is_cut(size: int, encoding: str, error: Exception) -> bool:
+    """Tell whether the error is about the last word, which ends with the file and is not whole."""
+    offset = error.offset if isinstance(error, EventFormatError) else None
+    return offset is not None and 0 < size - offset < _WORDS[encoding]
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:

@@ -7,15 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.excerpt import cut_out
 from sast_ros.events import EventChunk
-
-
-class RecordingError(ValueError):
-    """
-    A recording that cannot be read, or that does not say which of its topics is meant.
-
-    The text names the file and says what is wrong and what to do.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +41,23 @@ class Recording(ABC):
     Attributes
     ----------
     path: the file or folder that was opened.
-    format: ``'rosbag2'``, ``'rosbag1'``, ``'prophesee-raw'`` or ``'prophesee-dat'``.
-    topics: topics that carry events; empty for Prophesee files.
+    format: ``'rosbag2'``, ``'rosbag1'``, ``'prophesee-raw'``, ``'prophesee-dat'`` or ``'hdf5'``.
+    topics: topics (in HDF5 groups) that carry events; empty for Prophesee files.
     topic: name of the topic that is read; ``''`` for Prophesee files.
-    type: message type of that topic; for Prophesee files the name of the encoding.
+    type: message type of that topic; for Prophesee files the name of the encoding, for HDF5 that
+        of the layout.
     sensor_size: ``(height, width)`` in pixels, ``None`` where only the consumer can know.
     message_count: messages on the topic, ``None`` where the format has no messages.
     byte_size: size of all files together in bytes.
     duration: seconds between first and last message, ``None`` where it is known only after
         reading.
-    progress: ``(done, total, unit)`` of the iteration under way, with unit ``'messages'`` or
-        ``'bytes'``.
+    progress: ``(done, total, unit)`` of the iteration under way, with unit ``'messages'``,
+        ``'bytes'`` or ``'events'``.
+    missing: what the file should hold and does not, because it was cut off: one sentence without
+        its full stop, ``''`` if the recording is whole. Known for certain when an iteration has
+        come to its end.
+    log_offset_ns: what to add to a ROS stamp of the events to reach the clock by which the bag
+        orders its messages, nanoseconds; 0 where they are the same clock, and without ROS.
 
     """
 
@@ -70,6 +70,12 @@ class Recording(ABC):
     byte_size: int = 0
     duration: float | None = None
     progress: tuple[int, int, str] = (0, 0, '')
+    missing: str = ''
+
+    @property
+    def log_offset_ns(self) -> int:
+        """Nanoseconds from the stamps of the events to the clock of the bag."""
+        return 0
 
     @property
     @abstractmethod
@@ -86,6 +92,25 @@ class Recording(ABC):
         RecordingError: the file is damaged; the text names the place.
 
         """
+
+    def between(self, start: float, end: float | None = None) -> Iterator[EventChunk]:
+        """
+        Yield the events of the half-open interval [start, end).
+
+        Parameters
+        ----------
+        start:
+            seconds since the first event of the recording; see ``sast_ros.bags.excerpt``.
+        end:
+            the same; ``None`` for no end.
+
+        Raises
+        ------
+        ValueError: an interval that cannot be.
+        RecordingError: the file is damaged, or it has no events in the interval.
+
+        """
+        return cut_out(self, start, end, str(self.path))
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """

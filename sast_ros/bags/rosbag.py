@@ -1,26 +1,26 @@
 """
 ROS bags, read through ``rosbags``.
 
-These are rosbag2 (sqlite3, mcap, split, without usable metadata.yaml) and rosbag1.
+These are rosbag2 (sqlite3, mcap, compressed, split, cut off, without usable metadata.yaml) and
+rosbag1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 import re
 
 import numpy as np
-from rosbags.interfaces import Connection, ConnectionExtRosbag2
-from rosbags.rosbag1 import Reader as Rosbag1Reader
-from rosbags.rosbag2 import Reader as Rosbag2Reader
+from rosbags.interfaces import Connection
 from sast_ros.bags.definitions import message_types
-from sast_ros.bags.recording import EventTopic, Recording, RecordingError
+from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.recording import EventTopic, Recording
+from sast_ros.bags.storage import damaged, open_storage, StorageFile
 from sast_ros.events import EventChunk, EventFormatError, open_decoder
-import yaml
-
-STORAGE_SUFFIXES = ('.db3', '.mcap')
+import zstandard
 
 _POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
 _EVENT_ARRAYS = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
@@ -34,13 +34,18 @@ EVENT_TYPES = (
 )
 
 
+#: Stamp and time of receipt differ by less where both are on one clock.
+_SAME_CLOCK_NS = 1_000_000_000
+
+
 class RosBag(Recording):
     """
     Events on one topic of a ROS bag.
 
     Parameters
     ----------
-    path: rosbag2 folder, ``.db3`` or ``.mcap`` file, or rosbag1 ``.bag`` file.
+    path: rosbag2 folder, ``.db3`` or ``.mcap`` file (also with ``.zstd``), or rosbag1 ``.bag``
+        file.
     topic: topic to read; by default the only one of an event type. ``PointCloud2`` topics are
         chosen by themselves only where there is no other candidate, because most of them are no
         events.
@@ -54,23 +59,19 @@ class RosBag(Recording):
     def __init__(self, path: Path, topic: str | None = None) -> None:
         self.path = path
         self.format = 'rosbag1' if path.suffix == '.bag' else 'rosbag2'
-        files = [path] if path.is_file() else _storage_files(path)
-        self._readers: list[Rosbag1Reader | Rosbag2Reader] = []
+        self._files: list[StorageFile] = []
+        self._stack = ExitStack()
         try:
-            for file in files:
-                self._readers.append(_open_reader(file))
-            # Files of a split bag follow each other; their names need not tell the order, their
-            # times do.
-            self._readers.sort(key=lambda reader: reader.start_time)
-            self.topics = _event_topics(self._readers)
-            chosen = _choose_topic(path, self._readers, self.topics, topic)
+            self._files, self.missing = open_storage(path, self._stack)
+            self.topics = _event_topics(self._files)
+            chosen = _choose_topic(path, self._files, self.topics, topic)
         except BaseException:
             self.close()
             raise
         self.topic, self.type, self.message_count = chosen.name, chosen.type, chosen.message_count
-        self.byte_size = sum(_byte_size(file) for file in files)
+        self.byte_size = sum(file.path.stat().st_size for file in self._files)
         if self.message_count:
-            filled = [reader for reader in self._readers if reader.message_count]
+            filled = [file.reader for file in self._files if file.reader.message_count]
             self.duration = (
                 max(r.end_time for r in filled) - min(r.start_time for r in filled)
             ) / 1e9
@@ -94,6 +95,30 @@ class RosBag(Recording):
             return (chunk.height, chunk.width) if chunk.height and chunk.width else None
         return None
 
+    @cached_property
+    def log_offset_ns(self) -> int:
+        """
+        Nanoseconds from the stamps of the events to the clock of the bag.
+
+        A bag orders its messages by the time at which the recorder received them, usually moments
+        after they were stamped, on the same clock. Where the first message says otherwise
+        (simulated time, recorder and driver on two computers), it tells the difference.
+        """
+        decoder = open_decoder(self.type)
+        for time_ns, raw in self.messages():
+            try:
+                chunk = decoder(raw)
+            except EventFormatError:
+                return 0  # reading the events will report it, with its place
+            if len(chunk) and chunk.clock == 'ros':
+                offset = time_ns - 1000 * int(chunk.t[0])
+            elif chunk.stamp_ns is not None:
+                offset = time_ns - chunk.stamp_ns
+            else:
+                return 0
+            return offset if abs(offset) > _SAME_CLOCK_NS else 0
+        return 0
+
     def __iter__(self) -> Iterator[EventChunk]:
         """Yield one chunk per message."""
         decoder = open_decoder(self.type)
@@ -111,14 +136,14 @@ class RosBag(Recording):
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order."""
-        for reader in self._readers:
+        convert = ros1_to_cdr if self.format == 'rosbag1' else _decompressed
+        for file in self._files:
             connections = [
-                c for c in reader.connections if (c.topic, c.msgtype) == (self.topic, self.type)
+                c for c in file.connections() if (c.topic, c.msgtype) == (self.topic, self.type)
             ]
             if not connections:
                 continue  # an empty list would mean every topic
-            convert = ros1_to_cdr if isinstance(reader, Rosbag1Reader) else _as_it_is
-            stored = reader.messages(connections)
+            stored = file.reader.messages(connections)
             index = 0
             while True:
                 # Damage shows in many ways below rosbags (struct.error, AssertionError,
@@ -130,16 +155,16 @@ class RosBag(Recording):
                 except StopIteration:
                     break
                 except Exception as error:
-                    raise _damaged(
-                        Path(str(reader.path)), f'after {index} messages of {self.topic}: {error}'
+                    raise damaged(
+                        file.path, f'after {index} messages of {self.topic}: {error}'
                     ) from error
                 index += 1
                 yield time_ns, message
 
     def close(self) -> None:
         """Close the files."""
-        while self._readers:
-            self._readers.pop().close()
+        self._files = []
+        self._stack.close()
 
 
 def ros1_to_cdr(raw: bytes, type_name: str) -> bytes:
@@ -208,68 +233,21 @@ _CDR_EVENT = np.dtype(
 )
 
 
-def _as_it_is(raw: bytes, type_name: str) -> bytes:
+def _decompressed(raw: bytes, type_name: str) -> bytes:
+    """
+    Return a message as ROS 2 serialises it.
+
+    Every such message begins with a byte of 0, so those that rosbag2 has compressed one by one
+    tell themselves, whatever became of the metadata.yaml that should.
+    """
+    if raw[:4] == zstandard.FRAME_HEADER:
+        return zstandard.ZstdDecompressor().decompressobj().decompress(raw)
     return raw
 
 
-def _storage_files(folder: Path) -> list[Path]:
-    """
-    Files of a rosbag2 folder that are to be opened; the folder itself if it is compressed.
-
-    Everything but the compression is found in the storage files, so metadata.yaml is read for
-    nothing else: recordings of a recorder that was killed have none, others leave the storage
-    identifier or the list of files empty.
-    """
-    if _is_compressed(folder / 'metadata.yaml'):
-        return [folder]
-    files = [
-        file for file in folder.iterdir() if file.suffix in STORAGE_SUFFIXES and file.is_file()
-    ]
-    if not files:
-        raise RecordingError(
-            f'{folder} is no rosbag2 folder: there is no {" or ".join(STORAGE_SUFFIXES)} file in '
-            'it; name the folder that holds them, or a single recording'
-        )
-    return sorted(files)
-
-
-def _is_compressed(metadata: Path) -> bool:
-    try:
-        document = yaml.safe_load(metadata.read_text())
-        mode = document['rosbag2_bagfile_information']['compression_mode']
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-        return False
-    return isinstance(mode, str) and mode.lower() in ('file', 'message')
-
-
-def _open_reader(file: Path) -> Rosbag1Reader | Rosbag2Reader:
-    reader = (Rosbag1Reader if file.suffix == '.bag' else Rosbag2Reader)(file)
-    try:
-        reader.open()
-    except PermissionError as error:
-        raise RecordingError(f'{file} may not be read; give yourself the permission to') from error
-    except Exception as error:
-        raise _damaged(file, str(error)) from error
-    return reader
-
-
-_MENDING = {
-    '.bag': 'mend it with "rosbag reindex", or copy it again',
-    '.mcap': 'mend it with "mcap recover", or copy it again',
-    '.db3': 'mend it with "sqlite3 FILE .recover", or copy it again',
-}
-
-
-def _damaged(file: Path, reason: str) -> RecordingError:
-    advice = _MENDING.get(file.suffix, 'copy it again')
-    return RecordingError(
-        f'{file} is damaged or no such recording ({reason.rstrip(".") or "unreadable"}); {advice}'
-    )
-
-
-def _event_topics(readers: list[Rosbag1Reader | Rosbag2Reader]) -> tuple[EventTopic, ...]:
+def _event_topics(files: list[StorageFile]) -> tuple[EventTopic, ...]:
     counts: dict[tuple[str, str], int] = {}
-    for connection in _connections(readers):
+    for connection in _connections(files):
         if connection.msgtype in EVENT_TYPES:
             key = (connection.topic, connection.msgtype)
             counts[key] = counts.get(key, 0) + connection.msgcount
@@ -278,24 +256,14 @@ def _event_topics(readers: list[Rosbag1Reader | Rosbag2Reader]) -> tuple[EventTo
     )
 
 
-def _connections(readers: list[Rosbag1Reader | Rosbag2Reader]) -> Iterator[Connection]:
-    """
-    Yield connections with messages as ROS serialises them.
-
-    An mcap file may hold JSON or protobuf as well.
-    """
-    for reader in readers:
-        for connection in reader.connections:
-            if (
-                not isinstance(connection.ext, ConnectionExtRosbag2)
-                or connection.ext.serialization_format == 'cdr'
-            ):
-                yield connection
+def _connections(files: list[StorageFile]) -> Iterator[Connection]:
+    for file in files:
+        yield from file.connections()
 
 
 def _choose_topic(
     path: Path,
-    readers: list[Rosbag1Reader | Rosbag2Reader],
+    files: list[StorageFile],
     topics: tuple[EventTopic, ...],
     wanted: str | None,
 ) -> EventTopic:
@@ -309,7 +277,7 @@ def _choose_topic(
             # One name with two types is a bag of two runs; the one with more messages is the
             # recording.
             return max(found, key=lambda topic: topic.message_count)
-        others = {c.topic: c.msgtype for c in _connections(readers)}
+        others = {c.topic: c.msgtype for c in _connections(files)}
         if wanted in others:
             raise RecordingError(
                 f'{path}: topic {wanted} is of type {others[wanted]}, which holds no events; '
@@ -329,7 +297,7 @@ def _choose_topic(
         )
     if not topics:
         held = (
-            ', '.join(sorted({f'{c.topic} ({c.msgtype})' for c in _connections(readers)}))
+            ', '.join(sorted({f'{c.topic} ({c.msgtype})' for c in _connections(files)}))
             or 'no topics at all'
         )
         raise RecordingError(f'{path} has no topic of type {_type_names()}; it holds {held}')
@@ -339,18 +307,11 @@ def _choose_topic(
     candidates = [topic for topic in candidates if topic.message_count] or candidates
     if len(candidates) > 1:
         raise RecordingError(
-            f'{path} has {len(candidates)} topics with events; choose one with --topic: {listing}'
+            f'{path} has {len(candidates)} topics with events; choose with --topic, '
+            f'once for each camera: {listing}'
         )
     return candidates[0]
 
 
 def _type_names() -> str:
     return re.sub(r', ([^,]*)$', r' or \1', ', '.join(EVENT_TYPES))
-
-
-def _byte_size(path: Path) -> int:
-    return (
-        sum(file.stat().st_size for file in path.iterdir() if file.is_file())
-        if path.is_dir()
-        else path.stat().st_size
-    )

@@ -18,10 +18,10 @@ import sys
 from types import FrameType
 from typing import Any
 
-from sast_ros.cli import convert, demo, doctor, replay, simulate, train
+from sast_ros.cli import convert, demo, doctor, evaluate, replay, simulate, train
 from sast_ros.cli.terminal import complain
 
-_COMMANDS = (demo, replay, simulate, train, convert, doctor)
+_COMMANDS = (demo, replay, evaluate, simulate, train, convert, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

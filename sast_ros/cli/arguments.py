@@ -5,11 +5,46 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 import math
+from typing import Any
 
 MODEL_HELP = (
     '"default", the bundled weights, or a .safetensors file, or a configuration (gen1-tiny, '
     '1mpx-base, ...) with untrained weights (default: %(default)s)'
 )
+
+
+class _Border(argparse.Action):
+    """One of ``--start`` and ``--end``, which must be in this order."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, value)
+        if namespace.end is not None and namespace.end <= namespace.start:
+            raise argparse.ArgumentError(
+                self,
+                f'the end at {namespace.end:g} s is not after the start at {namespace.start:g} s',
+            )
+
+
+def add_interval(command: argparse.ArgumentParser) -> None:
+    """Add ``--start`` and ``--end``, seconds since the first event of a recording."""
+    for name, default, text in (
+        ('--start', 0.0, 'leave out what is before; seconds since the first event (default: 0)'),
+        ('--end', None, 'leave out what is from here on; seconds since the first event'),
+    ):
+        command.add_argument(
+            name,
+            type=number_between(0, 1e9),
+            default=default,
+            action=_Border,
+            metavar='S',
+            help=text,
+        )
 
 
 def number_between(least: float, most: float) -> Callable[[str], float]:

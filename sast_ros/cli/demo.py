@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
             f'{values["labels"]} labels)',
         )
     table.add_row('took', f'{summary["wall_seconds"]:.0f} s')
-    names = ['summary.json', 'detections.mcap', 'detections.npy', LABELS_FILE]
+    names = ['summary.json', 'detections.mcap', 'detections.npy', 'windows.npy', LABELS_FILE]
     if summary['video'] == 'overlay.mp4':
         names.insert(0, 'overlay.mp4')
     show_results(table, '' if summary['trained'] else UNTRAINED_WARNING, arguments.out, names)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import contextlib
 import os
 from pathlib import Path
+import re
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import MODEL_HELP, number_between, sensor_size
+from sast_ros.cli.arguments import add_interval, MODEL_HELP, number_between, sensor_size
 from sast_ros.cli.terminal import (
     kept_text,
     new_table,
@@ -21,7 +22,9 @@ from sast_ros.cli.terminal import (
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from sast_ros.bags import Recording
     from sast_ros.detector import Detections
+    from sast_ros.model import SAST
     from sast_ros.windows import EventWindow
 
 #: At most so many detections of a window, as in the node by default: the same recording, the same
@@ -35,18 +38,24 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'replay',
         help='recording -> detections',
         description='Run a recording through the detector, without ROS. Writes detections.npy '
-        '(Prophesee box layout), detections.mcap (vision_msgs/Detection2DArray), summary.json '
-        'and, with --video, overlay.mp4.',
+        '(Prophesee box layout), detections.mcap (vision_msgs/Detection2DArray), windows.npy, '
+        'summary.json and, with --video, overlay.mp4.',
     )
     command.add_argument(
         'bag',
         type=Path,
         metavar='BAG',
-        help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat',
+        help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat, HDF5 .h5',
     )
     command.add_argument(
-        '--topic', metavar='T', help='topic with events (default: the only one in the recording)'
+        '--topic',
+        action='append',
+        dest='topics',
+        metavar='T',
+        help='topic with events (default: the only one in the recording); give it again for each '
+        'further camera, whose results then lie in DIR/NAME-OF-TOPIC',
     )
+    add_interval(command)
     command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.add_argument(
         '--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)'
@@ -101,50 +110,93 @@ def run(arguments: argparse.Namespace) -> int:
     # Before torch is imported: its threads shall not spin long while they wait for each other; on
     # busy cores that keeps the awaited one from running.
     os.environ.setdefault('GOMP_SPINCOUNT', '10000')
-    from sast_ros.bags import DetectionWriter, open_recording
+    from sast_ros.bags import open_recording
 
-    # The recording first: it is opened in a moment, and what is wrong with it need not wait for
-    # torch.
-    with open_recording(arguments.bag, topic=arguments.topic) as recording:
-        from sast_ros.detector import StreamingDetector
+    with contextlib.ExitStack() as stack:
+        # The recording first: it is opened in a moment, and what is wrong with it need not wait
+        # for torch.
+        recordings = [
+            stack.enter_context(open_recording(arguments.bag, topic))
+            for topic in arguments.topics or [None]
+        ]
+        folders = _folders(arguments, recordings)
         from sast_ros.kernels import keep_heap
         from sast_ros.model import choose_model
-        from sast_ros.pipeline import EventPipeline
-        from sast_ros.replay import replay
 
         keep_heap()
         model, trained = choose_model(arguments.model, arguments.device)
-        detector = StreamingDetector(
-            model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
-        )
-        size = arguments.sensor_size or recording.sensor_size
-        pipeline = EventPipeline(detector, size, arguments.window_ms, arguments.stride_ms)
-        out = arguments.out or Path('out/replay') / arguments.bag.resolve().stem
-        with DetectionWriter(out) as writer:
-            with contextlib.ExitStack() as stack:
-                draw = (
-                    _video(stack, out, 1000 / arguments.stride_ms, trained)
-                    if arguments.video
-                    else None
-                )
+        for recording, folder in zip(recordings, folders, strict=True):
+            _replay(arguments, recording, folder, model, trained)
+    return 0
 
-                def keep(window: EventWindow, detections: Detections) -> None:
-                    writer.write(detections)
-                    if draw is not None:
-                        draw(window, detections)
 
-                progress = stack.enter_context(show_progress(f'replay {arguments.bag.name}'))
-                summary = replay(recording, pipeline, progress=progress, on_window=keep)
-            summary = {**summary, 'weights': arguments.model if trained else 'untrained'}
-            if not (arguments.video and summary['windows']):
-                # Of an earlier run: it would not fit the other files
-                (out / 'overlay.mp4').unlink(missing_ok=True)
-            writer.finish(summary)
-    names = ['detections.npy', 'detections.mcap', 'summary.json']
+def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list[Path]:
+    """Return where the results of each recording go."""
+    out = arguments.out or Path('out/replay') / arguments.bag.resolve().stem
+    if len(recordings) == 1:
+        return [out]
+    # The slashes of a topic become dashes, which ROS allows in no name.
+    names = [re.sub(r'[^\w-]+', '-', recording.topic.strip('/')) for recording in recordings]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(
+                f'--topic names {recordings[index].topic} twice; give each topic once'
+            )
+    return [out / name for name in names]
+
+
+def _replay(
+    arguments: argparse.Namespace,
+    recording: Recording,
+    out: Path,
+    model: SAST,
+    trained: bool,
+) -> None:
+    """Replay one topic, with a state of its own, and show what came out."""
+    from sast_ros.bags import DetectionWriter
+    from sast_ros.detector import StreamingDetector
+    from sast_ros.pipeline import EventPipeline
+    from sast_ros.replay import replay
+
+    detector = StreamingDetector(
+        model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
+    )
+    size = arguments.sensor_size or recording.sensor_size
+    pipeline = EventPipeline(detector, size, arguments.window_ms, arguments.stride_ms)
+    title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
+    with DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer:
+        with contextlib.ExitStack() as stack:
+            draw = (
+                _video(stack, out, 1000 / arguments.stride_ms, trained)
+                if arguments.video
+                else None
+            )
+
+            def keep(window: EventWindow, detections: Detections) -> None:
+                writer.write(detections)
+                if draw is not None:
+                    draw(window, detections)
+
+            summary = replay(
+                recording,
+                pipeline,
+                start=arguments.start,
+                end=arguments.end,
+                progress=stack.enter_context(show_progress(title)),
+                on_window=keep,
+            )
+        summary = {**summary, 'weights': arguments.model if trained else 'untrained'}
+        if not (arguments.video and summary['windows']):
+            # Of an earlier run: it would not fit the other files
+            (out / 'overlay.mp4').unlink(missing_ok=True)
+        writer.finish(summary)
+    names = ['detections.npy', 'detections.mcap', 'windows.npy', 'summary.json']
     if (out / 'overlay.mp4').exists():
         names.append('overlay.mp4')
-    show_results(_summary_table(summary), '' if trained else UNTRAINED_WARNING, out, names)
-    return 0
+    warnings = [f'The recording is not complete: {text}.' for text in summary['warnings']]
+    if not trained:
+        warnings.append(UNTRAINED_WARNING)
+    show_results(_summary_table(summary), '\n'.join(warnings), out, names)
 
 
 def _video(

@@ -10,11 +10,10 @@ Detect Objects with a 1 Megapixel Event Camera", NeurIPS 2020; evaluation of its
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-import contextlib
 from dataclasses import dataclass, field
-import io
 
 import numpy as np
+from sast_ros.evaluation.coco import coco_figures
 
 
 @dataclass(frozen=True)
@@ -111,74 +110,23 @@ def mean_average_precision(
         which boxes count, and from when on.
 
     """
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    annotations: list[dict] = []
-    results: list[dict] = []
-    numbers: list[int] = []
-    counted = np.zeros(len(classes), np.int64)
-    for number, (labels, found) in enumerate(images, start=1):
+    chosen: list[tuple[np.ndarray, np.ndarray]] = []
+    for labels, found in images:
         times = np.concatenate([labels['t'], found['t']])
         if len(times) and int(times.min()) <= boxes.skip_us:
             continue
-        numbers.append(number)
-        for row in labels[boxes(labels)]:
-            ignored = 'ignored' in (labels.dtype.names or ()) and bool(row['ignored'])
-            annotations.append(
-                {
-                    'id': len(annotations) + 1,
-                    'image_id': number,
-                    'category_id': int(row['class_id']),
-                    'bbox': [float(row[name]) for name in 'xywh'],
-                    'area': float(row['w']) * float(row['h']),
-                    'iscrowd': int(ignored),
-                }
-            )
-            counted[int(row['class_id'])] += not ignored
-        results.extend(
-            {
-                'image_id': number,
-                'category_id': int(row['class_id']),
-                'bbox': [float(row[name]) for name in 'xywh'],
-                'score': float(row['class_confidence']),
-            }
-            for row in found[boxes(found)]
+        chosen.append((labels[boxes(labels)], found[boxes(found)]))
+    figures = coco_figures(chosen, classes)
+
+    def triple(class_id: int | None = None) -> tuple[float, float, float]:
+        ap, ap50, ap75 = (
+            figures.average_precision(iou, class_id=class_id) for iou in (None, 0.5, 0.75)
         )
-    nothing = (float('nan'),) * 3
-    by_class = dict.fromkeys(classes, nothing)
-    if counted.any():
-        categories = [{'id': i, 'name': name} for i, name in enumerate(classes)]
-        with contextlib.redirect_stdout(io.StringIO()):  # it talks
-            truth = COCO(
-                {
-                    'images': [{'id': number} for number in numbers],
-                    'categories': categories,
-                    'annotations': annotations,
-                }
-            )
-            if results:
-                judge = COCOeval_faster(truth, truth.loadRes(results), 'bbox')
-                judge.evaluate()
-                judge.accumulate()
-                # IoU thresholds x recall x classes x area ranges (0: all) x limits (2: 100)
-                table = judge.eval['precision'][:, :, :, 0, 2]
-            else:
-                table = np.zeros((10, 101, len(classes)))
-        for index, name in enumerate(classes):
-            if counted[index]:
-                column = table[:, :, index].clip(min=0)
-                by_class[name] = (
-                    float(column.mean()),
-                    float(column[0].mean()),
-                    float(column[5].mean()),
-                )
-    judged = [values for name, values in by_class.items() if not np.isnan(values[0])]
-    ap, ap50, ap75 = np.mean(judged, axis=0).tolist() if judged else nothing
+        return ap, ap50, ap75
+
     return AveragePrecision(
-        ap,
-        ap50,
-        ap75,
-        by_class,
-        labels={name: int(count) for name, count in zip(classes, counted)},
-        images=len(numbers),
+        *triple(),
+        {name: triple(index) for index, name in enumerate(classes)},
+        labels={name: int(count) for name, count in zip(classes, figures.labels)},
+        images=len(chosen),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sast_ros.bags import open_recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES
-from sast_ros.bags.rosbag import STORAGE_SUFFIXES
+from sast_ros.bags.storage import STORAGE_SUFFIXES
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model.config import ModelConfig

@@ -1,0 +1,9 @@
+"""The error of everything that reads recordings."""
+
+
+class RecordingError(ValueError):
+    """
+    A recording that cannot be read, or that does not say which of its topics is meant.
+
+    The text names the file and says what is wrong and what to do.
+    """

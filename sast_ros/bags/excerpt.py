@@ -1,0 +1,110 @@
+"""A part of an event stream, cut out by time since its first event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from sast_ros.bags.errors import RecordingError
+from sast_ros.events.chunk import EventChunk, TIME_JUMP_BACK_US
+
+
+def cut_out(
+    chunks: Iterable[EventChunk], start: float, end: float | None, name: str
+) -> Iterator[EventChunk]:
+    """
+    Yield the events of the half-open interval [start, end) of a stream.
+
+    Time counts from the first event. Where the clock of the events jumps back (camera restarted,
+    bag recorded in a loop) it goes on counting, so that it is the time that has passed in the
+    recording. What is yielded is what a recording of these events alone would hold: the same
+    times, the same ROS stamps. Nothing behind ``end`` is read.
+
+    Parameters
+    ----------
+    chunks:
+        the whole stream, from its first event.
+    start:
+        seconds since the first event.
+    end:
+        seconds since the first event, ``None`` for no end.
+    name:
+        name of the recording, for the errors.
+
+    Raises
+    ------
+    ValueError: a time that is not finite or below 0, or an end that is not after the start.
+    RecordingError: the stream ends at or before ``start``, or has no events in the interval.
+
+    """
+    check_interval(start, end)
+    begin = round(1e6 * start)
+    stop = None if end is None else round(1e6 * end)
+    zero = last = None
+    begun = False
+    for chunk in chunks:
+        if len(chunk):
+            first = int(chunk.t[0])
+            if zero is None or last is None:
+                zero = last = first
+            elif chunk.discontinuity or last - first > TIME_JUMP_BACK_US:
+                zero, last = first - (last - zero), first
+            # An event that is late by microseconds counts as one of the time that was reached.
+            low = 0 if begun or last - zero >= begin else _index(chunk, zero + begin)
+            high = len(chunk)
+            if stop is not None:
+                high = 0 if last - zero >= stop else _index(chunk, zero + stop)
+            last = max(last, int(chunk.t[-1]))
+            if low < high:
+                yield _part(chunk, low, high)
+                begun = True
+            if stop is not None and last - zero >= stop:
+                break
+        elif begun:
+            yield chunk  # its counts
+    if begun or zero is None or last is None:
+        return  # a recording without any events is told by whoever reads it
+    length = (last - zero) / 1e6
+    if length < start:
+        raise RecordingError(
+            f'{name} ends {length:.3f} s after its first event, before the start at {start:g} s; '
+            'choose an earlier start'
+        )
+    raise RecordingError(
+        f'{name} has no events from {start:g} s to {end:g} s after its first one; choose another '
+        'interval'
+    )
+
+
+def check_interval(start: float, end: float | None) -> None:
+    """Raise ValueError unless ``0 <= start < end``, in seconds; ``None`` is no end."""
+    if not 0 <= start < float('inf'):
+        raise ValueError(f'the start at {start:g} s is not in a recording; give 0 or more')
+    if end is not None and not start < end < float('inf'):
+        raise ValueError(
+            f'the end at {end:g} s is not after the start at {start:g} s; give a later end'
+        )
+
+
+def _index(chunk: EventChunk, t: int) -> int:
+    return int(chunk.t.searchsorted(t, 'left'))
+
+
+def _part(chunk: EventChunk, low: int, high: int) -> EventChunk:
+    if (low, high) == (0, len(chunk)):
+        return chunk
+    part = chunk[low:high]
+    if low == 0:
+        return replace(
+            part,
+            clamped=chunk.clamped,
+            dropped=chunk.dropped,
+            lost_packets=chunk.lost_packets,
+            discontinuity=chunk.discontinuity,
+            checked=True,
+        )
+    if chunk.stamp_ns is None:
+        return part
+    # The stamp is that of the first event of a chunk.
+    elapsed_ns = 1000 * int(chunk.t[low] - chunk.t[0])
+    return replace(part, stamp_ns=chunk.stamp_ns + elapsed_ns, checked=True)

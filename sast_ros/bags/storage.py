@@ -1,0 +1,196 @@
+"""The files that a ROS bag consists of: found, decompressed, opened, and what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+
+from rosbags.interfaces import Connection, ConnectionExtRosbag2
+from rosbags.rosbag1 import Reader as Rosbag1Reader
+from rosbags.rosbag2 import Reader as Rosbag2Reader
+from sast_ros.bags.cut import CUT_BAGS, CutBag, is_short_database
+from sast_ros.bags.errors import RecordingError
+import yaml
+import zstandard
+
+STORAGE_SUFFIXES = ('.db3', '.mcap')
+
+#: rosbag2 adds it where it compresses whole files.
+COMPRESSED_SUFFIX = '.zstd'
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFile:
+    """
+    One file of a bag, opened.
+
+    ``path``: the file as the user knows it; ``reader``: what reads it; ``missing``: what is not in
+    it although it should be, a clause, or ``''``.
+    """
+
+    path: Path
+    reader: Rosbag1Reader | Rosbag2Reader | CutBag
+    missing: str = ''
+
+    def connections(self) -> Iterator[Connection]:
+        """
+        Yield connections with messages as ROS serialises them.
+
+        An mcap file may hold JSON or protobuf as well.
+        """
+        for connection in self.reader.connections:
+            if (
+                not isinstance(connection.ext, ConnectionExtRosbag2)
+                or connection.ext.serialization_format == 'cdr'
+            ):
+                yield connection
+
+
+def is_storage_file(path: Path) -> bool:
+    """Tell by its name whether a file is one of rosbag2."""
+    name = PurePath(path.name.removesuffix(COMPRESSED_SUFFIX))
+    return name.suffix in STORAGE_SUFFIXES
+
+
+def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
+    """
+    Open all files of a bag, in the order of their times, and say what is missing of them.
+
+    Everything is found in the files themselves, so metadata.yaml is asked for nothing but the
+    names of files that are not there: recordings of a recorder that was killed have none, others
+    leave the storage identifier or the list of files empty.
+
+    Parameters
+    ----------
+    path:
+        rosbag2 folder, or single file.
+    stack:
+        what closes the files.
+
+    Raises
+    ------
+    RecordingError: no files, or none of them can be read.
+
+    """
+    if path.is_file():
+        storage = _open(path, stack)
+        return [storage], storage.missing
+    names = sorted(file for file in path.iterdir() if is_storage_file(file) and file.is_file())
+    if not names:
+        raise RecordingError(
+            f'{path} is no rosbag2 folder: there is no {" or ".join(STORAGE_SUFFIXES)} file in '
+            'it; name the folder that holds them, or a single recording'
+        )
+    opened, errors = [], []
+    for name in names:
+        try:
+            opened.append(_open(name, stack))
+        except _DamagedError as error:
+            errors.append(error)
+    if not opened:
+        raise errors[0]
+    missing = [storage.missing for storage in opened if storage.missing]
+    missing += [f'{error.path.name} cannot be read ({error.reason})' for error in errors]
+    lost = _lost_files(path, [file.name for file in names])
+    missing += [f'{name}, a file of the recording by its metadata.yaml, is gone' for name in lost]
+    # Names need not tell the order (_10 sorts before _9), times do.
+    opened.sort(key=lambda storage: storage.reader.start_time)
+    return opened, '; '.join(missing)
+
+
+class _DamagedError(RecordingError):
+    """A file that cannot be read at all."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason.rstrip('.') or 'unreadable'
+        advice = _MENDING.get(path.suffix, 'copy it again')
+        super().__init__(f'{path} is damaged or no such recording ({self.reason}); {advice}')
+
+
+_MENDING = {
+    '.bag': 'mend it with "rosbag reindex", or copy it again',
+    '.mcap': 'mend it with "mcap recover", or copy it again',
+    '.db3': 'mend it with "sqlite3 FILE .recover", or copy it again',
+}
+
+
+def damaged(path: Path, reason: str) -> RecordingError:
+    """Return the error for a file that cannot be read, with what may mend it."""
+    return _DamagedError(path, reason)
+
+
+def _open(path: Path, stack: ExitStack) -> StorageFile:
+    plain, missing = path, ''
+    try:
+        if path.suffix == COMPRESSED_SUFFIX:
+            folder = stack.enter_context(TemporaryDirectory(prefix='sast_ros_'))
+            plain = Path(folder) / path.stem
+            if not _decompress(path, plain):
+                missing = f'{path.name} was cut off'
+        if plain.suffix == '.db3' and is_short_database(plain):
+            raise ValueError('it is shorter than it says')  # sqlite notices it too late
+        reader = (Rosbag1Reader if plain.suffix == '.bag' else Rosbag2Reader)(plain)
+        reader.open()
+    except PermissionError as error:
+        raise RecordingError(f'{path} may not be read; give yourself the permission to') from error
+    except Exception as error:
+        cut = _open_cut(plain)
+        if cut is None:
+            reason = str(error).replace(str(plain), path.name)
+            raise _DamagedError(path, reason) from error
+        return StorageFile(
+            path,
+            cut,
+            f'{path.name} was cut off: its {cut.message_count} whole messages are read, what came '
+            'behind them is missing',
+        )
+    stack.callback(reader.close)
+    log = plain.with_name(f'{plain.name}-wal')
+    if log.is_file() and log.stat().st_size:
+        missing = (
+            f'{log.name}, messages that a killed recorder left beside {path.name}, is not read '
+            f'(sqlite3 {path.name} "PRAGMA wal_checkpoint" puts them where they belong)'
+        )
+    return StorageFile(path, reader, missing)
+
+
+def _open_cut(path: Path) -> CutBag | None:
+    """Return what is whole of a file that was cut off, ``None`` if that is nothing."""
+    try:
+        bag = CUT_BAGS[path.suffix](path)
+    except Exception:
+        return None  # not even a beginning
+    return bag if bag.cut and bag.message_count else None
+
+
+def _decompress(source: Path, target: Path) -> bool:
+    """Decompress a file, which may be cut off; return whether it is whole."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    with source.open('rb') as compressed, target.open('wb') as plain:
+        while block := compressed.read(_BLOCK):
+            while block:
+                plain.write(frame.decompress(block))
+                block = b''
+                if frame.eof and frame.unused_data:  # more than one frame
+                    block = frame.unused_data
+                    frame = zstandard.ZstdDecompressor().decompressobj()
+    return bool(frame.eof)
+
+
+def _lost_files(folder: Path, names: list[str]) -> list[str]:
+    """Names of files that metadata.yaml knows of and the folder does not hold."""
+    try:
+        document = yaml.safe_load((folder / 'metadata.yaml').read_text())
+        listed = document['rosbag2_bagfile_information']['relative_file_paths']
+        known = {PurePath(name).name.removesuffix(COMPRESSED_SUFFIX) for name in listed}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return []
+    there = {name.removesuffix(COMPRESSED_SUFFIX) for name in names}
+    # As many as are known, under other names: somebody has renamed them.
+    return sorted(known - there) if len(known) > len(there) else []

@@ -1,0 +1,161 @@
+"""The command ``sast-ros evaluate`` from recordings and from detections to figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from sast_ros.bags import BOX_DTYPE
+from sast_ros.cli import main
+from sast_ros.evaluation.detected import read_detected
+
+
+@pytest.fixture(scope='module')
+def drives(tmp_path_factory):
+    """Two simulated recordings with their labels."""
+    folder = tmp_path_factory.mktemp('drives')
+    arguments = ['--sequences', '2', '--seconds', '1.5', '--seed', '5', '--motion', 'static']
+    assert main(['simulate', '--out', str(folder), *arguments, '--no-video']) == 0
+    return folder
+
+
+@pytest.fixture(scope='module')
+def replayed(drives, tmp_path_factory):
+    """Replay both; return the figures and the folder with the replays."""
+    out = tmp_path_factory.mktemp('replayed')
+    bags = [str(drives / f'drive_000{index}.mcap') for index in range(2)]
+    json_file = out / 'figures.json'
+    arguments = ['--labels', str(drives), '--out', str(out), '--json', str(json_file)]
+    assert main(['evaluate', *bags, *arguments]) == 0
+    return json.loads(json_file.read_text()), out
+
+
+def test_recordings_are_replayed_and_judged(replayed):
+    figures, out = replayed
+    assert set(figures) >= {
+        'AP',
+        'AP50',
+        'AP75',
+        'AP_small',
+        'AP_medium',
+        'AP_large',
+        'AR_100',
+        'per_class',
+    }
+    assert [one['name'] for one in figures['recordings']] == ['drive_0000', 'drive_0001']
+    assert figures['labels'] > 0
+    assert 0 <= figures['AP'] <= figures['AP50'] <= 1
+    assert figures['by_event_rate']
+
+
+def test_its_replays_can_be_judged_again(replayed, drives, capsys):
+    figures, out = replayed
+    folders = [str(out / name) for name in ('drive_0001', 'drive_0000')]
+    assert main(['evaluate', *folders, '--labels', str(drives), '--json', '-']) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert {**again, 'inputs': None} == {**figures, 'inputs': None}
+
+
+def test_a_replay_knows_its_windows_and_its_start(replayed):
+    detected = read_detected(replayed[1] / 'drive_0000')
+    assert detected.start_us == 0
+    assert len(detected.windows) == 30
+    assert detected.windows['t'].tolist() == list(range(50_000, 1_500_001, 50_000))
+    assert detected.windows['events'].sum() <= detected.summary['events']
+    assert detected.windows['detections'].sum() == len(detected.boxes)
+    assert 0 < detected.windows['kept_tokens'].mean() <= 1
+
+
+def test_perfect_detections_are_worth_one(drives, tmp_path, capsys):
+    """The labels themselves as detections, in the file layout of other tools."""
+    boxes = np.load(drives / 'drive_0000_bbox.npy')
+    np.save(tmp_path / 'drive_0000.npy', boxes)
+    arguments = ['--labels', str(drives), '--boxes', 'all', '--json', '-']
+    assert main(['evaluate', str(tmp_path / 'drive_0000.npy'), *arguments]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures['AP'] == pytest.approx(1)
+    assert figures['AR_100'] == pytest.approx(1)
+    # The pool of three windows makes false alarms of two of them
+    assert main(['evaluate', str(tmp_path / 'drive_0000.npy'), *arguments,
+                 '--protocol', 'prophesee-legacy']) == 0  # fmt: skip
+    assert json.loads(capsys.readouterr().out)['AP'] < 0.9
+
+
+def test_the_class_score_orders_if_that_is_wanted(drives, tmp_path, capsys):
+    bag = str(drives / 'drive_0000.mcap')
+    common = ['--labels', str(drives), '--out', str(tmp_path), '--score', 'class']
+    assert main(['evaluate', bag, *common]) == 0
+    assert 'class probability' in capsys.readouterr().out
+    # Detections that were scored one way are not judged as if they had been the other way
+    assert main(['evaluate', str(tmp_path / 'drive_0000'), '--labels', str(drives)]) == 1
+    assert '--score class' in capsys.readouterr().err
+
+
+def test_the_table_names_every_class(replayed, drives, capsys):
+    assert main(['evaluate', str(replayed[1] / 'drive_0000'), '--labels', str(drives)]) == 0
+    shown = capsys.readouterr().out
+    for text in ('pedestrian', 'two-wheeler', 'car', 'mAP', 'precision at 0.3', 'last-window'):
+        assert text in shown
+
+
+class TestMistakes:
+    """One sentence each, exit code 1."""
+
+    def fails(self, capsys, *arguments) -> str:
+        assert main(['evaluate', *map(str, arguments)]) == 1
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len([line for line in lines if not line.startswith('replay ')]) == 1
+        return lines[-1]
+
+    def test_labels_of_another_recording(self, replayed, drives, capsys):
+        found, other = replayed[1] / 'drive_0000', drives / 'drive_0001_bbox.npy'
+        assert 'the labels of drive_0001' in self.fails(capsys, found, '--labels', other)
+
+    def test_no_labels(self, replayed, tmp_path, capsys):
+        found = replayed[1] / 'drive_0000'
+        assert 'no labels of' in self.fails(capsys, found, '--labels', tmp_path)
+
+    def test_another_clock(self, replayed, drives, tmp_path, capsys):
+        boxes = np.load(drives / 'drive_0000_bbox.npy')
+        boxes['t'] += 1_700_000_000_000_000
+        np.save(tmp_path / 'drive_0000_bbox.npy', boxes)
+        sentence = self.fails(capsys, replayed[1] / 'drive_0000', '--labels', tmp_path)
+        assert 'another clock' in sentence
+
+    @pytest.mark.parametrize(
+        ('change', 'expected'),
+        [
+            (lambda boxes: boxes[:0], 'holds no labels'),
+            (lambda boxes: boxes.__setitem__(('x', 3)[0], np.nan) or boxes, 'is nan'),
+            (lambda boxes: boxes.__setitem__('class_id', 40) or boxes, 'class id 40'),
+        ],
+    )
+    def test_labels_that_are_none(self, replayed, drives, tmp_path, capsys, change, expected):
+        shutil.copy(drives / 'dataset.json', tmp_path)
+        np.save(tmp_path / 'drive_0000_bbox.npy', change(np.load(drives / 'drive_0000_bbox.npy')))
+        assert expected in self.fails(capsys, replayed[1] / 'drive_0000', '--labels', tmp_path)
+
+    def test_no_detections(self, drives, tmp_path, capsys):
+        np.save(tmp_path / 'drive_0000.npy', np.zeros(0, BOX_DTYPE))
+        sentence = self.fails(capsys, tmp_path / 'drive_0000.npy', '--labels', drives)
+        assert 'holds no detections' in sentence
+
+    def test_detections_that_are_no_numbers(self, replayed, drives, tmp_path, capsys):
+        boxes = np.load(replayed[1] / 'drive_0000' / 'detections.npy')
+        boxes['class_confidence'][0] = np.nan
+        np.save(tmp_path / 'drive_0000.npy', boxes)
+        sentence = self.fails(capsys, tmp_path / 'drive_0000.npy', '--labels', drives)
+        assert 'class_confidence of row 0' in sentence
+
+    def test_the_same_recording_twice(self, replayed, drives, capsys):
+        found = replayed[1] / 'drive_0000'
+        assert 'are called drive_0000' in self.fails(capsys, found, found, '--labels', drives)
+
+    def test_files_that_do_not_fit_each_other(self, replayed, drives, tmp_path, capsys):
+        shutil.copytree(replayed[1] / 'drive_0000', tmp_path / 'drive_0000')
+        file = tmp_path / 'drive_0000' / 'detections.npy'
+        np.save(file, np.load(file)[1:])
+        sentence = self.fails(capsys, tmp_path / 'drive_0000', '--labels', drives)
+        assert 'its summary.json counts' in sentence
