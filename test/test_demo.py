@@ -188,8 +188,11 @@ def test_no_process_is_left_when_the_demo_is_terminated(tmp_path: Path) -> None:
     assert 'Traceback' not in demo.stderr.read()
 
 
-def test_children_end_even_if_the_demo_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize('handler', ['default_int_handler', 'SIG_IGN'])
+def test_children_end_even_if_the_demo_is_killed(tmp_path: Path, handler: str) -> None:
+    """Also where interruption is ignored, as in a job that a script starts in the background."""
     program = (
+        f'import signal; signal.signal(signal.SIGINT, signal.{handler})\n'
         'import os, sys; from pathlib import Path; from sast_ros.demo.processes import Child\n'
         'with Child("the sleeper", "sleeper", [], os.environ, Path("sleeper.log")) as child:\n'
         '    while (message := child.message()) is None: pass\n'

@@ -136,35 +136,45 @@ class RosBag(Recording):
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order."""
-        convert = ros1_to_cdr if self.format == 'rosbag1' else _decompressed
-        for file in self._files:
-            connections = [
-                c for c in file.connections() if (c.topic, c.msgtype) == (self.topic, self.type)
-            ]
-            if not connections:
-                continue  # an empty list would mean every topic
-            stored = file.reader.messages(connections)
-            index = 0
-            while True:
-                # Damage shows in many ways below rosbags (struct.error, AssertionError,
-                # apsw.Error, zstd, lz4, ...); to the reader of the message they are one thing.
-                # Only the third-party call stands in the try block.
-                try:
-                    _, time_ns, raw = next(stored)
-                    message = convert(raw, self.type)
-                except StopIteration:
-                    break
-                except Exception as error:
-                    raise damaged(
-                        file.path, f'after {index} messages of {self.topic}: {error}'
-                    ) from error
-                index += 1
-                yield time_ns, message
+        return topic_messages(self._files, self.topic, self.type)
 
     def close(self) -> None:
         """Close the files."""
         self._files = []
         self._stack.close()
+
+
+def topic_messages(
+    files: list[StorageFile], topic: str, type_name: str
+) -> Iterator[tuple[int, bytes]]:
+    """
+    Yield ``(receive time in ns, serialised ROS 2 message)`` of a topic in that order.
+
+    Raises
+    ------
+    RecordingError: a file is damaged; the text says behind how many messages.
+
+    """
+    for file in files:
+        connections = [c for c in file.connections() if (c.topic, c.msgtype) == (topic, type_name)]
+        if not connections:
+            continue  # an empty list would mean every topic
+        convert = ros1_to_cdr if file.path.suffix == '.bag' else _decompressed
+        stored = file.reader.messages(connections)
+        index = 0
+        while True:
+            # Damage shows in many ways below rosbags (struct.error, AssertionError, apsw.Error,
+            # zstd, lz4, ...); to the reader of the message they are one thing. Only the
+            # third-party call stands in the try block.
+            try:
+                _, time_ns, raw = next(stored)
+                message = convert(raw, type_name)
+            except StopIteration:
+                break
+            except Exception as error:
+                raise damaged(file.path, f'after {index} messages of {topic}: {error}') from error
+            index += 1
+            yield time_ns, message
 
 
 def ros1_to_cdr(raw: bytes, type_name: str) -> bytes:

@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         nargs='+',
         type=Path,
         metavar='DETECTIONS_OR_BAG',
-        help='folder of a replay, .npy file with boxes, or recording',
+        help='folder of a replay, .npy file with boxes, bag with Detection2DArray, or recording',
     )
     command.add_argument(
         '--labels',
@@ -55,7 +55,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         required=True,
         metavar='DIR',
         help='folder with NAME_bbox.npy (Prophesee layout) or NAME.json (COCO) for each '
-        'recording, one COCO file for all of them, or the one file',
+        'recording, one COCO file for all of them, bags with Detection2DArray, or the one file',
+    )
+    command.add_argument(
+        '--label-topic', metavar='T', help='topic of labels in a bag (default: the only one)'
     )
     command.add_argument(
         '--label-classes',
@@ -137,6 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.protocol,
         arguments.boxes,
         label_classes(arguments.label_classes) if arguments.label_classes else None,
+        arguments.label_topic,
     )
     folders = [
         path if is_detections(path) else arguments.out / path.resolve().stem

@@ -137,4 +137,6 @@ class Child:
 
 def _end_with_parent() -> None:
     """Ask the kernel to interrupt this process when its parent is gone, even killed (Linux)."""
+    # A shell starts jobs in the background with interruption ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

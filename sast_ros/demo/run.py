@@ -31,6 +31,8 @@ DRIVE_SEED = 51
 #: The labels of the drive: the boxes of its objects at the end of every window.
 LABELS_FILE = 'labels_bbox.npy'
 
+# An answer is lost where the node has found this process before it has found where answers go.
+_ANSWER_PATIENCE_S = 2.0
 _START_PATIENCE_S = 90.0  # a cold import of torch from a slow disk takes most of a minute
 _SILENCE_PATIENCE_S = 15.0
 _REPORT_PATIENCE_S = 3.0  # the node reports once a second
@@ -272,7 +274,7 @@ class _Listener:
         client = self._node.create_client(GetState, f'/{NODE_NAME}/get_state')
         limit = time.monotonic() + _START_PATIENCE_S
         state = 'not there'
-        request = None
+        request, asked = None, 0.0
         while (
             state != 'active'
             or self._detections.get_publisher_count() == 0
@@ -283,10 +285,13 @@ class _Listener:
                 if status.level == DiagnosticStatus.ERROR:
                     raise DemoError(f'{node.name} cannot start: {status.message}')
             if request is None and client.service_is_ready():
-                request = client.call_async(GetState.Request())
+                request, asked = client.call_async(GetState.Request()), time.monotonic()
             elif request is not None and request.done():
                 current = request.result().current_state
                 state = 'active' if current.id == State.PRIMARY_STATE_ACTIVE else current.label
+                request = None
+            elif request is not None and time.monotonic() > asked + _ANSWER_PATIENCE_S:
+                client.remove_pending_request(request)
                 request = None
 
     def wait_for_camera(self, camera: Child) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from sast_ros.bags.detections import WINDOW_DTYPE
+from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import read_boxes
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import canonical
+from sast_ros.evaluation.topics import holds_only_detections, read_topic
 
 _STRIDE_US = 50_000
 
@@ -35,6 +37,7 @@ class Detected:
     duration_us: integration time of a window.
     sensor_size: (height, width) in pixels, ``None`` if nobody tells.
     summary: of the replay, if there is one.
+    clock: of all times, ``'recording'`` or, where messages are all there is, ``'ros'``.
 
     """
 
@@ -49,11 +52,19 @@ class Detected:
     duration_us: int = _STRIDE_US
     sensor_size: tuple[int, int] | None = None
     summary: dict[str, Any] | None = None
+    clock: str = 'recording'
 
 
 def is_detections(path: Path) -> bool:
-    """Return whether a path names detections: a ``.npy`` file, or a folder of a replay."""
-    return path.suffix == '.npy' or (path / 'detections.npy').is_file()
+    """
+    Return whether a path names detections and not a recording of events.
+
+    Detections are a ``.npy`` file, the folder of a replay, or a bag with a topic of detections and
+    none of events.
+    """
+    if path.suffix == '.npy' or (path / 'detections.npy').is_file():
+        return True
+    return path.exists() and is_storage_file(path) and holds_only_detections(path)
 
 
 def read_detected(path: Path) -> Detected:
@@ -63,13 +74,17 @@ def read_detected(path: Path) -> Detected:
     Parameters
     ----------
     path:
-        folder that ``sast-ros replay`` wrote, or a ``.npy`` file in the Prophesee layout.
+        folder that ``sast-ros replay`` wrote, ``.npy`` file in the Prophesee layout, or ``.mcap``
+        or ``.db3`` file with a topic of ``vision_msgs/msg/Detection2DArray``.
 
     Raises
     ------
     EvaluationError: they cannot be read, are no boxes, or do not fit their summary.
+    RecordingError: a damaged bag.
 
     """
+    if is_storage_file(path):
+        return _from_topic(path)
     file = path / 'detections.npy' if path.is_dir() else path
     boxes = read_boxes(file)
     folder = file.parent if file.name == 'detections.npy' else None
@@ -99,6 +114,25 @@ def read_detected(path: Path) -> Detected:
         duration_us=round(1000 * duration),
         sensor_size=(size['height'], size['width']) if size else None,
         summary=summary,
+    )
+
+
+def _from_topic(path: Path) -> Detected:
+    boxes, stamps, classes = read_topic(path)
+    windows = np.zeros(len(stamps), WINDOW_DTYPE)
+    windows['t'], windows['stamp_ns'] = stamps, 1000 * stamps
+    steps = np.diff(stamps)
+    stride = int(np.median(steps)) if len(steps) else _STRIDE_US
+    return Detected(
+        name=path.stem.removesuffix('_detections'),
+        path=path,
+        boxes=boxes,
+        classes=tuple(canonical(name) for name in classes),
+        windows=windows,
+        start_us=int(stamps[0]) - _STRIDE_US,
+        end_us=int(stamps[-1]),
+        stride_us=max(stride, 1),
+        clock='ros',
     )
 
 

@@ -37,12 +37,14 @@ class Protocol:
     name: one of ``PROTOCOLS``.
     boxes: one of ``BOX_FILTERS``, or ``'auto'``.
     label_classes: class names of the labels in class-id order; ``None`` where they tell.
+    label_topic: topic of labels in a bag, ``None`` for the only one.
 
     """
 
     name: str = 'last-window'
     boxes: str = 'auto'
     label_classes: tuple[str, ...] | None = None
+    label_topic: str | None = None
 
     def box_filter(self, sensor_size: tuple[int, int] | None) -> BoxFilter:
         """Return which boxes count on a sensor of (height, width) pixels."""
@@ -63,7 +65,12 @@ def pair_recording(detected: Detected, labels_path: Path, protocol: Protocol) ->
     path = find_labels(labels_path, detected.name)
     _check_name(path, labels_path, detected)
     labels: Labels = read_labels(
-        path, detected.name, protocol.label_classes, detected.sensor_size, detected.classes
+        path,
+        detected.name,
+        protocol.label_classes,
+        detected.sensor_size,
+        detected.classes,
+        protocol.label_topic,
     )
     return PROTOCOLS[protocol.name](labels, detected, protocol.box_filter(detected.sensor_size))
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from sast_ros.bags.detections import BOX_DTYPE
+from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import check_boxes, read_boxes
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.topics import read_topic
 
 #: Class names in class-id order of data sets whose files do not tell them.
 LABEL_CLASSES = {
@@ -72,7 +74,8 @@ def find_labels(folder: Path, name: str) -> Path:
     Return the label file of a recording.
 
     It is called ``NAME_bbox.npy``, ``NAME.json`` or, as the only JSON file with annotations, it is
-    one for all recordings; a ``_td`` or ``_events`` at the end of the name does not count.
+    one for all recordings; or it is a bag, ``NAME_labels.mcap`` or ``NAME``, or the folder itself
+    is one; a ``_td`` or ``_events`` at the end of the name does not count.
 
     Parameters
     ----------
@@ -94,9 +97,14 @@ def find_labels(folder: Path, name: str) -> Path:
         for candidate in (f'{stem}_bbox.npy', f'{stem}.npy', f'{stem}.json'):
             if (folder / candidate).is_file():
                 return folder / candidate
+        for candidate in (f'{stem}_labels.mcap', f'{stem}.mcap', f'{stem}.db3', stem):
+            if _is_bag(folder / candidate):
+                return folder / candidate
     shared = [path for path in sorted(folder.glob('*.json')) if _is_coco(path)]
     if len(shared) == 1:
         return shared[0]
+    if _is_bag(folder):
+        return folder
     there = sorted(path.name for path in folder.glob('*_bbox.npy'))
     listing = ', '.join(there[:3]) + (', ...' if len(there) > 3 else '') if there else 'none'
     raise EvaluationError(
@@ -114,6 +122,12 @@ def stems(name: str) -> list[str]:
     return names
 
 
+def _is_bag(path: Path) -> bool:
+    if path.is_dir():
+        return (path / 'metadata.yaml').is_file()
+    return path.is_file() and is_storage_file(path)
+
+
 def _is_coco(path: Path) -> bool:
     try:
         return 'annotations' in json.loads(path.read_text(encoding='utf-8'))
@@ -127,6 +141,7 @@ def read_labels(
     classes: Sequence[str] | None = None,
     sensor_size: tuple[int, int] | None = None,
     default: Sequence[str] = (),
+    topic: str | None = None,
 ) -> Labels:
     """
     Read the labels of a recording.
@@ -134,7 +149,8 @@ def read_labels(
     Parameters
     ----------
     path:
-        ``.npy`` in the Prophesee layout, or COCO ``.json``.
+        ``.npy`` in the Prophesee layout, COCO ``.json``, or bag with a topic of
+        ``vision_msgs/msg/Detection2DArray``.
     name:
         of the recording, for a COCO file with several.
     classes:
@@ -144,18 +160,24 @@ def read_labels(
         (height, width) in pixels, if known.
     default:
         class names if nothing tells them.
+    topic:
+        of a bag, if there are several of this type.
 
     Raises
     ------
     EvaluationError: no labels, another format, or class ids without a name.
+    RecordingError: a damaged bag.
 
     """
     reader = _READERS.get(path.suffix.lower())
-    if reader is None:
+    if path.is_dir() or is_storage_file(path):
+        labels = _from_bag(path, topic)
+    elif reader is not None:
+        labels = reader(path, name)
+    else:
         raise EvaluationError(
-            f'{path}: labels are read from {" and ".join(sorted(_READERS))} files'
+            f'{path}: labels are read from {", ".join(sorted(_READERS))} files and from bags'
         )
-    labels = reader(path, name)
     if classes is not None or not labels.classes:
         named = tuple(classes or _guess_classes(path, sensor_size) or default)
         labels = replace(labels, classes=named)
@@ -242,6 +264,13 @@ def _from_coco(path: Path, name: str) -> Labels:
         np.unique(np.array(list(times.values()), np.int64)),
         tuple(str(category['name']) for category in categories),
     )
+
+
+def _from_bag(path: Path, topic: str | None) -> Labels:
+    boxes, stamps, classes = read_topic(path, topic)
+    if not len(boxes):
+        raise EvaluationError(f'{path}: holds no labels; name a recording with objects')
+    return Labels(path, boxes, np.unique(stamps), classes, 'ros')
 
 
 def _recording(image: dict[str, Any]) -> str:

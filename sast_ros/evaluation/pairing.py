@@ -76,11 +76,11 @@ def pair(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecordin
     windows = detected.windows
     ends = np.unique(detected.boxes['t']) if windows is None else windows['t']
     times = ends
-    if labels.clock == 'ros':
-        if windows is None:
+    if labels.clock != detected.clock:
+        if windows is None or labels.clock != 'ros':
             raise EvaluationError(
-                f'{labels.path}: its times are ROS times, and {detected.path} does not tell those '
-                'of its windows; replay the recording, or give labels on its own clock'
+                f'{labels.path} and {detected.path} have different clocks, one of them ROS time, '
+                'and nothing tells the difference; replay the recording, which notes both'
             )
         times = windows['stamp_ns'] // 1000
     start = _start(labels, detected, times, ends)
@@ -102,7 +102,7 @@ def pair(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecordin
         rows['t'] -= start
         seen = _at(reported, ends[which]) if known else reported[:0]
         rate = float('nan')
-        if windows is not None and known:
+        if windows is not None and known and detected.summary is not None:
             rate = float(windows['events'][which]) / detected.duration_us * 1e6
         pairs.append(Pair(int(time - start), rows, seen, rate))
     free, free_us = _free(labels, detected, reported, times, ends, start, boxes)
@@ -122,10 +122,10 @@ def pool(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecordin
 
     """
     classes, truth, found, left_out = _common_classes(labels, detected)
-    if labels.clock == 'ros':
+    if labels.clock != detected.clock:
         raise EvaluationError(
-            f'{labels.path}: its times are ROS times; the legacy protocol knows only labels on '
-            'the clock of the recording'
+            f'{labels.path} and {detected.path} have different clocks, one of them ROS time; the '
+            'legacy protocol takes only labels on the clock of the recording'
         )
     _check_times(labels, detected, detected.boxes['t'])
     truth = truth[boxes(truth) & (truth['t'] > boxes.skip_us)]

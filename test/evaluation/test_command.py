@@ -83,6 +83,24 @@ def test_perfect_detections_are_worth_one(drives, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)['AP'] < 0.9
 
 
+def test_labels_and_detections_may_be_messages(replayed, drives, tmp_path, capsys):
+    """What a replay has found, as messages in ROS time, taken for labels of the same replay."""
+    replay = replayed[1] / 'drive_0000'
+    shutil.copy(replay / 'detections.mcap', tmp_path / 'drive_0000_labels.mcap')
+    for found in (replay, tmp_path / 'drive_0000.mcap'):
+        if not found.exists():
+            shutil.copy(replay / 'detections.mcap', found)
+        arguments = ['--labels', str(tmp_path), '--boxes', 'all', '--json', '-']
+        assert main(['evaluate', str(found), *arguments]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        assert figures['AP'] == pytest.approx(1)
+        assert figures['labels'] == figures['detections'] > 0
+    assert bool(figures['by_event_rate']) is False  # messages do not tell the events
+    labels = drives / 'drive_0000_bbox.npy'
+    assert main(['evaluate', str(found), '--labels', str(labels)]) == 1
+    assert 'different clocks' in capsys.readouterr().err
+
+
 def test_the_class_score_orders_if_that_is_wanted(drives, tmp_path, capsys):
     bag = str(drives / 'drive_0000.mcap')
     common = ['--labels', str(drives), '--out', str(tmp_path), '--score', 'class']
@@ -148,6 +166,17 @@ class TestMistakes:
         np.save(tmp_path / 'drive_0000.npy', boxes)
         sentence = self.fails(capsys, tmp_path / 'drive_0000.npy', '--labels', drives)
         assert 'class_confidence of row 0' in sentence
+
+    def test_a_bag_without_labels(self, replayed, drives, capsys):
+        sentence = self.fails(
+            capsys, replayed[1] / 'drive_0000', '--labels', drives / 'drive_0000.mcap'
+        )
+        assert 'has 0 topics of type vision_msgs/msg/Detection2DArray' in sentence
+        messages = replayed[1] / 'drive_0000' / 'detections.mcap'
+        sentence = self.fails(
+            capsys, replayed[1] / 'drive_0000', '--labels', messages, '--label-topic', '/x'
+        )
+        assert 'no topic /x' in sentence and '/detections' in sentence
 
     def test_the_same_recording_twice(self, replayed, drives, capsys):
         found = replayed[1] / 'drive_0000'

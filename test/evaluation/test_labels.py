@@ -104,7 +104,7 @@ class TestNumpy:
         (tmp_path / 'a_bbox.npy').write_text('boxes')
         with pytest.raises(EvaluationError, match='cannot be read'):
             read_labels(tmp_path / 'a_bbox.npy', 'a')
-        with pytest.raises(EvaluationError, match='are read from .json and .npy files'):
+        with pytest.raises(EvaluationError, match='are read from .json, .npy files and from bags'):
             read_labels(tmp_path / 'a.txt', 'a')
 
 

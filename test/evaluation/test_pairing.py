@@ -36,6 +36,7 @@ def detected(times, windows=None, classes=('car',), **options) -> Detected:
         table['t'], table['events'] = windows, 5000
         table['stamp_ns'] = 1000 * (np.asarray(windows) + 7_000_000_000)
     known = {key: options.pop(key) for key in ('start_us', 'sensor_size') if key in options}
+    known['summary'] = None if windows is None else {}
     return Detected('a', Path('found'), boxes(times, **options), classes, table, **known)
 
 
@@ -85,7 +86,7 @@ class TestLastWindow:
         found = detected([700_000, 750_000], windows, start_us=0)
         result = pair(truth, found, BOXES_GEN1)
         assert seen(result) == [(700_020, [700_000]), (750_000, [750_000])]
-        with pytest.raises(EvaluationError, match='its times are ROS times'):
+        with pytest.raises(EvaluationError, match='have different clocks'):
             pair(truth, detected([700_000]), BOXES_GEN1)
 
 
