@@ -260,7 +260,8 @@ def _table(result: dict[str, Any]) -> Table:
         found = late['tracks'] - late['never_found']
         text = f'{found} of {late["tracks"]} new objects found'
         if late['median_ms'] is not None:
-            text += f', after {late["median_ms"]:.0f} ms in the median, 90 % {late["p90_ms"]:.0f}'
+            text += f', half of them after {late["median_ms"]:.0f} ms, 90 % after'
+            text += f' {late["p90_ms"]:.0f} ms'
         table.add_row('latency', text)
     return table
 
