@@ -15,12 +15,9 @@ def read_boxes(path: Path) -> np.ndarray:
     """
     Return the boxes of a ``.npy`` file as ``BOX_DTYPE[N]``, sorted by time.
 
-    The time is called ``t``, or ``ts`` in files of the first data set. Boxes without
-    ``class_confidence`` get 1; boxes without ``track_id`` get an id each.
-
     Raises
     ------
-    EvaluationError: no such file, another layout, or boxes that are none; see ``check_boxes``.
+    EvaluationError: no such file, or no boxes in it; see ``box_rows``.
 
     """
     try:
@@ -31,15 +28,30 @@ def read_boxes(path: Path) -> np.ndarray:
         raise EvaluationError(
             f'{path}: cannot be read ({error}); give boxes as numpy saves them'
         ) from error
+    return box_rows(rows, str(path))
+
+
+def box_rows(rows: np.ndarray, where: str) -> np.ndarray:
+    """
+    Return rows with the fields of the Prophesee layout as ``BOX_DTYPE[N]``, sorted by time.
+
+    The time is called ``t``, or ``ts`` in files of the first data set. Boxes without
+    ``class_confidence`` get 1; boxes without ``track_id`` get an id each.
+
+    Raises
+    ------
+    EvaluationError: another layout, or boxes that are none; see ``check_boxes``.
+
+    """
     names = rows.dtype.names or ()
     time = 't' if 't' in names else 'ts'
     missing = [name for name in (time, *_NEEDED) if name not in names]
     if missing or rows.ndim != 1:
         raise EvaluationError(
-            f'{path}: has no field {", ".join(missing)}; give boxes in the Prophesee layout '
+            f'{where}: has no field {", ".join(missing)}; give boxes in the Prophesee layout '
             '(t, x, y, w, h, class_id, ...)'
             if missing
-            else f'{path}: has the shape {rows.shape}; give one row for each box'
+            else f'{where}: has the shape {rows.shape}; give one row for each box'
         )
     boxes = np.zeros(len(rows), BOX_DTYPE)
     boxes['t'] = rows[time]
@@ -47,7 +59,7 @@ def read_boxes(path: Path) -> np.ndarray:
         boxes[name] = rows[name]
     boxes['class_confidence'] = rows['class_confidence'] if 'class_confidence' in names else 1
     boxes['track_id'] = rows['track_id'] if 'track_id' in names else np.arange(len(rows))
-    check_boxes(boxes, str(path))
+    check_boxes(boxes, where)
     return boxes[np.argsort(boxes['t'], kind='stable')]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sast_ros.bags import open_recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES
 from sast_ros.bags.storage import STORAGE_SUFFIXES
+from sast_ros.evaluation import boxes as evaluation
+from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model.config import ModelConfig
@@ -152,40 +155,29 @@ def read_boxes(path: Path) -> np.ndarray:
     """
     Return boxes of the Prophesee layout as ``LABEL_DTYPE[N]``, sorted by time.
 
-    The time is called ``t``, or ``ts`` in files of the first data set.
-
     Raises
     ------
-    TrainingDataError: no such file, or another layout.
+    TrainingDataError: no such file, another layout, or rows that are no boxes.
 
     """
-    try:
-        rows = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise TrainingDataError(
-            f'{path}: cannot be read ({error}); give boxes as numpy saves them'
-        ) from error
-    return label_rows(rows, str(path))
+    return _labels(evaluation.read_boxes, path)
 
 
 def label_rows(rows: np.ndarray, where: str) -> np.ndarray:
     """Return boxes of the Prophesee layout as ``LABEL_DTYPE[N]``; see ``read_boxes``."""
-    names = rows.dtype.names or ()
-    time = 't' if 't' in names else 'ts'
-    missing = [name for name in (time, 'x', 'y', 'w', 'h', 'class_id') if name not in names]
-    if missing:
-        raise TrainingDataError(
-            f'{where}: has no field {", ".join(missing)}; give boxes in the Prophesee layout '
-            '(t, x, y, w, h, class_id, ...)'
-        )
-    labels = np.zeros(len(rows), LABEL_DTYPE)
-    labels['t'] = rows[time]
-    for name in ('x', 'y', 'w', 'h', 'class_id'):
-        labels[name] = rows[name]
-    # Without tracks, every box is an object of its own
-    labels['track_id'] = rows['track_id'] if 'track_id' in names else np.arange(len(rows))
+    return _labels(evaluation.box_rows, rows, where)
+
+
+def _labels(read: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray:
+    try:
+        boxes = read(*arguments)
+    except EvaluationError as error:
+        raise TrainingDataError(str(error)) from error
+    labels = np.zeros(len(boxes), LABEL_DTYPE)
+    for name in ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id'):
+        labels[name] = boxes[name]
     labels['visibility'] = 1
-    return labels[np.argsort(labels['t'], kind='stable')]
+    return labels
 
 
 class LabelHistory:
