@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sast_ros.evaluation.coco import mark_ignored
 from sast_ros.evaluation.matching import count_matches, OPERATING_SCORE
 from workload import host
 
@@ -150,10 +151,7 @@ def by_size(sequences: list[dict[str, Any]], classes: list[str]) -> dict[str, di
         for sequence in sequences:
             for labels, found, _ in sequence['images']:
                 side = np.sqrt(labels['w'] * labels['h'])
-                marked = np.zeros(len(labels), np.dtype([*labels.dtype.descr, ('ignored', '?')]))
-                for name in labels.dtype.names:
-                    marked[name] = labels[name]
-                marked['ignored'] = (side < least) | (side >= most)
+                marked = mark_ignored(labels, (side < least) | (side >= most))
                 side = np.sqrt(found['w'] * found['h'])
                 # A detection of another size may belong to an object of this size, but not if far
                 near = (side >= 0.7 * least) & (side < 1.4 * most)

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, TYPE_CHECKING
 
-from mcap.writer import Writer as McapFileWriter
 import numpy as np
 from sast_ros.bags.definitions import message_types
+from sast_ros.bags.mcap_topic import McapTopic
 
 if TYPE_CHECKING:
     from sast_ros.detector import Detections
@@ -165,19 +165,7 @@ class DetectionWriter:
         self._boxes = _RowFile(self._part('detections.npy'), BOX_DTYPE)
         self._rows = _RowFile(self._part('windows.npy'), WINDOW_DTYPE)
         self._stream = self._part('detections.mcap').open('wb')
-        self._mcap = McapFileWriter(self._stream)
-        self._mcap.start(profile='ros2', library='sast_ros')
-        definition, _ = message_types().generate_msgdef(DETECTIONS_TYPE, ros_version=2)
-        schema = self._mcap.register_schema(DETECTIONS_TYPE, 'ros2msg', definition.encode())
-        self._channel = self._mcap.register_channel(
-            DETECTIONS_TOPIC,
-            'cdr',
-            schema,
-            {
-                'offered_qos_profiles': '',
-                'topic_type_hash': message_types().hash_rihs01(DETECTIONS_TYPE),
-            },
-        )
+        self._mcap = McapTopic(self._stream, DETECTIONS_TOPIC, DETECTIONS_TYPE)
 
     def write(self, detections: Detections) -> None:
         """Append the detections of one window; a window without any is a message without boxes."""
@@ -185,13 +173,7 @@ class DetectionWriter:
         self._rows.append(_window_row(detections))
         # mcap knows no time before 1970.
         log_time_ns = max(0, window_stamp_ns(detections) + self.log_offset_ns)
-        self._mcap.add_message(
-            self._channel,
-            log_time_ns,
-            detection_message(detections),
-            publish_time=log_time_ns,
-            sequence=self.windows,
-        )
+        self._mcap.write(detection_message(detections), log_time_ns)
         self.windows += 1
         self.detections += len(detections)
 

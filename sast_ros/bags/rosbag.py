@@ -18,7 +18,7 @@ from rosbags.interfaces import Connection
 from sast_ros.bags.definitions import message_types
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.recording import EventTopic, Recording
-from sast_ros.bags.storage import damaged, open_storage, StorageFile
+from sast_ros.bags.storage import DamagedError, open_storage, StorageFile
 from sast_ros.events import EventChunk, EventFormatError, open_decoder
 import zstandard
 
@@ -172,7 +172,9 @@ def topic_messages(
             except StopIteration:
                 break
             except Exception as error:
-                raise damaged(file.path, f'after {index} messages of {topic}: {error}') from error
+                raise DamagedError(
+                    file.path, f'after {index} messages of {topic}: {error}'
+                ) from error
             index += 1
             yield time_ns, message
 

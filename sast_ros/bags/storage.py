@@ -90,7 +90,7 @@ def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
     for name in names:
         try:
             opened.append(_open(name, stack))
-        except _DamagedError as error:
+        except DamagedError as error:
             errors.append(error)
     if not opened:
         raise errors[0]
@@ -103,8 +103,8 @@ def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
     return opened, '; '.join(missing)
 
 
-class _DamagedError(RecordingError):
-    """A file that cannot be read at all."""
+class DamagedError(RecordingError):
+    """A file that cannot be read, or not to its end; the text says what may mend it."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
@@ -118,11 +118,6 @@ _MENDING = {
     '.mcap': 'mend it with "mcap recover", or copy it again',
     '.db3': 'mend it with "sqlite3 FILE .recover", or copy it again',
 }
-
-
-def damaged(path: Path, reason: str) -> RecordingError:
-    """Return the error for a file that cannot be read, with what may mend it."""
-    return _DamagedError(path, reason)
 
 
 def _open(path: Path, stack: ExitStack) -> StorageFile:
@@ -143,7 +138,7 @@ def _open(path: Path, stack: ExitStack) -> StorageFile:
         cut = _open_cut(plain)
         if cut is None:
             reason = str(error).replace(str(plain), path.name)
-            raise _DamagedError(path, reason) from error
+            raise DamagedError(path, reason) from error
         return StorageFile(
             path,
             cut,

@@ -47,6 +47,30 @@ def add_interval(command: argparse.ArgumentParser) -> None:
         )
 
 
+def add_detector(command: argparse.ArgumentParser, score_threshold: float) -> None:
+    """Add what decides the detections of a recording; ``score_threshold``: its default."""
+    command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
+    command.add_argument(
+        '--device',
+        default='auto',
+        metavar='D',
+        help='auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)',
+    )
+    for name, kind, default, metavar, text in (
+        ('--window-ms', number_between(1, 10_000), 50.0, 'T', 'integration time'),
+        ('--stride-ms', number_between(1, 10_000), 50.0, 'T', 'from step to step'),
+        ('--score-threshold', number_between(0, 1), score_threshold, 'P', 'least score'),
+        ('--nms-iou', number_between(0, 1), 0.45, 'P', 'overlap of two boxes'),
+    ):
+        command.add_argument(
+            name,
+            type=kind,
+            default=default,
+            metavar=metavar,
+            help=f'{text} (default: %(default)g)',
+        )
+
+
 def number_between(least: float, most: float) -> Callable[[str], float]:
     """Return a type for numbers in this range, both ends included."""
 

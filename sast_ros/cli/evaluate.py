@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import MODEL_HELP, number_between
-from sast_ros.cli.replay import MAX_DETECTIONS
+from sast_ros.cli.arguments import add_detector
+from sast_ros.cli.replay import new_pipeline
 from sast_ros.cli.terminal import (
     new_table,
     open_console,
@@ -87,33 +87,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='what orders the detections of replayed recordings: objectness x class probability, '
         'or the class probability alone as in the papers (default: %(default)s)',
     )
-    command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
-    command.add_argument(
-        '--device', default='auto', metavar='D', help='auto, cpu, cuda or cuda:N (default: auto)'
-    )
-    for name, default, text in (
-        ('--window-ms', 50.0, 'integration time'),
-        ('--stride-ms', 50.0, 'from step to step'),
-    ):
-        command.add_argument(
-            name,
-            type=number_between(1, 10_000),
-            default=default,
-            metavar='T',
-            help=f'{text} (default: %(default)g)',
-        )
-    for name, default, text in (
-        ('--score-threshold', SCORE_THRESHOLD, 'least score'),
-        ('--nms-iou', 0.45, 'overlap of two boxes'),
-    ):
-        command.add_argument(
-            name,
-            type=number_between(0, 1),
-            default=default,
-            metavar='P',
-            help=f'{text} (default: %(default)g)',
-        )
+    add_detector(command, SCORE_THRESHOLD)
     command.add_argument(
         '--out',
         type=Path,
@@ -142,16 +117,15 @@ def run(arguments: argparse.Namespace) -> int:
         label_classes(arguments.label_classes) if arguments.label_classes else None,
         arguments.label_topic,
     )
-    folders = [
-        path if is_detections(path) else arguments.out / path.resolve().stem
-        for path in arguments.inputs
-    ]
     recordings: list[PairedRecording] = []
     replayer = _Replayer(arguments)
-    for path, folder in zip(arguments.inputs, folders):
+    for path in arguments.inputs:
+        folder = path
         if not is_detections(path):
+            name = path.resolve().stem
+            folder = arguments.out / name
             # What cannot be judged need not be replayed
-            find_labels(arguments.labels, path.resolve().stem)
+            find_labels(arguments.labels, name)
             replayer.replay(path, folder)
         detected = read_detected(folder)
         used = (detected.summary or {}).get('score', 'product')
@@ -192,25 +166,15 @@ class _Replayer:
 
         arguments = self._arguments
         with open_recording(path, topic=arguments.topic) as recording:
-            from sast_ros.detector import StreamingDetector
             from sast_ros.kernels import keep_heap
             from sast_ros.model import choose_model
-            from sast_ros.pipeline import EventPipeline
             from sast_ros.replay import replay
 
             if self._model is None:
                 keep_heap()
                 self._model, trained = choose_model(arguments.model, arguments.device)
                 self.untrained = not trained
-            detector = StreamingDetector(
-                self._model,
-                arguments.score_threshold,
-                arguments.nms_iou,
-                max_detections=MAX_DETECTIONS,
-            )
-            pipeline = EventPipeline(
-                detector, recording.sensor_size, arguments.window_ms, arguments.stride_ms
-            )
+            pipeline = new_pipeline(arguments, self._model, recording.sensor_size)
             with (
                 DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer,
                 show_progress(f'replay {path.name}') as progress,

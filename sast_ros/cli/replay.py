@@ -10,7 +10,7 @@ from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_interval, MODEL_HELP, number_between, sensor_size
+from sast_ros.cli.arguments import add_detector, add_interval, sensor_size
 from sast_ros.cli.terminal import (
     kept_text,
     new_table,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sast_ros.bags import Recording
     from sast_ros.detector import Detections
     from sast_ros.model import SAST
+    from sast_ros.pipeline import EventPipeline
     from sast_ros.windows import EventWindow
 
 #: At most so many detections of a window, as in the node by default: the same recording, the same
@@ -56,45 +57,11 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'further camera, whose results then lie in DIR/NAME-OF-TOPIC',
     )
     add_interval(command)
-    command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.add_argument(
         '--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)'
     )
     command.add_argument('--video', action='store_true', help='write overlay.mp4')
-    command.add_argument(
-        '--device',
-        default='auto',
-        metavar='D',
-        help='auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)',
-    )
-    command.add_argument(
-        '--window-ms',
-        type=number_between(1, 10_000),
-        default=50.0,
-        metavar='T',
-        help='integration time (default: %(default)g)',
-    )
-    command.add_argument(
-        '--stride-ms',
-        type=number_between(1, 10_000),
-        default=50.0,
-        metavar='T',
-        help='from step to step (default: %(default)g)',
-    )
-    command.add_argument(
-        '--score-threshold',
-        type=number_between(0, 1),
-        default=0.1,
-        metavar='P',
-        help='least score (default: %(default)g)',
-    )
-    command.add_argument(
-        '--nms-iou',
-        type=number_between(0, 1),
-        default=0.45,
-        metavar='P',
-        help='overlap of two boxes (default: %(default)g)',
-    )
+    add_detector(command, score_threshold=0.1)
     command.add_argument(
         '--sensor-size',
         type=sensor_size,
@@ -154,15 +121,9 @@ def _replay(
 ) -> None:
     """Replay one topic, with a state of its own, and show what came out."""
     from sast_ros.bags import DetectionWriter
-    from sast_ros.detector import StreamingDetector
-    from sast_ros.pipeline import EventPipeline
     from sast_ros.replay import replay
 
-    detector = StreamingDetector(
-        model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
-    )
-    size = arguments.sensor_size or recording.sensor_size
-    pipeline = EventPipeline(detector, size, arguments.window_ms, arguments.stride_ms)
+    pipeline = new_pipeline(arguments, model, arguments.sensor_size or recording.sensor_size)
     title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
     with DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer:
         with contextlib.ExitStack() as stack:
@@ -197,6 +158,19 @@ def _replay(
     if not trained:
         warnings.append(UNTRAINED_WARNING)
     show_results(_summary_table(summary), '\n'.join(warnings), out, names)
+
+
+def new_pipeline(
+    arguments: argparse.Namespace, model: SAST, sensor_size: tuple[int, int] | None
+) -> EventPipeline:
+    """Return a pipeline with the options of ``add_detector``; sensor size (height, width)."""
+    from sast_ros.detector import StreamingDetector
+    from sast_ros.pipeline import EventPipeline
+
+    detector = StreamingDetector(
+        model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
+    )
+    return EventPipeline(detector, sensor_size, arguments.window_ms, arguments.stride_ms)
 
 
 def _video(

@@ -15,6 +15,7 @@ from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
 
 UNTRAINED_WARNING = (
@@ -95,6 +96,31 @@ def say_steps() -> Callable[[str], None]:
     return say
 
 
+def progress_bar(console: Console, field: str = '', *, transient: bool = False) -> Progress:
+    """
+    Return a bar with title, share and time left.
+
+    field: name of a field of its tasks whose text stands behind them; the bar is narrower then.
+    """
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [
+        TextColumn('{task.description}', markup=False),
+        BarColumn(bar_width=20 if field else 40),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    ]
+    if field:
+        columns.append(TextColumn(f'{{task.fields[{field}]}}', markup=False))
+    return Progress(*columns, console=console, transient=transient)
+
+
 @contextlib.contextmanager
 def show_progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Show progress: a bar on a terminal, elsewhere a line whenever another tenth is done."""
@@ -115,21 +141,7 @@ def show_progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
         yield tell
         return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn('{task.description}', markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with progress_bar(console, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total, unit: bar.update(task, completed=done, total=total)
 

@@ -10,7 +10,13 @@ from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.terminal import new_table, open_console, show_results, write_json
+from sast_ros.cli.terminal import (
+    new_table,
+    open_console,
+    progress_bar,
+    show_results,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -151,23 +157,9 @@ def _progress(
 
         yield say, report
         return
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
     from rich.text import Text
 
-    columns = (
-        TextColumn('{task.description}', markup=False),
-        BarColumn(bar_width=20),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn('{task.fields[values]}', markup=False),
-    )
-    with Progress(*columns, console=console) as bar:
+    with progress_bar(console, 'values') as bar:
         task = bar.add_task(f'train {name}', total=None, values='')
         yield (
             lambda sentence: bar.console.print(Text(sentence)),

@@ -154,6 +154,15 @@ def coco_figures(
     )
 
 
+def mark_ignored(labels: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """Return the labels with the field ``ignored``, ``bool[N]``."""
+    marked = np.zeros(len(labels), np.dtype([*labels.dtype.descr, ('ignored', '?')]))
+    for name in labels.dtype.names or ():
+        marked[name] = labels[name]
+    marked['ignored'] = ignored
+    return marked
+
+
 def _ignored(labels: np.ndarray) -> np.ndarray:
     if 'ignored' in (labels.dtype.names or ()):
         return np.asarray(labels['ignored'], bool)

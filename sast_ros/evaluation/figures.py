@@ -8,12 +8,12 @@ about all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from sast_ros.evaluation.coco import coco_figures
-from sast_ros.evaluation.matching import match, OPERATING_SCORE
+from sast_ros.evaluation.coco import coco_figures, mark_ignored
+from sast_ros.evaluation.matching import LEAST_IOU, match, MatchCounts, OPERATING_SCORE
 from sast_ros.evaluation.pairing import Pair, PairedRecording
 
 #: Borders in pixels per second between standing, slow and fast objects.
@@ -59,20 +59,15 @@ def operating_point(matches: Sequence[Matched], classes: Sequence[str]) -> dict[
         ):
             counts[row] += np.bincount(ids, minlength=len(classes))
 
-    def facts(labels: int, found: int, right: int) -> dict[str, Any]:
-        return {
-            'labels': labels,
-            'detections': found,
-            'matches': right,
-            'precision': right / found if found else None,
-            'recall': right / labels if labels else None,
-        }
+    def facts(numbers: np.ndarray) -> dict[str, Any]:
+        count = MatchCounts(*numbers.tolist())
+        return {**asdict(count), 'precision': count.precision, 'recall': count.recall}
 
     return {
         'score': OPERATING_SCORE,
-        'iou': 0.5,
-        **facts(*counts.sum(axis=1).tolist()),
-        'per_class': {name: facts(*counts[:, i].tolist()) for i, name in enumerate(classes)},
+        'iou': LEAST_IOU,
+        **facts(counts.sum(axis=1)),
+        'per_class': {name: facts(column) for name, column in zip(classes, counts.T)},
     }
 
 
@@ -199,12 +194,8 @@ def by_speed(matches: Sequence[Matched], classes: Sequence[str]) -> list[dict[st
     for name, least, most in zip(('standing', 'slow', 'fast'), borders[:-1], borders[1:]):
         images = []
         for one, values in zip(matches, speeds):
-            labels = one.pair.labels
-            marked = np.zeros(len(labels), np.dtype([*labels.dtype.descr, ('ignored', '?')]))
-            for column in labels.dtype.names or ():
-                marked[column] = labels[column]
-            marked['ignored'] = ~((values >= least) & (values < most))
-            images.append((marked, one.pair.found))
+            others = ~((values >= least) & (values < most))
+            images.append((mark_ignored(one.pair.labels, others), one.pair.found))
         figures = coco_figures(images, classes)
         rows.append(
             {

@@ -18,13 +18,12 @@ import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from mcap.writer import Writer as McapFileWriter
 import numpy as np
-from sast_ros.bags.definitions import message_types
 from sast_ros.bags.detections import BOX_DTYPE
+from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.events.chunk import EventChunk
 from sast_ros.simulation.actors import CLASSES
-from sast_ros.simulation.drive import Drive, GEOMETRIES, WINDOW_US
+from sast_ros.simulation.drive import Drive, GEOMETRIES, LEAST_VISIBILITY, WINDOW_US
 from sast_ros.simulation.packets import cut_packets, EventArrayEncoder, EventPacketEncoder
 
 if TYPE_CHECKING:
@@ -39,9 +38,8 @@ FORMATS = {
     'dvs': 'dvs_msgs/msg/EventArray',
 }
 
-#: A box is written when at least this share of the object can be seen and both of its sides have
-#: as many pixels (of a Gen1 sensor; more on larger ones).
-LEAST_VISIBILITY = 0.25
+#: A box is written when enough of the object can be seen and both of its sides have as many pixels
+#: (of a Gen1 sensor; more on larger ones).
 LEAST_SIDE = 8
 
 
@@ -186,21 +184,9 @@ class _EventBag:
     """An mcap recording of one event topic, a message every 4 ms; time begins at 0."""
 
     def __init__(self, stream: Any, format_name: str, width: int, height: int) -> None:
-        type_name = FORMATS[format_name]
         encoder = EventPacketEncoder if format_name == 'evt3' else EventArrayEncoder
         self._encode = encoder(width, height, FRAME_ID)
-        self._writer = McapFileWriter(stream)
-        self._writer.start(profile='ros2', library='sast_ros')
-        types = message_types()
-        definition, _ = types.generate_msgdef(type_name, ros_version=2)
-        schema = self._writer.register_schema(type_name, 'ros2msg', definition.encode())
-        self._channel = self._writer.register_channel(
-            EVENTS_TOPIC,
-            'cdr',
-            schema,
-            {'offered_qos_profiles': '', 'topic_type_hash': types.hash_rihs01(type_name)},
-        )
-        self._sequence = 0
+        self._mcap = McapTopic(stream, EVENTS_TOPIC, FORMATS[format_name])
 
     def write(self, chunk: EventChunk) -> None:
         """Append the events, in messages as a driver sends them."""
@@ -208,15 +194,8 @@ class _EventBag:
             # Stamped as a driver does: when the first data of the message came, logged when the
             # last did.
             stamp, logged = 1000 * int(packet.t[0]), 1000 * int(packet.t[-1])
-            self._writer.add_message(
-                self._channel,
-                logged,
-                self._encode(packet, stamp),
-                publish_time=logged,
-                sequence=self._sequence,
-            )
-            self._sequence += 1
+            self._mcap.write(self._encode(packet, stamp), logged)
 
     def finish(self) -> None:
         """Complete the file."""
-        self._writer.finish()
+        self._mcap.finish()

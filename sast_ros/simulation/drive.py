@@ -34,6 +34,9 @@ _PATIENCE_US = 1_000_000
 LEAST_EVENTS = 12
 LEAST_DENSITY = 0.03
 
+#: Share of an object that must be seen for it to be asked for.
+LEAST_VISIBILITY = 0.25
+
 LABEL_DTYPE = np.dtype(
     [
         ('t', '<i8'),

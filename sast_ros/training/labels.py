@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from sast_ros.simulation.drive import LEAST_DENSITY, LEAST_EVENTS
+from sast_ros.simulation.drive import LEAST_DENSITY, LEAST_EVENTS, LEAST_VISIBILITY
 from sast_ros.training.views import ViewMap
 
-LEAST_VISIBILITY = 0.25
 #: Of a box, in cells of the network's input.
 LEAST_SIDE = 8.0
 #: Of a box, after a view has cut it.

@@ -1,0 +1,46 @@
+"""One topic in an mcap file, described so that any reader of rosbag2 understands it."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from mcap.writer import Writer
+from sast_ros.bags.definitions import message_types
+
+
+class McapTopic:
+    """
+    Write the messages of one topic.
+
+    Parameters
+    ----------
+    stream: where to; it stays open.
+    topic: name of the topic.
+    type_name: message type in ROS 2 spelling, one that ``message_types`` knows.
+
+    """
+
+    def __init__(self, stream: BinaryIO, topic: str, type_name: str) -> None:
+        self.count = 0
+        self._writer = Writer(stream)
+        self._writer.start(profile='ros2', library='sast_ros')
+        types = message_types()
+        definition, _ = types.generate_msgdef(type_name, ros_version=2)
+        schema = self._writer.register_schema(type_name, 'ros2msg', definition.encode())
+        self._channel = self._writer.register_channel(
+            topic,
+            'cdr',
+            schema,
+            {'offered_qos_profiles': '', 'topic_type_hash': types.hash_rihs01(type_name)},
+        )
+
+    def write(self, message: bytes, time_ns: int) -> None:
+        """Append a serialised message, logged and published at that time, numbered in order."""
+        self._writer.add_message(
+            self._channel, time_ns, message, publish_time=time_ns, sequence=self.count
+        )
+        self.count += 1
+
+    def finish(self) -> None:
+        """Complete the file."""
+        self._writer.finish()
