@@ -128,7 +128,8 @@ def run(arguments: argparse.Namespace) -> int:
             find_labels(arguments.labels, name)
             replayer.replay(path, folder)
         detected = read_detected(folder)
-        used = (detected.summary or {}).get('score', 'product')
+        # Files of others are judged as they are
+        used = (detected.summary or {'score': arguments.score}).get('score', 'product')
         if used != arguments.score:
             raise EvaluationError(
                 f'{detected.path}: its scores are {SCORES.get(used, used)}; give the recording '

@@ -106,6 +106,9 @@ def test_the_class_score_orders_if_that_is_wanted(drives, tmp_path, capsys):
     common = ['--labels', str(drives), '--out', str(tmp_path), '--score', 'class']
     assert main(['evaluate', bag, *common]) == 0
     assert 'class probability' in capsys.readouterr().out
+    np.save(tmp_path / 'drive_0000.npy', np.load(drives / 'drive_0000_bbox.npy'))
+    others = [str(tmp_path / 'drive_0000.npy'), '--labels', str(drives), '--score', 'class']
+    assert main(['evaluate', *others]) == 0
     # Detections that were scored one way are not judged as if they had been the other way
     assert main(['evaluate', str(tmp_path / 'drive_0000'), '--labels', str(drives)]) == 1
     assert '--score class' in capsys.readouterr().err
