@@ -230,14 +230,41 @@ void sast_camera_noise_tables(double *scaled, int32_t count, float *share, int32
   }
 }
 
+/* Natural exponential of -20 to 20, to 1e-6: a power of two and a series of the rest. */
+static inline float exponential(float value) {
+  const float scaled = value * 1.44269504f;
+  const int32_t whole = (int32_t)(scaled + (scaled < 0.0f ? -0.5f : 0.5f));
+  const float r = (scaled - (float)whole) * 0.69314718f;
+  const float series = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120)))));
+  const int32_t bits = (whole + 127) * (1 << 23);
+  float power;
+  memcpy(&power, &bits, sizeof power);
+  return power * series;
+}
+
+/* How much noisier than at log intensity 0 a pixel is: its intensity to the power of -slope. */
+static inline float noisiness(float photoreceptor, float slope) {
+  const float power = -slope * photoreceptor;
+  return exponential(power < -20.0f ? -20.0f : power > 20.0f ? 20.0f : power);
+}
+
+/* Mean noisiness of the pixels. */
+double sast_camera_noisiness(const float *photoreceptor, int64_t pixels, float slope) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < pixels; ++i) sum += noisiness(photoreceptor[i], slope);
+  return sum / (double)pixels;
+}
+
 /* Append the background events of one Poisson process over all pixels, `interval` microseconds apart in the mean.
  *
- * on_share[pixel]: share of ON events in 1/255. state: of the random numbers. *next: time of the next event since the
- * last picture; if on return it is still within the span, there was no room for all, and the call is to be repeated.
+ * on_share[pixel]: share of ON events in 1/255. slope, scale: with a slope above 0, only so many of them are taken as
+ * is the noisiness times `scale` of their pixel (more than 1 counts as 1). state: of the random numbers. *next: time of
+ * the next event since the last picture; if on return it is still within the span, there was no room for all, and the
+ * call is to be repeated.
  */
-void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *on_share, int64_t pixels,
-                       int64_t width, double interval, int32_t span, uint64_t *state, double *next, Event *events,
-                       int64_t *count, int64_t capacity) {
+void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *on_share, const float *photoreceptor,
+                       int64_t pixels, int64_t width, double interval, float slope, float scale, int32_t span,
+                       uint64_t *state, double *next, Event *events, int64_t *count, int64_t capacity) {
   int64_t n = *count;
   double when = *next;
   while (when <= span && n < capacity) {
@@ -250,7 +277,7 @@ void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *
     events[n].key = microsecond(when) << 2 | polarity;
     events[n].x = (uint16_t)(pixel % width);
     events[n].y = (uint16_t)(pixel / width);
-    ++n;
+    n += slope <= 0.0f || (float)(draw(state) >> 40) * 0x1p-24f < scale * noisiness(photoreceptor[pixel], slope);
     when -= interval * logarithm(((float)(luck >> 40) + 0.5f) * 0x1p-24f);
   }
   *count = n;

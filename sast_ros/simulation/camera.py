@@ -26,6 +26,9 @@ _MOST_PER_PIXEL = 64
 #: Standard deviation over the pixels of the logarithm of their shot noise rate.
 _NOISE_SPREAD = 0.8
 
+#: How many times noisier than the mean a dark place can make a pixel.
+_NOISIEST = 8.0
+
 _POINTER, _INT64, _INT32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 _FLOAT, _DOUBLE = ctypes.c_float, ctypes.c_double
 
@@ -52,14 +55,19 @@ _noise_tables.argtypes = [_POINTER, _INT32, *[_POINTER] * 3]
 _noise = library.sast_camera_noise
 _noise.restype = None
 _noise.argtypes = [
-    *[_POINTER] * 3,
+    *[_POINTER] * 4,
     _INT64,
     _INT64,
     _DOUBLE,
+    _FLOAT,
+    _FLOAT,
     _INT32,
     *[_POINTER] * 4,
     _INT64,
 ]
+_noisiness = library.sast_camera_noisiness
+_noisiness.restype = _DOUBLE
+_noisiness.argtypes = [_POINTER, _INT64, _FLOAT]
 _sort = library.sast_camera_sort
 _sort.restype = _INT64
 _sort.argtypes = [
@@ -92,6 +100,9 @@ class CameraSettings:
         intensity of that moment.
     noise_hz: shot noise events per pixel and second in the mean; lognormal over the pixels.
     noise_on: share of ON events in it.
+    noise_dark: how much more noise dark places make: the rate goes with intensity to the power of
+        minus this, up to 8 times the mean; 0 = everywhere the same. The mean holds for the first
+        picture. Hot pixels follow as well.
     leak_hz: ON events per second of a pixel that sees nothing change.
     hot_pixels: share of pixels that fire all the time, half of them ON, half OFF.
     hot_hz: events per second of a hot pixel in the mean; exponential over the hot pixels.
@@ -113,6 +124,7 @@ class CameraSettings:
     refractory_us: float = 200.0
     noise_hz: float = 0.01
     noise_on: float = 0.5
+    noise_dark: float = 0.0
     leak_hz: float = 0.0
     hot_pixels: float = 0.0
     hot_hz: float = 50.0
@@ -140,7 +152,8 @@ class CameraSettings:
         (5 to 200 Hz).
 
         By day: 300 to 3000 Hz bandwidth at luminance 1, 0.003 to 0.08 Hz noise per pixel.
-        By night: 60 to 600 Hz, 0.02 to 2 Hz. Three lenses in four are not quite sharp.
+        By night: 60 to 600 Hz, 0.02 to 2 Hz. Three lenses in four are not quite sharp, and three
+        sensors in four noisier in the dark, by a power of up to 1.
 
         Parameters
         ----------
@@ -155,6 +168,7 @@ class CameraSettings:
         mean, lean = rng.uniform(0.17, 0.4), math.sqrt(_log_uniform(rng, 0.6, 1.6))
         limited, leaking = rng.random() < 1 / 3, rng.random() < 0.5
         limit, leak = _log_uniform(rng, 2e6, 2e7), _log_uniform(rng, 0.003, 0.1)
+        slope = rng.uniform(-1 / 3, 1.0)
         return cls(
             focus=min(rng.uniform(0.45, 1.15), 1.0),
             threshold_on=mean * lean,
@@ -166,6 +180,7 @@ class CameraSettings:
             refractory_us=_log_uniform(rng, 150, 8000),
             noise_hz=_log_uniform(rng, *((0.02, 2.0) if dark else (0.003, 0.08))),
             noise_on=rng.uniform(0.3, 0.7),
+            noise_dark=max(slope, 0.0),
             leak_hz=leak if leaking else 0.0,
             hot_pixels=_log_uniform(rng, 2e-6, 1e-3),
             hot_hz=_log_uniform(rng, 5, 200),
@@ -181,6 +196,7 @@ _RANGES = {
     'dark_bandwidth_hz': (0.1, 1e9),
     'dark_luminance': (1e-9, 1e3),
     'noise_on': (0.0, 1.0),
+    'noise_dark': (0.0, 4.0),
     'hot_pixels': (0.0, 1.0),
     'max_rate': (0.0, 1e12),
 }
@@ -238,6 +254,7 @@ class EventCamera:
         self._events = np.empty(2 * _MOST_PER_PIXEL * width + pixels // 4, np.uint64)
         self._table = np.empty(0, np.int32)
         self._now_us: int | None = None
+        self._noise_scale = 1.0
         self._sharp = settings.focus == 1
         self._picture = np.empty((height, width), np.float32)
         self._rows = np.empty(3 * width, np.float32)
@@ -247,7 +264,8 @@ class EventCamera:
             for array in (self._on, self._off, self._photoreceptor, self._level, self._hold)
         ]
         self._noise_state = [
-            pointer(array) for array in (self._share, self._other, self._on_share)
+            pointer(array)
+            for array in (self._share, self._other, self._on_share, self._photoreceptor)
         ]
         self._stream_state = [pointer(array) for array in (self._random, self._next)]
         self._count_address = pointer(self._count)
@@ -264,10 +282,12 @@ class EventCamera:
         self._on_share = np.full(pixels, round(settings.noise_on * 255), np.uint8)
         self._on_share[hot] = rng.integers(0, 2, np.count_nonzero(hot)) * 255
         total = float(rates.sum())
+        if settings.noise_dark > 0:  # candidates, of which the kernel takes one in eight
+            total *= _NOISIEST
         self._interval_us = 1e6 / total if total > 0 else math.inf
         self._next = np.array([self._interval_us * rng.standard_exponential()])
         self._share, self._other = np.empty(pixels, np.float32), np.empty(pixels, np.int32)
-        scaled = rates * (pixels / total) if total > 0 else rates
+        scaled = rates / rates.mean() if total > 0 else rates
         order = np.empty(pixels, np.int32)
         _noise_tables(
             pointer(scaled), pixels, pointer(self._share), pointer(self._other), pointer(order)
@@ -287,6 +307,10 @@ class EventCamera:
             self.settings.dark_luminance,
             pointer(self._photoreceptor),
         )
+        mean = _noisiness(
+            pointer(self._photoreceptor), self._photoreceptor.size, self.settings.noise_dark
+        )
+        self._noise_scale = 1 / (_NOISIEST * mean)
         # A leak lowers every level, and only the ON event that it ends in raises it again.
         dead = self._on if self.settings.leak_hz > 0 else self._on + self._off
         self._level[:] = self._photoreceptor - self._on + self._start_place * dead
@@ -393,6 +417,8 @@ class EventCamera:
                 self._other.size,
                 self.width,
                 self._interval_us,
+                self.settings.noise_dark,
+                self._noise_scale,
                 span,
                 *self._stream_state,
                 pointer(self._events),

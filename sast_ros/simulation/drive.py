@@ -251,7 +251,7 @@ def _distractors(
     """Return unlabelled things that stand (trees in still air, poles, bins) and that move."""
     still: list[Actor] = []
     moving: list[Actor] = []
-    windy = rng.random() < 0.3
+    windy = rng.random() < 0.4
     reach = 60.0
     for maker, moves in DISTRACTORS.values():
         if moves:
@@ -281,6 +281,6 @@ def _distractors(
             if gap < max(body.size[:2]) / 2 + 1.5:
                 continue
             path = make_path(rng, place, rng.uniform(0, 2 * np.pi), 0.0, 0.0, seconds, 0.0, False)
-            target = moving if windy and rng.random() < 0.15 and len(moving) < 4 else still
+            target = moving if windy and rng.random() < 0.3 and len(moving) < 6 else still
             target.append(Actor(body, path, 0))
     return still, moving

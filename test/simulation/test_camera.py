@@ -226,6 +226,30 @@ def test_noise_has_the_rate_that_was_asked_for_and_differs_between_pixels() -> N
     assert (count > 0).mean() > 0.95
 
 
+def test_dark_places_make_more_noise_and_the_mean_stays() -> None:
+    settings = CameraSettings(noise_hz=2.0, noise_dark=0.5, mismatch=0.0, dark_luminance=1e-6)
+    camera = EventCamera(100, 100, settings, 1)
+    picture = np.full((100, 100), 0.9, np.float32)
+    picture[:, :50] = 0.1
+    camera.start(picture, 0)
+    chunks = [camera.advance(picture, 500_000 * step) for step in range(1, 21)]
+    x = np.concatenate([chunk.x for chunk in chunks])
+    assert len(x) / picture.size / 10 == pytest.approx(2.0, rel=0.05)
+    # Nine times the light to the power of a half
+    assert (x < 50).sum() / (x >= 50).sum() == pytest.approx(3.0, rel=0.05)
+
+
+def test_the_darkest_places_are_eight_times_as_noisy_as_the_mean_at_most() -> None:
+    settings = CameraSettings(noise_hz=2.0, noise_dark=4.0, dark_luminance=1e-6)
+    camera = EventCamera(100, 100, settings, 1)
+    picture = np.full((100, 100), 1.0, np.float32)
+    picture[:, :2] = 1e-5
+    camera.start(picture, 0)
+    x = camera.advance(picture, 1_000_000).x
+    assert (x < 2).sum() / 200 == pytest.approx(16.0, rel=0.15)
+    assert (x >= 2).sum() == 0
+
+
 def test_leak_gives_on_events_at_its_rate() -> None:
     camera, picture = make_camera(100, 100, leak_hz=0.5)
     owners = np.ones(picture.shape, np.uint8)
@@ -327,6 +351,7 @@ def test_sampled_settings_are_valid_and_night_is_noisier() -> None:
         assert 0.12 < settings.threshold_on < 0.51
         assert 0.12 < settings.threshold_off < 0.51
         assert 0.003 <= settings.noise_hz <= 2.0
+        assert 0.0 <= settings.noise_dark <= 1.0
     assert 0.05 < np.mean([settings.noise_hz > 0.1 for settings in drawn]) < 0.25
     for field in fields(CameraSettings):
         assert len({getattr(settings, field.name) for settings in drawn}) > 50

@@ -34,15 +34,21 @@ def test_what_it_says_comes_back():
     assert parse_config(yaml.safe_load(yaml.safe_dump(config.as_dict())), 'x') == config
 
 
-def test_the_second_part_of_the_recipe_goes_on_with_other_drives_in_the_same_folder():
-    first, second = (load_config(FOLDER / name) for name in ('default.yaml', 'long_drives.yaml'))
-    assert second.data.cache == first.data.cache
-    assert second.network() == first.network()
-    a, b = first.data.simulation, second.data.simulation
-    assert b.seconds > a.seconds
-    for one, other in (('seed', 'sequences'), ('validation_seed', 'validation_sequences')):
-        end = getattr(a, one) + getattr(a, other)
-        assert end <= getattr(b, one)
+def test_the_parts_of_the_recipe_go_on_with_other_drives_in_the_same_folder():
+    names = ('default.yaml', 'long_drives.yaml', 'noisy_drives.yaml')
+    parts = [load_config(FOLDER / name) for name in names]
+    trained, judged = set(), set()
+    for part in parts:
+        assert part.data.cache == parts[0].data.cache
+        assert part.network() == parts[0].network()
+        drives = part.data.simulation
+        seeds = set(range(drives.seed, drives.seed + drives.sequences))
+        assert not trained & seeds
+        trained |= seeds
+        first = drives.validation_seed
+        judged |= set(range(first, first + drives.validation_sequences))
+    assert not trained & judged
+    assert len({part.seed for part in parts}) == 3
 
 
 @pytest.mark.parametrize(
