@@ -42,7 +42,7 @@ setup(
     maintainer_email='sast-ros@example.org',
     python_requires='>=3.10',
     packages=find_packages(include=[f'{PACKAGE}*']),
-    package_data={f'{PACKAGE}.model': ['weights/*']},
+    package_data={f'{PACKAGE}.evaluation': ['*.css'], f'{PACKAGE}.model': ['weights/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
@@ -73,10 +73,12 @@ setup(
         'torch>=2.4',
         'zstandard',
     ],
-    # evaluate: mean average precision. hdf5: recordings of DSEC, M3ED and Metavision. train: what
-    # `sast-ros train` needs; h5py and hdf5plugin for data sets in the format of RVT only.
+    # evaluate: figures and report. fleet: its replays on a Ray cluster. hdf5: recordings of DSEC,
+    # M3ED and Metavision. train: what `sast-ros train` needs; h5py and hdf5plugin for data sets in
+    # the format of RVT only.
     extras_require={
-        'evaluate': ['faster-coco-eval'],
+        'evaluate': ['faster-coco-eval', 'matplotlib'],
+        'fleet': ['faster-coco-eval', 'matplotlib', 'ray'],
         'hdf5': ['h5py', 'hdf5plugin'],
         'train': ['faster-coco-eval', 'h5py', 'hdf5plugin', 'lightning', 'tensorboard'],
     },

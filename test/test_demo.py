@@ -23,7 +23,7 @@ pytest.importorskip(
     'vision_msgs.msg', reason='the demonstration needs the message packages of msg/'
 )
 
-from sast_ros.bags import BOX_DTYPE  # noqa: E402 - after the skips
+from sast_ros.bags import BOX_DTYPE, open_recording  # noqa: E402 - after the skips
 from sast_ros.cli import main  # noqa: E402 - after the skips
 from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.processes import Child  # noqa: E402 - after the skips
@@ -61,6 +61,14 @@ def test_every_window_of_a_drive_comes_back_in_order(
         assert sum(1 for _ in video.decode(video=0)) == sent
     with (tmp_path / 'detections.mcap').open('rb') as stream:
         assert sum(1 for _ in mcap_reader.make_reader(stream).iter_messages()) == sent
+    with open_recording(tmp_path / 'events.mcap') as recording:
+        assert sum(len(chunk) for chunk in recording) == summary['events']
+    if summary['report'] == 'report.html':
+        page = (tmp_path / 'report.html').read_text(encoding='utf-8')
+        assert 'href="overlay.mp4#t=' in page and 'src="data:image/webp' in page
+        assert 'report.html' in said
+    else:  # matplotlib or faster-coco-eval is missing
+        assert 'pip install' in summary['report']
     assert os.environ['ROS_DOMAIN_ID'] == ros_domain
 
 
@@ -85,6 +93,41 @@ def check_accuracy(folder: Path, summary: dict, said: str) -> None:
     assert sum(count.labels for count in counts.values()) > 0
     assert accuracy['classes']['car']['precision'] is not None
     assert re.search(r'car +precision \d\.\d\d, recall ', said)
+
+
+@pytest.mark.parametrize('missing', ['matplotlib', 'faster_coco_eval'])
+def test_without_plots_or_figures_there_is_no_report_and_it_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    from sast_ros.demo.results import _write_report
+    from sast_ros.detector import Detections
+    from sast_ros.windows import EventWindow
+
+    (tmp_path / 'report.html').write_text('of an earlier run')
+    label = np.zeros(1, BOX_DTYPE)
+    label['t'], label['w'], label['h'] = 600_000, 40, 40
+    np.save(tmp_path / 'labels_bbox.npy', label)
+    windows = [
+        EventWindow(end - 50_000, end, (), 304, 240, stamp_ns=1000 * end)
+        for end in (50_000, 600_000)
+    ]
+    nothing = np.zeros(0, np.float32)
+    found = Detections(
+        np.zeros((0, 4), np.float32),
+        nothing,
+        np.zeros(0, np.int64),
+        nothing,
+        nothing,
+        ('pedestrian',),
+        width=304,
+        height=240,
+        t_end=600_000,
+    )
+    monkeypatch.setitem(sys.modules, missing, None)
+    said = _write_report(tmp_path, [(window, found) for window in windows], {}, None)
+    assert said is not None and said.startswith('none: ')
+    assert 'pip install' in said
+    assert not (tmp_path / 'report.html').exists()
 
 
 def test_untrained_weights_are_called_so(

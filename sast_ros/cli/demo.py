@@ -15,7 +15,7 @@ from sast_ros.cli.terminal import (
     thousands,
     UNTRAINED_WARNING,
 )
-from sast_ros.demo.run import DRIVE_SEED, LABELS_FILE
+from sast_ros.demo.run import DRIVE_SEED, EVENTS_FILE, LABELS_FILE, REPORT_FILE
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -109,11 +109,18 @@ def run(arguments: argparse.Namespace) -> int:
         )
     table.add_row('took', f'{summary["wall_seconds"]:.0f} s')
     names = ['summary.json', 'detections.mcap', 'detections.npy', 'windows.npy', LABELS_FILE]
+    names.append(EVENTS_FILE)
+    if summary['report'] == REPORT_FILE:
+        names.insert(0, REPORT_FILE)
+        table.add_row('report', f'{arguments.out / REPORT_FILE}, for a browser: curves, mistakes')
     if summary['video'] == 'overlay.mp4':
         names.insert(0, 'overlay.mp4')
     show_results(table, '' if summary['trained'] else UNTRAINED_WARNING, arguments.out, names)
     if summary['video'] is None or summary['video'].startswith('none'):
         complain(f'no overlay was written ({summary["video"] or "no window came back"})')
+    if summary['report'] is None or summary['report'].startswith('none'):
+        reason = (summary['report'] or 'no window came back').removeprefix('none: ')
+        complain(f'no report was written ({reason})')
     if not summary['complete']:
         complain(
             f'{windows["lost"]} of {windows["sent"]} windows did not come back or came out of '

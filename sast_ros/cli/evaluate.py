@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace as changed
+from collections.abc import Callable, Iterator
+import contextlib
 import os
 from pathlib import Path
+import sys
+import time
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_detector
-from sast_ros.cli.replay import new_pipeline
+from sast_ros.cli.arguments import add_detector, number_between, sensor_size, whole_number
+from sast_ros.cli.replay import MAX_DETECTIONS
 from sast_ros.cli.terminal import (
+    complain,
     new_table,
     open_console,
+    progress_bar,
     show_progress,
     UNTRAINED_WARNING,
     write_json,
@@ -20,17 +25,13 @@ from sast_ros.cli.terminal import (
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from sast_ros.detector import Detections
     from sast_ros.evaluation.evaluate import Protocol
-    from sast_ros.evaluation.pairing import PairedRecording
-    from sast_ros.model import SAST
-    from sast_ros.windows import EventWindow
+    from sast_ros.evaluation.fleet import Outcome
+    from sast_ros.evaluation.replays import Replay, ReplayOptions
 
 #: Recordings are replayed with this least score: what is left out could only make the average
 #: precision worse.
 SCORE_THRESHOLD = 0.01
-
-SCORES = {'product': 'objectness x class probability', 'class': 'class probability'}
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -40,7 +41,9 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='detections or recordings + labels -> mAP and more',
         description='Judge detections against labels by the protocol of the Prophesee automotive '
         'data sets: the first half second and small boxes are left out, and each label is '
-        'compared with the last window that had ended then. Recordings are replayed first.',
+        'compared with the last window that had ended then. Recordings are replayed first, those '
+        'that the same command has replayed before excepted. Of several inputs one that cannot '
+        'be judged is left out and told at the end, with exit code 1.',
     )
     command.add_argument(
         'inputs',
@@ -82,7 +85,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     command.add_argument(
         '--score',
-        choices=tuple(SCORES),
+        choices=('product', 'class'),
         default='product',
         help='what orders the detections of replayed recordings: objectness x class probability, '
         'or the class probability alone as in the papers (default: %(default)s)',
@@ -90,11 +93,24 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
     add_detector(command, SCORE_THRESHOLD)
     command.add_argument(
+        '--sensor-size',
+        type=sensor_size,
+        metavar='WxH',
+        help='for recordings that do not tell it, for example 640x480',
+    )
+    _add_fleet(command)
+    command.add_argument(
+        '--video',
+        action='store_true',
+        help='write overlay.mp4 of every replay, to which the report links',
+    )
+    command.add_argument(
         '--out',
         type=Path,
         default=Path('out/evaluate'),
         metavar='DIR',
-        help='results of the replays, a folder for each recording (default: %(default)s)',
+        help='report.html, and results of the replays, a folder for each recording (default: '
+        '%(default)s)',
     )
     command.add_argument(
         '--json', metavar='FILE', help='write all figures to FILE; - is standard output'
@@ -103,13 +119,55 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return command
 
 
+def _add_fleet(command: argparse.ArgumentParser) -> None:
+    """Add what says where recordings are replayed; the figures do not depend on it."""
+    command.add_argument(
+        '--threads',
+        type=whole_number(1, 256),
+        default=1,
+        metavar='N',
+        help='threads of the network on a processor; the last bits of detections depend on it '
+        '(default: %(default)s)',
+    )
+    command.add_argument(
+        '--workers',
+        type=whole_number(1, 1024),
+        metavar='N',
+        help='recordings replayed at the same time, in processes of their own: about as many as '
+        'cores / threads, with 0.5 GB of memory each (default: 1, in this process; with Ray as '
+        'many as there is room for)',
+    )
+    command.add_argument(
+        '--ray-address',
+        metavar='A',
+        help='replay on a Ray cluster: auto, HOST:PORT or ray://HOST:PORT, or local to start one '
+        'on this machine; recordings, weights and --out must lie at the same place on every node',
+    )
+    command.add_argument(
+        '--gpus-per-recording',
+        type=number_between(0, 64),
+        metavar='F',
+        help='GPUs that a recording takes on Ray, for example 0.25 (default: 1 with --device '
+        'cuda, else 0)',
+    )
+    command.add_argument(
+        '--retries',
+        type=whole_number(0, 100),
+        default=2,
+        metavar='N',
+        help='how often a recording is tried again whose process was killed '
+        '(default: %(default)s)',
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
     os.environ.setdefault('GOMP_SPINCOUNT', '10000')  # see replay
-    from sast_ros.evaluation.detected import is_detections, read_detected
     from sast_ros.evaluation.errors import EvaluationError
-    from sast_ros.evaluation.evaluate import evaluate, pair_recording, Protocol
-    from sast_ros.evaluation.labels import find_labels, label_classes
+    from sast_ros.evaluation.evaluate import evaluate, Protocol
+    from sast_ros.evaluation.inputs import Inputs
+    from sast_ros.evaluation.labels import label_classes
+    from sast_ros.evaluation.report import write_report
 
     protocol = Protocol(
         arguments.protocol,
@@ -117,85 +175,148 @@ def run(arguments: argparse.Namespace) -> int:
         label_classes(arguments.label_classes) if arguments.label_classes else None,
         arguments.label_topic,
     )
-    recordings: list[PairedRecording] = []
-    replayer = _Replayer(arguments)
-    for path in arguments.inputs:
-        folder = path
-        if not is_detections(path):
-            name = path.resolve().stem
-            folder = arguments.out / name
-            # What cannot be judged need not be replayed
-            find_labels(arguments.labels, name)
-            replayer.replay(path, folder)
-        detected = read_detected(folder)
-        # Files of others are judged as they are
-        used = (detected.summary or {'score': arguments.score}).get('score', 'product')
-        if used != arguments.score:
-            raise EvaluationError(
-                f'{detected.path}: its scores are {SCORES.get(used, used)}; give the recording '
-                f'instead, or --score {used}'
-            )
-        recordings.append(pair_recording(detected, arguments.labels, protocol))
-        twice = [one.name for one in recordings[:-1] if one.name == recordings[-1].name]
-        if twice:
-            raise EvaluationError(
-                f'two recordings are called {twice[0]}; their labels could not be told apart, '
-                'so judge them one by one'
-            )
-    result = {**_conventions(arguments, protocol), **evaluate(recordings)}
-    if not write_json(result, arguments.json):
-        console = open_console()
-        console.print()
-        console.print(_table(result))
-        console.print(_classes(result))
-        if replayer.untrained:
-            console.print(UNTRAINED_WARNING, style='bold yellow')
-    return 0
+    inputs = Inputs(
+        arguments.inputs, arguments.labels, arguments.out, _options(arguments), arguments.video
+    )
+    inputs.replay(lambda replays: _replay(arguments, replays), _tell_before)
+    judged = inputs.judge(protocol)
+    try:
+        if not judged:
+            raise EvaluationError(f'none of the {len(arguments.inputs)} inputs can be judged')
+        figures = evaluate([one.paired for one in judged])
+        result = {**_conventions(arguments, protocol), **figures}
+        result['failed'] = [
+            {'input': str(path), 'reason': reason} for path, reason in inputs.failed.items()
+        ]
+        report = arguments.out / 'report.html'
+        missing = ''
+        try:
+            write_report(report, result, judged)
+        except ImportError as error:
+            missing = f'no report was written ({error})'
+        if not write_json(result, arguments.json):
+            console = open_console()
+            console.print()
+            console.print(_table(result))
+            console.print(_classes(result))
+            if not missing:
+                console.print(f'report: {report}')
+            if inputs.untrained:
+                console.print(UNTRAINED_WARNING, style='bold yellow')
+        if missing:
+            complain(missing)
+    finally:
+        for reason in inputs.failed.values():
+            complain(f'left out: {reason}')
+    return 1 if inputs.failed else 0
 
 
-class _Replayer:
-    """Replays recordings, with the model loaded at the first one."""
+def _options(arguments: argparse.Namespace) -> ReplayOptions:
+    from sast_ros.evaluation.replays import ReplayOptions
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self._arguments = arguments
-        self._model: SAST | None = None
-        self.untrained = False
+    return ReplayOptions(
+        model=arguments.model,
+        device=arguments.device,
+        topic=arguments.topic,
+        window_ms=arguments.window_ms,
+        stride_ms=arguments.stride_ms,
+        score_threshold=arguments.score_threshold,
+        nms_iou=arguments.nms_iou,
+        max_detections=MAX_DETECTIONS,
+        score=arguments.score,
+        sensor_size=arguments.sensor_size,
+        threads=arguments.threads,
+    )
 
-    def replay(self, path: Path, out: Path) -> None:
-        """Replay one recording into a folder."""
-        from sast_ros.bags import DetectionWriter, open_recording
 
-        arguments = self._arguments
-        with open_recording(path, topic=arguments.topic) as recording:
-            from sast_ros.kernels import keep_heap
-            from sast_ros.model import choose_model
-            from sast_ros.replay import replay
+def _replay(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[Outcome]:
+    """Make the replays where they are to be made, and show how far that is."""
+    from sast_ros.evaluation.replays import run_replay
 
-            if self._model is None:
-                keep_heap()
-                self._model, trained = choose_model(arguments.model, arguments.device)
-                self.untrained = not trained
-            pipeline = new_pipeline(arguments, self._model, recording.sensor_size)
-            with (
-                DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer,
-                show_progress(f'replay {path.name}') as progress,
-            ):
+    if arguments.ray_address is not None:
+        outcomes = _replay_on_ray(arguments, replays)
+    elif (arguments.workers or 1) > 1:
+        from sast_ros.evaluation.fleet import run_in_processes
 
-                def keep(window: EventWindow, detections: Detections) -> None:
-                    if arguments.score == 'class':
-                        detections = changed(detections, scores=detections.class_scores)
-                    writer.write(detections)
+        outcomes = run_in_processes(run_replay, replays, arguments.workers, arguments.retries)
+    else:
+        from sast_ros.evaluation.fleet import run_here
 
-                summary = replay(recording, pipeline, progress=progress, on_window=keep)
-                weights = 'untrained' if self.untrained else arguments.model
-                writer.finish({**summary, 'weights': weights, 'score': arguments.score})
+        yield from run_here(_replay_here, replays)
+        return
+    with contextlib.closing(outcomes), _show_fleet(len(replays)) as progress:
+        for outcome in outcomes:
+            progress(outcome)
+            yield outcome
+
+
+def _replay_here(replay: Replay) -> None:
+    from sast_ros.evaluation.replays import run_replay
+
+    with show_progress(f'replay {replay.path.name}') as progress:
+        run_replay(replay, progress)
+
+
+def _replay_on_ray(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[Outcome]:
+    from sast_ros.evaluation.fleet_ray import run_on_ray
+    from sast_ros.evaluation.replays import run_replay_on_node, with_absolute_paths
+
+    gpus = arguments.gpus_per_recording
+    if gpus is None:
+        gpus = 1 if arguments.device.startswith('cuda') else 0
+    return run_on_ray(
+        run_replay_on_node,
+        [with_absolute_paths(replay) for replay in replays],
+        arguments.ray_address,
+        cpus=arguments.threads,
+        gpus=gpus,
+        at_once=arguments.workers,
+        retries=arguments.retries,
+    )
+
+
+def _tell_before(count: int, total: int) -> None:
+    print(f'replay: {count} of {total} recordings were replayed before', file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _show_fleet(total: int) -> Iterator[Callable[[Outcome], None]]:
+    """Show how many recordings are done: a bar with events per second, or lines."""
+    done = events = 0
+    began = time.perf_counter()
+    console = open_console(stderr=True)
+    if not console.is_terminal:
+        with show_progress('replay') as tell:
+
+            def count(outcome: Outcome) -> None:
+                nonlocal done
+                done += 1
+                tell(done, total, 'recordings')
+
+            yield count
+        return
+    with progress_bar(console, 'rate', transient=True) as bar:
+        task = bar.add_task('replay', total=total, rate=f'0 of {total} recordings')
+
+        def draw(outcome: Outcome) -> None:
+            nonlocal done, events
+            done += 1
+            events += (outcome.result or {}).get('events', 0)
+            speed = events / (time.perf_counter() - began) / 1e6
+            text = f'{done} of {total} recordings, {speed:.2f} Mev/s'
+            bar.update(task, completed=done, rate=text)
+
+        yield draw
 
 
 def _conventions(arguments: argparse.Namespace, protocol: Protocol) -> dict[str, Any]:
+    from sast_ros.evaluation.inputs import SCORES
+
     return {
         'protocol': protocol.name,
         'boxes': protocol.boxes,
         'score': SCORES[arguments.score],
+        'threads': arguments.threads,
         'labels_from': str(arguments.labels),
         'inputs': [str(path) for path in arguments.inputs],
     }

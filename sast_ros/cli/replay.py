@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 import contextlib
 import os
 from pathlib import Path
@@ -127,16 +126,19 @@ def _replay(
     title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
     with DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer:
         with contextlib.ExitStack() as stack:
-            draw = (
-                _video(stack, out, 1000 / arguments.stride_ms, trained)
-                if arguments.video
-                else None
-            )
+            video = None
+            if arguments.video:
+                from sast_ros.visualization import ReplayVideo, UNTRAINED_NOTE
+
+                note = '' if trained else UNTRAINED_NOTE
+                video = stack.enter_context(
+                    ReplayVideo(out / 'overlay.mp4', arguments.stride_ms, note)
+                )
 
             def keep(window: EventWindow, detections: Detections) -> None:
                 writer.write(detections)
-                if draw is not None:
-                    draw(window, detections)
+                if video is not None:
+                    video.write(window, detections)
 
             summary = replay(
                 recording,
@@ -171,29 +173,6 @@ def new_pipeline(
         model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
     )
     return EventPipeline(detector, sensor_size, arguments.window_ms, arguments.stride_ms)
-
-
-def _video(
-    stack: contextlib.ExitStack, out: Path, fps: float, trained: bool
-) -> Callable[[EventWindow, Detections], None]:
-    """Return a function that draws every window into overlay.mp4, which the stack closes."""
-    from sast_ros.visualization import draw_overlay, OverlayVideo, UNTRAINED_NOTE, video_scale
-
-    note = '' if trained else UNTRAINED_NOTE
-    video: OverlayVideo | None = None
-    frame = (0, 0, 1)
-
-    def draw(window: EventWindow, detections: Detections) -> None:
-        nonlocal video, frame
-        if video is None:  # only now the size of the sensor is known for certain
-            scale = video_scale(detections.height, detections.width)
-            frame = (detections.height, detections.width, scale)
-            video = stack.enter_context(
-                OverlayVideo(out / 'overlay.mp4', frame[1] * scale, frame[0] * scale, fps)
-            )
-        video.write(draw_overlay(window, detections, *frame, note))
-
-    return draw
 
 
 def _summary_table(summary: dict[str, Any]) -> Table:

@@ -10,11 +10,25 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from sast_ros.bags import DetectionWriter
-from sast_ros.bags.detections import detection_boxes
-from sast_ros.demo.run import Catch, LABELS_FILE, WINDOW_US
+from sast_ros.bags.detections import detection_boxes, WINDOW_DTYPE
+from sast_ros.bags.mcap_topic import McapTopic
+from sast_ros.demo.run import (
+    Catch,
+    EVENTS_FILE,
+    EVENTS_TOPIC,
+    EVENTS_TYPE,
+    LABELS_FILE,
+    REPORT_FILE,
+    WINDOW_US,
+)
 from sast_ros.detector import Detections, StageShare
 from sast_ros.evaluation import BOXES_GEN1
+from sast_ros.evaluation.detected import Detected
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.evaluate import evaluate
+from sast_ros.evaluation.labels import canonical, Labels
 from sast_ros.evaluation.matching import count_matches, LEAST_IOU, OPERATING_SCORE
+from sast_ros.evaluation.pairing import pair
 from sast_ros.events import open_decoder
 from sast_ros.simulation.actors import CLASSES
 from sast_ros.visualization import (
@@ -61,6 +75,9 @@ def write_results(folder: Path, catch: Catch, model: str, began: float) -> dict[
             pairs.append((window, detections))
         note = _LEGEND if trained else UNTRAINED_NOTE
         video = _write_video(folder / 'overlay.mp4', pairs, labels, note)
+        _keep_events(folder / EVENTS_FILE, catch.events)
+        weights = model if trained else 'untrained'
+        report = _write_report(folder, pairs, {'model': model, 'weights': weights}, video)
         camera = catch.camera
         events_seconds = (windows[-1].t_end - windows[0].t_start) / 1e6 if windows else 0.0
         in_order = all(earlier < later for earlier, later in itertools.pairwise(stamps))
@@ -97,15 +114,26 @@ def write_results(folder: Path, catch: Catch, model: str, began: float) -> dict[
                 round(float(np.mean([share[k].tokens for share in shares])), 4) for k in stages
             ],
             'video': video,
+            'report': report,
             'wall_seconds': round(time.monotonic() - began, 1),
         }
         writer.finish(summary)
     return summary
 
 
+def _keep_events(path: Path, messages: list[bytes]) -> None:
+    """Write what the camera published as a recording, to be replayed."""
+    decode = open_decoder(EVENTS_TYPE)
+    with path.open('wb') as stream:
+        topic = McapTopic(stream, EVENTS_TOPIC, EVENTS_TYPE)
+        for message in messages:
+            topic.write(message, decode(message).stamp_ns or 0)
+        topic.finish()
+
+
 def _cut_windows(messages: list[bytes]) -> list[EventWindow]:
     """Decode what the camera published and cut it as the node does."""
-    decode = open_decoder('event_camera_msgs/msg/EventPacket')
+    decode = open_decoder(EVENTS_TYPE)
     cutter = WindowCutter(WINDOW_US, WINDOW_US)
     return [window for message in messages for window in cutter.cut(decode(message))]
 
@@ -232,6 +260,54 @@ def _write_video(
     except VideoError as error:
         return f'none: {error}'
     return path.name
+
+
+def _write_report(
+    folder: Path,
+    pairs: list[tuple[EventWindow, Detections]],
+    summary: dict[str, Any],
+    video: str | None,
+) -> str | None:
+    """
+    Write the page that judges the detections.
+
+    Where that is not possible the demonstration goes on, and the summary says why there is none.
+    """
+    (folder / REPORT_FILE).unlink(missing_ok=True)
+    if not pairs:
+        return None
+    rows = np.zeros(len(pairs), WINDOW_DTYPE)
+    for row, (window, detections) in zip(rows, pairs):
+        row['t'], row['stamp_ns'] = window.t_end, window.stamp_ns
+        row['events'], row['detections'] = len(window), len(detections)
+        if detections.kept:
+            row['kept_tokens'] = [stage.tokens for stage in detections.kept]
+    first, last = pairs[0][0], pairs[-1][0]
+    detected = Detected(
+        name='the drive',
+        path=folder / 'detections.npy',
+        boxes=np.concatenate([detection_boxes(detections) for _, detections in pairs]),
+        classes=tuple(canonical(name) for name in pairs[0][1].class_names),
+        windows=rows,
+        start_us=first.t_start,
+        end_us=last.t_end,
+        stride_us=WINDOW_US,
+        duration_us=WINDOW_US,
+        sensor_size=(first.height, first.width),
+        summary=summary,
+    )
+    labels = Labels(folder / LABELS_FILE, np.load(folder / LABELS_FILE), rows['t'], CLASSES)
+    try:
+        from sast_ros.evaluation.report import Judged, write_report
+
+        paired = pair(labels, detected, BOXES_GEN1)
+        overlay = folder / 'overlay.mp4' if video == 'overlay.mp4' else None
+        judged = Judged(paired, detected, folder / EVENTS_FILE, None, overlay)
+        conventions = {'boxes': 'gen1', 'labels_from': LABELS_FILE}
+        write_report(folder / REPORT_FILE, {**conventions, **evaluate([paired])}, [judged])
+    except (EvaluationError, ImportError) as error:
+        return f'none: {error}'
+    return REPORT_FILE
 
 
 def _kept(status: DiagnosticStatus) -> tuple[StageShare, ...]:

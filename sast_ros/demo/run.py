@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vision_msgs.msg import Detection2DArray
 
 EVENTS_TOPIC = '/event_camera/events'
+EVENTS_TYPE = 'event_camera_msgs/msg/EventPacket'
 DETECTIONS_TOPIC = '/detections'
 LABELS_TOPIC = '/label_info'
 NODE_NAME = 'sast_detector'
@@ -30,6 +31,11 @@ DRIVE_SEED = 51
 
 #: The labels of the drive: the boxes of its objects at the end of every window.
 LABELS_FILE = 'labels_bbox.npy'
+
+#: What the camera published, as a recording.
+EVENTS_FILE = 'events.mcap'
+
+REPORT_FILE = 'report.html'
 
 # An answer is lost where the node has found this process before it has found where answers go.
 _ANSWER_PATIENCE_S = 2.0
@@ -75,8 +81,8 @@ def run_demo(
     """
     Run the demonstration and write its results.
 
-    The files are ``overlay.mp4``, ``detections.mcap``, ``detections.npy``, ``labels_bbox.npy`` and
-    ``summary.json``.
+    The files are ``overlay.mp4``, ``report.html``, ``events.mcap``, ``detections.mcap``,
+    ``detections.npy``, ``windows.npy``, ``labels_bbox.npy`` and ``summary.json``.
 
     Parameters
     ----------
@@ -114,7 +120,7 @@ def run_demo(
     environment = _ros_environment(domain_id)
     with _environment(environment):
         catch = _drive(folder, seconds, seed, motion, model, progress)
-    progress('drawing the overlay')
+    progress('drawing the overlay, judging the detections')
     # Imports torch: not while latencies are measured
     from sast_ros.demo.results import write_results
 

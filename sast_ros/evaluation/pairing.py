@@ -30,13 +30,15 @@ class Pair:
 
     ``t``: microseconds since the start of the recording; ``labels``, ``found``: ``BOX_DTYPE``
     arrays of what counts, class ids those of ``PairedRecording.classes``; ``events``: of the
-    window per second, NaN if nobody tells.
+    window per second, NaN if nobody tells; ``at``: the time on the clock of the detections in
+    microseconds, the end of the window where one is meant.
     """
 
     t: int
     labels: np.ndarray
     found: np.ndarray
     events: float = float('nan')
+    at: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class PairedRecording:
     free: boxes of the detections in intervals without labels, ``BOX_DTYPE[N]``.
     free_us: length of these intervals together.
     left_out: labels of classes that the detector does not know, by name.
+    start_us: start of the recording on the clock of the detections.
 
     """
 
@@ -61,6 +64,7 @@ class PairedRecording:
     free: np.ndarray
     free_us: int
     left_out: dict[str, int] = field(default_factory=dict)
+    start_us: int = 0
 
 
 def pair(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecording:
@@ -84,6 +88,7 @@ def pair(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecordin
             )
         times = windows['stamp_ns'] // 1000
     start = _start(labels, detected, times, ends)
+    shift = int(times[0] - ends[0]) if len(times) else 0
     _check_times(labels, detected, times)
     # What had ended before the label; where windows without detections are unknown, only the
     # window that must have ended last can be meant
@@ -104,9 +109,12 @@ def pair(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecordin
         rate = float('nan')
         if windows is not None and known and detected.summary is not None:
             rate = float(windows['events'][which]) / detected.duration_us * 1e6
-        pairs.append(Pair(int(time - start), rows, seen, rate))
+        at = int(ends[which] if known else time - shift)
+        pairs.append(Pair(int(time - start), rows, seen, rate, at))
     free, free_us = _free(labels, detected, reported, times, ends, start, boxes)
-    return PairedRecording(detected.name, classes, tuple(pairs), free, free_us, left_out)
+    return PairedRecording(
+        detected.name, classes, tuple(pairs), free, free_us, left_out, start - shift
+    )
 
 
 def pool(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecording:
@@ -133,7 +141,7 @@ def pool(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecordin
     pairs = []
     for time in np.unique(truth['t']):
         low, high = np.searchsorted(found['t'], [time - POOL_US, time + POOL_US + 1])
-        pairs.append(Pair(int(time), _at(truth, time), found[low:high]))
+        pairs.append(Pair(int(time), _at(truth, time), found[low:high], at=int(time)))
     return PairedRecording(detected.name, classes, tuple(pairs), found[:0], 0, left_out)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sast_ros.bags.definitions import message_types
@@ -57,7 +58,7 @@ def read_topic(
             topic,
         )
         for _, raw in topic_messages(files, chosen, DETECTIONS_TYPE):
-            array = store.deserialize_cdr(raw, DETECTIONS_TYPE)
+            array: Any = store.deserialize_cdr(raw, DETECTIONS_TYPE)
             stamp = array.header.stamp
             t = stamp.sec * 1_000_000 + stamp.nanosec // 1000
             stamps.append(t)

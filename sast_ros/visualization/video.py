@@ -6,9 +6,14 @@ import contextlib
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from sast_ros.visualization.overlay import draw_overlay
+
+if TYPE_CHECKING:
+    from sast_ros.detector import Detections
+    from sast_ros.windows import EventWindow
 
 
 class VideoError(RuntimeError):
@@ -148,6 +153,54 @@ class OverlayVideo:
             return
         with contextlib.suppress(VideoError):  # the exception under way says more
             self._finish()
+
+
+class ReplayVideo:
+    """
+    The overlay of a replay, a frame for each window.
+
+    The file is begun with the first window, when the size of the sensor is known for certain;
+    without any window there is no file. A context manager, as ``OverlayVideo``.
+
+    Parameters
+    ----------
+    path: the file to write, ending in ``.mp4``; its folder must exist.
+    stride_ms: time from one window to the next; the video runs in real time.
+    note: text in the corner of every frame, for example ``UNTRAINED_NOTE``.
+
+    Raises
+    ------
+    VideoError: see ``OverlayVideo``.
+
+    """
+
+    def __init__(self, path: str | Path, stride_ms: float, note: str = '') -> None:
+        self._path = Path(path)
+        self._fps = 1000 / stride_ms
+        self._note = note
+        self._stack = contextlib.ExitStack()
+        self._video: OverlayVideo | None = None
+
+    def write(self, window: EventWindow, detections: Detections) -> None:
+        """Draw a window and append it."""
+        height, width = detections.height, detections.width
+        scale = video_scale(height, width)
+        if self._video is None:
+            self._video = self._stack.enter_context(
+                OverlayVideo(self._path, width * scale, height * scale, self._fps)
+            )
+        self._video.write(draw_overlay(window, detections, height, width, scale, self._note))
+
+    def __enter__(self) -> ReplayVideo:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
 
 def video_encoder() -> str:

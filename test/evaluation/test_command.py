@@ -32,6 +32,12 @@ def replayed(drives, tmp_path_factory):
     return json.loads(json_file.read_text()), out
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Let reports of commands without --out go there."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_recordings_are_replayed_and_judged(replayed):
     figures, out = replayed
     assert set(figures) >= {

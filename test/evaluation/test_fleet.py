@@ -1,0 +1,427 @@
+"""Many recordings at once: processes that die, commands that are killed, the same figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import json
+import multiprocessing
+import os
+from pathlib import Path
+import shutil
+import signal
+import subprocess
+import sys
+
+from evaluation_commands import Command, is_gone, summaries, wait_for, without_inputs
+import fleet_jobs
+import numpy as np
+import pytest
+from sast_ros.cli import main
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.fleet import FleetError, Outcome, run_in_processes
+from sast_ros.evaluation.inputs import Inputs
+from sast_ros.evaluation.replays import (
+    hold,
+    plan_replay,
+    recording_digest,
+    ReplayOptions,
+    run_replay_on_node,
+    with_absolute_paths,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class TestProcesses:
+    """What becomes of jobs, whatever becomes of the processes."""
+
+    def ends(self, jobs: list, workers: int = 2, retries: int = 2) -> list:
+        outcomes = run_in_processes(fleet_jobs.work, jobs, workers, retries)
+        return sorted(outcomes, key=lambda outcome: outcome.index)
+
+    def test_every_job_is_done_once_and_a_failure_is_one_of_its_own(self):
+        ends = self.ends([7, 'bad', 8, 9])
+        assert [end.index for end in ends] == [0, 1, 2, 3]
+        assert [end.result[0] for end in ends if end.result] == [7, 8, 9]
+        assert ends[1].reason == 'a bad job'
+        assert os.getpid() not in {end.result[1] for end in ends if end.result}
+        assert multiprocessing.active_children() == []
+
+    def test_a_process_that_is_killed_costs_one_attempt(self, tmp_path):
+        ends = self.ends([1, tmp_path / 'attempts', 2, 3])
+        assert [end.reason for end in ends] == [''] * 4
+        first, second = (tmp_path / 'attempts').read_text().split()
+        assert first != second
+
+    def test_a_job_that_kills_its_process_again_and_again_fails(self):
+        ends = self.ends([1, 'deadly', 2], retries=1)
+        assert [bool(end.reason) for end in ends] == [False, True, False]
+        assert 'died 2 times' in ends[1].reason
+
+    def test_what_nobody_foresaw_ends_all(self):
+        with pytest.raises(FleetError, match="unexpected KeyError: 'nobody foresaw it'"):
+            self.ends(['endless', 'bug'])
+        assert multiprocessing.active_children() == []
+
+    def test_the_processes_end_with_the_iterator(self):
+        outcomes = run_in_processes(fleet_jobs.work, [1, 'endless', 'endless'], 2)
+        assert next(outcomes).result[0] == 1
+        outcomes.close()
+        assert multiprocessing.active_children() == []
+
+    @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells of the end of a parent')
+    def test_the_processes_end_with_a_parent_that_is_killed(self):
+        program = (
+            'import os\nfrom fleet_jobs import work\n'
+            'from sast_ros.evaluation.fleet import run_in_processes\n'
+            'outcomes = run_in_processes(work, [1, 2, "endless", "endless"], 2)\n'
+            'pids = {next(outcomes).result[1] for _ in range(2)}\n'
+            'print(*pids, flush=True)\n'
+            'os.kill(os.getpid(), 9)'
+        )
+        paths = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / 'test')))
+        done = subprocess.run(
+            [sys.executable, '-c', program],
+            env={**os.environ, 'PYTHONPATH': paths},
+            capture_output=True,  # until the last process that has the pipe has ended
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == -signal.SIGKILL
+        pids = [int(pid) for pid in done.stdout.split()]
+        assert pids
+        wait_for(lambda: all(is_gone(pid) for pid in pids))
+
+
+class TestDigests:
+    """What decides whether a recording is replayed again."""
+
+    def test_a_copy_is_the_same_recording(self, tmp_path):
+        first, second = tmp_path / 'bag.mcap', tmp_path / 'copy' / 'bag.mcap'
+        first.write_bytes(os.urandom(3 << 20))
+        second.parent.mkdir()
+        shutil.copyfile(first, second)
+        os.utime(second, (1, 1))
+        assert recording_digest(first) == recording_digest(second)
+
+    @pytest.mark.parametrize('place', [0, (3 << 20) - 1])
+    def test_another_content_is_another_recording(self, tmp_path, place):
+        path = tmp_path / 'bag.mcap'
+        content = bytearray(3 << 20)
+        path.write_bytes(content)
+        before = recording_digest(path)
+        content[place] = 1
+        path.write_bytes(content)
+        assert recording_digest(path) != before
+
+    def test_all_files_of_a_folder_count(self, tmp_path):
+        for name in ('metadata.yaml', 'bag_0.db3'):
+            (tmp_path / name).write_text(name)
+        before = recording_digest(tmp_path)
+        (tmp_path / 'bag_1.db3').write_text('more')
+        assert recording_digest(tmp_path) != before
+
+    @pytest.mark.parametrize(
+        'change',
+        [
+            {'model': 'gen1-tiny'},
+            {'device': 'cpu'},
+            {'topic': '/events'},
+            {'window_ms': 25},
+            {'stride_ms': 25},
+            {'score_threshold': 0.1},
+            {'nms_iou': 0.5},
+            {'max_detections': 10},
+            {'score': 'class'},
+            {'sensor_size': (240, 304)},
+            {'threads': 2},
+        ],
+        ids=lambda change: next(iter(change)),
+    )
+    def test_every_option_counts(self, change):
+        assert replace(ReplayOptions(), **change).digest != ReplayOptions().digest
+
+    def test_the_weights_count_and_not_their_place(self, tmp_path):
+        first, second = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
+        first.write_bytes(b'weights')
+        second.write_bytes(b'weights')
+        digest = ReplayOptions(model=str(first)).digest
+        assert ReplayOptions(model=str(second)).digest == digest
+        second.write_bytes(b'others')
+        assert ReplayOptions(model=str(second)).digest != digest
+
+
+def test_processes_give_the_figures_of_one_process(fleet, tmp_path):
+    """One of the processes is killed half-way, and one of the recordings is corrupt."""
+    bags, out, target = fleet.bags[:10], tmp_path / 'out', tmp_path / 'figures.json'
+    arguments = ['--out', out, '--json', target, '--workers', 2]
+    command = fleet.command(*arguments, bags=[*bags[:3], fleet.corrupt, *bags[3:]])
+    with Command(command, tmp_path / 'log') as running:
+        running.until(lambda: len(summaries(out)) >= len(bags) // 2)
+        # The last of its children; the first is a helper of multiprocessing
+        victim = running.children()[-1]
+        os.kill(victim, signal.SIGKILL)
+        assert running.wait() == 1
+    assert is_gone(victim)
+    assert without_inputs(target) == fleet.figures(bags, tmp_path / 'serial.json')
+    (failed,) = json.loads(target.read_text())['failed']
+    assert failed['input'] == str(fleet.corrupt)
+    assert 'bag_corrupt.mcap is damaged' in failed['reason']
+    said = running.log.read_text()
+    assert said.count('left out: ') == 1
+    assert 'Traceback' not in said
+
+
+def test_a_command_that_was_killed_goes_on_where_it_was(fleet, tmp_path):
+    bags, out, target = fleet.bags[10:20], tmp_path / 'out', tmp_path / 'figures.json'
+    command = fleet.command('--out', out, '--json', target, '--workers', 2, bags=bags)
+    with Command(command, tmp_path / 'log') as running:
+        running.until(lambda: len(summaries(out)) >= len(bags) // 2)
+        children = running.children()
+        running.process.kill()
+        running.wait()
+    assert len(children) >= 2
+    wait_for(lambda: all(is_gone(pid) for pid in children))
+    before = summaries(out)
+    assert not target.exists()
+    assert 5 <= len(before) < len(bags)
+    with Command(command, tmp_path / 'log') as running:
+        assert running.wait() == 0
+    after = summaries(out)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(bags)
+    said = running.log.read_text()
+    assert f'replay: {len(before)} of {len(bags)} recordings were replayed before' in said
+    assert without_inputs(target) == fleet.figures(bags, tmp_path / 'serial.json')
+    left = [path.name for path in out.rglob('*') if path.name.endswith('.part')]
+    assert left == []
+
+
+def test_a_command_that_is_ended_takes_its_processes_with_it(fleet, tmp_path):
+    command = fleet.command('--out', tmp_path / 'out', '--workers', 2, bags=fleet.bags[:10])
+    with Command(command, tmp_path / 'log') as running:
+        running.until(lambda: summaries(tmp_path / 'out'))
+        children = running.children()
+        running.process.terminate()
+        assert running.wait() == 143
+    assert len(children) >= 2
+    wait_for(lambda: all(is_gone(pid) for pid in children))
+    assert [*(tmp_path / 'out').rglob('*.part')] == []
+    assert 'Traceback' not in running.log.read_text()
+
+
+def test_the_first_process_never_loads_torch(fleet, tmp_path):
+    command = fleet.command('--out', tmp_path, '--workers', 2, bags=fleet.bags[:2])
+    program = (
+        'import sys\nfrom sast_ros.cli import main\n'
+        'if __name__ == "__main__":\n'
+        '    assert main(sys.argv[1:]) == 0\n'
+        '    assert "torch" not in sys.modules'
+    )
+    (tmp_path / 'program.py').write_text(program)
+    done = subprocess.run(
+        [sys.executable, tmp_path / 'program.py', *command],
+        env={**os.environ, 'PYTHONPATH': str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+class TestAgain:
+    """The same command again does what has to be done again, and nothing else."""
+
+    @pytest.fixture
+    def out(self, fleet, tmp_path):
+        """Give the folder of one replay that has been made."""
+        shutil.copytree(fleet.out / 'bag_00', tmp_path / 'out' / 'bag_00')
+        return tmp_path / 'out'
+
+    def made_again(self, fleet, out, *arguments, bag=None) -> bool:
+        before = summaries(out)
+        bags = [bag or fleet.bags[0]]
+        assert main(fleet.command('--out', out, *arguments, bags=bags)) == 0
+        again = summaries(out) != before
+        made = summaries(out)
+        assert main(fleet.command('--out', out, *arguments, bags=bags)) == 0
+        assert summaries(out) == made
+        return again
+
+    def test_what_is_done_is_not_done_again(self, fleet, out, capsys):
+        assert not self.made_again(fleet, out)
+        assert 'replay: 1 of 1 recordings were replayed before' in capsys.readouterr().err
+
+    def test_with_another_option(self, fleet, out):
+        assert self.made_again(fleet, out, '--score-threshold', 0.05)
+
+    def test_another_recording_of_this_name(self, fleet, out, tmp_path):
+        other = tmp_path / fleet.bags[0].name
+        shutil.copy(fleet.bags[1], other)
+        assert self.made_again(fleet, out, bag=other)
+
+    @pytest.mark.parametrize('name', ['summary.json', 'windows.npy'])
+    def test_files_that_are_gone(self, fleet, out, name):
+        (out / 'bag_00' / name).unlink()
+        assert self.made_again(fleet, out)
+
+    def test_half_of_a_file(self, fleet, out):
+        path = out / 'bag_00' / 'detections.npy'
+        path.write_bytes(path.read_bytes()[:-100])
+        assert self.made_again(fleet, out)
+
+    def test_what_a_killed_process_left_is_removed(self, fleet, out):
+        (out / 'bag_00' / 'summary.json').unlink()
+        left = out / 'bag_00' / 'replay-left.part'
+        left.mkdir()
+        (left / 'detections.npy.part').write_text('half')
+        assert self.made_again(fleet, out)
+        assert not left.exists()
+
+
+class TestMistakes:
+    """One sentence each."""
+
+    def said(self, capsys, *words, code=1) -> list[str]:
+        assert main([*map(str, words)]) == code
+        lines = capsys.readouterr().err.strip().splitlines()
+        return [line for line in lines if not line.startswith('replay')]
+
+    def test_two_recordings_of_one_name_are_refused_before_any_is_replayed(
+        self, fleet, tmp_path, capsys
+    ):
+        shutil.copy(fleet.bags[0], tmp_path)
+        bags = [fleet.bags[0], tmp_path / fleet.bags[0].name]
+        (sentence,) = self.said(capsys, *fleet.command('--out', tmp_path / 'out', bags=bags))
+        assert 'two recordings are called bag_00' in sentence
+        assert not (tmp_path / 'out').exists()
+
+    def test_one_without_labels_does_not_stop_the_others(self, fleet, tmp_path, capsys):
+        other = shutil.copy(fleet.bags[1], tmp_path / 'unlabelled.mcap')
+        missing = tmp_path / 'missing.mcap'
+        bags = [other, fleet.out / 'bag_00', missing]
+        target = tmp_path / 'figures.json'
+        arguments = ['--out', tmp_path / 'out', '--json', target]
+        said = self.said(capsys, *fleet.command(*arguments, bags=bags))
+        assert len(said) == 2
+        assert 'no labels of the recording unlabelled' in said[0]
+        assert 'missing' in said[1]
+        figures = json.loads(target.read_text())
+        assert [one['input'] for one in figures['failed']] == [str(other), str(missing)]
+        assert [one['name'] for one in figures['recordings']] == ['bag_00']
+
+    def test_one_corrupt_recording_alone_is_an_error(self, fleet, tmp_path, capsys):
+        command = fleet.command('--out', tmp_path, bags=[fleet.corrupt])
+        (sentence,) = self.said(capsys, *command)
+        assert 'bag_corrupt.mcap is damaged' in sentence
+
+    def test_nothing_that_can_be_judged(self, fleet, tmp_path, capsys):
+        bags = [fleet.corrupt, tmp_path / 'missing.mcap']
+        said = self.said(capsys, *fleet.command('--out', tmp_path, bags=bags))
+        assert len(said) == 3
+        assert 'none of the 2 inputs can be judged' in said[-1]
+
+    def test_no_workers(self, fleet, capsys):
+        said = self.said(capsys, *fleet.command('--workers', 0), code=2)
+        assert "'0' is not a whole number from 1" in said[-1]
+
+    def test_weights_that_are_not_there(self, fleet, tmp_path, capsys):
+        """They are missing for all recordings, so it is said once."""
+        arguments = ['--out', tmp_path, '--model', tmp_path / 'none.safetensors']
+        for words in (arguments, [*arguments, '--workers', 2]):
+            (sentence,) = self.said(capsys, *fleet.command(*words))
+            assert 'none.safetensors' in sentence
+
+    def test_another_command_that_replays_into_the_same_folder(self, fleet, tmp_path, capsys):
+        with hold(tmp_path):
+            command = fleet.command('--out', tmp_path, bags=fleet.bags[:2])
+            (sentence,) = self.said(capsys, *command)
+        assert f'process {os.getpid()} on' in sentence
+        assert 'is replaying into' in sentence
+
+    def test_detections_that_would_lie_in_the_recording(self, fleet, tmp_path, capsys):
+        folder = tmp_path / 'bag_00'
+        folder.mkdir()
+        shutil.copy(fleet.bags[0], folder)
+        (sentence,) = self.said(capsys, *fleet.command('--out', tmp_path, bags=[folder]))
+        assert 'written into the recording' in sentence
+
+    def test_ray_that_is_not_installed(self, fleet, tmp_path, capsys, monkeypatch):
+        monkeypatch.setitem(sys.modules, 'ray', None)
+        command = fleet.command('--out', tmp_path, '--ray-address', 'auto')
+        (sentence,) = self.said(capsys, *command)
+        assert "pip install 'sast_ros[fleet]'" in sentence
+
+
+class TestNodes:
+    """What is found out on another machine concerns all recordings."""
+
+    @pytest.fixture
+    def planned(self, fleet, tmp_path):
+        """Plan a replay here, as it is sent to another machine."""
+        bag = shutil.copy(fleet.bags[0], tmp_path)
+        planned = plan_replay(Path(bag), tmp_path / 'out' / 'bag_00', ReplayOptions())
+        return with_absolute_paths(planned)
+
+    @pytest.mark.parametrize('name', ['bag_00.mcap', 'out'])
+    def test_files_that_it_does_not_see(self, planned, tmp_path, name):
+        (tmp_path / 'out').mkdir()
+        path = tmp_path / name
+        path.rename(tmp_path / 'elsewhere')
+        with pytest.raises(FleetError, match=f'does not see {path}.*at the same place'):
+            run_replay_on_node(planned)
+
+    def test_another_version_of_what_decides_detections(self, planned, tmp_path):
+        (tmp_path / 'out').mkdir()
+        with pytest.raises(FleetError, match='another version.*install the same'):
+            run_replay_on_node(replace(planned, digest='of another version'))
+
+    def test_detections_that_do_not_come_back(self, fleet, tmp_path):
+        options = ReplayOptions()
+        inputs = Inputs(fleet.bags[:1], fleet.corrupt.parent, tmp_path, options)
+        with pytest.raises(EvaluationError, match='the detections are not in'):
+            inputs.replay(lambda replays: iter([Outcome(0, {})]), lambda *numbers: None)
+
+
+def test_an_error_that_nobody_foresaw_does_not_stop_the_others(fleet, tmp_path):
+    inputs = Inputs(fleet.bags[:2], fleet.corrupt.parent, tmp_path, ReplayOptions())
+    ends = [Outcome(1, reason='so odd', error=KeyError()), Outcome(0, reason='as well')]
+    inputs.replay(lambda replays: iter(ends), lambda *numbers: None)
+    assert list(inputs.failed) == fleet.bags[:2]
+    assert list(inputs.failed.values())[1].endswith('bag_01.mcap: so odd')
+
+
+def test_the_sensor_size_may_be_given(fleet, tmp_path):
+    """It is what a recording does not tell; here it tells the same."""
+    arguments = ['--out', tmp_path, '--sensor-size', '304x240']
+    assert main(fleet.command(*arguments, bags=fleet.bags[:1])) == 0
+    for name in ('detections.npy', 'windows.npy'):
+        one, other = tmp_path / 'bag_00' / name, fleet.out / 'bag_00' / name
+        assert np.array_equal(np.load(one), np.load(other))
+
+
+def test_the_report_links_into_the_videos(fleet, tmp_path, capsys):
+    """Asking for videos makes the replays anew; without them they stay."""
+    bags, out = fleet.bags[:2], tmp_path / 'out'
+    assert main(fleet.command('--out', out, bags=bags)) == 0
+    assert f'report: {out / "report.html"}' in capsys.readouterr().out
+    assert 'overlay.mp4' not in (out / 'report.html').read_text()
+    before = summaries(out)
+    for words in (['--video'], ['--video'], []):
+        assert main(fleet.command('--out', out, *words, bags=bags)) == 0
+        assert (out / 'bag_00' / 'overlay.mp4').stat().st_size > 1000
+        assert 'href="bag_00/overlay.mp4' in (out / 'report.html').read_text()
+    said = capsys.readouterr().err
+    assert said.count('2 of 2 recordings were replayed before') == 2
+    for name in ('detections.npy', 'windows.npy'):
+        one, other = out / 'bag_00' / name, fleet.out / 'bag_00' / name
+        assert np.array_equal(np.load(one), np.load(other))
+    assert summaries(out) != before
+
+
+def test_figures_without_a_report(fleet, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    assert main(fleet.command('--out', tmp_path, bags=fleet.bags[:1])) == 0
+    out, error = capsys.readouterr()
+    assert 'mAP' in out
+    assert 'no report was written' in error and 'pip install' in error
+    assert not (tmp_path / 'report.html').exists()

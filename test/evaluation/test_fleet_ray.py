@@ -1,0 +1,120 @@
+"""The same recordings on a Ray cluster of two nodes, both on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import json
+import os
+from pathlib import Path
+import signal
+import socket
+from typing import Any
+
+from evaluation_commands import Command, is_gone, summaries, wait_for, without_inputs
+import pytest
+from sast_ros.cli import main
+
+pytest.importorskip('ray', reason='Ray is not installed')
+
+
+@pytest.fixture(scope='module')
+def cluster() -> Iterator[Any]:
+    """Start two nodes, each with room for one recording."""
+    os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+    from ray.cluster_utils import Cluster
+
+    memory = 100 << 20
+    started = Cluster(
+        initialize_head=True,
+        head_node_args={'num_cpus': 1, 'object_store_memory': memory, 'include_dashboard': False},
+    )
+    started.add_node(num_cpus=1, object_store_memory=memory)
+    yield started
+    started.shutdown()
+
+
+def working(cluster: Any) -> list[int]:
+    """Return the processes of all nodes that replay a recording now, the newest node first."""
+    found = []
+    for node in reversed(cluster.list_all_nodes()):
+        raylet = node.all_processes['raylet'][0].process.pid
+        for pid in Path(f'/proc/{raylet}/task/{raylet}/children').read_text().split():
+            try:
+                title = Path(f'/proc/{pid}/cmdline').read_bytes()
+            except OSError:
+                continue
+            if title.startswith(b'ray::attempt'):  # the task; others are idle or of Ray itself
+                found.append(int(pid))
+    return found
+
+
+def test_a_cluster_gives_the_figures_of_one_process(cluster, fleet, tmp_path):
+    """One of its processes is killed half-way, and one of the recordings is corrupt."""
+    bags, out, target = fleet.bags, tmp_path / 'out', tmp_path / 'figures.json'
+    arguments = ['--out', out, '--json', target, '--ray-address', cluster.address]
+    command = fleet.command(*arguments, bags=[*bags[:7], fleet.corrupt, *bags[7:]])
+    with Command(command, tmp_path / 'log') as running:
+        running.until(lambda: len(summaries(out)) >= len(bags) // 2)
+        victim = running.until(lambda: working(cluster))[0]
+        os.kill(victim, signal.SIGKILL)
+        assert running.wait() == 1
+    assert is_gone(victim)
+    assert without_inputs(target) == fleet.figures(bags, tmp_path / 'serial.json')
+    (failed,) = json.loads(target.read_text())['failed']
+    assert failed['input'] == str(fleet.corrupt)
+    assert 'bag_corrupt.mcap is damaged' in failed['reason']
+    said = [line for line in running.log.read_text().splitlines() if line.startswith('sast-ros')]
+    assert len(said) == 1
+    # Nothing of what Ray says about the process that died
+    assert 'raylet' not in running.log.read_text()
+
+
+def test_a_command_that_was_killed_goes_on_where_it_was(cluster, fleet, tmp_path):
+    bags, out = fleet.bags[:12], tmp_path / 'out'
+    arguments = ['--out', out, '--ray-address', cluster.address]
+    command = fleet.command(*arguments, bags=bags)
+    with Command(command, tmp_path / 'log') as running:
+        running.until(lambda: len(summaries(out)) >= len(bags) // 2)
+        running.process.kill()
+        running.wait()
+    target = tmp_path / 'figures.json'
+    before = summaries(out)
+    assert len(before) >= len(bags) // 2
+    with Command([*command, '--json', str(target)], tmp_path / 'log') as running:
+        assert running.wait() == 0
+    after = summaries(out)
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(bags)
+    assert 'recordings were replayed before' in running.log.read_text()
+    assert without_inputs(target) == fleet.figures(bags, tmp_path / 'serial.json')
+
+
+def test_a_command_that_is_ended_leaves_no_task_behind(cluster, fleet, tmp_path):
+    out = tmp_path / 'out'
+    command = fleet.command('--out', out, '--ray-address', cluster.address, bags=fleet.bags[:12])
+    with Command(command, tmp_path / 'log') as running:
+        running.until(lambda: summaries(out))
+        running.process.terminate()
+        assert running.wait() == 143
+    wait_for(lambda: not working(cluster))
+    assert len(summaries(out)) < 12
+    assert 'Traceback' not in running.log.read_text()
+
+
+def test_a_task_that_no_node_has_room_for_is_one_sentence(cluster, fleet, tmp_path):
+    arguments = ['--out', tmp_path, '--ray-address', cluster.address, '--gpus-per-recording', 0.5]
+    with Command(fleet.command(*arguments, bags=fleet.bags[:2]), tmp_path / 'log') as running:
+        assert running.wait() == 1
+    assert 'has 1 CPUs and 0.5 GPUs for a recording' in running.log.read_text()
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(fleet, tmp_path, capsys):
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        address = f'127.0.0.1:{unused.getsockname()[1]}'
+        for name in (address, f'ray://{address}'):
+            command = fleet.command('--out', tmp_path, '--ray-address', name, bags=fleet.bags[:2])
+            assert main(command) == 1
+            (sentence,) = capsys.readouterr().err.strip().splitlines()
+            assert f'no Ray cluster at {name}' in sentence
+            assert 'ray start --head' in sentence

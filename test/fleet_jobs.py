@@ -1,0 +1,33 @@
+"""Jobs for fleets: a module of its own, so that other processes can import it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import select
+import signal
+
+from sast_ros.evaluation.fleet import JobError
+
+
+def work(job: str | int | Path) -> tuple[object, int]:
+    """Return the job and the process, or do what the job says."""
+    if job == 'bad':
+        raise JobError('a bad job')
+    if job == 'bug':
+        raise KeyError('nobody foresaw it')
+    if job == 'deadly':
+        _die()
+    if job == 'endless':
+        while True:
+            select.select([], [], [], 1)
+    if isinstance(job, Path):
+        with job.open('a') as log:
+            log.write(f'{os.getpid()}\n')
+        if len(job.read_text().split()) == 1:
+            _die()
+    return job, os.getpid()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
