@@ -65,7 +65,7 @@ def detection_boxes(detections: Detections) -> np.ndarray:
     return boxes
 
 
-def _window_row(detections: Detections) -> np.ndarray:
+def window_row(detections: Detections) -> np.ndarray:
     """Return what is known of a window beside its boxes, ``WINDOW_DTYPE[1]``."""
     row = np.zeros(1, WINDOW_DTYPE)
     row['t'], row['stamp_ns'] = detections.t_end, window_stamp_ns(detections)
@@ -170,7 +170,7 @@ class DetectionWriter:
     def write(self, detections: Detections) -> None:
         """Append the detections of one window; a window without any is a message without boxes."""
         self._boxes.append(detection_boxes(detections))
-        self._rows.append(_window_row(detections))
+        self._rows.append(window_row(detections))
         # mcap knows no time before 1970.
         log_time_ns = max(0, window_stamp_ns(detections) + self.log_offset_ns)
         self._mcap.write(detection_message(detections), log_time_ns)

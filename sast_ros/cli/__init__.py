@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 import contextlib
-import importlib.metadata
 import os
 import signal
 import sys
@@ -20,6 +19,8 @@ from typing import Any
 
 from sast_ros.cli import convert, demo, doctor, evaluate, replay, simulate, train
 from sast_ros.cli.terminal import complain
+from sast_ros.errors import sentence
+from sast_ros.version import installed_version
 
 _COMMANDS = (demo, replay, evaluate, simulate, train, convert, doctor)
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        complain(_sentence(error))
+        complain(sentence(error, '; run it again with --debug and report what it shows'))
         return 1
 
 
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         description='Event-camera object detection for ROS 2.',
         epilog='exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted',
     )
-    parser.add_argument('--version', action='version', version=f'sast-ros {_version()}')
+    parser.add_argument('--version', action='version', version=f'sast-ros {installed_version()}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for module in _COMMANDS:
         command = module.add(commands)
@@ -91,26 +92,3 @@ def _ended_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _sentence(error: Exception) -> str:
-    """Say in one sentence what was wrong. What nobody foresaw is named as such."""
-    text = ' '.join(str(error).split())
-    if type(error).__module__.startswith('sast_ros.') or isinstance(
-        error, (ValueError, ImportError)
-    ):
-        return text or type(error).__name__
-    if isinstance(error, OSError):
-        name = f'{error.filename}: ' if error.filename else ''
-        return f'{name}{error.strerror or text}'
-    return (
-        f'unexpected {type(error).__name__}: {text}; run it again with --debug and report what it '
-        'shows'
-    )
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version('sast_ros')
-    except importlib.metadata.PackageNotFoundError:
-        return '(not installed)'

@@ -126,19 +126,18 @@ def _replay(
     title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
     with DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer:
         with contextlib.ExitStack() as stack:
-            video = None
+            draw = None
             if arguments.video:
-                from sast_ros.visualization import ReplayVideo, UNTRAINED_NOTE
+                from sast_ros.visualization import replay_video
 
-                note = '' if trained else UNTRAINED_NOTE
-                video = stack.enter_context(
-                    ReplayVideo(out / 'overlay.mp4', arguments.stride_ms, note)
+                draw = stack.enter_context(
+                    replay_video(out / 'overlay.mp4', arguments.stride_ms, trained)
                 )
 
             def keep(window: EventWindow, detections: Detections) -> None:
                 writer.write(detections)
-                if video is not None:
-                    video.write(window, detections)
+                if draw is not None:
+                    draw(window, detections)
 
             summary = replay(
                 recording,

@@ -10,7 +10,7 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from sast_ros.bags import DetectionWriter
-from sast_ros.bags.detections import detection_boxes, WINDOW_DTYPE
+from sast_ros.bags.detections import detection_boxes, window_row
 from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.demo.run import (
     Catch,
@@ -276,12 +276,7 @@ def _write_report(
     (folder / REPORT_FILE).unlink(missing_ok=True)
     if not pairs:
         return None
-    rows = np.zeros(len(pairs), WINDOW_DTYPE)
-    for row, (window, detections) in zip(rows, pairs):
-        row['t'], row['stamp_ns'] = window.t_end, window.stamp_ns
-        row['events'], row['detections'] = len(window), len(detections)
-        if detections.kept:
-            row['kept_tokens'] = [stage.tokens for stage in detections.kept]
+    rows = np.concatenate([window_row(detections) for _, detections in pairs])
     first, last = pairs[0][0], pairs[-1][0]
     detected = Detected(
         name='the drive',

@@ -20,6 +20,8 @@ import sys
 from types import FrameType
 from typing import Any
 
+from sast_ros.errors import sentence
+
 _PR_SET_PDEATHSIG = 1
 _PATIENCE_S = 5.0
 
@@ -64,17 +66,6 @@ def attempt(function: Callable[[Any], Any], job: Any) -> tuple[str, Any]:
         return 'failed', str(error)
     except Exception as error:
         return 'fatal', sentence(error)
-
-
-def sentence(error: BaseException) -> str:
-    """Return what an exception says on one line; of one that nobody foresaw also its type."""
-    text = ' '.join(str(error).split())
-    ours = type(error).__module__.startswith('sast_ros.')
-    if text and (ours or isinstance(error, (ValueError, ImportError))):
-        return text
-    if isinstance(error, OSError) and error.strerror:
-        return f'{error.filename}: {error.strerror}' if error.filename else error.strerror
-    return f'unexpected {type(error).__name__}: {text}'
 
 
 def run_here(function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[Outcome]:

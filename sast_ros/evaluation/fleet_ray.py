@@ -130,7 +130,7 @@ def _connect(ray: Any, address: str) -> None:
         )
     except Exception as error:  # of many types, some of gRPC
         advice = (
-            'look into the logs in /tmp/ray'
+            'look into the logs of Ray'
             if address == LOCAL
             else f'start one with "ray start --head", or take --ray-address {LOCAL}'
         )

@@ -7,10 +7,11 @@ import contextlib
 from pathlib import Path
 
 from sast_ros.bags import RecordingError
+from sast_ros.errors import sentence
 from sast_ros.evaluation.detected import Detected, is_detections, read_detected
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.evaluate import pair_recording, Protocol
-from sast_ros.evaluation.fleet import Outcome, sentence
+from sast_ros.evaluation.fleet import Outcome
 from sast_ros.evaluation.labels import find_labels
 from sast_ros.evaluation.replays import finished, hold, plan_replay, Replay, ReplayOptions, VIDEO
 from sast_ros.evaluation.report import Judged

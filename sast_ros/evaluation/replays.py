@@ -25,9 +25,10 @@ from typing import Any, TYPE_CHECKING
 
 import sast_ros
 from sast_ros.bags import DetectionWriter, open_recording
+from sast_ros.errors import sentence
 from sast_ros.evaluation.detected import Detected, read_detected
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.fleet import FleetError, JobError, sentence
+from sast_ros.evaluation.fleet import FleetError, JobError
 from sast_ros.evaluation.matching import OPERATING_SCORE
 
 if TYPE_CHECKING:
@@ -315,19 +316,18 @@ def _replay(
             DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer,
             contextlib.ExitStack() as stack,
         ):
-            video = None
+            draw = None
             if replay.video:
-                from sast_ros.visualization import ReplayVideo, UNTRAINED_NOTE
+                from sast_ros.visualization import replay_video
 
-                note = '' if trained else UNTRAINED_NOTE
-                video = stack.enter_context(ReplayVideo(out / VIDEO, options.stride_ms, note))
+                draw = stack.enter_context(replay_video(out / VIDEO, options.stride_ms, trained))
 
             def keep(window: EventWindow, detections: Detections) -> None:
                 if options.score == 'class':
                     detections = changed(detections, scores=detections.class_scores)
                 writer.write(detections)
-                if video is not None:
-                    video.write(window, _sure(detections))
+                if draw is not None:
+                    draw(window, _sure(detections))
 
             summary = {
                 **replay_recording(recording, pipeline, progress=progress, on_window=keep),

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-import importlib.metadata
 import os
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from sast_ros.evaluation.report_html import (
 )
 from sast_ros.evaluation.report_mistakes import alarms, misses
 from sast_ros.evaluation.report_plots import MOST_POINTS, number_text, Plots
+from sast_ros.version import installed_version
 
 #: At most so many recordings are drawn over time, the first of them without a click.
 MOST_CURVES = 12
@@ -411,7 +411,7 @@ class _Page:
             shown += f'<li>and {len(inputs) - MOST_ROWS} more</li>' * (len(inputs) > MOST_ROWS)
             summary = f'<summary>{len(inputs)} named</summary>'
             rows.append(('inputs', f'<details>{summary}<ul>{shown}</ul></details>'))
-        rows.append(('made by', escape(f'sast_ros {_version()}, {_now()}')))
+        rows.append(('made by', escape(f'sast_ros {installed_version()}, {_now()}')))
         return section('How it was judged', listing(rows))
 
 
@@ -452,15 +452,8 @@ def _model(detected: Detected) -> str:
 
 
 def _made() -> str:
-    return f'{_now()}, sast_ros {_version()}'
+    return f'{_now()}, sast_ros {installed_version()}'
 
 
 def _now() -> str:
     return f'{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}'.strip()
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version('sast_ros')
-    except importlib.metadata.PackageNotFoundError:
-        return '(not installed)'

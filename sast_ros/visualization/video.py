@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 import contextlib
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
-from sast_ros.visualization.overlay import draw_overlay
+from sast_ros.visualization.overlay import draw_overlay, UNTRAINED_NOTE
 
 if TYPE_CHECKING:
     from sast_ros.detector import Detections
@@ -155,52 +156,45 @@ class OverlayVideo:
             self._finish()
 
 
-class ReplayVideo:
+@contextlib.contextmanager
+def replay_video(
+    path: str | Path, stride_ms: float, trained: bool
+) -> Iterator[Callable[[EventWindow, Detections], None]]:
     """
-    The overlay of a replay, a frame for each window.
+    Give a function that draws a window of a replay into a video.
 
     The file is begun with the first window, when the size of the sensor is known for certain;
-    without any window there is no file. A context manager, as ``OverlayVideo``.
+    without any window there is no file.
 
     Parameters
     ----------
-    path: the file to write, ending in ``.mp4``; its folder must exist.
-    stride_ms: time from one window to the next; the video runs in real time.
-    note: text in the corner of every frame, for example ``UNTRAINED_NOTE``.
+    path:
+        the file to write, ending in ``.mp4``; its folder must exist.
+    stride_ms:
+        time from one window to the next; the video runs in real time.
+    trained:
+        whether the weights are; if not, every frame says so.
 
     Raises
     ------
     VideoError: see ``OverlayVideo``.
 
     """
+    note = '' if trained else UNTRAINED_NOTE
+    video: OverlayVideo | None = None
+    with contextlib.ExitStack() as stack:
 
-    def __init__(self, path: str | Path, stride_ms: float, note: str = '') -> None:
-        self._path = Path(path)
-        self._fps = 1000 / stride_ms
-        self._note = note
-        self._stack = contextlib.ExitStack()
-        self._video: OverlayVideo | None = None
+        def draw(window: EventWindow, detections: Detections) -> None:
+            nonlocal video
+            height, width = detections.height, detections.width
+            scale = video_scale(height, width)
+            if video is None:
+                video = stack.enter_context(
+                    OverlayVideo(path, width * scale, height * scale, 1000 / stride_ms)
+                )
+            video.write(draw_overlay(window, detections, height, width, scale, note))
 
-    def write(self, window: EventWindow, detections: Detections) -> None:
-        """Draw a window and append it."""
-        height, width = detections.height, detections.width
-        scale = video_scale(height, width)
-        if self._video is None:
-            self._video = self._stack.enter_context(
-                OverlayVideo(self._path, width * scale, height * scale, self._fps)
-            )
-        self._video.write(draw_overlay(window, detections, height, width, scale, self._note))
-
-    def __enter__(self) -> ReplayVideo:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+        yield draw
 
 
 def video_encoder() -> str:
