@@ -17,6 +17,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 PATIENCE_S = 60.0
+ANSWER_PATIENCE_S = 15.0
 #: Model of nodes whose boxes do not matter.
 UNTRAINED = 'gen1-tiny'
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -182,11 +183,24 @@ class Observer:
             assert time.monotonic() < limit, f'waited {patience:.0f} s in vain {what}'
             self._executor.spin_once(timeout_sec=0.05)
 
-    def call(self, client: Any, request: Any) -> Any:
-        """Call a service and return its answer."""
+    def call(self, client: Any, request: Any, once: bool = False) -> Any:
+        """
+        Call a service and return its answer.
+
+        A service may match before the way back does, and its answer is lost then: unless the
+        request may be made only ``once``, it is made again.
+        """
         self.wait_for(client.service_is_ready, what=f'for the service {client.srv_name}')
-        future = client.call_async(request)
-        self.wait_for(future.done, what=f'for an answer of {client.srv_name}')
+        future, asked = client.call_async(request), time.monotonic()
+
+        def answered() -> bool:
+            nonlocal future, asked
+            if not once and not future.done() and time.monotonic() > asked + ANSWER_PATIENCE_S:
+                client.remove_pending_request(future)
+                future, asked = client.call_async(request), time.monotonic()
+            return future.done()
+
+        self.wait_for(answered, what=f'for an answer of {client.srv_name}')
         return future.result()
 
     def change_state(self, transition: str) -> bool:
@@ -204,7 +218,7 @@ class Observer:
             'active_shutdown': Transition.TRANSITION_ACTIVE_SHUTDOWN,
         }
         request = ChangeState.Request(transition=Transition(id=numbers[transition]))
-        return self.call(self._change_state, request).success
+        return self.call(self._change_state, request, once=True).success
 
     def state(self) -> str:
         """Label of the node's lifecycle state."""
@@ -255,7 +269,7 @@ class Observer:
         """Call the service ``reset_state``."""
         from std_srvs.srv import Trigger
 
-        return self.call(self._reset_state, Trigger.Request())
+        return self.call(self._reset_state, Trigger.Request(), once=True)
 
     def status(self, condition: Callable[[Any, dict[str, str]], object]) -> dict[str, str]:
         """Wait for a new diagnostic status of which the condition holds, and return its values."""
