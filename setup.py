@@ -54,7 +54,8 @@ setup(
             f'{PACKAGE}.kernels._kernels',
             sources=sorted(glob(f'{PACKAGE}/kernels/*.c')),
             depends=sorted(glob(f'{PACKAGE}/kernels/*.h')),
-            extra_compile_args=['-O3', '-Wno-psabi'],
+            # Python's own -fwrapv keeps inner loops from being vectorised: twice the time to draw
+            extra_compile_args=['-O3', '-fno-wrapv', '-Wno-psabi'],
         )
     ],
     # ROS packages (rclpy, the messages) are dependencies in package.xml; everything but

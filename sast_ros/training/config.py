@@ -218,7 +218,7 @@ class ValidationConfig:
     every_steps: int = _number(3000, 1)
     sequences: int = _number(60, 1)
     score_threshold: float = _number(0.01, 0, 1)
-    batch_norm_windows: int = _number(320, 0)
+    batch_norm_windows: int = _number(1600, 0)
 
 
 @dataclass(frozen=True)
