@@ -20,8 +20,8 @@ import os
 from pathlib import Path
 import platform
 import shutil
-import tempfile
 from typing import Any, TYPE_CHECKING
+import uuid
 
 import sast_ros
 from sast_ros.bags import DetectionWriter, open_recording
@@ -268,8 +268,9 @@ def run_replay(
     try:
         replay.folder.mkdir(parents=True, exist_ok=True)
         _remove_attempts(replay.folder)
-        part = Path(tempfile.mkdtemp(_PART, _ATTEMPT, replay.folder))
+        part = replay.folder / f'{_ATTEMPT}{uuid.uuid4().hex}{_PART}'
         try:
+            part.mkdir()  # inside, so that a signal finds somebody who removes it
             summary = _replay(replay, model, trained, part, progress)
             _move(part, replay.folder)
         finally:

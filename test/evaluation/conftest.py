@@ -51,6 +51,14 @@ class Fleet:
         assert main(self.command('--out', out, '--json', target, bags=folders)) == 0
         return without_inputs(target)
 
+    def check(self, target: Path, bags: list[Path]) -> None:
+        """Assert that a file has the figures of these and says that ``corrupt`` is damaged."""
+        serial = target.with_name('serial.json')
+        assert without_inputs(target) == self.figures(bags, serial)
+        (failed,) = json.loads(target.read_text())['failed']
+        assert failed['input'] == str(self.corrupt)
+        assert 'bag_corrupt.mcap is damaged' in failed['reason']
+
 
 @pytest.fixture(scope='session')
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:

@@ -25,6 +25,7 @@ from sast_ros.evaluation.replays import (
     plan_replay,
     recording_digest,
     ReplayOptions,
+    run_replay,
     run_replay_on_node,
     with_absolute_paths,
 )
@@ -163,10 +164,7 @@ def test_processes_give_the_figures_of_one_process(fleet, tmp_path):
         os.kill(victim, signal.SIGKILL)
         assert running.wait() == 1
     assert is_gone(victim)
-    assert without_inputs(target) == fleet.figures(bags, tmp_path / 'serial.json')
-    (failed,) = json.loads(target.read_text())['failed']
-    assert failed['input'] == str(fleet.corrupt)
-    assert 'bag_corrupt.mcap is damaged' in failed['reason']
+    fleet.check(target, bags)
     said = running.log.read_text()
     assert said.count('left out: ') == 1
     assert 'Traceback' not in said
@@ -208,6 +206,22 @@ def test_a_command_that_is_ended_takes_its_processes_with_it(fleet, tmp_path):
     wait_for(lambda: all(is_gone(pid) for pid in children))
     assert [*(tmp_path / 'out').rglob('*.part')] == []
     assert 'Traceback' not in running.log.read_text()
+
+
+def test_a_signal_at_the_very_beginning_leaves_nothing_behind(fleet, tmp_path, monkeypatch):
+    make, made = Path.mkdir, []
+
+    def make_and_end(path: Path, *arguments: object, **options: object) -> None:
+        make(path, *arguments, **options)
+        if path.suffix == '.part':
+            made.append(path)
+            raise SystemExit(143)  # what the handler of SIGTERM raises in a process
+
+    monkeypatch.setattr(Path, 'mkdir', make_and_end)
+    with pytest.raises(SystemExit):
+        run_replay(plan_replay(fleet.bags[0], tmp_path, ReplayOptions()))
+    assert len(made) == 1
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_the_first_process_never_loads_torch(fleet, tmp_path):
