@@ -52,6 +52,7 @@ class SimulationConfig:
     seconds: length of a drive.
     seed, validation_seed: of the first drive; the next one has the next seed.
     geometries: camera geometry and its share of the drives.
+    motion: how the camera of the drives for training moves, ``None`` to draw it for each.
     models: folder with glTF models for the world, ``None`` for the parametric ones alone.
     workers: processes that simulate, 0 for one a core.
     start_with: drives that must be there before training begins; the others follow beside it.
@@ -64,6 +65,7 @@ class SimulationConfig:
     seed: int = _number(1, 0)
     validation_seed: int = _number(1_000_000, 0)
     geometries: dict[str, float] = field(default_factory=lambda: {'gen1': 1.0})
+    motion: str | None = None
     models: str | None = None
     workers: int = _number(0, 0)
     start_with: int = _number(1600, 1)

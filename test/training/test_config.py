@@ -35,8 +35,8 @@ def test_what_it_says_comes_back():
 
 
 def test_the_parts_of_the_recipe_go_on_with_other_drives_in_the_same_folder():
-    names = ('default.yaml', 'long_drives.yaml', 'noisy_drives.yaml', 'model_drives.yaml')
-    parts = [load_config(FOLDER / name) for name in names]
+    names = ('default', 'long_drives', 'noisy_drives', 'model_drives', 'static_drives')
+    parts = [load_config(FOLDER / f'{name}.yaml') for name in names]
     trained, judged = set(), set()
     for part in parts:
         assert part.data.cache == parts[0].data.cache

@@ -281,6 +281,7 @@ class TestSimulation:
     def test_what_cannot_be_simulated_is_refused(self, tmp_path):
         for data, complaint in (
             (self.data(tmp_path, geometries={'gen9': 1}), 'gen9'),
+            (self.data(tmp_path, motion='flying'), "motion is 'flying'.*static"),
             ({**self.data(tmp_path), 'stride_ms': 100}, 'windows of 50 ms'),
         ):
             with pytest.raises(TrainingConfigError, match=complaint):
@@ -298,6 +299,16 @@ class TestSimulation:
         drawn = [plan.geometry for plan in plan_drives(config)[0]]
         assert 0.7 < drawn.count('gen1') / 400 < 0.8
         assert drawn.count('vga') == 0
+
+    def test_one_motion_is_that_of_the_training_alone(self, tmp_path):
+        wanted = parse_config({'data': self.data(tmp_path, motion='pan')}, 'test')
+        drawn = parse_config({'data': self.data(tmp_path)}, 'test')
+        (training, validation), before = plan_drives(wanted), plan_drives(drawn)
+        assert validation == before[1]
+        assert {plan.target for plan in training}.isdisjoint(plan.target for plan in before[0])
+        for plan in training:
+            simulate_drive(plan)
+        assert {CachedSequence(plan.target).info.motion for plan in training} == {'pan'}
 
 
 class TestBoxes:

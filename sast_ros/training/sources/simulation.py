@@ -33,6 +33,7 @@ class DrivePlan:
     seed: int
     seconds: float
     geometry: str
+    motion: str | None
     models: str | None
     network: str
     classes: tuple[str, ...]
@@ -44,10 +45,12 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
 
     Raises
     ------
-    TrainingConfigError: a geometry that cannot be simulated, or other windows than the simulated.
+    TrainingConfigError: a geometry or a motion that cannot be simulated, or other windows than the
+        simulated.
 
     """
     from sast_ros.simulation.drive import GEOMETRIES, WINDOW_US
+    from sast_ros.simulation.motion import MOTIONS
 
     data, simulation = config.data, config.data.simulation
     if not data.window_ms == data.stride_ms == WINDOW_US / 1000:
@@ -61,16 +64,23 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
             f'data.simulation.geometries names {", ".join(unknown)}; the geometries that can be '
             f'simulated are {", ".join(GEOMETRIES)}'
         )
+    if simulation.motion not in (None, *MOTIONS):
+        raise TrainingConfigError(
+            f'data.simulation.motion is {simulation.motion!r}; the motions that can be simulated '
+            f'are {", ".join(MOTIONS)}'
+        )
     names = sorted(simulation.geometries)
     shares = np.array([simulation.geometries[name] for name in names])
 
-    def plans(kind: str, first: int, count: int) -> list[DrivePlan]:
+    def plans(kind: str, first: int, count: int, motion: str | None) -> list[DrivePlan]:
         listed = []
         for seed in range(first, first + count):
             drawn = np.random.default_rng(seed).choice(len(names), p=shares / shares.sum())
             geometry = names[int(drawn)]
             # What decides a drive is in its name: another length is another drive
             name = f'drive_{seed:08d}_{geometry}_{simulation.seconds:g}s'
+            if motion:
+                name += f'_{motion}'
             if simulation.models:
                 name += f'_{Path(simulation.models).name}'
             listed.append(
@@ -79,6 +89,7 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
                     seed,
                     simulation.seconds,
                     geometry,
+                    motion,
                     simulation.models,
                     config.model.name,
                     config.model.classes,
@@ -87,8 +98,8 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
         return listed
 
     return (
-        plans('train', simulation.seed, simulation.sequences),
-        plans('validation', simulation.validation_seed, simulation.validation_sequences),
+        plans('train', simulation.seed, simulation.sequences, simulation.motion),
+        plans('validation', simulation.validation_seed, simulation.validation_sequences, None),
     )
 
 
@@ -102,7 +113,7 @@ def simulate_drive(plan: DrivePlan) -> None:
         from sast_ros.simulation.gltf import load_models
 
         models = load_models(Path(plan.models))
-    drive = Drive(plan.seed, plan.seconds, plan.geometry, models=models)
+    drive = Drive(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
     network = model_config(plan.network)
     downsample = downsampling(network, (drive.height, drive.width))
     histogram = StackedHistogram(
