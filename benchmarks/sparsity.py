@@ -248,7 +248,8 @@ def simulate(folder: Path, model: SAST, drives: int, seconds: float) -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + drives):
         target = folder / f'{seed}{SUFFIX}'
         config = model.config
-        simulate_drive(DrivePlan(target, seed, seconds, 'gen1', None, config.name, config.classes))
+        plan = DrivePlan(target, seed, seconds, 'gen1', None, None, config.name, config.classes)
+        simulate_drive(plan)
 
 
 # ---------------------------------------------------------------------------------------- results
