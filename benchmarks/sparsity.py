@@ -248,7 +248,16 @@ def simulate(folder: Path, model: SAST, drives: int, seconds: float) -> None:
     for seed in range(FIRST_SEED, FIRST_SEED + drives):
         target = folder / f'{seed}{SUFFIX}'
         config = model.config
-        plan = DrivePlan(target, seed, seconds, 'gen1', None, None, config.name, config.classes)
+        plan = DrivePlan(
+            target=target,
+            seed=seed,
+            seconds=seconds,
+            geometry='gen1',
+            motion=None,
+            models=None,
+            network=config.name,
+            classes=config.classes,
+        )
         simulate_drive(plan)
 
 

@@ -21,7 +21,7 @@ from sast_ros.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros.training.sources.recordings import choose_classes, downsampling
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DrivePlan:
     """
     A drive to simulate into the cache; the same plan gives the same bytes.
@@ -85,14 +85,14 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
                 name += f'_{Path(simulation.models).name}'
             listed.append(
                 DrivePlan(
-                    Path(data.cache) / kind / f'{name}{SUFFIX}',
-                    seed,
-                    simulation.seconds,
-                    geometry,
-                    motion,
-                    simulation.models,
-                    config.model.name,
-                    config.model.classes,
+                    target=Path(data.cache) / kind / f'{name}{SUFFIX}',
+                    seed=seed,
+                    seconds=simulation.seconds,
+                    geometry=geometry,
+                    motion=motion,
+                    models=simulation.models,
+                    network=config.model.name,
+                    classes=config.model.classes,
                 )
             )
         return listed
