@@ -44,9 +44,11 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--init',
         type=Path,
+        nargs='+',
+        default=(),
         metavar='CHECKPOINT',
         help='weights to start from: .safetensors, an official .ckpt, or last.ckpt of a training '
-        '(its average weights); classes of other names start anew',
+        '(its average weights); of several files the mean; classes of other names start anew',
     )
     command.add_argument(
         '--resume',

@@ -33,12 +33,15 @@ class NetworkConfig:
     name: published configuration that it varies.
     classes: class names in class-id order.
     layer_scale: initial value of the LayerScale vectors.
+    contrast: factor for the contrast of the token scores of stage 1 at the start (``to_controls``,
+        spec 4.4); the larger, the fewer tokens are selected.
 
     """
 
     name: str = _choice('gen1-tiny', *CONFIGS)
     classes: tuple[str, ...] = ('pedestrian', 'two-wheeler', 'car')
     layer_scale: float = _number(0.1, 1e-9, 10)
+    contrast: float = _number(1.0, 1e-3, 1e3)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import contextlib
 import json
 import logging
@@ -36,7 +36,7 @@ def train(
     config: TrainingConfig,
     out: Path,
     *,
-    init: Path | None = None,
+    init: Sequence[Path] = (),
     resume: bool = True,
     say: Callable[[str], None] = lambda sentence: None,
     report: Report = lambda step, total, values: None,
@@ -91,7 +91,7 @@ def train(
             say = _nobody
         if checkpoint is not None:
             say(f'goes on from {checkpoint}')
-            init = None
+            init = ()
         model = initial_model(config, init, say)
         module = DetectionTraining(model.train(), config, out)
         watch = Watch(config, out, last, say, report)

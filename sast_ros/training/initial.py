@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import math
 from pathlib import Path
 import tempfile
 
@@ -22,25 +23,27 @@ from torch import Tensor
 _BY_CLASS = 'yolox_head.cls_preds.'
 
 
-def initial_model(config: TrainingConfig, init: Path | None, say: Callable[[str], None]) -> SAST:
+def initial_model(
+    config: TrainingConfig, init: Sequence[Path], say: Callable[[str], None]
+) -> SAST:
     """
-    Return the network, random or with the weights of a checkpoint.
+    Return the network, random or with the weights of checkpoints.
 
     Parameters
     ----------
     config:
         of the training.
     init:
-        a ``.safetensors`` file, an official ``.ckpt``, or the ``last.ckpt`` of a training (its
-        average weights are taken); its classes may be others: what predicts a class of the same
-        name is copied, what predicts another one starts at random.
+        ``.safetensors`` files, official ``.ckpt``, or ``last.ckpt`` of trainings (their average
+        weights are taken); of several, the mean. Their classes may be others: what predicts a
+        class of the same name is copied, what predicts another one starts at random.
     say:
         called with one sentence about what was copied.
 
     Raises
     ------
-    CheckpointError: the file cannot be read.
-    TrainingConfigError: it is of another network.
+    CheckpointError: a file cannot be read.
+    TrainingConfigError: one is of another network, or several are of different classes.
 
     """
     wanted = config.network()
@@ -48,29 +51,50 @@ def initial_model(config: TrainingConfig, init: Path | None, say: Callable[[str]
     model = untrained_model(
         wanted.name, config.seed, **{name: getattr(wanted, name) for name in fields}
     )
-    if init is None:
-        return model
-    tensors, source = _read(init)
-    state = model.state_dict()
-    classes = [name for name in wanted.classes if name in source.classes]
-    for name, value in state.items():
-        if name.startswith(_BY_CLASS):
-            for label in classes:
-                given = tensors[name][source.classes.index(label)]
-                value[wanted.classes.index(label)] = given.to(value.dtype)
-        elif name in tensors and tensors[name].shape == value.shape:
-            value.copy_(tensors[name])
-        elif not name.endswith('num_batches_tracked'):
+    if init:
+        _take_over(model, init, say)
+    controls = model.get_parameter('backbone.stages.0.att_blocks.0.att.to_controls.weight')
+    controls.data.sub_(math.log(config.model.contrast))
+    return model
+
+
+def _take_over(model: SAST, init: Sequence[Path], say: Callable[[str], None]) -> None:
+    state, wanted = model.state_dict(), model.config
+    sources: list[ModelConfig] = []
+    for share, path in enumerate(init, start=1):
+        tensors, source = _read(path)
+        sources.append(source)
+        if source.classes != sources[0].classes:
             raise TrainingConfigError(
-                f'{init}: is a {source.name}, whose {name} does not fit {wanted.name}; set '
-                'model.name of the configuration, or give other weights'
+                f'{path}: knows {", ".join(source.classes)}, but {init[0]} '
+                f'{", ".join(sources[0].classes)}; give weights of the same classes'
             )
+        classes = [name for name in wanted.classes if name in source.classes]
+        for name, value in state.items():
+            if name.startswith(_BY_CLASS):
+                for label in classes:
+                    given = tensors[name][source.classes.index(label)]
+                    _mean(value[wanted.classes.index(label)], given, share)
+            elif name in tensors and tensors[name].shape == value.shape:
+                _mean(value, tensors[name], share)
+            elif not name.endswith('num_batches_tracked'):
+                raise TrainingConfigError(
+                    f'{path}: is a {source.name}, whose {name} does not fit {wanted.name}; set '
+                    'model.name of the configuration, or give other weights'
+                )
     new = [name for name in wanted.classes if name not in classes]
     say(
-        f'weights of {init}; predictors copied for {", ".join(classes) or "no class"}'
-        + (f', new for {", ".join(new)}' if new else '')
+        f'weights of {", ".join(map(str, init))}; predictors copied for '
+        f'{", ".join(classes) or "no class"}' + (f', new for {", ".join(new)}' if new else '')
     )
-    return model
+
+
+def _mean(value: Tensor, given: Tensor, count: int) -> None:
+    """Make the mean of ``count - 1`` tensors one of ``count``, in place."""
+    if count == 1 or not value.is_floating_point():
+        value.copy_(given)
+    else:
+        value.lerp_(given.to(value.dtype), 1 / count)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
