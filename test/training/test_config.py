@@ -48,6 +48,10 @@ def test_the_parts_of_the_recipe_go_on_with_other_drives_in_the_same_folder():
         first = drives.validation_seed
         judged |= set(range(first, first + drives.validation_sequences))
     assert not trained & judged
+    last = load_config(FOLDER / 'sharp_selection.yaml')
+    assert last.data.kind == 'cache' and last.data.cache == parts[0].data.cache
+    assert last.network() == parts[0].network()
+    parts.append(last)
     assert len({part.seed for part in parts}) == len(parts)
 
 
