@@ -59,42 +59,47 @@ def initial_model(
 
 
 def _take_over(model: SAST, init: Sequence[Path], say: Callable[[str], None]) -> None:
-    state, wanted = model.state_dict(), model.config
-    sources: list[ModelConfig] = []
-    for share, path in enumerate(init, start=1):
-        tensors, source = _read(path)
-        sources.append(source)
-        if source.classes != sources[0].classes:
+    tensors, source = _read_mean(init)
+    files, wanted = ', '.join(map(str, init)), model.config
+    classes = [name for name in wanted.classes if name in source.classes]
+    for name, value in model.state_dict().items():
+        if name.startswith(_BY_CLASS):
+            for label in classes:
+                given = tensors[name][source.classes.index(label)]
+                value[wanted.classes.index(label)] = given.to(value.dtype)
+        elif name in tensors and tensors[name].shape == value.shape:
+            value.copy_(tensors[name])
+        elif not name.endswith('num_batches_tracked'):
             raise TrainingConfigError(
-                f'{path}: knows {", ".join(source.classes)}, but {init[0]} '
-                f'{", ".join(sources[0].classes)}; give weights of the same classes'
+                f'{files}: is a {source.name}, whose {name} does not fit {wanted.name}; set '
+                'model.name of the configuration, or give other weights'
             )
-        classes = [name for name in wanted.classes if name in source.classes]
-        for name, value in state.items():
-            if name.startswith(_BY_CLASS):
-                for label in classes:
-                    given = tensors[name][source.classes.index(label)]
-                    _mean(value[wanted.classes.index(label)], given, share)
-            elif name in tensors and tensors[name].shape == value.shape:
-                _mean(value, tensors[name], share)
-            elif not name.endswith('num_batches_tracked'):
-                raise TrainingConfigError(
-                    f'{path}: is a {source.name}, whose {name} does not fit {wanted.name}; set '
-                    'model.name of the configuration, or give other weights'
-                )
     new = [name for name in wanted.classes if name not in classes]
     say(
-        f'weights of {", ".join(map(str, init))}; predictors copied for '
-        f'{", ".join(classes) or "no class"}' + (f', new for {", ".join(new)}' if new else '')
+        f'weights of {files}; predictors copied for {", ".join(classes) or "no class"}'
+        + (f', new for {", ".join(new)}' if new else '')
     )
 
 
-def _mean(value: Tensor, given: Tensor, count: int) -> None:
-    """Make the mean of ``count - 1`` tensors one of ``count``, in place."""
-    if count == 1 or not value.is_floating_point():
-        value.copy_(given)
-    else:
-        value.lerp_(given.to(value.dtype), 1 / count)
+def _read_mean(paths: Sequence[Path]) -> tuple[dict[str, Tensor], ModelConfig]:
+    """Return the mean of the weights of files, which must be of one network and its classes."""
+    mean, config = _read(paths[0])
+    for count, path in enumerate(paths[1:], start=2):
+        tensors, other = _read(path)
+        if other.classes != config.classes:
+            raise TrainingConfigError(
+                f'{path}: knows {", ".join(other.classes)}, but {paths[0]} '
+                f'{", ".join(config.classes)}; give weights of the same classes'
+            )
+        for name, value in mean.items():
+            if name not in tensors or tensors[name].shape != value.shape:
+                raise TrainingConfigError(
+                    f'{path}: is a {other.name}, whose {name} does not fit that of {paths[0]}; '
+                    'give weights of the same network'
+                )
+            if value.is_floating_point():
+                value.lerp_(tensors[name].to(value.dtype), 1 / count)
+    return mean, config
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:

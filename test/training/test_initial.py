@@ -95,6 +95,13 @@ def test_weights_of_different_classes_have_no_mean(tmp_path, published):
         start(tmp_path / 'a.safetensors', tmp_path / 'b.safetensors')
 
 
+def test_weights_of_different_networks_have_no_mean(tmp_path, published):
+    save_model(published, tmp_path / 'a.safetensors')
+    save_model(untrained_model('gen1-small'), tmp_path / 'b.safetensors')
+    with pytest.raises(TrainingConfigError, match=r'b\.safetensors: is a gen1-small, whose .*a'):
+        start(tmp_path / 'a.safetensors', tmp_path / 'b.safetensors')
+
+
 def test_contrast_lets_stage_1_select_fewer_tokens_of_the_same_scores(tmp_path, published):
     save_model(published, tmp_path / 'a.safetensors')
     random = torch.Generator().manual_seed(3)
