@@ -22,7 +22,7 @@ help:
 	@echo 'make lint    check style (ruff) and types (mypy)'
 	@echo 'make clean   remove .venv and everything that was built'
 	@echo
-	@echo 'On a ROS 2 installation use colcon instead: colcon build --base-paths . msg'
+	@echo 'On a ROS 2 installation use colcon instead: colcon build --base-paths . msg (and training)'
 
 setup:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -42,5 +42,6 @@ lint: setup
 
 clean:
 	rm -rf .venv build install log out .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* *.egg-info
-	rm -f sast_ros/kernels/_kernels*.so
+	rm -rf training/build training/*.egg-info
+	rm -f sast_ros/kernels/_kernels*.so training/sast_ros_training/kernels/_kernels*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

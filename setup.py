@@ -54,7 +54,7 @@ setup(
             f'{PACKAGE}.kernels._kernels',
             sources=sorted(glob(f'{PACKAGE}/kernels/*.c')),
             depends=sorted(glob(f'{PACKAGE}/kernels/*.h')),
-            # Python's own -fwrapv keeps inner loops from being vectorised: twice the time to draw
+            # Python's own -fwrapv keeps inner loops from being vectorised
             extra_compile_args=['-O3', '-fno-wrapv', '-Wno-psabi'],
         )
     ],
@@ -75,13 +75,11 @@ setup(
         'zstandard',
     ],
     # evaluate: figures and report. fleet: its replays on a Ray cluster. hdf5: recordings of DSEC,
-    # M3ED and Metavision. train: what `sast-ros train` needs; h5py and hdf5plugin for data sets in
-    # the format of RVT only.
+    # M3ED and Metavision.
     extras_require={
         'evaluate': ['faster-coco-eval', 'matplotlib'],
         'fleet': ['faster-coco-eval', 'matplotlib', 'ray'],
         'hdf5': ['h5py', 'hdf5plugin'],
-        'train': ['faster-coco-eval', 'h5py', 'hdf5plugin', 'lightning', 'tensorboard'],
     },
     zip_safe=False,
     entry_points={

@@ -94,8 +94,8 @@ def run(model_name: str, seed: tuple[int, int], seconds: float, geometry: str) -
     from sast_ros.kernels import keep_heap
     from sast_ros.model import load_model
     from sast_ros.pipeline import EventPipeline
-    from sast_ros.simulation.dataset import labelled_boxes
-    from sast_ros.simulation.drive import Drive
+    from sast_ros_training.simulation.dataset import labelled_boxes
+    from sast_ros_training.simulation.drive import Drive
     import torch
 
     torch.set_num_threads(1)

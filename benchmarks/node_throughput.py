@@ -89,7 +89,7 @@ def serialise_arrays(chunks: list[Any], begin_ns: int) -> list[bytes]:
 
 def serialise_packets(chunks: list[Any], begin_ns: int) -> list[bytes]:
     """Return one event_camera_msgs/EventPacket (evt3) per chunk."""
-    from sast_ros.simulation import EventPacketEncoder
+    from sast_ros.events.encoders import EventPacketEncoder
 
     encode = EventPacketEncoder(WIDTH, HEIGHT, 'camera')
     return [encode(chunk, begin_ns + 1000 * int(chunk.t[0])) for chunk in chunks]

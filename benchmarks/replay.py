@@ -33,14 +33,14 @@ from rosbags.rosbag2 import Writer as Rosbag2Writer
 from sast_ros.bags import open_recording
 from sast_ros.bags.definitions import message_types
 from sast_ros.events import EventChunk
-from sast_ros.histogram import StackedHistogram
-from sast_ros.kernels import keep_heap
-from sast_ros.simulation.packets import (
+from sast_ros.events.encoders import (
     cut_packets,
     encode_evt3,
     EventArrayEncoder,
     EventPacketEncoder,
 )
+from sast_ros.histogram import StackedHistogram
+from sast_ros.kernels import keep_heap
 from sast_ros.windows import WindowCutter
 from workload import outlines, report
 

@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 import time
 
-from sast_ros.simulation.drive import Drive, GEOMETRIES
-from sast_ros.simulation.motion import MOTIONS
+from sast_ros_training.simulation.drive import Drive, GEOMETRIES
+from sast_ros_training.simulation.motion import MOTIONS
 from workload import report
 
 

@@ -41,10 +41,10 @@ from rich.table import Table
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.cli.terminal import open_console
 from sast_ros.events import EventChunk
-from sast_ros.simulation.actors import CLASSES
-from sast_ros.simulation.drive import Drive, WINDOW_US
-from sast_ros.simulation.motion import MOTIONS
-from sast_ros.simulation.scene_renderer import SceneRenderer
+from sast_ros_training.simulation.actors import CLASSES
+from sast_ros_training.simulation.drive import Drive, WINDOW_US
+from sast_ros_training.simulation.motion import MOTIONS
+from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from workload import host, REPOSITORY
 
 RECORDINGS = {

@@ -44,10 +44,10 @@ from sast_ros.kernels import keep_heap
 from sast_ros.model import backbone, SAST
 from sast_ros.model.choice import choose_model
 from sast_ros.model.selection import Selection
-from sast_ros.training.cache import CachedSequence, list_sequences, SUFFIX
-from sast_ros.training.labels import LEAST_VISIBILITY
-from sast_ros.training.sources.simulation import DrivePlan, simulate_drive
-from sast_ros.training.validation import (
+from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
+from sast_ros_training.training.labels import LEAST_VISIBILITY
+from sast_ros_training.training.sources.simulation import DrivePlan, simulate_drive
+from sast_ros_training.training.validation import (
     by_density,
     MOST_DETECTIONS,
     run_sequence,

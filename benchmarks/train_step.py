@@ -14,6 +14,7 @@ process.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 import gc
 import multiprocessing
 from pathlib import Path
@@ -21,9 +22,9 @@ import time
 
 from sast_ros.histogram import StackedHistogram
 from sast_ros.kernels import keep_heap
-from sast_ros.model import build_model, CONFIGS, detection_loss, pafpn, SAST, sast
+from sast_ros.model import build_model, CONFIGS, detection_loss, SAST
+from sast_ros_training.training.cpu_autograd import forward_windows
 import torch
-import torch.nn.functional as F
 from workload import outlines, report
 
 CLASSES = ('pedestrian', 'two-wheeler', 'car')
@@ -79,11 +80,9 @@ def _work(name: str, sequences: int, windows: int, *, steps, plain, barrier, res
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_heap()
-    if plain:
-        sast.can_fuse = lambda backbone: False
-        pafpn.norm_activate = lambda x, norm: F.silu(norm(x))
     torch.manual_seed(0)
     model = build_model(name, classes=CLASSES).to(memory_format=torch.channels_last)
+    forward = model.forward_windows if plain else partial(forward_windows, model)
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     batches = [_batch(model, seed, sequences, windows) for seed in range(3)]
     gc.freeze()
@@ -94,7 +93,7 @@ def _work(name: str, sequences: int, windows: int, *, steps, plain, barrier, res
         histograms, labels = batches[index % len(batches)]
         start = time.perf_counter()
         with torch.autocast('cpu', torch.bfloat16):
-            output = model.forward_windows(histograms, states)
+            output = forward(histograms, states)
         loss = detection_loss(output.head, labels, output.input_size)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()

@@ -204,7 +204,7 @@ def test_replay_detects_as_the_node_does_by_default() -> None:
 
 
 def test_the_motions_of_the_demo_are_those_of_the_simulation() -> None:
-    from sast_ros.simulation.motion import MOTIONS
+    from sast_ros_training.simulation.motion import MOTIONS
 
     for motion in MOTIONS:
         assert cli._parser().parse_args(['demo', '--motion', motion]).motion == motion

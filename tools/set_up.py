@@ -28,6 +28,9 @@ STATE = VENV / 'set_up'
 PYTHON = VENV / 'bin' / 'python'
 LOG = STATE / 'log.txt'
 
+# Folder of each package, and where its Python code is.
+PACKAGES = {'.': 'sast_ros', 'training': 'training/sast_ros_training'}
+
 # ROS 2 Jazzy and torch have wheels for these.
 OLDEST, NEWEST = (3, 10), (3, 13)
 
@@ -189,8 +192,9 @@ def build_interfaces() -> None:
 
 
 def install_sast_ros() -> None:
-    """Install this repository in place and compile its C extension."""
-    run(PYTHON, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation', '--editable', '.')
+    """Install both packages in place and compile their C extensions."""
+    packages = [option for folder in PACKAGES for option in ('--editable', folder)]
+    run(PYTHON, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation', *packages)
 
 
 def steps() -> list[Step]:
@@ -198,13 +202,16 @@ def steps() -> list[Step]:
     message_files = [path for path in (REPOSITORY / 'msg').rglob('*') if path.is_file()]
     kernels = [
         path
-        for path in (REPOSITORY / 'sast_ros' / 'kernels').glob('*')
+        for folder in PACKAGES.values()
+        for path in (REPOSITORY / folder / 'kernels').glob('*')
         if path.suffix in ('.c', '.h')
     ]
     # The version and the flags of the compiler are not inputs: a new compiler makes the same
     # extension.
     package_files = [
-        REPOSITORY / name for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
+        REPOSITORY / folder / name
+        for folder in PACKAGES
+        for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
     ]
     network = 'Check that pip can reach its package index, then run the same command again.'
     return [
@@ -247,13 +254,16 @@ def steps() -> list[Step]:
             'and the same command again.',
         ),
         Step(
-            'sast_ros and its C extension',
+            'sast_ros, sast_ros_training and their C extensions',
             [*package_files, *kernels],
             '',
             install_sast_ros,
             lambda: (
                 (VENV / 'bin' / 'sast-ros').exists()
-                and any((REPOSITORY / 'sast_ros' / 'kernels').glob('_kernels*.so'))
+                and all(
+                    any((REPOSITORY / folder / 'kernels').glob('_kernels*.so'))
+                    for folder in PACKAGES.values()
+                )
             ),
             'The log names the file and line that does not compile.',
         ),

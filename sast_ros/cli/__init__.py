@@ -11,18 +11,28 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 import contextlib
+from importlib.metadata import entry_points
 import os
 import signal
 import sys
 from types import FrameType
 from typing import Any
 
-from sast_ros.cli import convert, demo, doctor, evaluate, replay, simulate, train
-from sast_ros.cli.terminal import complain
+from sast_ros.cli import convert, demo, doctor, evaluate, replay
+from sast_ros.cli.terminal import print_error
 from sast_ros.errors import sentence
 from sast_ros.version import installed_version
 
-_COMMANDS = (demo, replay, evaluate, simulate, train, convert, doctor)
+_COMMANDS = (demo, replay, evaluate, convert, doctor)
+
+#: Entry-point group of the commands that other packages add: modules with a function ``add``.
+COMMAND_GROUP = 'sast_ros.commands'
+
+#: Commands of sast_ros_training, and what they do.
+_TRAINING_COMMANDS = {
+    'simulate': 'labelled recordings of simulated street scenes',
+    'train': 'training data -> weights',
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,17 +49,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except KeyboardInterrupt:
-        complain('interrupted; files that are not complete have "part" in their names')
+        print_error('interrupted; files that are not complete have "part" in their names')
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more when it flushes at
+        # Whoever read our output has gone. Python would print_error once more when it flushes at
         # exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         if arguments.debug:
             raise
-        complain(sentence(error, '; run it again with --debug and report what it shows'))
+        print_error(sentence(error, '; run it again with --debug and report what it shows'))
         return 1
 
 
@@ -61,12 +71,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--version', action='version', version=f'sast-ros {installed_version()}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    for module in _COMMANDS:
+    for module in _COMMANDS + _added_commands():
         command = module.add(commands)
         command.add_argument(
             '--debug', action='store_true', help='show the Python traceback of an error'
         )
+    for name, text in _TRAINING_COMMANDS.items():
+        if name not in commands.choices:
+            command = commands.add_parser(name, help=text, add_help=False, prefix_chars='\0')
+            command.add_argument('rest', nargs='*')
+            command.set_defaults(command=_name_missing_package, debug=False, name=name)
     return parser
+
+
+def _added_commands() -> tuple[Any, ...]:
+    found = sorted(entry_points(group=COMMAND_GROUP), key=lambda point: point.name)
+    return tuple(point.load() for point in found)
+
+
+def _name_missing_package(arguments: argparse.Namespace) -> int:
+    print_error(
+        f'"sast-ros {arguments.name}" is part of the package sast_ros_training, which is not '
+        'installed: pip install ./training in the repository, or build training/ with colcon'
+    )
+    return 1
 
 
 @contextlib.contextmanager

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sast_ros.cli.arguments import MODEL_HELP, number_between, seed
 from sast_ros.cli.terminal import (
-    complain,
     kept_text,
     new_table,
+    print_error,
     say_steps,
     show_results,
     thousands,
@@ -117,12 +117,12 @@ def run(arguments: argparse.Namespace) -> int:
         names.insert(0, 'overlay.mp4')
     show_results(table, '' if summary['trained'] else UNTRAINED_WARNING, arguments.out, names)
     if summary['video'] is None or summary['video'].startswith('none'):
-        complain(f'no overlay was written ({summary["video"] or "no window came back"})')
+        print_error(f'no overlay was written ({summary["video"] or "no window came back"})')
     if summary['report'] is None or summary['report'].startswith('none'):
         reason = (summary['report'] or 'no window came back').removeprefix('none: ')
-        complain(f'no report was written ({reason})')
+        print_error(f'no report was written ({reason})')
     if not summary['complete']:
-        complain(
+        print_error(
             f'{windows["lost"]} of {windows["sent"]} windows did not come back or came out of '
             f'order; the machine may be too slow, see {arguments.out / "node.log"}'
         )

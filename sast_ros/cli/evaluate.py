@@ -14,9 +14,9 @@ from typing import Any, TYPE_CHECKING
 from sast_ros.cli.arguments import add_detector, number_between, sensor_size, whole_number
 from sast_ros.cli.replay import MAX_DETECTIONS
 from sast_ros.cli.terminal import (
-    complain,
     new_table,
     open_console,
+    print_error,
     progress_bar,
     show_progress,
     UNTRAINED_WARNING,
@@ -204,10 +204,10 @@ def run(arguments: argparse.Namespace) -> int:
             if inputs.untrained:
                 console.print(UNTRAINED_WARNING, style='bold yellow')
         if missing:
-            complain(missing)
+            print_error(missing)
     finally:
         for reason in inputs.failed.values():
-            complain(f'left out: {reason}')
+            print_error(f'left out: {reason}')
     return 1 if inputs.failed else 0
 
 

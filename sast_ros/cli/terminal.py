@@ -23,7 +23,7 @@ UNTRAINED_WARNING = (
 )
 
 
-def complain(sentence: str) -> None:
+def print_error(sentence: str) -> None:
     """Say one sentence on standard error."""
     with contextlib.suppress(BrokenPipeError):
         print(f'sast-ros: {sentence}', file=sys.stderr)

@@ -22,10 +22,10 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sast_ros.events.chunk import EventChunk
-from sast_ros.simulation.dataset import FRAME_ID, labelled_boxes
-from sast_ros.simulation.drive import Drive
-from sast_ros.simulation.packets import cut_packets, EventPacketEncoder
+from sast_ros.events.encoders import cut_packets, EventPacketEncoder
 from sast_ros.windows import WindowCutter
+from sast_ros_training.simulation.dataset import FRAME_ID, labelled_boxes
+from sast_ros_training.simulation.drive import Drive
 
 #: What drivers of event cameras use, but reliable: the demo counts every message.
 _QOS = QoSProfile(

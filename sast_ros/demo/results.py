@@ -30,7 +30,6 @@ from sast_ros.evaluation.labels import canonical, Labels
 from sast_ros.evaluation.matching import count_matches, LEAST_IOU, OPERATING_SCORE
 from sast_ros.evaluation.pairing import pair
 from sast_ros.events import open_decoder
-from sast_ros.simulation.actors import CLASSES
 from sast_ros.visualization import (
     draw_overlay,
     OverlayVideo,
@@ -39,6 +38,7 @@ from sast_ros.visualization import (
     VideoError,
 )
 from sast_ros.windows import EventWindow, WindowCutter
+from sast_ros_training.simulation.actors import CLASSES
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus

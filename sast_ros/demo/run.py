@@ -93,7 +93,7 @@ def run_demo(
     seed:
         seed of the simulated drive.
     motion:
-        of its camera, one of ``sast_ros.simulation.motion.MOTIONS``.
+        of its camera, one of ``sast_ros_training.simulation.motion.MOTIONS``.
     model:
         as ``model.path`` of the node.
     domain_id:

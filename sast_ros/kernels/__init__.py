@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 
 
-def _load() -> ctypes.CDLL:
-    folder = Path(__file__).parent
+def load_library(folder: Path) -> ctypes.CDLL:
+    """Load the extension ``_kernels`` of a package from its folder."""
     for suffix in machinery.EXTENSION_SUFFIXES:
         library = folder / f'_kernels{suffix}'
         if library.exists():
             return ctypes.CDLL(str(library))
     raise ImportError(
-        f'the compiled part of sast_ros is missing: no _kernels extension in {folder}; '
-        'build it with "make setup", "pip install ." or "colcon build"'
+        f'the compiled part of {folder.parent.name} is missing: no _kernels extension in '
+        f'{folder}; build it with "make setup", "pip install ." or "colcon build"'
     )
 
 
-library = _load()
+library = load_library(Path(__file__).parent)
 
 
 def pointer(array: np.ndarray) -> int:

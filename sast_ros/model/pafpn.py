@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sast_ros.model.config import ModelConfig
-from sast_ros.model.fused import norm_activate
 import torch
 from torch import nn, Tensor
 import torch.nn.functional as F
@@ -20,7 +19,7 @@ class ConvBlock(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return norm_activate(self.conv(x), self.bn)
+        return F.silu(self.bn(self.conv(x)))
 
 
 class Bottleneck(nn.Module):

@@ -7,7 +7,6 @@ from typing import Any
 
 from sast_ros.model.backbone import Backbone, SelectionControl, State
 from sast_ros.model.config import model_config, ModelConfig
-from sast_ros.model.fused import advance, can_fuse
 from sast_ros.model.head import YoloxHead
 from sast_ros.model.pafpn import Pafpn
 from sast_ros.model.selection import Selection
@@ -73,8 +72,8 @@ class SAST(nn.Module):
         Advance by several windows and detect in all of them; for training.
 
         The results are those of one step after the other, but everything that is not recurrent is
-        computed for all windows at once, on a CPU by loops made for it. Batch norm therefore sees
-        all windows as one batch, as in the published training.
+        computed for all windows at once. Batch norm therefore sees all windows as one batch, as in
+        the published training.
 
         ``histograms``: ``uint8[T, B, channels, H, W]``, T at least 1; ``states``: before the first
         window. In the result, ``head`` has T * B samples, window after window, and so have the
@@ -82,8 +81,7 @@ class SAST(nn.Module):
         """
         windows, batch = histograms.shape[:2]
         histograms = self.pad(histograms.flatten(0, 1)).unflatten(0, (windows, batch))
-        go = advance if can_fuse(self.backbone) else _advance_step_by_step
-        features, states, selections = go(self.backbone, histograms, states, self.control)
+        features, states, selections = _advance(self.backbone, histograms, states, self.control)
         head = self.yolox_head(self.fpn(*features[1:]))
         height, width = histograms.shape[3:]
         return StepOutput(head, states, selections, (height, width))
@@ -105,10 +103,10 @@ class SAST(nn.Module):
         return self.yolox_head(self.fpn(*(h for h, _ in states[1:])))
 
 
-def _advance_step_by_step(
+def _advance(
     backbone: Backbone, histograms: Tensor, states: list[State] | None, control: SelectionControl
 ) -> tuple[list[Tensor], list[State], list[tuple[Selection, Selection]]]:
-    """Return what ``fused.advance`` does."""
+    """Return feature maps, states and selections; maps and masks have T * B samples."""
     features, masks = [], []
     for histogram in histograms:
         states, chosen = backbone(histogram, states, control)

@@ -15,9 +15,9 @@ from sast_ros.bags import BOX_DTYPE
 from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.cli import main
 from sast_ros.events import EventChunk
-from sast_ros.simulation.dataset import labelled_boxes
-from sast_ros.simulation.drive import CLASSES, Drive
-from sast_ros.simulation.packets import cut_packets, EventPacketEncoder
+from sast_ros.events.encoders import cut_packets, EventPacketEncoder
+from sast_ros_training.simulation.dataset import labelled_boxes
+from sast_ros_training.simulation.drive import CLASSES, Drive
 
 BAGS = 40
 _STEP_US = 50_000

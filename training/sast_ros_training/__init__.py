@@ -1,0 +1,1 @@
+"""Makes weights for ``sast_ros``: simulation of labelled event streams, and training."""

@@ -1,0 +1,176 @@
+"""``sast-ros train``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+import contextlib
+import os
+from pathlib import Path
+import sys
+from typing import Any, TYPE_CHECKING
+
+from sast_ros.cli.terminal import (
+    new_table,
+    open_console,
+    progress_bar,
+    show_results,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command to the parser and return its own parser."""
+    command = commands.add_parser(
+        'train',
+        help='training data -> weights',
+        description='Train the network. Writes model.safetensors (the best weights so far), '
+        'last.ckpt, validation.json and curves for TensorBoard. The same command again goes on '
+        'where the last one was stopped or killed.',
+    )
+    command.add_argument(
+        '--config',
+        type=Path,
+        required=True,
+        metavar='F',
+        help='configuration; training/config/default.yaml explains every key',
+    )
+    command.add_argument(
+        '--out', type=Path, metavar='DIR', help='results (default: out/train/NAME-OF-CONFIG)'
+    )
+    command.add_argument(
+        '--init',
+        type=Path,
+        nargs='+',
+        default=(),
+        metavar='CHECKPOINT',
+        help='weights to start from: .safetensors, an official .ckpt, or last.ckpt of a training '
+        '(its average weights); of several files the mean; classes of other names start anew',
+    )
+    command.add_argument(
+        '--resume',
+        choices=('auto', 'never'),
+        default='auto',
+        help='auto goes on from last.ckpt in DIR if there is one, never begins anew (default: '
+        '%(default)s)',
+    )
+    command.add_argument(
+        '--json', metavar='FILE', help='write the summary as JSON, - for standard output'
+    )
+    command.set_defaults(command=run)
+    return command
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it and return the exit code."""
+    # Before torch is imported; see replay. Lightning starts further processes by this same command
+    # line, and the environment goes with them.
+    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    from sast_ros_training.training.config import load_config
+
+    # The configuration first: what is wrong with it need not wait for torch.
+    config = load_config(arguments.config)
+    out = arguments.out or Path('out/train') / arguments.config.stem
+    try:
+        from sast_ros_training.training.fit import is_main_process, train
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'training needs {error.name}, which is not installed; pip install lightning '
+            'tensorboard faster-coco-eval'
+        ) from error
+    from sast_ros.kernels import keep_heap
+
+    keep_heap()
+    with _progress(out.name) as (say, report):
+        summary = train(
+            config,
+            out,
+            init=arguments.init,
+            resume=arguments.resume == 'auto',
+            say=say,
+            report=report,
+        )
+    if is_main_process() and not write_json(summary, arguments.json):
+        names = ['model.safetensors', 'last.ckpt', 'config.yaml', 'curves']
+        if summary['validation'] is not None:
+            names.append('validation.json')
+            open_console().print(sparsity(summary['validation']['sparsity']))
+        show_results(_table(summary, out.name), '', out, names)
+    return 0
+
+
+def _table(summary: dict[str, Any], name: str) -> Table:
+    table = new_table(f'train: {name}')
+    table.add_row('steps', str(summary['steps']))
+    validation = summary['validation']
+    if validation is None:
+        table.add_row('validation', 'none: there are no held-out sequences')
+        return table
+    table.add_row('validation', f'{validation["sequences"]} sequences')
+    rows = {'all': validation['all'], **validation['by_motion']}
+    for row, values in rows.items():
+        classes = ', '.join(
+            f'{label} {_number(found["ap50"])}' for label, found in values['by_class'].items()
+        )
+        table.add_row(
+            row, f'mAP {_number(values["ap"])}, AP50 {_number(values["ap50"])} ({classes})'
+        )
+    return table
+
+
+def sparsity(rows: list[dict[str, Any]]) -> Table:
+    """Return a table of what the stages kept at which event density."""
+    from rich.table import Table
+
+    table = Table(
+        title='tokens kept in stages 1 to 4', title_justify='left', title_style='bold', box=None
+    )
+    for name in ('active pixels', 'windows', '1', '2', '3', '4'):
+        table.add_column(name, justify='right')
+    for row in rows:
+        table.add_row(
+            f'{100 * row["least"]:g} - {100 * row["most"]:g} %',
+            str(row['windows']),
+            *(f'{100 * share:.0f} %' for share in row['kept_tokens']),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return '-' if value is None else f'{value:.3f}'
+
+
+@contextlib.contextmanager
+def _progress(
+    name: str,
+) -> Iterator[tuple[Callable[[str], None], Callable[[int, int, dict[str, float]], None]]]:
+    """Show a bar with the latest values on a terminal, elsewhere a line of them."""
+    console = open_console(stderr=True)
+    if not console.is_terminal:
+
+        def say(sentence: str) -> None:
+            print(sentence, file=sys.stderr, flush=True)
+
+        def report(step: int, total: int, values: dict[str, float]) -> None:
+            say(f'step {step} of {total}: {_values(values)}')
+
+        yield say, report
+        return
+    from rich.text import Text
+
+    with progress_bar(console, 'values') as bar:
+        task = bar.add_task(f'train {name}', total=None, values='')
+        yield (
+            lambda sentence: bar.console.print(Text(sentence)),
+            lambda step, total, values: bar.update(
+                task, completed=step, total=total, values=_values(values)
+            ),
+        )
+
+
+def _values(values: dict[str, float]) -> str:
+    """Return the latest values in words."""
+    return ', '.join(f'{name.replace("_", " ")} {value:.4g}' for name, value in values.items())

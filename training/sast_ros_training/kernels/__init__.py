@@ -1,0 +1,7 @@
+"""Compiled inner loops (C) of the simulator and of the training."""
+
+from pathlib import Path
+
+from sast_ros.kernels import load_library
+
+library = load_library(Path(__file__).parent)

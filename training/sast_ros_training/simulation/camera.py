@@ -1,0 +1,478 @@
+"""
+An event camera.
+
+It turns pictures of linear luminance into the events that a sensor would send. The model is the
+usual one of event pixels (Lichtsteiner, Posch, Delbruck 2008; its noise as described by Hu, Liu,
+Delbruck 2021): logarithmic photoreceptor with limited bandwidth, comparators with thresholds of
+their own, reset, leak, shot noise, hot pixels, and a bus that carries only so much.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass, fields
+import math
+
+import numpy as np
+from sast_ros.events.chunk import EventChunk, MAX_SENSOR_SIDE
+from sast_ros.kernels import pointer
+from sast_ros_training.kernels import library
+
+#: Longest step between two pictures in microseconds; nothing is known of what happens in between.
+LONGEST_STEP_US = 1_000_000
+
+#: Most events of a pixel in one step; room that the kernel wants for every pixel of a row.
+_MOST_PER_PIXEL = 64
+
+#: Standard deviation over the pixels of the logarithm of their shot noise rate.
+_NOISE_SPREAD = 0.8
+
+#: How many times noisier than the mean a dark place can make a pixel.
+_NOISIEST = 8.0
+
+_POINTER, _INT64, _INT32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+_FLOAT, _DOUBLE = ctypes.c_float, ctypes.c_double
+
+_logarithm = library.sast_camera_log
+_logarithm.restype = None
+_logarithm.argtypes = [_POINTER, _INT64, _FLOAT, _POINTER]
+_blur = library.sast_camera_blur
+_blur.restype = None
+_blur.argtypes = [_POINTER, _INT64, _INT64, _FLOAT, _POINTER, _POINTER]
+_advance = library.sast_camera_advance
+_advance.restype = _INT64
+_advance.argtypes = [
+    _POINTER,
+    *[_INT64] * 3,
+    *[_FLOAT] * 4,
+    _INT32,
+    _FLOAT,
+    *[_POINTER] * 7,
+    _INT64,
+]
+_noise_tables = library.sast_camera_noise_tables
+_noise_tables.restype = None
+_noise_tables.argtypes = [_POINTER, _INT32, *[_POINTER] * 3]
+_noise = library.sast_camera_noise
+_noise.restype = None
+_noise.argtypes = [
+    *[_POINTER] * 4,
+    _INT64,
+    _INT64,
+    _DOUBLE,
+    _FLOAT,
+    _FLOAT,
+    _INT32,
+    *[_POINTER] * 4,
+    _INT64,
+]
+_noisiness = library.sast_camera_noisiness
+_noisiness.restype = _DOUBLE
+_noisiness.argtypes = [_POINTER, _INT64, _FLOAT]
+_sort = library.sast_camera_sort
+_sort.restype = _INT64
+_sort.argtypes = [
+    _POINTER,
+    _INT64,
+    _INT64,
+    _INT32,
+    _DOUBLE,
+    *[_POINTER] * 4,
+    _INT64,
+    *[_POINTER] * 5,
+]
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """
+    A sensor and how its biases are set.
+
+    Parameters
+    ----------
+    focus: share of a pixel's light that the lens leaves in its row, and in its column; the rest
+        goes to the neighbours. 1 is perfectly sharp.
+    threshold_on, threshold_off: mean contrast (difference of natural logarithms) of an event.
+    mismatch: standard deviation of a pixel's thresholds, relative to their mean.
+    bandwidth_hz: cutoff of the photoreceptor at luminance 1; it falls in proportion to luminance.
+    dark_bandwidth_hz: least cutoff.
+    dark_luminance: what dark current and stray light add to every luminance; contrasts fade below.
+    refractory_us: time that a pixel is held in reset after an event; it then starts from the
+        intensity of that moment.
+    noise_hz: shot noise events per pixel and second in the mean; lognormal over the pixels.
+    noise_on: share of ON events in it.
+    noise_dark: how much more noise dark places make: the rate goes with intensity to the power of
+        minus this, up to 8 times the mean; 0 = everywhere the same. The mean holds for the first
+        picture. Hot pixels follow as well.
+    leak_hz: ON events per second of a pixel that sees nothing change.
+    hot_pixels: share of pixels that fire all the time, half of them ON, half OFF.
+    hot_hz: events per second of a hot pixel in the mean; exponential over the hot pixels.
+    max_rate: events per second that the sensor can send; 0 = no limit.
+
+    Raises
+    ------
+    ValueError: a value outside the possible.
+
+    """
+
+    focus: float = 1.0
+    threshold_on: float = 0.25
+    threshold_off: float = 0.25
+    mismatch: float = 0.03
+    bandwidth_hz: float = 1000.0
+    dark_bandwidth_hz: float = 30.0
+    dark_luminance: float = 1e-3
+    refractory_us: float = 200.0
+    noise_hz: float = 0.01
+    noise_on: float = 0.5
+    noise_dark: float = 0.0
+    leak_hz: float = 0.0
+    hot_pixels: float = 0.0
+    hot_hz: float = 50.0
+    max_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            low, high = _RANGES.get(field.name, (0.0, 1e9))
+            value = getattr(self, field.name)
+            if not low <= value <= high:
+                raise ValueError(
+                    f'CameraSettings: {field.name} is {value}; it must lie between {low:g} and '
+                    f'{high:g}'
+                )
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, night: bool | None = None) -> CameraSettings:
+        """
+        Draw a realistic sensor, biased for the light.
+
+        Means of the thresholds 0.17 to 0.4 with up to 60 % between ON and OFF, 2 to 6 %
+        mismatch; 0.15 to 8 ms refractory; dark current and stray light of 0.003 to 0.05 by day, a
+        tenth of it by night. A third of the sensors is limited to 2 to 20 million
+        events per second, half have a leak of 0.003 to 0.1 Hz, one pixel in 500 000 to 1000 is hot
+        (5 to 200 Hz).
+
+        By day: 300 to 3000 Hz bandwidth at luminance 1, 0.003 to 0.08 Hz noise per pixel.
+        By night: 60 to 600 Hz, 0.02 to 2 Hz. Three lenses in four are not quite sharp, and three
+        sensors in four noisier in the dark, by a power of up to 1.
+
+        Parameters
+        ----------
+        rng:
+            all is drawn from it, always the same number of values.
+        night:
+            which of the two; ``None`` draws night once in five.
+
+        """
+        dark = bool(rng.random() < 0.2)
+        dark = dark if night is None else night
+        mean, lean = rng.uniform(0.17, 0.4), math.sqrt(_log_uniform(rng, 0.6, 1.6))
+        limited, leaking = rng.random() < 1 / 3, rng.random() < 0.5
+        limit, leak = _log_uniform(rng, 2e6, 2e7), _log_uniform(rng, 0.003, 0.1)
+        slope = rng.uniform(-1 / 3, 1.0)
+        return cls(
+            focus=min(rng.uniform(0.45, 1.15), 1.0),
+            threshold_on=mean * lean,
+            threshold_off=mean / lean,
+            mismatch=rng.uniform(0.02, 0.06),
+            bandwidth_hz=_log_uniform(rng, 300, 3000) * (0.2 if dark else 1.0),
+            dark_bandwidth_hz=_log_uniform(rng, 20, 100),
+            dark_luminance=_log_uniform(rng, 3e-3, 5e-2) * (0.1 if dark else 1.0),
+            refractory_us=_log_uniform(rng, 150, 8000),
+            noise_hz=_log_uniform(rng, *((0.02, 2.0) if dark else (0.003, 0.08))),
+            noise_on=rng.uniform(0.3, 0.7),
+            noise_dark=max(slope, 0.0),
+            leak_hz=leak if leaking else 0.0,
+            hot_pixels=_log_uniform(rng, 2e-6, 1e-3),
+            hot_hz=_log_uniform(rng, 5, 200),
+            max_rate=limit if limited else 0.0,
+        )
+
+
+_RANGES = {
+    'focus': (0.34, 1.0),
+    'threshold_on': (0.05, 10.0),
+    'threshold_off': (0.05, 10.0),
+    'mismatch': (0.0, 0.3),
+    'dark_bandwidth_hz': (0.1, 1e9),
+    'dark_luminance': (1e-9, 1e3),
+    'noise_on': (0.0, 1.0),
+    'noise_dark': (0.0, 4.0),
+    'hot_pixels': (0.0, 1.0),
+    'max_rate': (0.0, 1e12),
+}
+
+
+class EventCamera:
+    """
+    Pixels that watch a luminance and fire when its logarithm has changed enough.
+
+    Between two pictures the filtered log intensity of a pixel moves in a straight line, so one
+    pixel can fire several times per step, and at any microsecond.
+
+    Parameters
+    ----------
+    height, width: sensor size in pixels.
+    settings: the sensor.
+    seed: chooses thresholds, rates and noise; the same pictures give the same events.
+
+    Attributes
+    ----------
+    dropped: events that the rate limit has cost since the start.
+
+    Raises
+    ------
+    ValueError: a size that no sensor has; pictures of another size or type; time that does not go
+        on, or by more than a second at once.
+    RuntimeError: ``advance`` before ``start``.
+
+    """
+
+    def __init__(self, height: int, width: int, settings: CameraSettings, seed: int) -> None:
+        if not (0 < height <= MAX_SENSOR_SIDE and 0 < width <= MAX_SENSOR_SIDE):
+            raise ValueError(
+                f'EventCamera: no sensor has {width}x{height} pixels; each side is 1 to '
+                f'{MAX_SENSOR_SIDE}'
+            )
+        self.height, self.width = height, width
+        self.settings = settings
+        self.dropped = 0
+        pixels = height * width
+        rng = np.random.default_rng(seed)
+        spread = np.maximum(1 + settings.mismatch * rng.standard_normal((2, pixels)), 0.3)
+        self._on = (settings.threshold_on * spread[0]).astype(np.float32)
+        self._off = (settings.threshold_off * spread[1]).astype(np.float32)
+        self._start_place = rng.random(pixels, np.float32)
+        self._set_up_noise(rng)
+        self._random = rng.integers(0, 2**64, 1, np.uint64)
+        self._photoreceptor = np.empty(pixels, np.float32)
+        self._level = np.empty(pixels, np.float32)
+        self._hold = np.empty(pixels, np.float32)
+        self._owners_now = np.zeros(pixels, np.uint8)
+        self._owners_before = np.zeros(pixels, np.uint8)
+        self._by_owner = np.zeros(256, np.int64)
+        self._count = np.zeros(1, np.int64)
+        self._events = np.empty(2 * _MOST_PER_PIXEL * width + pixels // 4, np.uint64)
+        self._table = np.empty(0, np.int32)
+        self._now_us: int | None = None
+        self._noise_scale = 1.0
+        self._sharp = settings.focus == 1
+        self._picture = np.empty((height, width), np.float32)
+        self._rows = np.empty(3 * width, np.float32)
+        # Their addresses, since looking them up takes longer than many a step of the kernel.
+        self._pixel_state = [
+            pointer(array)
+            for array in (self._on, self._off, self._photoreceptor, self._level, self._hold)
+        ]
+        self._noise_state = [
+            pointer(array)
+            for array in (self._share, self._other, self._on_share, self._photoreceptor)
+        ]
+        self._stream_state = [pointer(array) for array in (self._random, self._next)]
+        self._count_address = pointer(self._count)
+        self._by_owner_address = pointer(self._by_owner)
+
+    def _set_up_noise(self, rng: np.random.Generator) -> None:
+        """Rates of the pixels as tables to draw them from, and the time of the first event."""
+        settings, pixels = self.settings, self.height * self.width
+        rates = settings.noise_hz * np.exp(
+            _NOISE_SPREAD * rng.standard_normal(pixels) - _NOISE_SPREAD**2 / 2
+        )
+        hot = rng.random(pixels) < settings.hot_pixels
+        rates[hot] += settings.hot_hz * rng.standard_exponential(np.count_nonzero(hot))
+        self._on_share = np.full(pixels, round(settings.noise_on * 255), np.uint8)
+        self._on_share[hot] = rng.integers(0, 2, np.count_nonzero(hot)) * 255
+        total = float(rates.sum())
+        if settings.noise_dark > 0:  # candidates, of which the kernel takes one in eight
+            total *= _NOISIEST
+        self._interval_us = 1e6 / total if total > 0 else math.inf
+        self._next = np.array([self._interval_us * rng.standard_exponential()])
+        self._share, self._other = np.empty(pixels, np.float32), np.empty(pixels, np.int32)
+        scaled = rates / rates.mean() if total > 0 else rates
+        order = np.empty(pixels, np.int32)
+        _noise_tables(
+            pointer(scaled), pixels, pointer(self._share), pointer(self._other), pointer(order)
+        )
+
+    def start(self, luminance: np.ndarray, t_us: int) -> None:
+        """
+        Look at a picture ``float32[height, width]`` (1.0 = white in daylight) until ``t_us``.
+
+        Nothing has moved for long: photoreceptors have settled, and the level of a pixel lies
+        anywhere in its dead zone.
+        """
+        picture = self._seen(luminance)
+        _logarithm(
+            pointer(picture),
+            picture.size,
+            self.settings.dark_luminance,
+            pointer(self._photoreceptor),
+        )
+        mean = _noisiness(
+            pointer(self._photoreceptor), self._photoreceptor.size, self.settings.noise_dark
+        )
+        self._noise_scale = 1 / (_NOISIEST * mean)
+        # A leak lowers every level, and only the ON event that it ends in raises it again.
+        dead = self._on if self.settings.leak_hz > 0 else self._on + self._off
+        self._level[:] = self._photoreceptor - self._on + self._start_place * dead
+        self._hold.fill(0)
+        self._owners_now.fill(0)
+        self._now_us = int(t_us)
+
+    def advance(
+        self, luminance: np.ndarray, t_us: int, owners: np.ndarray | None = None
+    ) -> EventChunk:
+        """
+        Return the events after the last picture up to and including ``t_us``.
+
+        Parameters
+        ----------
+        luminance:
+            ``float32[height, width]`` at ``t_us``; may be overwritten afterwards.
+        t_us:
+            later than the last picture, by a second at most.
+        owners:
+            ``uint8[height, width]`` of the objects whose events ``take_owner_events`` counts,
+            0 = nobody; may be overwritten afterwards.
+
+        """
+        if self._now_us is None:
+            raise RuntimeError('EventCamera: advance() before start(); give it a first picture')
+        t_us = int(t_us)
+        span = t_us - self._now_us
+        if not 0 < span <= LONGEST_STEP_US:
+            raise ValueError(
+                f'EventCamera: the picture of {t_us} us follows one of {self._now_us} us; '
+                f'give pictures 1 to {LONGEST_STEP_US} us apart'
+            )
+        picture = self._seen(luminance)
+        self._owners_now, self._owners_before = self._owners_before, self._owners_now
+        if owners is None:
+            self._owners_now.fill(0)
+        else:
+            self._owners_now[:] = self._checked(owners, np.uint8).reshape(-1)
+        self._count[0] = 0
+        self._watch(picture, span)
+        self._add_noise(span)
+        chunk = self._sorted(span)
+        self._now_us = t_us
+        return chunk
+
+    def _seen(self, luminance: np.ndarray) -> np.ndarray:
+        """Return the picture behind the lens."""
+        picture = self._checked(luminance, np.float32)
+        if self._sharp:
+            return picture
+        _blur(
+            pointer(picture),
+            self.height,
+            self.width,
+            self.settings.focus,
+            pointer(self._rows),
+            pointer(self._picture),
+        )
+        return self._picture
+
+    def take_owner_events(self) -> np.ndarray:
+        """
+        Return ``int64[256]``: events of every owner since the last call.
+
+        An event belongs to the owner of its pixel at the end of the step, or if that is 0 to the
+        one at its beginning. Noise and leak are nobody's; events that the rate limit has dropped
+        do not count.
+        """
+        counts = self._by_owner.copy()
+        self._by_owner.fill(0)
+        return counts
+
+    def _watch(self, picture: np.ndarray, span: int) -> None:
+        """Let the photoreceptors see the picture, and the pixels fire."""
+        settings = self.settings
+        cycle = 2e-6 * math.pi * span
+        row = 0
+        while True:
+            row = _advance(
+                pointer(picture),
+                self.height,
+                self.width,
+                row,
+                settings.dark_luminance,
+                cycle * settings.bandwidth_hz,
+                cycle * settings.dark_bandwidth_hz,
+                settings.leak_hz * settings.threshold_on * span * 1e-6,
+                span,
+                settings.refractory_us,
+                *self._pixel_state,
+                pointer(self._events),
+                self._count_address,
+                len(self._events),
+            )
+            if row == self.height:
+                return
+            self._grow()
+
+    def _add_noise(self, span: int) -> None:
+        while self._next[0] <= span:
+            _noise(
+                *self._noise_state,
+                self._other.size,
+                self.width,
+                self._interval_us,
+                self.settings.noise_dark,
+                self._noise_scale,
+                span,
+                *self._stream_state,
+                pointer(self._events),
+                self._count_address,
+                len(self._events),
+            )
+            if self._next[0] <= span:
+                self._grow()
+        self._next -= span
+
+    def _grow(self) -> None:
+        self._events = np.concatenate([self._events, np.empty_like(self._events)])
+
+    def _sorted(self, span: int) -> EventChunk:
+        count = int(self._count[0])
+        if len(self._table) < span + 2:
+            self._table = np.empty(span + 2, np.int32)
+        x, y, t = np.empty(count, np.uint16), np.empty(count, np.uint16), np.empty(count, np.int64)
+        p = np.empty(count, np.uint8)
+        kept = _sort(
+            pointer(self._events),
+            count,
+            self._now_us,
+            span,
+            self.settings.max_rate * 1e-6,
+            self._stream_state[0],
+            pointer(self._table),
+            pointer(self._owners_now),
+            pointer(self._owners_before),
+            self.width,
+            self._by_owner_address,
+            *[pointer(array) for array in (x, y, p, t)],
+        )
+        self.dropped += count - kept
+        return EventChunk(
+            x[:kept],
+            y[:kept],
+            p[:kept],
+            t[:kept],
+            width=self.width,
+            height=self.height,
+            dropped=count - kept,
+            checked=True,
+        )
+
+    def _checked(self, picture: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
+        if picture.shape != (self.height, self.width) or picture.dtype != dtype:
+            raise ValueError(
+                f'EventCamera: a picture is {picture.dtype}{list(picture.shape)}; give '
+                f'{np.dtype(dtype).name}[{self.height}, {self.width}]'
+            )
+        return np.ascontiguousarray(picture)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return math.exp(rng.uniform(math.log(low), math.log(high)))

@@ -1,0 +1,125 @@
+"""The weights that a training starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import math
+from pathlib import Path
+import tempfile
+
+from sast_ros.model import (
+    CheckpointError,
+    convert_checkpoint,
+    load_model,
+    ModelConfig,
+    SAST,
+    untrained_model,
+)
+from sast_ros_training.training.config import TrainingConfig
+from sast_ros_training.training.errors import TrainingConfigError
+import torch
+from torch import Tensor
+
+_BY_CLASS = 'yolox_head.cls_preds.'
+
+
+def initial_model(
+    config: TrainingConfig, init: Sequence[Path], say: Callable[[str], None]
+) -> SAST:
+    """
+    Return the network, random or with the weights of checkpoints.
+
+    Parameters
+    ----------
+    config:
+        of the training.
+    init:
+        ``.safetensors`` files, official ``.ckpt``, or ``last.ckpt`` of trainings (their average
+        weights are taken); of several, the mean. Their classes may be others: what predicts a
+        class of the same name is copied, what predicts another one starts at random.
+    say:
+        called with one sentence about what was copied.
+
+    Raises
+    ------
+    CheckpointError: a file cannot be read.
+    TrainingConfigError: one is of another network, or several are of different classes.
+
+    """
+    wanted = config.network()
+    fields = ('classes', 'layer_scale', 'window_ms', 'stride_ms')
+    model = untrained_model(
+        wanted.name, config.seed, **{name: getattr(wanted, name) for name in fields}
+    )
+    if init:
+        _take_over(model, init, say)
+    controls = model.get_parameter('backbone.stages.0.att_blocks.0.att.to_controls.weight')
+    controls.data.sub_(math.log(config.model.contrast))
+    return model
+
+
+def _take_over(model: SAST, init: Sequence[Path], say: Callable[[str], None]) -> None:
+    tensors, source = _read_mean(init)
+    files, wanted = ', '.join(map(str, init)), model.config
+    classes = [name for name in wanted.classes if name in source.classes]
+    for name, value in model.state_dict().items():
+        if name.startswith(_BY_CLASS):
+            for label in classes:
+                given = tensors[name][source.classes.index(label)]
+                value[wanted.classes.index(label)] = given.to(value.dtype)
+        elif name in tensors and tensors[name].shape == value.shape:
+            value.copy_(tensors[name])
+        elif not name.endswith('num_batches_tracked'):
+            raise TrainingConfigError(
+                f'{files}: is a {source.name}, whose {name} does not fit {wanted.name}; set '
+                'model.name of the configuration, or give other weights'
+            )
+    new = [name for name in wanted.classes if name not in classes]
+    say(
+        f'weights of {files}; predictors copied for {", ".join(classes) or "no class"}'
+        + (f', new for {", ".join(new)}' if new else '')
+    )
+
+
+def _read_mean(paths: Sequence[Path]) -> tuple[dict[str, Tensor], ModelConfig]:
+    """Return the mean of the weights of files, which must be of one network and its classes."""
+    mean, config = _read(paths[0])
+    for count, path in enumerate(paths[1:], start=2):
+        tensors, other = _read(path)
+        if other.classes != config.classes:
+            raise TrainingConfigError(
+                f'{path}: knows {", ".join(other.classes)}, but {paths[0]} '
+                f'{", ".join(config.classes)}; give weights of the same classes'
+            )
+        for name, value in mean.items():
+            if name not in tensors or tensors[name].shape != value.shape:
+                raise TrainingConfigError(
+                    f'{path}: is a {other.name}, whose {name} does not fit that of {paths[0]}; '
+                    'give weights of the same network'
+                )
+            if value.is_floating_point():
+                value.lerp_(tensors[name].to(value.dtype), 1 / count)
+    return mean, config
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
+    from sast_ros_training.training.module import CHECKPOINT_KEY
+
+    if path.suffix == '.ckpt':
+        try:
+            content = torch.load(path, map_location='cpu', weights_only=True)
+        except Exception:  # noqa: B902 - convert_checkpoint says what is wrong
+            content = None
+        if isinstance(content, dict) and CHECKPOINT_KEY in content:
+            kept = content[CHECKPOINT_KEY]
+            return kept['average']['model'], ModelConfig(**kept['model'])
+        with tempfile.TemporaryDirectory() as folder:
+            converted = convert_checkpoint(path, Path(folder) / 'weights.safetensors')
+            model = load_model(converted.path)
+    elif path.suffix == '.safetensors':
+        model = load_model(path)
+    else:
+        raise CheckpointError(
+            f'{path}: is neither .safetensors nor .ckpt; give weights of a SAST detector'
+        )
+    return model.state_dict(), model.config

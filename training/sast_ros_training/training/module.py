@@ -1,0 +1,249 @@
+"""The training step and the validation, for PyTorch Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import math
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from sast_ros.detector import StreamingDetector
+from sast_ros.model import detection_loss, SAST, save_model
+from sast_ros.model.backbone import State
+from sast_ros_training.training.averages import estimate_batch_norms, WeightAverage
+from sast_ros_training.training.cache import CachedSequence, list_sequences
+from sast_ros_training.training.config import TrainingConfig
+from sast_ros_training.training.cpu_autograd import forward_windows
+from sast_ros_training.training.streams import Batch, StreamLoader
+from sast_ros_training.training.validation import MOST_DETECTIONS, run_sequence, summarise
+import torch
+from torch import Tensor
+import torch.distributed as distributed
+
+#: Where a Lightning checkpoint keeps what is ours.
+CHECKPOINT_KEY = 'sast_ros'
+
+#: Windows of a sequence from which batch statistics are estimated.
+_STATISTICS_WINDOWS = 10
+
+
+class DetectionTraining(LightningModule):
+    """
+    Train a network on streams of windows.
+
+    Parameters
+    ----------
+    model: the network; in training mode.
+    config: of the training.
+    out: folder for weights and metrics.
+
+    """
+
+    def __init__(self, model: SAST, config: TrainingConfig, out: Path) -> None:
+        super().__init__()
+        self.model = model
+        for name, weight in model.named_parameters():
+            # As the maps are. The LSTM uses its kernel as a matrix, and its gradient comes as one.
+            if weight.ndim == 4 and 'conv1x1' not in name:
+                weight.data = weight.data.to(memory_format=torch.channels_last)
+        self.average = WeightAverage(self.model, config.optimizer.ema_decay)
+        self._settings, self._out = config, out
+        self._folder = Path(config.data.cache)
+        self._states: list[State] | None = None
+        self._places: list[dict[str, Any]] = []
+        self.best = -math.inf
+        #: Step at which the cycle of the learning rate began.
+        self._cycle_start = 0
+        self._sums: Tensor | None = None
+        self._summed = 0
+
+    # ----------------------------------------------------------------------------------- training
+
+    def setup(self, stage: str) -> None:
+        if self._settings.hardware.threads:
+            torch.set_num_threads(self._settings.hardware.threads)
+
+    def on_fit_start(self) -> None:
+        self.average.model.to(self.device)  # no part of this module, so nobody else does
+
+    def train_dataloader(self) -> StreamLoader:
+        threads = 4 if self.device.type == 'cuda' else 1
+        loader = StreamLoader(
+            self._folder / 'train', self._settings, self.global_rank, _world(), threads
+        )
+        if self._places and not loader.go_to(self._places):
+            self._states = None
+        return loader
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        settings = self._settings.optimizer
+        # Matrices decay; norms, biases, scales (all vectors) and to_controls, whose exponential is
+        # a gain, do not.
+        named = list(self.model.named_parameters())
+        free = [p for name, p in named if p.ndim < 2 or 'to_controls' in name]
+        chosen = {id(p) for p in free}
+        groups: list[dict[str, Any]] = [
+            {'params': [p for _, p in named if id(p) not in chosen]},
+            {'params': free, 'weight_decay': 0.0},
+        ]
+        return torch.optim.AdamW(
+            groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # A function of the step alone: a resumed training needs no memory of its schedule.
+        settings = self._settings.optimizer
+        length = max(1, settings.max_steps - self._cycle_start)
+        share = one_cycle((self.global_step - self._cycle_start) / length, settings.warmup)
+        for group in self.trainer.optimizers[0].param_groups:
+            group['lr'] = share * settings.learning_rate
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        states = self._states
+        if states is not None:
+            kept = (~batch.fresh)[:, None, None, None]
+            states = [(h.to(kept.device) * kept, c.to(kept.device) * kept) for h, c in states]
+        output = forward_windows(self.model, batch.histograms, states)
+        self._states = [(h.detach(), c.detach()) for h, c in output.states]
+        self._places = batch.place
+        head, rows = output.head, batch.labelled
+        if len(rows) == 0:
+            return 0 * head.float().sum()  # every weight has a gradient, as other processes expect
+        if len(rows) < len(head):
+            head = head[rows]
+        loss = detection_loss(head, batch.labels[rows], output.input_size, batch.ignored[rows])
+        parts = [loss.total, loss.box, loss.objectness, loss.classes]
+        values = torch.stack([part.detach() for part in parts])
+        self._sums = values if self._sums is None else self._sums + values
+        self._summed += 1
+        return loss.total
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning's own refuses fused optimizers, for the sake of gradients scaled for fp16
+        clip = self._settings.optimizer.gradient_clip
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+
+    def optimizer_step(self, *arguments: Any, **keywords: Any) -> None:
+        super().optimizer_step(*arguments, **keywords)
+        self.average.update(self.model)
+
+    def take_losses(self) -> dict[str, float]:
+        """Return the mean losses of this process since the last call."""
+        if self._sums is None:
+            return {}
+        means = (self._sums / self._summed).tolist()
+        self._sums, self._summed = None, 0
+        return dict(zip(('loss', 'box', 'objectness', 'classes'), means))
+
+    # --------------------------------------------------------------------------------- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        states = None
+        if self._states is not None:
+            states = [[part.cpu() for part in pair] for pair in self._states]
+        checkpoint[CHECKPOINT_KEY] = {
+            'streams': _gather({'places': self._places, 'states': states}),
+            'average': self.average.state_dict(),
+            'best': self.best,
+            'cycle_start': self._cycle_start,
+            'max_steps': self._settings.optimizer.max_steps,
+            'model': self.model.config.as_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        kept = checkpoint[CHECKPOINT_KEY]
+        self.average.load_state_dict(kept['average'])
+        self.best = kept['best']
+        finished = checkpoint['global_step'] >= kept['max_steps']
+        self._cycle_start = checkpoint['global_step'] if finished else kept['cycle_start']
+        streams = kept['streams']
+        # With another number of processes the streams begin anew
+        if len(streams) == _world():
+            mine = streams[self.global_rank]
+            self._places, self._states = mine['places'], mine['states']
+
+    # ---------------------------------------------------------------------------------- validation
+
+    def validate_average(self) -> dict[str, Any] | None:
+        """
+        Judge the average weights on held-out sequences, all processes together.
+
+        Return what ``summarise`` says, or ``None`` if there are no such sequences.
+        """
+        model, settings = self.average.model, self._settings.validation
+        estimate_batch_norms(model, self._statistics_windows())
+        paths = list_sequences(self._folder / 'validation')
+        if not paths:
+            return None
+        if self.global_step < self._settings.optimizer.max_steps:
+            # Spread over all, whatever their order
+            paths = paths[:: -(-len(paths) // settings.sequences)]
+        detector = StreamingDetector(
+            model, settings.score_threshold, max_detections=MOST_DETECTIONS
+        )
+        results = [run_sequence(detector, CachedSequence(path)) for path in self._share(paths)]
+        return summarise([r for part in _gather(results) for r in part], model.config.classes)
+
+    def export(self) -> Path:
+        """Write the average weights; return the file."""
+        path = self._out / 'model.safetensors'
+        save_model(self.average.model, path, half=self._settings.checkpoint.export == 'fp16')
+        return path
+
+    def _share(self, paths: list[Path]) -> list[Path]:
+        """Return those of the sequences that this process has to look at."""
+        rank, world = self.global_rank, _world()
+        return paths[rank::world]
+
+    def _statistics_windows(self) -> Iterator[Tensor]:
+        """Yield windows of this process's share of the training sequences, several at a time."""
+        model, streams = self.model.config, self._settings.streams.streams
+        wanted = self._settings.validation.batch_norm_windows
+        groups = math.ceil(wanted / (_STATISTICS_WINDOWS * streams * _world()))
+        paths = self._share(list_sequences(self._folder / 'train'))
+        for group in range(groups if paths else 0):
+            batch = torch.zeros(
+                _STATISTICS_WINDOWS, streams, model.channels, *model.input_size, dtype=torch.uint8
+            )
+            for stream in range(streams):
+                # Spread over all, whatever their order
+                place = (group * streams + stream) * len(paths) // (groups * streams)
+                sequence = CachedSequence(paths[place])
+                _, height, width = sequence.info.shape
+                rows, columns = min(height, batch.shape[3]), min(width, batch.shape[4])
+                first = max(0, len(sequence) - _STATISTICS_WINDOWS) // 2
+                for step in range(min(_STATISTICS_WINDOWS, len(sequence))):
+                    cells = torch.from_numpy(sequence.dense(first + step))
+                    batch[step, stream, :, :rows, :columns] = cells[:, :rows, :columns]
+            yield batch
+
+
+def one_cycle(progress: float, warmup: float) -> float:
+    """
+    Return the learning rate as share of the highest.
+
+    It rises linearly during the share ``warmup`` of the training and falls to zero as a cosine;
+    ``progress`` in 0..1.
+    """
+    if progress < warmup:
+        return max(0.04, progress / warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+
+
+def _world() -> int:
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _gather(mine: Any) -> list[Any]:
+    """Return what each process has, in all of them."""
+    if _world() == 1:
+        return [mine]
+    everything: list[Any] = [None] * _world()
+    distributed.all_gather_object(everything, mine)
+    return everything

@@ -1,0 +1,134 @@
+"""Held-out sequences through the detector: average precision, and what the selection kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from sast_ros.bags.detections import BOX_DTYPE, detection_boxes
+from sast_ros.detector import StreamingDetector
+from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
+from sast_ros_training.training.cache import CachedSequence
+from sast_ros_training.training.labels import LEAST_VISIBILITY
+
+#: Borders between the rows of the sparsity table, shares of the pixels that have events.
+DENSITIES = (0.01, 0.02, 0.05, 0.10, 0.25)
+
+_LABEL_DTYPE = np.dtype([*BOX_DTYPE.descr, ('ignored', '?')])
+#: Of a window, the best; what the metric looks at.
+MOST_DETECTIONS = 100
+
+
+@dataclass
+class SequenceResult:
+    """
+    What was found in one sequence.
+
+    Parameters
+    ----------
+    motion: of the camera.
+    one_megapixel: whether the sensor counts as one, for the filter of small boxes.
+    images: labels and detections of every labelled time, for ``mean_average_precision``.
+    active: share of the pixels with events, per window.
+    kept: ``[windows, 4, 2]`` share of windows and tokens that each stage attended to.
+
+    """
+
+    motion: str
+    one_megapixel: bool
+    images: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    active: list[float] = field(default_factory=list)
+    kept: list[list[tuple[float, float]]] = field(default_factory=list)
+
+
+def run_sequence(detector: StreamingDetector, sequence: CachedSequence) -> SequenceResult:
+    """Run one sequence from a zero state, the state carried from window to window."""
+    info = sequence.info
+    detector.reset()
+    detector.downsample, detector.sensor_size = info.downsample, info.sensor_size
+    result = SequenceResult(info.motion, info.sensor_size[0] >= 720)
+    for window in range(len(sequence)):
+        detections = detector.step(sequence.dense(window))
+        result.active.append(sequence.active_share(window))
+        result.kept.append([(stage.windows, stage.tokens) for stage in detections.kept])
+        if not sequence.labelled[window]:
+            continue
+        t = int(sequence.t_end[window])
+        found = detection_boxes(replace(detections, t_end=t))
+        result.images.append((_truth(sequence.labels(window), t), found))
+    return result
+
+
+def _truth(labels: np.ndarray, t: int) -> np.ndarray:
+    """Return the labels; those that events have never shown are to be ignored."""
+    labels = labels[labels['visibility'] > 0]
+    truth = np.zeros(len(labels), _LABEL_DTYPE)
+    for name in ('x', 'y', 'w', 'h', 'class_id', 'track_id'):
+        truth[name] = labels[name]
+    truth['t'] = t
+    truth['ignored'] = ~labels['seen'] | (labels['visibility'] < LEAST_VISIBILITY)
+    return truth
+
+
+def summarise(results: Iterable[SequenceResult], classes: tuple[str, ...]) -> dict[str, Any]:
+    """
+    Return what the sequences say together, JSON-ready.
+
+    ``all``: over everything; ``by_motion``: for each way the camera moves; ``sparsity``: see
+    ``sparsity_table``.
+    """
+    results = list(results)
+    boxes = BOXES_1MPX if results and all(r.one_megapixel for r in results) else BOXES_GEN1
+
+    def judge(chosen: list[SequenceResult]) -> dict[str, Any]:
+        images = [image for result in chosen for image in result.images]
+        return mean_average_precision(images, classes, boxes).as_dict()
+
+    motions = sorted({result.motion for result in results})
+    return {
+        'sequences': len(results),
+        'all': judge(results),
+        'by_motion': {m: judge([r for r in results if r.motion == m]) for m in motions if m},
+        'sparsity': sparsity_table(results),
+    }
+
+
+def sparsity_table(results: Iterable[SequenceResult]) -> list[dict[str, Any]]:
+    """
+    Return how much the four stages kept at which event density, a row for each range.
+
+    ``least`` and ``most`` share of active pixels, number of ``windows``, mean share of windows and
+    of tokens kept in stages 1 to 4.
+    """
+    results = list(results)
+    active = np.array([share for result in results for share in result.active])
+    kept = np.array([stages for result in results for stages in result.kept])
+    rows = []
+    for least, most, chosen in by_density(active):
+        mean = kept[chosen].mean(axis=0).round(4)
+        rows.append(
+            {
+                'least': least,
+                'most': most,
+                'windows': int(chosen.sum()),
+                'kept_windows': mean[:, 0].tolist(),
+                'kept_tokens': mean[:, 1].tolist(),
+            }
+        )
+    return rows
+
+
+def by_density(active: np.ndarray) -> Iterator[tuple[float, float, np.ndarray]]:
+    """
+    Yield the rows of the sparsity table that have windows.
+
+    ``active``: share of active pixels of each window; yields least and most share and which
+    windows, ``bool[N]``, lie between them.
+    """
+    borders = (0.0, *DENSITIES, 1.0)
+    for least, most in zip(borders, borders[1:]):
+        chosen = (active >= least) & ((active < most) | (most == 1))
+        if chosen.any():
+            yield least, most, chosen

@@ -1,0 +1,80 @@
+"""``sast-ros simulate``: files that the rest of the package reads, the same for the same seed."""
+
+import json
+
+import numpy as np
+import pytest
+from sast_ros.bags import BOX_DTYPE, open_recording
+from sast_ros.cli import main
+from sast_ros.windows import WindowCutter
+from sast_ros_training.simulation.drive import Drive
+
+
+def simulate(folder, *more):
+    arguments = ['--out', str(folder), '--seconds', '0.4', '--seed', '6', '--workers', '1', *more]
+    assert main(['simulate', *arguments]) == 0
+    return json.loads((folder / 'dataset.json').read_text())
+
+
+@pytest.mark.parametrize('format_name', ['evt3', 'dvs'])
+def test_the_recording_holds_the_events_of_the_drive(tmp_path, format_name):
+    content = simulate(tmp_path, '--format', format_name, '--no-video')
+    drive = Drive((6, 0), 0.4)
+    expected = [window.chunk for window in drive.windows()] + [drive.tail]
+    with open_recording(tmp_path / 'drive_0000.mcap') as recording:
+        assert recording.sensor_size == (240, 304)
+        chunks = list(recording)
+    for name in 'xypt':
+        one, two = (
+            np.concatenate([getattr(chunk, name) for chunk in parts])
+            for parts in (chunks, expected)
+        )
+        np.testing.assert_array_equal(one, two)
+    assert content['sequences'][0]['events'] == sum(len(chunk) for chunk in expected)
+
+
+def test_boxes_are_those_of_the_windows_that_a_replay_cuts(tmp_path):
+    content = simulate(tmp_path, '--no-video', '--sequences', '2')
+    for entry in content['sequences']:
+        boxes = np.load(tmp_path / f'{entry["name"]}_bbox.npy')
+        assert boxes.dtype == BOX_DTYPE
+        cutter = WindowCutter(50_000, 50_000)
+        with open_recording(tmp_path / f'{entry["name"]}.mcap') as recording:
+            ends = {window.t_end for chunk in recording for window in cutter.cut(chunk)}
+        assert len(ends) == entry['windows'] == 8
+        assert set(boxes['t']) <= ends
+        for index, name in enumerate(content['classes']):
+            assert entry['boxes'][name] == (boxes['class_id'] == index).sum()
+
+
+def test_the_same_arguments_give_the_same_bytes(tmp_path):
+    simulate(tmp_path / 'a', '--sequences', '2')
+    simulate(tmp_path / 'b', '--sequences', '2', '--workers', '2')
+    names = sorted(path.name for path in (tmp_path / 'a').iterdir())
+    assert names == sorted(
+        [f'drive_000{i}{end}' for i in (0, 1) for end in ('.mcap', '.mp4', '_bbox.npy')]
+        + ['dataset.json']
+    )
+    for name in names:
+        assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+
+
+def test_a_longer_data_set_begins_with_the_shorter_one(tmp_path):
+    one, two = (
+        simulate(tmp_path / count, '--sequences', count, '--no-video') for count in ('1', '2')
+    )
+    assert two['sequences'][0] == one['sequences'][0]
+
+
+def test_json_on_standard_output(tmp_path, capsys):
+    content = simulate(tmp_path, '--no-video', '--json', '-', '--motion', 'driving')
+    assert json.loads(capsys.readouterr().out) == content
+    assert content['sequences'][0]['motion'] == 'driving'
+
+
+@pytest.mark.parametrize(
+    'arguments', [['--sequences', '0'], ['--seconds', '0'], ['--geometry', 'x'], ['--seed', '-1']]
+)
+def test_wrong_usage(arguments, tmp_path):
+    assert main(['simulate', '--out', str(tmp_path / 'out'), *arguments]) == 2
+    assert not (tmp_path / 'out').exists()

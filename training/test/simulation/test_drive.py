@@ -1,0 +1,149 @@
+"""Drives: their stream, their labels, and that a seed decides both."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sast_ros.events.chunk import EventChunk
+from sast_ros.windows import WindowCutter
+from sast_ros_training.simulation.actors import CLASSES
+from sast_ros_training.simulation.drive import Drive, GEOMETRIES, LABEL_DTYPE, WINDOW_US
+from sast_ros_training.simulation.motion import MOTIONS
+
+
+def record(drive):
+    windows = list(drive.windows())
+    return windows, [window.chunk for window in windows] + [drive.tail]
+
+
+@pytest.fixture(scope='module', params=MOTIONS)
+def recorded(request):
+    drive = Drive((5, 1), 0.5, motion=request.param)
+    return (drive, *record(drive))
+
+
+def joined(chunks):
+    return EventChunk(
+        *(np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in 'xypt')
+    )
+
+
+def test_the_same_seed_gives_the_same_events_and_labels():
+    first, second = (record(Drive(3, 0.3)) for _ in range(2))
+    for a, b in zip(first[1], second[1], strict=True):
+        for name in 'xypt':
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    for a, b in zip(first[0], second[0], strict=True):
+        np.testing.assert_array_equal(a.labels, b.labels)
+
+
+@pytest.mark.parametrize('other', [4, (3, 0), (3, 1)])
+def test_another_seed_gives_another_drive(other):
+    first, second = (joined(record(Drive(seed, 0.2))[1]) for seed in (3, other))
+    assert len(first) != len(second) or (first.t != second.t).any()
+
+
+def test_the_stream_is_in_order_and_on_the_sensor(recorded):
+    drive, _, chunks = recorded
+    stream = joined(chunks)
+    assert (np.diff(stream.t) >= 0).all()
+    assert stream.x.max() < drive.width
+    assert stream.y.max() < drive.height
+
+
+def test_windows_that_are_cut_from_the_stream_end_at_the_times_of_the_labels(recorded):
+    _, windows, chunks = recorded
+    cutter = WindowCutter(WINDOW_US, WINDOW_US)
+    ends = [cut.t_end for chunk in chunks for cut in cutter.cut(chunk)]
+    assert ends == [window.t_end for window in windows]
+    assert int(chunks[0].t[0]) == 0
+
+
+def test_labels_lie_in_the_picture(recorded):
+    drive, windows, _ = recorded
+    for window in windows:
+        labels = window.labels
+        assert labels.dtype == LABEL_DTYPE
+        assert (labels['t'] == window.t_end).all()
+        assert (labels['x'] >= 0).all()
+        assert (labels['x'] + labels['w'] <= drive.width + 1e-3).all()
+        assert (labels['y'] + labels['h'] <= drive.height + 1e-3).all()
+        assert (labels['class_id'] < len(CLASSES)).all()
+        assert len(set(labels['track_id'])) == len(labels)
+        assert ((labels['visibility'] > 0) & (labels['visibility'] <= 1)).all()
+        assert (labels['seen'] | ~labels['recent']).all()
+
+
+def test_the_events_of_an_object_lie_in_its_box():
+    """In a still picture nearly all events that are no noise are those of labelled objects."""
+    inside = total = 0
+    for index in range(6):
+        drive = Drive((11, index), 0.6, motion='static')
+        before = []
+        for window in drive.windows():
+            chunk, labels = window.chunk, [*window.labels, *before]
+            hit = np.zeros(len(chunk), bool)
+            for label in labels:
+                hit |= (
+                    (chunk.x >= label['x'] - 3)
+                    & (chunk.x <= label['x'] + label['w'] + 3)
+                    & (chunk.y >= label['y'] - 3)
+                    & (chunk.y <= label['y'] + label['h'] + 3)
+                )
+            own = int(sum(label['events'] for label in window.labels))
+            total += own
+            inside += min(int(hit.sum()), own)
+            before = list(window.labels)
+    assert total > 1000
+    assert inside > 0.95 * total
+
+
+def test_boxes_move_steadily():
+    """An object does not jump between two labels unless it passes very near."""
+    for index in range(4):
+        tracks = {}
+        for window in Drive((23, index), 0.6, motion='static').windows():
+            for label in window.labels:
+                tracks.setdefault(int(label['track_id']), []).append(label)
+        for track in tracks.values():
+            for earlier, later in pairwise(track):
+                if later['t'] - earlier['t'] == WINDOW_US:
+                    assert abs(later['x'] - earlier['x']) < 80
+
+
+def test_an_object_is_seen_once_it_has_made_enough_events():
+    counts = {}
+    for window in Drive((11, 0), 1.0, motion='static').windows():
+        for label in window.labels:
+            enough = label['events'] >= max(12, 0.03 * label['w'] * label['h'])
+            counts[label['track_id']] = counts.get(label['track_id'], False) or enough
+            assert label['seen'] == counts[label['track_id']]
+    assert any(counts.values())
+
+
+@pytest.mark.parametrize('geometry', GEOMETRIES)
+def test_every_geometry(geometry):
+    drive = Drive(1, 0.05, geometry)
+    (window,) = drive.windows()
+    assert (drive.height, drive.width) == GEOMETRIES[geometry]
+    assert (window.chunk.width, window.chunk.height) == (drive.width, drive.height)
+    assert len(window.chunk) > 0
+
+
+def test_all_classes_appear():
+    counts = [Drive((2, index), 0.05).describe()['actors'] for index in range(12)]
+    for name in CLASSES:
+        assert sum(count[name] for count in counts) > 0
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        ({'geometry': 'gen9'}, 'gen9'),
+        ({'motion': 'flying'}, 'flying'),
+        ({'seconds': 0}, '0 s'),
+    ],
+)
+def test_impossible_drives_are_refused(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        Drive(**{'seed': 1, 'seconds': 1.0, **arguments})

@@ -1,0 +1,336 @@
+"""Every kind of data ends in the same cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moving_boxes import CLASSES, STEP_US, window
+import numpy as np
+import pytest
+from sast_ros.bags import BOX_DTYPE
+from sast_ros.events import EventChunk
+from sast_ros.histogram import StackedHistogram
+from sast_ros_training.simulation.dataset import SequencePlan, write_sequence
+from sast_ros_training.training.cache import CachedSequence, list_sequences
+from sast_ros_training.training.config import parse_config
+from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
+from sast_ros_training.training.sources import prepare
+from sast_ros_training.training.sources.recordings import choose_classes, read_boxes
+from sast_ros_training.training.sources.simulation import plan_drives, simulate_drive
+
+WINDOWS = 6
+
+
+def fill(data: dict, **sections) -> list[str]:
+    """Fill the cache; return what was said."""
+    said: list[str] = []
+    with prepare(parse_config({'data': data, **sections}, 'test'), said.append):
+        pass
+    return said
+
+
+def events_and_boxes(seed: int) -> tuple[EventChunk, np.ndarray]:
+    """One recording with boxes at the ends of its windows; a last event completes the last one."""
+    parts, boxes = [], []
+    for number in range(WINDOWS):
+        chunk, labels = window(seed, number, 240, 304)
+        parts.append(chunk)
+        rows = np.zeros(len(labels), BOX_DTYPE)
+        for name in ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id'):
+            rows[name] = labels[name]
+        boxes.append(rows)
+    x, y, p, t = (np.concatenate([getattr(part, name) for part in parts]) for name in 'xypt')
+    last = np.array([WINDOWS * STEP_US + 1])
+    t[0] = 0
+    return (
+        EventChunk(np.append(x, [5]), np.append(y, [5]), np.append(p, [1]), np.append(t, last)),
+        np.concatenate(boxes),
+    )
+
+
+def write_dat(path: Path, events: EventChunk) -> None:
+    words = np.empty((len(events), 2), '<u4')
+    words[:, 0] = events.t
+    words[:, 1] = events.x.astype('<u4') | events.y.astype('<u4') << 14
+    words[:, 1] |= events.p.astype('<u4') << 28
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = b'% Version 2\n% Height 240\n% Width 304\n\x0c\x08'
+    path.write_bytes(header + words.tobytes())
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Return a data set of three recordings, as Prophesee publishes them."""
+    folder = tmp_path_factory.mktemp('prophesee')
+    for split, seed in (('train', 1), ('train', 2), ('val', 3)):
+        events, boxes = events_and_boxes(seed)
+        write_dat(folder / split / f'drive{seed}_td.dat', events)
+        np.save(folder / split / f'drive{seed}_bbox.npy', boxes)
+    return folder
+
+
+class TestPropheseeFiles:
+    """Pairs of events and boxes as the data sets come."""
+
+    def data(self, folder, cache, **more) -> dict:
+        return {
+            'kind': 'prophesee',
+            'source': str(folder),
+            'cache': str(cache),
+            'source_classes': list(CLASSES),
+            **more,
+        }
+
+    def test_windows_end_where_boxes_are(self, folder, tmp_path):
+        said = fill(self.data(folder, tmp_path))
+        assert [line.split(':')[0] for line in said] == [
+            'train 1 of 2', 'train 2 of 2', 'val 1 of 1',
+        ]  # fmt: skip
+        assert len(list_sequences(tmp_path / 'train')) == 2
+        sequence = CachedSequence(tmp_path / 'validation' / 'drive3_td.safetensors')
+        events, boxes = events_and_boxes(3)
+        assert sequence.info.sensor_size == (240, 304)
+        assert sequence.t_end.tolist() == [STEP_US * (n + 1) for n in range(WINDOWS)]
+        assert sequence.labelled.all()
+        histogram = StackedHistogram(240, 304)
+        for number in range(WINDOWS):
+            end = STEP_US * (number + 1)
+            first, behind = np.searchsorted(events.t, [end - STEP_US, end + 1]).tolist()
+            expected = histogram(events[first:behind]).numpy()
+            np.testing.assert_array_equal(sequence.dense(number), expected)
+            labels, rows = sequence.labels(number), boxes[boxes['t'] == end]
+            for name in ('x', 'y', 'w', 'h', 'class_id', 'track_id'):
+                np.testing.assert_allclose(labels[name], rows[name], rtol=1e-6)
+            assert labels['recent'].all() and labels['seen'].all()
+            assert (labels['events'] >= 12).all() and (labels['visibility'] == 1).all()
+
+    def test_what_is_there_is_not_made_again(self, folder, tmp_path):
+        fill(self.data(folder, tmp_path))
+        times = [path.stat().st_mtime_ns for path in list_sequences(tmp_path / 'train')]
+        assert fill(self.data(folder, tmp_path)) == []
+        assert [p.stat().st_mtime_ns for p in list_sequences(tmp_path / 'train')] == times
+
+    def test_other_class_lists_are_mapped_by_name(self, folder, tmp_path):
+        fill(self.data(folder, tmp_path), model={'classes': ['car', 'pedestrian']})
+        sequence = CachedSequence(tmp_path / 'validation' / 'drive3_td.safetensors')
+        assert sequence.info.classes == ('car', 'pedestrian')
+        assert set(np.concatenate([sequence.labels(n)['class_id'] for n in range(WINDOWS)])) <= {
+            0,
+            1,
+        }
+        heights = sequence.labels(0)['h'][sequence.labels(0)['class_id'] == 1]
+        assert (heights > sequence.labels(0)['w'][sequence.labels(0)['class_id'] == 1]).all()
+
+    def test_another_stride_aligns_with_the_first_box(self, folder, tmp_path):
+        fill(self.data(folder, tmp_path, stride_ms=125))
+        sequence = CachedSequence(tmp_path / 'train' / 'drive1_td.safetensors')
+        assert sequence.t_end.tolist() == [50_000, 175_000, 300_000]
+
+    def test_a_folder_without_pairs_is_refused(self, tmp_path):
+        with pytest.raises(TrainingDataError, match='holds no sequences of the kind prophesee'):
+            fill(self.data(tmp_path, tmp_path))
+
+
+def test_boxes_without_events_are_not_recent(tmp_path):
+    """Nobody says which objects of foreign data have moved, but their events do."""
+    events, _ = events_and_boxes(1)
+    boxes = np.zeros(2, BOX_DTYPE)
+    boxes['t'], boxes['w'], boxes['h'] = 2 * STEP_US, 30, 30
+    boxes['x'][1] = 100
+    boxes['track_id'] = [1, 2]
+    inside = (events.x < 140) & (events.y < 40)
+    kept = np.flatnonzero(~inside | ((events.x < 30) & (events.y < 30)))
+    chosen = np.sort(np.concatenate([kept, np.flatnonzero(inside)[:0]]))
+    extra = np.full(60, 10, np.uint16)
+    x = np.concatenate([events.x[chosen], extra])
+    y = np.concatenate([events.y[chosen], extra])
+    t = np.concatenate([events.t[chosen], np.full(60, 70_000)])
+    p = np.concatenate([events.p[chosen], np.tile([0, 1], 30).astype(np.uint8)])
+    order = np.argsort(t, kind='stable')
+    write_dat(tmp_path / 'train' / 'a.dat', EventChunk(x[order], y[order], p[order], t[order]))
+    np.save(tmp_path / 'train' / 'a_bbox.npy', boxes)
+    fill(
+        {
+            'kind': 'prophesee',
+            'source': str(tmp_path),
+            'cache': str(tmp_path / 'cache'),
+            'source_classes': list(CLASSES),
+        }
+    )
+    sequence = CachedSequence(tmp_path / 'cache' / 'train' / 'a.safetensors')
+    assert sequence.labelled.tolist() == [False, True, False, False, False, False]
+    assert sequence.labels(1)['seen'].tolist() == [False, False]
+    assert sequence.labels(1)['events'].tolist()[1] == 0
+
+
+def test_a_simulated_recording_is_training_data(tmp_path):
+    plan = SequencePlan(5, 0, 0.5, 'gen1', 'static', None, 'evt3', False)
+    (tmp_path / 'train').mkdir()
+    write_sequence(tmp_path / 'train', plan)
+    fill(
+        {
+            'kind': 'bags',
+            'source': str(tmp_path),
+            'cache': str(tmp_path / 'cache'),
+            'source_classes': list(CLASSES),
+        }
+    )
+    sequence = CachedSequence(tmp_path / 'cache' / 'train' / f'{plan.name}.safetensors')
+    assert len(sequence) == 10
+    boxes = np.load(tmp_path / 'train' / f'{plan.name}_bbox.npy')
+    for number, t in enumerate(sequence.t_end.tolist()):
+        count = int((boxes['t'] == t).sum())
+        assert len(sequence.labels(number)) == count
+        assert sequence.labelled[number] == (count > 0)
+
+
+class TestPreprocessed:
+    """Folders as RVT prepares them."""
+
+    @pytest.fixture
+    def prepared(self, tmp_path):
+        h5py = pytest.importorskip('h5py', reason='h5py is not installed')
+        hdf5plugin = pytest.importorskip('hdf5plugin', reason='hdf5plugin is not installed')
+        sequence = tmp_path / 'train' / 'drive'
+        histograms = sequence / 'event_representations_v2' / 'stacked_histogram_dt=50_nbins=10'
+        histograms.mkdir(parents=True)
+        (sequence / 'labels_v2').mkdir()
+        dense, rows = [], []
+        for number in range(WINDOWS):
+            chunk, labels = window(4, number, 240, 304)
+            dense.append(StackedHistogram(240, 304)(chunk).numpy())
+            if number in (2, 4):
+                rows.append(labels)
+        with h5py.File(histograms / 'event_representations.h5', 'w') as file:
+            file.create_dataset('data', data=np.stack(dense), **hdf5plugin.Blosc())
+        np.save(histograms / 'timestamps_us.npy', STEP_US * np.arange(1, WINDOWS + 1))
+        np.save(histograms / 'objframe_idx_2_repr_idx.npy', np.array([2, 4]))
+        labels = np.zeros(sum(map(len, rows)), BOX_DTYPE)
+        for name in ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id'):
+            labels[name] = np.concatenate([part[name] for part in rows])
+        np.savez(
+            sequence / 'labels_v2' / 'labels.npz',
+            labels=labels,
+            objframe_idx_2_label_idx=np.array([0, len(rows[0])]),
+        )
+        return tmp_path, dense, rows
+
+    def data(self, folder) -> dict:
+        return {
+            'kind': 'rvt',
+            'source': str(folder),
+            'cache': str(folder / 'cache'),
+            'source_classes': list(CLASSES),
+        }
+
+    def test_histograms_and_labelled_frames_come_over(self, prepared):
+        folder, dense, rows = prepared
+        fill(self.data(folder))
+        sequence = CachedSequence(folder / 'cache' / 'train' / 'drive.safetensors')
+        assert sequence.labelled.tolist() == [False, False, True, False, True, False]
+        for number, expected in enumerate(dense):
+            np.testing.assert_array_equal(sequence.dense(number), expected)
+        for number, expected in zip((2, 4), rows):
+            np.testing.assert_array_equal(sequence.labels(number)['x'], expected['x'])
+            assert sequence.labels(number)['recent'].all()
+
+    def test_a_missing_file_is_named(self, prepared):
+        folder, *_ = prepared
+        (folder / 'train' / 'drive' / 'labels_v2' / 'labels.npz').unlink()
+        with pytest.raises(TrainingDataError, match=r'drive: is no sequence .*labels\.npz'):
+            fill(self.data(folder))
+
+
+class TestSimulation:
+    """Drives decided by their seeds."""
+
+    def data(self, cache, **more) -> dict:
+        return {
+            'cache': str(cache),
+            'simulation': {
+                'sequences': 2,
+                'validation_sequences': 1,
+                'seconds': 0.2,
+                'start_with': 1,
+                'workers': 2,
+                **more,
+            },
+        }
+
+    def test_the_same_plan_gives_the_same_bytes(self, tmp_path):
+        config = parse_config({'data': self.data(tmp_path)}, 'test')
+        training, validation = plan_drives(config)
+        assert [plan.seed for plan in (*training, *validation)] == [1, 2, 1_000_000]
+        made = []
+        for _ in range(2):
+            simulate_drive(training[0])
+            made.append(training[0].target.read_bytes())
+        assert made[0] == made[1]
+        sequence = CachedSequence(training[0].target)
+        assert len(sequence) == 4
+        assert sequence.info.source == 'drive 1' and sequence.info.motion
+        assert sequence.labelled.all()
+
+    def test_all_drives_are_there_in_the_end(self, tmp_path):
+        said = fill(self.data(tmp_path))
+        assert said[0] == 'simulating 2 drives on 2 processes'
+        assert len(list_sequences(tmp_path / 'validation')) == 1
+        assert len(list_sequences(tmp_path / 'train')) >= 1
+        assert not list(tmp_path.glob('**/*.part'))
+
+    def test_what_cannot_be_simulated_is_refused(self, tmp_path):
+        for data, complaint in (
+            (self.data(tmp_path, geometries={'gen9': 1}), 'gen9'),
+            (self.data(tmp_path, motion='flying'), "motion is 'flying'.*static"),
+            ({**self.data(tmp_path), 'stride_ms': 100}, 'windows of 50 ms'),
+        ):
+            with pytest.raises(TrainingConfigError, match=complaint):
+                fill(data)
+
+    def test_geometries_are_drawn_by_their_shares(self, tmp_path):
+        config = parse_config(
+            {
+                'data': self.data(
+                    tmp_path, sequences=400, geometries={'gen1': 3, 'davis346': 1, 'vga': 0}
+                )
+            },
+            'test',
+        )
+        drawn = [plan.geometry for plan in plan_drives(config)[0]]
+        assert 0.7 < drawn.count('gen1') / 400 < 0.8
+        assert drawn.count('vga') == 0
+
+    def test_one_motion_is_that_of_the_training_alone(self, tmp_path):
+        wanted = parse_config({'data': self.data(tmp_path, motion='pan')}, 'test')
+        drawn = parse_config({'data': self.data(tmp_path)}, 'test')
+        (training, validation), before = plan_drives(wanted), plan_drives(drawn)
+        assert validation == before[1]
+        assert {plan.target for plan in training}.isdisjoint(plan.target for plan in before[0])
+        for plan in training:
+            simulate_drive(plan)
+        assert {CachedSequence(plan.target).info.motion for plan in training} == {'pan'}
+
+
+class TestBoxes:
+    """Arrays of boxes, whoever made them."""
+
+    def test_the_first_data_set_calls_the_time_ts(self, tmp_path):
+        rows = np.zeros(2, [('ts', '<u8'), *((n, '<f4') for n in 'xywh'), ('class_id', 'u1')])
+        rows['ts'] = [9, 4]
+        np.save(tmp_path / 'a.npy', rows)
+        assert read_boxes(tmp_path / 'a.npy')['t'].tolist() == [4, 9]
+
+    def test_another_array_is_refused(self, tmp_path):
+        np.save(tmp_path / 'a.npy', np.zeros(3))
+        with pytest.raises(TrainingDataError, match='has no field'):
+            read_boxes(tmp_path / 'a.npy')
+        (tmp_path / 'b.npy').write_bytes(b'nothing')
+        with pytest.raises(TrainingDataError, match='cannot be read'):
+            read_boxes(tmp_path / 'b.npy')
+
+    def test_a_class_without_name_is_refused(self, tmp_path):
+        rows = np.zeros(1, BOX_DTYPE)
+        rows['class_id'] = 7
+        np.save(tmp_path / 'a.npy', rows)
+        with pytest.raises(TrainingDataError, match='class id 7'):
+            choose_classes(read_boxes(tmp_path / 'a.npy'), CLASSES, CLASSES)

@@ -1,0 +1,157 @@
+"""Batches of parallel streams: consecutive, reproducible, resumable."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from sast_ros_training.simulation.drive import LABEL_DTYPE
+from sast_ros_training.training.cache import (
+    CachedSequence,
+    list_sequences,
+    SequenceInfo,
+    SequenceWriter,
+)
+from sast_ros_training.training.config import parse_config
+from sast_ros_training.training.errors import TrainingDataError
+from sast_ros_training.training.streams import StreamLoader
+import torch
+
+PLAIN = {'flip': 0, 'invert': 0, 'zoom_in': 0, 'zoom_out': 0, 'translation': 0}
+
+
+def config(**sections):
+    return parse_config(
+        {'streams': {'streams': 3, 'random_share': 0.34, 'random_windows': [4, 6]}, **sections},
+        'test',
+    )
+
+
+def batches(cache, count, places=None, **options):
+    loader = StreamLoader(cache / 'train', options.pop('config', config()), 0, 1, **options)
+    if places is not None:
+        assert loader.go_to(places)
+    return list(islice(loader, count))
+
+
+def equal(a, b) -> bool:
+    return all(
+        torch.equal(getattr(a, name), getattr(b, name))
+        for name in ('histograms', 'labels', 'ignored', 'labelled', 'fresh')
+    )
+
+
+def test_the_same_seed_gives_the_same_batches_whatever_makes_them(cache):
+    first = batches(cache, 8)
+    assert all(equal(a, b) for a, b in zip(first, batches(cache, 8, threads=3)))
+    other = batches(cache, 8, config=config(seed=2))
+    assert not all(equal(a, b) for a, b in zip(first, other))
+
+
+def test_a_resumed_stream_goes_on_where_it_was(cache):
+    whole = batches(cache, 14)
+    for stop in (1, 5, 6, 9):
+        rest = batches(cache, 14 - stop, places=whole[stop - 1].place)
+        assert all(equal(a, b) for a, b in zip(whole[stop:], rest))
+
+
+def test_a_resumed_stream_remembers_what_has_stopped(tmp_path):
+    """An object moves in the first window only; a stream that resumes later has not seen that."""
+    classes = ('pedestrian', 'two-wheeler', 'car')
+    info = SequenceInfo('test', classes, (240, 304), 1, (20, 240, 304))
+    writer = SequenceWriter(info)
+    for window in range(8):
+        labels = np.zeros(1, LABEL_DTYPE)
+        labels['x'], labels['y'], labels['w'], labels['h'] = 50, 60, 40, 30
+        labels['visibility'], labels['track_id'] = 1, 7
+        labels['events'] = 500 if window == 0 else 0
+        labels['recent'] = window == 0
+        writer.add(np.zeros(info.shape, np.uint8), 50_000 * (window + 1), 500, labels)
+    writer.write(tmp_path / 'train' / 'stops.safetensors')
+    through = config(streams={'streams': 1, 'random_share': 0}, augmentation=PLAIN)
+    whole = batches(tmp_path, 4, config=through)
+    assert all(batch.labels.any(dim=2).all() for batch in whole)
+    rest = batches(tmp_path, 2, places=whole[1].place, config=through)
+    assert all(equal(a, b) for a, b in zip(whole[2:], rest))
+
+
+def test_another_number_of_streams_cannot_be_resumed(cache):
+    place = batches(cache, 1)[0].place
+    assert not StreamLoader(cache / 'train', config(), 0, 1).go_to(place[:2])
+
+
+def test_windows_of_a_stream_follow_one_another(cache):
+    """Without augmentation, every window is the one behind the window before it."""
+    plain = config(augmentation=PLAIN)
+    sequences = [CachedSequence(path) for path in list_sequences(cache / 'train')]
+    known = {
+        sequence.dense(window).tobytes(): (sequence.path.name, window)
+        for sequence in sequences
+        for window in range(len(sequence))
+    }
+    found: list[list] = [[], [], []]
+    fresh: list[list] = [[], [], []]
+    for batch in batches(cache, 12, config=plain):
+        assert batch.histograms.shape == (2, 3, 20, 256, 320)
+        assert not batch.histograms[..., 240:, :].any()
+        assert not batch.histograms[..., 304:].any()
+        for stream in range(3):
+            fresh[stream].append(bool(batch.fresh[stream]))
+            for step in range(2):
+                cells = batch.histograms[step, stream, :, :240, :304]
+                found[stream].append(known[cells.numpy().tobytes()])
+    for stream in range(3):
+        assert fresh[stream][0]
+        for step in range(1, 12):
+            before, now = found[stream][2 * step - 1], found[stream][2 * step]
+            follows = now == (before[0], before[1] + 1)
+            assert follows != fresh[stream][step]
+            assert found[stream][2 * step + 1] == (now[0], now[1] + 1)
+    # Two streams run from start to end, one starts anywhere and has short stretches
+    starts = [[p[1] for p, f in zip(found[s][::2], fresh[s]) if f] for s in range(3)]
+    assert sorted(set(sum(starts[:2], []))) == [0] or sorted(set(sum(starts[1:], []))) == [0]
+    assert sum(map(sum, fresh)) > 6
+
+
+def test_streams_that_run_through_see_every_sequence_once_an_epoch(cache):
+    through = config(streams={'streams': 2, 'random_share': 0})
+    listed = batches(cache, 18, config=through)  # three sequences of 12 windows for each stream
+    names = [batch.place[stream]['name'] for batch in listed[::6] for stream in range(2)]
+    assert len(set(names)) == 6
+
+
+def test_processes_have_streams_of_their_own(cache):
+    two = config(streams={'streams': 2, 'random_share': 0})
+    names = []
+    for rank in range(2):
+        loader = StreamLoader(cache / 'train', two, rank, 2)
+        names += [place['name'] for place in loader.next_batch().place]
+    assert len(set(names)) == 4
+
+
+def test_labels_are_padded_and_unlabelled_windows_left_out(cache):
+    batch = batches(cache, 1)[0]
+    rows = batch.labels[batch.labels.sum(dim=2) > 0]
+    assert rows.shape[1] == 5
+    assert set(rows[:, 0].tolist()) <= {0.0, 1.0, 2.0}
+    assert batch.labelled.tolist() == list(range(6))
+
+
+def test_a_dense_batch_has_the_counts_of_the_cache(cache):
+    plain = config(augmentation=PLAIN, streams={'streams': 1, 'random_share': 0})
+    batch = batches(cache, 1, config=plain)[0]
+    sequence = CachedSequence(cache / 'train' / batch.place[0]['name'])
+    np.testing.assert_array_equal(batch.histograms[1, 0, :, :240, :304].numpy(), sequence.dense(1))
+
+
+def test_an_empty_folder_and_other_classes_are_refused(cache, tmp_path):
+    with pytest.raises(TrainingDataError, match='holds no sequence of at least 2 windows'):
+        StreamLoader(tmp_path, config(), 0, 1).next_batch()
+    with pytest.raises(TrainingDataError, match='its classes are pedestrian'):
+        StreamLoader(cache / 'train', config(model={'classes': ['car']}), 0, 1).next_batch()
+
+
+def test_an_error_of_the_background_reaches_the_training(tmp_path):
+    with pytest.raises(TrainingDataError):
+        next(iter(StreamLoader(tmp_path, config(), 0, 1)))
