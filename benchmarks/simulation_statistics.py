@@ -41,7 +41,7 @@ from rich.table import Table
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.cli.terminal import open_console
 from sast_ros.events import EventChunk
-from sast_ros_training.simulation.actors import CLASSES
+from sast_ros.labels import CLASSES
 from sast_ros_training.simulation.drive import Drive, WINDOW_US
 from sast_ros_training.simulation.motion import MOTIONS
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
@@ -73,8 +73,8 @@ REFERENCES: dict[str, dict[str, Any]] = {
     },
 }
 
-FEWEST_EVENTS = 50  # below that, a share says nothing
-FEWEST_BUSY = 300  # events in busy places
+MIN_EVENTS = 50  # below that, a share says nothing
+MIN_BUSY_EVENTS = 300  # events in busy places
 SMALLEST_BOX = 200  # square pixels
 CONTROL_RATES = (8, 11, 16, 23, 32, 45)  # pictures a window that real recordings are tried with
 INTERVAL_BINS = np.logspace(1, math.log10(WINDOW_US), 61)
@@ -123,7 +123,7 @@ class Sample:
         lone, empty = np.count_nonzero((both == 1) & (around == 1)), np.count_nonzero(around == 0)
         if empty > 0.02 * pixels:
             self._note('noise_hz', lone / empty * 1e6 / WINDOW_US)
-        if events < FEWEST_EVENTS:
+        if events < MIN_EVENTS:
             return
         self._note('events_per_active', events / np.count_nonzero(active))
         self._note('on_share', float(on.sum() / events))
@@ -151,7 +151,7 @@ class Sample:
         values = self.boxes.setdefault(CLASSES[box['class_id']], {})
         values.setdefault('events_per_pixel', []).append(events / area)
         values.setdefault('active', []).append(active / area)
-        if events >= FEWEST_EVENTS:
+        if events >= MIN_EVENTS:
             values.setdefault('on_share', []).append(float(chunk.p[inside].mean()))
             values.setdefault('events_per_active', []).append(events / active)
 
@@ -197,7 +197,7 @@ class Sample:
 
     def _busy(self, chunk: EventChunk, counts: np.ndarray, busy: np.ndarray) -> None:
         kept = busy[chunk.y, chunk.x]
-        if np.count_nonzero(kept) < FEWEST_BUSY:
+        if np.count_nonzero(kept) < MIN_BUSY_EVENTS:
             return
         pixel = chunk.y[kept].astype(np.int64) * busy.shape[1] + chunk.x[kept]
         order = np.argsort(pixel, kind='stable')

@@ -41,15 +41,15 @@ from rich.table import Table
 from sast_ros.cli.terminal import complain, open_console, UNTRAINED_WARNING
 from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.kernels import keep_heap
+from sast_ros.labels import MIN_VISIBILITY
 from sast_ros.model import backbone, SAST
 from sast_ros.model.choice import choose_model
 from sast_ros.model.selection import Selection
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
-from sast_ros_training.training.labels import LEAST_VISIBILITY
 from sast_ros_training.training.sources.simulation import DrivePlan, simulate_drive
 from sast_ros_training.training.validation import (
     by_density,
-    MOST_DETECTIONS,
+    MAX_DETECTIONS,
     run_sequence,
     SequenceResult,
     summarise,
@@ -92,7 +92,7 @@ class ObservedDetector(StreamingDetector):
     """A detector that notes its steps."""
 
     def __init__(self, model: SAST, mode: str) -> None:
-        super().__init__(model, SCORE_THRESHOLD, max_detections=MOST_DETECTIONS)
+        super().__init__(model, SCORE_THRESHOLD, max_detections=MAX_DETECTIONS)
         self.configure_sparsity(mode)
         self.noted = Steps()
         self._attention = self._entered = 0.0
@@ -191,7 +191,7 @@ class Observation:
     def objects(self, window: int) -> np.ndarray:
         """Return the labels of what moved lately and can be seen."""
         labels = self.sequence.labels(window)
-        return labels[labels['recent'] & (labels['visibility'] >= LEAST_VISIBILITY)]
+        return labels[labels['recent'] & (labels['visibility'] >= MIN_VISIBILITY)]
 
     def inside(self, window: int) -> np.ndarray:
         """Return which tokens of stage 1 have their centre in an object's box."""

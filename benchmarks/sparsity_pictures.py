@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 MODE_COLOURS = {'adaptive': '#1b7837', 'dense': '#4d4d4d', 'random': '#d97706'}
 STAGE_COLOURS = ('#08306b', '#2171b5', '#4fa3d1', '#8fb8d8')
-FEWEST_WINDOWS = 5  # of a point of a line
+MIN_WINDOWS = 5  # of a point of a line
 CENTRES = np.geomspace(0.002, 0.5, 17)
 
 #: Shares of active pixels that the scenes are looked for at.
 SCENES = (0.01, 0.05, 0.25)
-LEAST_OBJECT = 20  # shorter side in pixels of the largest object of a scene
-MOST_COVERED = 0.35  # share of the picture that an object of a scene covers
+MIN_OBJECT_SIDE = 20  # shorter side in pixels of the largest object of a scene
+MAX_COVERED = 0.35  # share of the picture that an object of a scene covers
 #: The classes have the colours of the overlay; tokens one that is none of them.
 CLASS_COLOURS = {'car': '#ffb838', 'pedestrian': '#ff5ca8', 'two-wheeler': '#54de86'}
 TOKEN, TINT = np.array([46, 196, 182]), 0.3
@@ -119,7 +119,7 @@ def running(active: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     x, y = [], []
     for centre in CENTRES:
         near = (active >= centre / reach) & (active < centre * reach)
-        if np.count_nonzero(near) >= FEWEST_WINDOWS:
+        if np.count_nonzero(near) >= MIN_WINDOWS:
             x.append(centre)
             y.append(float(np.median(values[near])))
     return np.array(x), np.array(y)
@@ -213,7 +213,7 @@ def choose_scenes(observations: Sequence[Observation]) -> list[tuple[Observation
                 objects = one.objects(window)
                 side = np.minimum(objects['w'], objects['h']).max(initial=0)
                 area = (objects['w'] * objects['h']).max(initial=0)
-                if side < LEAST_OBJECT or area > MOST_COVERED * np.prod(sensor):
+                if side < MIN_OBJECT_SIDE or area > MAX_COVERED * np.prod(sensor):
                     continue
                 away = abs(np.log(max(one.active[window], 1e-6) / density))
                 ranked.append((away - 0.1 * min(len(objects), 4), number, window))

@@ -22,12 +22,12 @@ import time
 
 from sast_ros.histogram import StackedHistogram
 from sast_ros.kernels import keep_heap
+from sast_ros.labels import CLASSES
 from sast_ros.model import build_model, CONFIGS, detection_loss, SAST
 from sast_ros_training.training.cpu_autograd import forward_windows
 import torch
 from workload import outlines, report
 
-CLASSES = ('pedestrian', 'two-wheeler', 'car')
 RATES = (500, 2000, 4000, 9000, 20_000, 3000, 6000, 1000)
 
 

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import numpy as np
+from sast_ros.errors import SastError, SettingError
 from sast_ros.model import inference_copy, SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.postprocess import probabilities, select_boxes
@@ -21,7 +22,7 @@ SPARSITY_MODES = ('adaptive', 'dense', 'budget')
 PRECISIONS = ('float32', 'bfloat16')
 
 
-class DetectorError(RuntimeError):
+class DetectorError(SastError, RuntimeError):
     """
     The network gave no usable output.
 
@@ -157,7 +158,7 @@ class StreamingDetector:
         precision: str = 'float32',
     ) -> None:
         if precision not in PRECISIONS:
-            raise ValueError(
+            raise SettingError(
                 f'StreamingDetector: precision is {precision!r}; it must be one of '
                 f'{", ".join(PRECISIONS)}'
             )
@@ -190,16 +191,16 @@ class StreamingDetector:
         """
         for name, value in (('score_threshold', score_threshold), ('nms_iou', nms_iou)):
             if not 0 <= value <= 1:
-                raise ValueError(
+                raise SettingError(
                     f'StreamingDetector: {name} is {value}; it must lie between 0 and 1'
                 )
         if max_detections is not None and max_detections < 1:
-            raise ValueError(
+            raise SettingError(
                 f'StreamingDetector: max_detections is {max_detections}; it must be at least 1'
             )
         unknown = sorted(set(classes or ()) - set(self.config.classes))
         if unknown:
-            raise ValueError(
+            raise SettingError(
                 f'StreamingDetector: the network knows no class {", ".join(unknown)}; '
                 f'its classes are {", ".join(self.config.classes)}'
             )
@@ -234,18 +235,18 @@ class StreamingDetector:
         amp = self.config.amp if amp is None else amp
         bounce = self.config.bounce if bounce is None else bounce
         if mode not in SPARSITY_MODES:
-            raise ValueError(
+            raise SettingError(
                 f'StreamingDetector: sparsity mode {mode!r} must be one of '
                 f'{", ".join(SPARSITY_MODES)}'
             )
         if not amp > 0 or bounce < 0:
-            raise ValueError(
+            raise SettingError(
                 f'StreamingDetector: amp is {amp} and bounce is {bounce}; amp must be > 0 and '
                 'bounce >= 0'
             )
         budget = latency_budget_ms or 0
         if mode == 'budget' and not budget > 0:
-            raise ValueError(
+            raise SettingError(
                 f'StreamingDetector: latency_budget_ms is {latency_budget_ms}; mode budget needs '
                 'one > 0'
             )
@@ -321,14 +322,14 @@ class StreamingDetector:
             or histogram.dim() != 3
             or histogram.shape[0] != self.config.channels
         ):
-            raise ValueError(
+            raise SettingError(
                 f'StreamingDetector: the histogram is {histogram.dtype} {tuple(histogram.shape)}; '
                 f'it must be torch.uint8 ({self.config.channels}, height, width)'
             )
         if self._states is not None:
             expected = tuple(side // 4 for side in self.config.padded_size(histogram.shape[1:]))
             if tuple(self._states[0][0].shape[2:]) != expected:
-                raise ValueError(
+                raise SettingError(
                     f'StreamingDetector: the histogram is {tuple(histogram.shape[1:])} pixels, '
                     'which does not continue the '
                     'stream so far; call reset() before another size'

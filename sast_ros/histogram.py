@@ -15,6 +15,7 @@ import ctypes
 from typing import Literal
 
 import numpy as np
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.kernels import library, pointer
 import torch
@@ -75,11 +76,11 @@ class StackedHistogram:
             ('downsample', downsample, min(height, width)),
         ):
             if not 1 <= value <= high:
-                raise ValueError(
+                raise SettingError(
                     f'StackedHistogram: {name} is {value}; it must lie between 1 and {high}'
                 )
         if overflow not in ('saturate', 'wrap'):
-            raise ValueError(
+            raise SettingError(
                 f"StackedHistogram: overflow is {overflow!r}; it must be 'saturate' or 'wrap'"
             )
         self.height, self.width = int(height), int(width)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from sast_ros.detector import Detections, StreamingDetector
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
@@ -46,7 +47,7 @@ def sensor_geometry(config: ModelConfig, sensor_size: tuple[int, int]) -> Sensor
     """
     height, width = sensor_size
     if not (1 <= height <= MAX_SENSOR_SIDE and 1 <= width <= MAX_SENSOR_SIDE):
-        raise ValueError(
+        raise SettingError(
             f'a sensor of {width}x{height} pixels is not possible; give its size as (height, '
             f'width), each between 1 and {MAX_SENSOR_SIDE}'
         )

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, TIME_JUMP_BACK_US
 
 #: Bound on the events kept for windows that are not complete: 16.8 million are 218 MB, and more
@@ -120,7 +121,7 @@ class WindowCutter:
             ('max_gap_us', max_gap_us),
         ):
             if value < 1:
-                raise ValueError(
+                raise SettingError(
                     f'WindowCutter: {name} is {value}; it must be at least 1 microsecond'
                 )
         self.duration_us = int(duration_us)

@@ -27,7 +27,6 @@ from recordings import (
 from rosbags.rosbag2 import CompressionMode
 from rosbags.rosbag2 import Reader as Rosbag2Reader
 from sast_ros.bags import (
-    BOX_DTYPE,
     DETECTIONS_TOPIC,
     DETECTIONS_TYPE,
     DetectionWriter,
@@ -37,6 +36,7 @@ from sast_ros.bags import (
 from sast_ros.bags.definitions import DEFINITIONS, message_types
 from sast_ros.bags.rosbag import ros1_to_cdr
 from sast_ros.detector import Detections
+from sast_ros.labels import BOX_DTYPE
 
 KINDS = ('sqlite3', 'mcap', 'rosbag1')
 REPOSITORY = Path(__file__).resolve().parent.parent

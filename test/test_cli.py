@@ -15,6 +15,7 @@ import pytest
 from sast_ros import cli
 from sast_ros.cli import main
 from sast_ros.cli.terminal import show_progress
+from sast_ros.errors import SettingError
 
 Captured = pytest.CaptureFixture[str]
 
@@ -93,23 +94,29 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('error', 'sentence'),
     [
-        (ValueError('the seed\nis bad'), 'the seed is bad'),
+        (SettingError('the seed\nis bad'), 'the seed is bad'),
         (
             FileNotFoundError(2, 'No such file or directory', 'a.txt'),
             'a.txt: No such file or directory',
         ),
-        (
-            KeyError('x'),
-            "unexpected KeyError: 'x'; run it again with --debug and report what it shows",
-        ),
     ],
 )
-def test_any_error_becomes_a_sentence(
+def test_an_error_of_the_user_or_the_system_is_one_sentence(
     error: Exception, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     monkeypatch.setattr(cli.doctor, 'run', raiser(error))
     assert main(['doctor']) == 1
     assert the_error(capsys) == f'sast-ros: {sentence}'
+
+
+@pytest.mark.parametrize('error', [ValueError('x is bad'), KeyError('x'), ImportError('x')])
+def test_any_other_error_keeps_its_traceback(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(cli.doctor, 'run', raiser(error))
+    assert main(['doctor']) == 1
+    shown = capsys.readouterr().err
+    assert 'Traceback' in shown and type(error).__name__ in shown.splitlines()[-1]
 
 
 def test_interruption_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

@@ -17,13 +17,14 @@ import time
 
 import numpy as np
 import pytest
+from sast_ros.labels import BOX_DTYPE
 
 pytest.importorskip('rclpy', reason='the demonstration needs ROS 2')
 pytest.importorskip(
     'vision_msgs.msg', reason='the demonstration needs the message packages of msg/'
 )
 
-from sast_ros.bags import BOX_DTYPE, open_recording  # noqa: E402 - after the skips
+from sast_ros.bags import open_recording  # noqa: E402 - after the skips,
 from sast_ros.cli import main  # noqa: E402 - after the skips
 from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.processes import Child  # noqa: E402 - after the skips

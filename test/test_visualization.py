@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.detector import Detections, StageShare
 from sast_ros.events import EventChunk
+from sast_ros.labels import BOX_DTYPE
 from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale, VideoError
 from sast_ros.visualization.overlay import BACKGROUND, OFF, ON
 

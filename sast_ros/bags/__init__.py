@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from sast_ros.bags.detections import (
-    BOX_DTYPE,
     detection_boxes,
     detection_message,
     DETECTIONS_TOPIC,
@@ -21,7 +20,6 @@ from sast_ros.bags.rosbag import RosBag
 from sast_ros.bags.storage import is_storage_file
 
 __all__ = [
-    'BOX_DTYPE',
     'DETECTIONS_TOPIC',
     'DETECTIONS_TYPE',
     'DetectionWriter',

@@ -10,25 +10,10 @@ from typing import Any, BinaryIO, TYPE_CHECKING
 import numpy as np
 from sast_ros.bags.definitions import message_types
 from sast_ros.bags.mcap_topic import McapTopic
+from sast_ros.labels import BOX_DTYPE
 
 if TYPE_CHECKING:
     from sast_ros.detector import Detections
-
-#: One box per row, in the layout of the Prophesee data sets: t = window end in microseconds on the
-#: recording's own clock; x, y = top-left corner, w, h = size, in sensor pixels; class_confidence =
-#: score, objectness x class probability.
-BOX_DTYPE = np.dtype(
-    [
-        ('t', '<i8'),
-        ('x', '<f4'),
-        ('y', '<f4'),
-        ('w', '<f4'),
-        ('h', '<f4'),
-        ('class_id', '<u4'),
-        ('track_id', '<u4'),
-        ('class_confidence', '<f4'),
-    ]
-)
 
 #: One window per row: t = window end as above; stamp_ns = the same in ROS time; events in it;
 #: detections written; share (0..1) of windows and of tokens that stages 1 to 4 kept.

@@ -1,7 +1,9 @@
 """The error of everything that reads recordings."""
 
+from sast_ros.errors import SastError
 
-class RecordingError(ValueError):
+
+class RecordingError(SastError, ValueError):
     """
     A recording that cannot be read, or that does not say which of its topics is meant.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from sast_ros.bags.errors import RecordingError
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, TIME_JUMP_BACK_US
 
 
@@ -79,9 +80,9 @@ def cut_out(
 def check_interval(start: float, end: float | None) -> None:
     """Raise ValueError unless ``0 <= start < end``, in seconds; ``None`` is no end."""
     if not 0 <= start < float('inf'):
-        raise ValueError(f'the start at {start:g} s is not in a recording; give 0 or more')
+        raise SettingError(f'the start at {start:g} s is not in a recording; give 0 or more')
     if end is not None and not start < end < float('inf'):
-        raise ValueError(
+        raise SettingError(
             f'the end at {end:g} s is not after the start at {start:g} s; give a later end'
         )
 

@@ -15,12 +15,13 @@ from importlib.metadata import entry_points
 import os
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import Any
 
 from sast_ros.cli import convert, demo, doctor, evaluate, replay
 from sast_ros.cli.terminal import print_error
-from sast_ros.errors import sentence
+from sast_ros.errors import format_error, is_expected
 from sast_ros.version import installed_version
 
 _COMMANDS = (demo, replay, evaluate, convert, doctor)
@@ -59,7 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if arguments.debug:
             raise
-        print_error(sentence(error, '; run it again with --debug and report what it shows'))
+        advice = ''
+        if not is_expected(error):
+            traceback.print_exc()
+            advice = '; this is a bug of sast_ros, please report it'
+        print_error(format_error(error) + advice)
         return 1
 
 

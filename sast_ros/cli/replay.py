@@ -18,6 +18,7 @@ from sast_ros.cli.terminal import (
     thousands,
     UNTRAINED_WARNING,
 )
+from sast_ros.errors import SettingError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -105,7 +106,7 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
     names = [re.sub(r'[^\w-]+', '-', recording.topic.strip('/')) for recording in recordings]
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise ValueError(
+            raise SettingError(
                 f'--topic names {recordings[index].topic} twice; give each topic once'
             )
     return [out / name for name in names]

@@ -27,9 +27,10 @@ from sast_ros.evaluation.detected import Detected
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.evaluate import evaluate
 from sast_ros.evaluation.labels import canonical, Labels
-from sast_ros.evaluation.matching import count_matches, LEAST_IOU, OPERATING_SCORE
+from sast_ros.evaluation.matching import count_matches, MIN_IOU, OPERATING_SCORE
 from sast_ros.evaluation.pairing import pair
 from sast_ros.events import open_decoder
+from sast_ros.labels import CLASSES
 from sast_ros.visualization import (
     draw_overlay,
     OverlayVideo,
@@ -38,7 +39,6 @@ from sast_ros.visualization import (
     VideoError,
 )
 from sast_ros.windows import EventWindow, WindowCutter
-from sast_ros_training.simulation.actors import CLASSES
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus
@@ -204,7 +204,7 @@ def _accuracy(
     )
     return {
         'score': OPERATING_SCORE,
-        'iou': LEAST_IOU,
+        'iou': MIN_IOU,
         'skipped_seconds': BOXES_GEN1.skip_us / 1e6,
         'least_diagonal': BOXES_GEN1.diagonal,
         'least_side': BOXES_GEN1.side,

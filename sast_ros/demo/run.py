@@ -11,6 +11,7 @@ import time
 from typing import Any, TYPE_CHECKING
 
 from sast_ros.demo.processes import Child
+from sast_ros.errors import SastError
 
 if TYPE_CHECKING:
     from diagnostic_msgs.msg import DiagnosticStatus
@@ -44,7 +45,7 @@ _SILENCE_PATIENCE_S = 15.0
 _REPORT_PATIENCE_S = 3.0  # the node reports once a second
 
 
-class DemoError(RuntimeError):
+class DemoError(SastError, RuntimeError):
     """
     The demonstration could not be carried through.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from sast_ros.bags.detections import BOX_DTYPE
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.labels import BOX_DTYPE
 
 _NEEDED = ('x', 'y', 'w', 'h', 'class_id')
 

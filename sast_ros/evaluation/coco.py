@@ -14,6 +14,7 @@ import io
 from typing import Any
 
 import numpy as np
+from sast_ros.errors import MissingPackageError
 
 #: Overlaps at which the metric asks whether a detection is right.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10).round(2)
@@ -110,7 +111,7 @@ def coco_figures(
     try:
         from faster_coco_eval import COCO, COCOeval_faster
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'scoring needs {error.name}, which is not installed; pip install faster-coco-eval'
         ) from error
     annotations: list[dict[str, Any]] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sast_ros.errors import SastError
 
-class EvaluationError(ValueError):
+
+class EvaluationError(SastError, ValueError):
     """
     Labels or detections that cannot be read, or that do not belong together.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from sast_ros.evaluation.coco import coco_figures, mark_ignored
-from sast_ros.evaluation.matching import LEAST_IOU, match, MatchCounts, OPERATING_SCORE
+from sast_ros.evaluation.matching import match, MatchCounts, MIN_IOU, OPERATING_SCORE
 from sast_ros.evaluation.pairing import Pair, PairedRecording
 
 #: Borders in pixels per second between standing, slow and fast objects.
@@ -65,7 +65,7 @@ def operating_point(matches: Sequence[Matched], classes: Sequence[str]) -> dict[
 
     return {
         'score': OPERATING_SCORE,
-        'iou': LEAST_IOU,
+        'iou': MIN_IOU,
         **facts(counts.sum(axis=1)),
         'per_class': {name: facts(column) for name, column in zip(classes, counts.T)},
     }

@@ -20,7 +20,7 @@ import sys
 from types import FrameType
 from typing import Any
 
-from sast_ros.errors import sentence
+from sast_ros.errors import format_error, SastError
 
 _PR_SET_PDEATHSIG = 1
 _PATIENCE_S = 5.0
@@ -30,7 +30,7 @@ class JobError(Exception):
     """A job that cannot be done, while others can; the text says why, in one sentence."""
 
 
-class FleetError(RuntimeError):
+class FleetError(SastError, RuntimeError):
     """What keeps every job from being done; the text says what to do."""
 
 
@@ -65,7 +65,7 @@ def attempt(function: Callable[[Any], Any], job: Any) -> tuple[str, Any]:
     except JobError as error:
         return 'failed', str(error)
     except Exception as error:
-        return 'fatal', sentence(error)
+        return 'fatal', format_error(error)
 
 
 def run_here(function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[Outcome]:

@@ -12,6 +12,7 @@ import signal
 import socket
 from typing import Any
 
+from sast_ros.errors import MissingPackageError
 from sast_ros.evaluation.fleet import attempt, died, FleetError, Outcome, outcome
 
 #: Address for a cluster on this machine alone, which ends with the command.
@@ -104,7 +105,7 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "Ray is not installed; take --workers, or: pip install 'sast_ros[fleet]'"
         ) from error
     return ray

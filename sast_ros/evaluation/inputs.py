@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 
 from sast_ros.bags import RecordingError
-from sast_ros.errors import sentence
+from sast_ros.errors import format_error
 from sast_ros.evaluation.detected import Detected, is_detections, read_detected
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.evaluate import pair_recording, Protocol
@@ -190,7 +190,7 @@ class Inputs:
         except (EvaluationError, RecordingError, OSError) as error:
             if not self._several:
                 raise
-            reason = sentence(error)
+            reason = format_error(error)
             self._failed[path] = reason if path.name in reason else f'{path}: {reason}'
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sast_ros.bags.detections import BOX_DTYPE
 from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import check_boxes, read_boxes
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.topics import read_topic
+from sast_ros.labels import BOX_DTYPE
 
 #: Class names in class-id order of data sets whose files do not tell them.
 LABEL_CLASSES = {

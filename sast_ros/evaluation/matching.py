@@ -17,7 +17,7 @@ from sast_ros.evaluation.average_precision import BOXES_GEN1, BoxFilter
 OPERATING_SCORE = 0.3
 
 #: Overlap (IoU) from which on a detection and a label mean the same object.
-LEAST_IOU = 0.5
+MIN_IOU = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def match(labels: np.ndarray, detections: np.ndarray, iou: float = LEAST_IOU) -> np.ndarray:
+def match(labels: np.ndarray, detections: np.ndarray, iou: float = MIN_IOU) -> np.ndarray:
     """
     Return which label each detection of one time stands for, ``int64[N]``, -1 for none.
 
@@ -98,7 +98,7 @@ def count_matches(
     classes: Sequence[str],
     score: float = OPERATING_SCORE,
     boxes: BoxFilter = BOXES_GEN1,
-    iou: float = LEAST_IOU,
+    iou: float = MIN_IOU,
 ) -> dict[str, MatchCounts]:
     """
     Return the counts of every class over all labelled times of a recording.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from sast_ros.evaluation.matching import LEAST_IOU, match, OPERATING_SCORE, overlaps
+from sast_ros.evaluation.matching import match, MIN_IOU, OPERATING_SCORE, overlaps
 from sast_ros.evaluation.pairing import Pair, PairedRecording
 
 #: Boxes that overlap (IoU) at least so much, and are no further apart in time, are of one place.
@@ -168,15 +168,13 @@ def _why_missed(
     shares, faint = (overlaps(pair.labels[[row]], boxes)[0] for boxes in (sure, unsure))
     free = np.where(choice < 0, shares, 0)
     best = int(free.argmax()) if len(free) else 0
-    if len(free) and free[best] >= LEAST_IOU:  # of another class, else it would stand for it
+    if len(free) and free[best] >= MIN_IOU:  # of another class, else it would stand for it
         name, score = classes[sure['class_id'][best]], sure['class_confidence'][best]
         return float(free[best]), f'taken for a {name} ({score:.2f})', nothing
     same = np.where(unsure['class_id'] == label['class_id'], faint, 0)
-    if len(same) and same.max() >= LEAST_IOU:
+    if len(same) and same.max() >= MIN_IOU:
         box = int(
-            np.flatnonzero(same >= LEAST_IOU)[
-                unsure['class_confidence'][same >= LEAST_IOU].argmax()
-            ]
+            np.flatnonzero(same >= MIN_IOU)[unsure['class_confidence'][same >= MIN_IOU].argmax()]
         )
         score = unsure['class_confidence'][box]
         return float(same[box]), f'found, but unsure: score {score:.2f}', unsure[[box]]
@@ -249,7 +247,7 @@ def _why_wrong(box: np.void, labels: np.ndarray, classes: tuple[str, ...]) -> tu
     if not len(shares) or shares[best] < _NEAR:
         return float(shares.max(initial=0)), 'nothing labelled there'
     iou, name = float(shares[best]), classes[labels['class_id'][best]]
-    if iou < LEAST_IOU:
+    if iou < MIN_IOU:
         return iou, f'near a {name}, but too far off: IoU {iou:.2f}'
     if labels['class_id'][best] == box['class_id']:
         return iou, f'second box on a {name}'

@@ -25,7 +25,7 @@ import uuid
 
 import sast_ros
 from sast_ros.bags import DetectionWriter, open_recording
-from sast_ros.errors import sentence
+from sast_ros.errors import format_error
 from sast_ros.evaluation.detected import Detected, read_detected
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.fleet import FleetError, JobError
@@ -276,7 +276,7 @@ def run_replay(
         finally:
             shutil.rmtree(part, ignore_errors=True)
     except Exception as error:
-        reason = sentence(error)
+        reason = format_error(error)
         raise JobError(
             reason if replay.path.name in reason else f'{replay.path}: {reason}'
         ) from error

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sast_ros.evaluation.detected import Detected
 from sast_ros.evaluation.evaluate import Protocol
-from sast_ros.evaluation.matching import LEAST_IOU, OPERATING_SCORE
+from sast_ros.evaluation.matching import MIN_IOU, OPERATING_SCORE
 from sast_ros.evaluation.mistakes import Outcomes, outcomes
 from sast_ros.evaluation.pairing import PairedRecording
 from sast_ros.evaluation.report_figures import class_table, figure_plots
@@ -28,15 +28,15 @@ from sast_ros.evaluation.report_html import (
     tile,
 )
 from sast_ros.evaluation.report_mistakes import alarms, misses
-from sast_ros.evaluation.report_plots import MOST_POINTS, number_text, Plots
+from sast_ros.evaluation.report_plots import MAX_POINTS, number_text, Plots
 from sast_ros.version import installed_version
 
 #: At most so many recordings are drawn over time, the first of them without a click.
-MOST_CURVES = 12
+MAX_CURVES = 12
 _OPEN_CURVES = 3
 
 #: At most so many recordings are in the table, the first of them without a click.
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 _OPEN_ROWS = 25
 
 _PROTOCOLS = {
@@ -264,7 +264,7 @@ class _Page:
 
     def _over_time(self) -> str:
         rows = sorted(self._rows, key=lambda row: (-row.errors, row.judged.paired.name))
-        rows = rows[:MOST_CURVES]
+        rows = rows[:MAX_CURVES]
         if not rows:
             return ''
         drawn = [self._time_plot(row) for row in rows]
@@ -284,9 +284,9 @@ class _Page:
         longest = max(len(row.outcomes.pairs) for row in rows)
         windows = [row.judged.detected.windows for row in rows]
         longest = max(longest, *(len(one) for one in windows if one is not None), 0)
-        if longest > MOST_POINTS:
+        if longest > MAX_POINTS:
             about += (
-                f' Where there are more than {MOST_POINTS} windows, neighbours are drawn as one: '
+                f' Where there are more than {MAX_POINTS} windows, neighbours are drawn as one: '
                 'the mean of events and tokens, the most errors.'
             )
         return section(
@@ -321,7 +321,7 @@ class _Page:
         return figure(name, drawn, caption)
 
     def _recordings(self) -> str:
-        rows = self._rows[:MOST_ROWS]
+        rows = self._rows[:MAX_ROWS]
         if not rows:
             return ''
         videos = any(row.judged.video is not None for row in rows)
@@ -336,7 +336,7 @@ class _Page:
                 f'<details><summary>{_recordings(len(rest), "more ")}</summary>'
                 f'{table("More recordings", head, rest)}</details>'
             )
-        about = f'At a score of {OPERATING_SCORE:g} and IoU {LEAST_IOU:g}'
+        about = f'At a score of {OPERATING_SCORE:g} and IoU {MIN_IOU:g}'
         about += (
             ', worst first (F1, the harmonic mean of precision and recall).'
             if len(rows) > 1
@@ -407,8 +407,8 @@ class _Page:
             rows.append(('labels', escape(str(result['labels_from']))))
         inputs = result.get('inputs') or []
         if inputs:
-            shown = ''.join(f'<li>{escape(str(one))}</li>' for one in inputs[:MOST_ROWS])
-            shown += f'<li>and {len(inputs) - MOST_ROWS} more</li>' * (len(inputs) > MOST_ROWS)
+            shown = ''.join(f'<li>{escape(str(one))}</li>' for one in inputs[:MAX_ROWS])
+            shown += f'<li>and {len(inputs) - MAX_ROWS} more</li>' * (len(inputs) > MAX_ROWS)
             summary = f'<summary>{len(inputs)} named</summary>'
             rows.append(('inputs', f'<details>{summary}<ul>{shown}</ul></details>'))
         rows.append(('made by', escape(f'sast_ros {installed_version()}, {_now()}')))

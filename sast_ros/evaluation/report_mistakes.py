@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sast_ros.evaluation.report import Judged
 
 #: At most so many misses, and as many false alarms, are shown as pictures.
-MOST_PICTURES = 12
+MAX_PICTURES = 12
 
 #: Seconds of the video before a mistake that its link plays.
 _LEAD = 1.0
@@ -37,7 +37,7 @@ def misses(outcomes: Sequence[Outcomes], judged: Mapping[str, Judged], folder: P
     """Return the section with the worst misses; folder: of the page, for links."""
     if not outcomes:
         return ''
-    worst, count = worst_misses(outcomes, MOST_PICTURES)
+    worst, count = worst_misses(outcomes, MAX_PICTURES)
     if not count:
         return section('Worst misses', '<p>No object was missed.</p>')
     about = (
@@ -53,7 +53,7 @@ def alarms(outcomes: Sequence[Outcomes], judged: Mapping[str, Judged], folder: P
     """Return the section with the worst false alarms; folder: of the page, for links."""
     if not outcomes:
         return ''
-    worst, count = worst_alarms(outcomes, MOST_PICTURES)
+    worst, count = worst_alarms(outcomes, MAX_PICTURES)
     if not count:
         return section(
             'Worst false alarms',

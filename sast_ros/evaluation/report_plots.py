@@ -16,6 +16,7 @@ import re
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from sast_ros.errors import MissingPackageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _WIDTH = 310
 
 #: Points of a curve over time at most; of more windows the mean is drawn.
-MOST_POINTS = 240
+MAX_POINTS = 240
 
 # Colours that stand for variables of the style sheet.
 _VARIABLES = ('ink', 'soft', 'line', 'accent', 'bad', 'good')
@@ -99,7 +100,7 @@ class Plots:
         try:
             import matplotlib
         except ModuleNotFoundError as error:
-            raise ImportError(
+            raise MissingPackageError(
                 f'the report needs {error.name}, which is not installed; pip install matplotlib'
             ) from error
         self._matplotlib = matplotlib
@@ -345,8 +346,8 @@ def _legend_above(axes: Axes, title: str, columns: int) -> None:
 def _thinned(
     x: np.ndarray, y: np.ndarray, *, largest: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return at most ``MOST_POINTS`` points: means of as many neighbours, or the largest."""
-    group = -(-len(x) // MOST_POINTS)
+    """Return at most ``MAX_POINTS`` points: means of as many neighbours, or the largest."""
+    group = -(-len(x) // MAX_POINTS)
     if group <= 1:
         return x, y
     starts = np.arange(0, len(x), group)

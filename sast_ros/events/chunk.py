@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from sast_ros.errors import SastError
 
 #: A step back of sensor time up to this many microseconds is jitter inside the stream and is
 #: clamped; anything longer is a real jump (camera restart, bag loop) and begins a new stream.
@@ -19,7 +20,7 @@ TIME_JUMP_BACK_US = 10_000
 MAX_SENSOR_SIDE = 8192
 
 
-class EventFormatError(ValueError):
+class EventFormatError(SastError, ValueError):
     """
     A message, file or array that does not hold the events that it claims to hold.
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import struct
 
 import numpy as np
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk
 
 #: A driver sends a message this often, in microseconds of sensor time.
@@ -44,7 +45,7 @@ class EventPacketEncoder:
 
     def __init__(self, width: int, height: int, frame_id: str) -> None:
         if not (0 < width <= 2048 and 0 < height <= 2048):
-            raise ValueError(
+            raise SettingError(
                 f'EVT 3.0 has no room for a sensor of {width}x{height} pixels; each side is 1 to '
                 '2048'
             )

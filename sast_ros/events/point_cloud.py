@@ -11,6 +11,7 @@ import struct
 from typing import Literal
 
 import numpy as np
+from sast_ros.errors import SettingError
 from sast_ros.events import _native
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventChunk
@@ -84,7 +85,7 @@ class PointCloudDecoder:
         time_unit: Literal['auto', 's', 'ms', 'us', 'ns'] = 'auto',
     ) -> None:
         if time_unit != 'auto' and time_unit not in _UNITS:
-            raise ValueError(f"time_unit is {time_unit!r}; give 'auto', 's', 'ms', 'us' or 'ns'")
+            raise SettingError(f"time_unit is {time_unit!r}; give 'auto', 's', 'ms', 'us' or 'ns'")
         self._message_type = message_type
         self._height, self._width = sensor_size or (0, 0)
         self._given_unit = time_unit

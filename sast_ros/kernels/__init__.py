@@ -14,6 +14,7 @@ from importlib import machinery
 from pathlib import Path
 
 import numpy as np
+from sast_ros.errors import MissingPackageError
 
 
 def load_library(folder: Path) -> ctypes.CDLL:
@@ -22,7 +23,7 @@ def load_library(folder: Path) -> ctypes.CDLL:
         library = folder / f'_kernels{suffix}'
         if library.exists():
             return ctypes.CDLL(str(library))
-    raise ImportError(
+    raise MissingPackageError(
         f'the compiled part of {folder.parent.name} is missing: no _kernels extension in '
         f'{folder}; build it with "make setup", "pip install ." or "colcon build"'
     )

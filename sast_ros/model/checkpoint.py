@@ -15,6 +15,7 @@ from typing import Any
 
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
+from sast_ros.errors import SastError, SettingError
 from sast_ros.model.attention import ALIASES
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
 from sast_ros.model.sast import SAST
@@ -31,7 +32,7 @@ _OPTIONAL = 'num_batches_tracked'
 _BUNDLED = Path(__file__).parent / 'weights'
 
 
-class CheckpointError(ValueError):
+class CheckpointError(SastError, ValueError):
     """A weights file that is missing, damaged, unsafe to read, or not of this network."""
 
 
@@ -98,7 +99,9 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
             config = ModelConfig(**{**config.as_dict(), **overrides})
         except TypeError:
             unknown = sorted(set(overrides) - set(config.as_dict()))
-            raise ValueError(f'a model configuration has no field {", ".join(unknown)}') from None
+            raise SettingError(
+                f'a model configuration has no field {", ".join(unknown)}'
+            ) from None
     model = SAST(config)
     _load_strictly(model, tensors, str(path))
     return model.to(device).eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sast_ros.errors import SettingError
 from sast_ros.model.checkpoint import (
     bundled_model_names,
     CheckpointError,
@@ -64,7 +65,7 @@ def choose_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
+        raise SettingError(
             f'the device {name!r} cannot be used ({reason}); use auto or cpu'
         ) from error
     return device

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from sast_ros.errors import SettingError
+
 STRIDES = (4, 8, 16, 32)
 
 
@@ -66,15 +68,15 @@ class ModelConfig:
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.selection not in ('adaptive', 'dense'):
-            raise ValueError(
+            raise SettingError(
                 f"ModelConfig: selection is {self.selection!r}; it must be 'adaptive' or 'dense'"
             )
         if self.embed_dim % self.dim_head:
-            raise ValueError(
+            raise SettingError(
                 f'ModelConfig: dim_head {self.dim_head} does not divide embed_dim {self.embed_dim}'
             )
         if not self.classes or len(set(self.classes)) != len(self.classes):
-            raise ValueError(
+            raise SettingError(
                 f'ModelConfig: classes {self.classes} must be at least one name, each only once'
             )
         if self.partition_size is not None:
@@ -122,7 +124,7 @@ class ModelConfig:
         for stride in STRIDES:
             shape = [side // stride for side in input_size]
             if any(side % part for side, part in zip(shape, self.partition_size)):
-                raise ValueError(
+                raise SettingError(
                     f'partition_size {self.partition_size[0]}x{self.partition_size[1]} does not '
                     f'divide the map of {shape[0]}x{shape[1]} tokens at stride {stride} of '
                     f'{self.name}; choose divisors of {input_size[0] // 32} and '
@@ -178,9 +180,9 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
 
     """
     if name not in CONFIGS:
-        raise ValueError(f'no model is called {name!r}; the names are {", ".join(CONFIGS)}')
+        raise SettingError(f'no model is called {name!r}; the names are {", ".join(CONFIGS)}')
     try:
         return replace(CONFIGS[name], **overrides)
     except TypeError:
         unknown = sorted(set(overrides) - set(CONFIGS[name].as_dict()))
-        raise ValueError(f'a model configuration has no field {", ".join(unknown)}') from None
+        raise SettingError(f'a model configuration has no field {", ".join(unknown)}') from None

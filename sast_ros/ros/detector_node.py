@@ -27,6 +27,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
+from sast_ros.errors import SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.kernels import keep_heap
 from sast_ros.ros import messages, qos
@@ -58,7 +59,7 @@ COMPLAINT_PERIOD_S = 5.0
 DIAGNOSTICS_PERIOD_S = 1.0
 WARM_UP_STEPS = 3
 SWITCH_INTERVAL_S = 0.0002
-MOST_THREADS = 4
+MAX_THREADS = 4
 
 RCLError = rclpy_implementation.RCLError
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -368,7 +369,7 @@ class DetectorNode(LifecycleNode):
             )
         reason = unknown_classes(settings.detections.classes, model.config.classes)
         if reason:
-            raise ValueError(reason)
+            raise SettingError(reason)
         detector = StreamingDetector(model, precision=wanted.precision)
         _configure_detector(detector, settings, None)
         shape = (detector.config.channels, *detector.config.frame)
@@ -484,7 +485,7 @@ def _use_threads(count: int) -> None:
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     )
-    torch.set_num_threads(count or min(max(cores - 1, 1), MOST_THREADS))
+    torch.set_num_threads(count or min(max(cores - 1, 1), MAX_THREADS))
 
 
 def _configure_detector(

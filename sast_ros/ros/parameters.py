@@ -15,6 +15,8 @@ import re
 import textwrap
 from typing import Any, get_args, Literal, TYPE_CHECKING
 
+from sast_ros.errors import SastError
+
 if TYPE_CHECKING:
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.node import Node
@@ -35,7 +37,7 @@ EVENT_TYPES = (
 AUTO = 'auto'
 
 
-class ParameterValueError(ValueError):
+class ParameterValueError(SastError, ValueError):
     """A value that a parameter cannot take; the text is one sentence for the person who set it."""
 
 

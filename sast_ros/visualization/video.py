@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from sast_ros.errors import SastError
 from sast_ros.visualization.overlay import draw_overlay, UNTRAINED_NOTE
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sast_ros.windows import EventWindow
 
 
-class VideoError(RuntimeError):
+class VideoError(SastError, RuntimeError):
     """
     A video that cannot be written: no PyAV, no encoder, no place on the disk.
 

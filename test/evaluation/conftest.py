@@ -11,13 +11,15 @@ from typing import Any
 from evaluation_commands import without_inputs
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.cli import main
 from sast_ros.events import EventChunk
 from sast_ros.events.encoders import cut_packets, EventPacketEncoder
+from sast_ros.labels import BOX_DTYPE, CLASSES
 from sast_ros_training.simulation.dataset import labelled_boxes
-from sast_ros_training.simulation.drive import CLASSES, Drive
+from sast_ros_training.simulation.drive import (
+    Drive,
+)
 
 BAGS = 40
 _STEP_US = 50_000

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
+from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('pedestrian', 'car')
 LABEL_DTYPE = np.dtype([*BOX_DTYPE.descr, ('ignored', '?')])

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.cli import main
 from sast_ros.evaluation.detected import read_detected
+from sast_ros.labels import BOX_DTYPE
 
 
 @pytest.fixture(scope='module')

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.evaluation import figures
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.evaluate import evaluate
 from sast_ros.evaluation.pairing import Pair, PairedRecording
+from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('car', 'pedestrian')
 

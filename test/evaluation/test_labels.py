@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import canonical, find_labels, label_classes, read_labels
+from sast_ros.labels import BOX_DTYPE
 
 
 def rows(*values, dtype=BOX_DTYPE) -> np.ndarray:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.evaluation.average_precision import BoxFilter
 from sast_ros.evaluation.matching import count_matches, match, MatchCounts, overlaps
+from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('pedestrian', 'two-wheeler', 'car')
 ALL_BOXES = BoxFilter(diagonal=0, side=0, skip_us=-1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.evaluation.mistakes import outcomes, worst_alarms, worst_misses
 from sast_ros.evaluation.pairing import Pair, PairedRecording
+from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('car', 'pedestrian')
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sast_ros.bags.detections import BOX_DTYPE, WINDOW_DTYPE
+from sast_ros.bags.detections import (
+    WINDOW_DTYPE,
+)
 from sast_ros.evaluation import BOXES_GEN1
 from sast_ros.evaluation.detected import Detected
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import Labels
 from sast_ros.evaluation.pairing import pair, pool
+from sast_ros.labels import BOX_DTYPE
 
 STEP = 50_000
 

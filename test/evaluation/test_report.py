@@ -10,7 +10,9 @@ import sys
 import numpy as np
 import pytest
 from recordings import EVENT_PACKET, event_packet, HEIGHT, START_NS, TOPIC, WIDTH, write_rosbag2
-from sast_ros.bags import BOX_DTYPE, open_recording
+from sast_ros.bags import (
+    open_recording,
+)
 from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.evaluation import BOXES_GEN1
 from sast_ros.evaluation.detected import Detected
@@ -21,6 +23,7 @@ from sast_ros.evaluation.pairing import pair, PairedRecording
 from sast_ros.evaluation.report import Judged, write_report
 from sast_ros.evaluation.report_pictures import crop_around, draw_mistake, read_events
 from sast_ros.evaluation.report_plots import class_number
+from sast_ros.labels import BOX_DTYPE
 
 matplotlib = pytest.importorskip('matplotlib', reason='the plots need matplotlib')
 pytest.importorskip('faster_coco_eval', reason='the figures need faster-coco-eval')

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
-from sast_ros_training.simulation.drive import LABEL_DTYPE
+from sast_ros.labels import LABEL_DTYPE
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
 
 CLASSES = ('pedestrian', 'two-wheeler', 'car')

@@ -17,6 +17,7 @@ from sast_ros.cli.terminal import (
     show_results,
     write_json,
 )
+from sast_ros.errors import MissingPackageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         from sast_ros_training.training.fit import is_main_process, train
     except ModuleNotFoundError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f'training needs {error.name}, which is not installed; pip install lightning '
             'tensorboard faster-coco-eval'
         ) from error

@@ -1,5 +1,5 @@
 """Simulated event cameras in simulated streets."""
 
-from sast_ros_training.simulation.drive import Drive, DriveWindow, LABEL_DTYPE
+from sast_ros_training.simulation.drive import Drive, DriveWindow
 
-__all__ = ['LABEL_DTYPE', 'Drive', 'DriveWindow']
+__all__ = ['Drive', 'DriveWindow']

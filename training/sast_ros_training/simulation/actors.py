@@ -13,9 +13,6 @@ from sast_ros_training.simulation.street import Street
 
 PEDESTRIAN, TWO_WHEELER, CAR = range(3)
 
-#: Class names in class-id order, those of the bundled model.
-CLASSES = ('pedestrian', 'two-wheeler', 'car')
-
 Maker = Callable[..., Body]
 
 #: How often each class and, in it, each kind of body is drawn.

@@ -22,7 +22,7 @@ from sast_ros_training.kernels import library
 LONGEST_STEP_US = 1_000_000
 
 #: Most events of a pixel in one step; room that the kernel wants for every pixel of a row.
-_MOST_PER_PIXEL = 64
+_MAX_PER_PIXEL = 64
 
 #: Standard deviation over the pixels of the logarithm of their shot noise rate.
 _NOISE_SPREAD = 0.8
@@ -252,7 +252,7 @@ class EventCamera:
         self._owners_before = np.zeros(pixels, np.uint8)
         self._by_owner = np.zeros(256, np.int64)
         self._count = np.zeros(1, np.int64)
-        self._events = np.empty(2 * _MOST_PER_PIXEL * width + pixels // 4, np.uint64)
+        self._events = np.empty(2 * _MAX_PER_PIXEL * width + pixels // 4, np.uint64)
         self._table = np.empty(0, np.int32)
         self._now_us: int | None = None
         self._noise_scale = 1.0

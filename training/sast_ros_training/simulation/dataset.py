@@ -19,12 +19,15 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
-from sast_ros.bags.detections import BOX_DTYPE
 from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
-from sast_ros_training.simulation.actors import CLASSES
-from sast_ros_training.simulation.drive import Drive, GEOMETRIES, LEAST_VISIBILITY, WINDOW_US
+from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
+from sast_ros_training.simulation.drive import (
+    Drive,
+    GEOMETRIES,
+    WINDOW_US,
+)
 
 if TYPE_CHECKING:
     from sast_ros_training.simulation.gltf import ModelLibrary
@@ -37,10 +40,6 @@ FORMATS = {
     'evt3': 'event_camera_msgs/msg/EventPacket',
     'dvs': 'dvs_msgs/msg/EventArray',
 }
-
-#: A box is written when enough of the object can be seen and both of its sides have as many pixels
-#: (of a Gen1 sensor; more on larger ones).
-LEAST_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,10 @@ def labelled_boxes(labels: np.ndarray, height: int) -> np.ndarray:
     are hidden but for a quarter, or that are too small are left out.
     height: of the sensor in pixels.
     """
-    side = LEAST_SIDE * max(1.0, height / 240)
+    side = MIN_SIDE * max(1.0, height / 240)
     chosen = labels[
         labels['seen']
-        & (labels['visibility'] >= LEAST_VISIBILITY)
+        & (labels['visibility'] >= MIN_VISIBILITY)
         & (np.minimum(labels['w'], labels['h']) >= side)
     ]
     boxes = np.zeros(len(chosen), BOX_DTYPE)

@@ -7,8 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk
-from sast_ros_training.simulation.actors import Actor, CLASSES, make_actors, PEDESTRIAN, View
+from sast_ros.labels import CLASSES, LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS
+from sast_ros_training.simulation.actors import (
+    Actor,
+    make_actors,
+    PEDESTRIAN,
+    View,
+)
 from sast_ros_training.simulation.camera import CameraSettings, EventCamera
 from sast_ros_training.simulation.distractors import DISTRACTORS
 from sast_ros_training.simulation.motion import make_camera_path, make_path, MOTIONS
@@ -28,30 +35,6 @@ WINDOW_US = 50_000
 _STEP_US = 5_000
 _FASTEST = 16.0  # metres per second of a camera
 _PATIENCE_US = 1_000_000
-
-#: An object is noticed in a window in which it makes so many events, and so many per square pixel
-#: of its box.
-LEAST_EVENTS = 12
-LEAST_DENSITY = 0.03
-
-#: Share of an object that must be seen for it to be asked for.
-LEAST_VISIBILITY = 0.25
-
-LABEL_DTYPE = np.dtype(
-    [
-        ('t', '<i8'),
-        ('x', '<f4'),
-        ('y', '<f4'),
-        ('w', '<f4'),
-        ('h', '<f4'),
-        ('class_id', '<u4'),
-        ('track_id', '<u4'),
-        ('visibility', '<f4'),
-        ('events', '<u4'),
-        ('recent', '?'),
-        ('seen', '?'),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -98,15 +81,17 @@ class Drive:
         models: ModelLibrary | None = None,
     ) -> None:
         if geometry not in GEOMETRIES:
-            raise ValueError(
+            raise SettingError(
                 f'no sensor geometry is called {geometry!r}; choose one of {", ".join(GEOMETRIES)}'
             )
         if motion is not None and motion not in MOTIONS:
-            raise ValueError(
+            raise SettingError(
                 f'no camera motion is called {motion!r}; choose one of {", ".join(MOTIONS)}'
             )
         if not seconds > 0:
-            raise ValueError(f'a drive of {seconds} s cannot be simulated; give a length above 0')
+            raise SettingError(
+                f'a drive of {seconds} s cannot be simulated; give a length above 0'
+            )
         self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
         # The length goes in as well: (1,) and (1, 0) are different seeds
         rng = np.random.default_rng([len(self.seed), *self.seed])
@@ -230,7 +215,7 @@ class _History:
 
     def note(self, owner: int, events: int, area: float, now: int) -> tuple[bool, bool]:
         """Count a window; return whether the object was noticeable lately, and ever."""
-        if events >= max(LEAST_EVENTS, LEAST_DENSITY * area):
+        if events >= max(MIN_EVENTS, MIN_EVENT_DENSITY * area):
             self._last[owner] = now
         last = self._last.get(owner)
         return last is not None and now - last <= 1_000_000, last is not None

@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import numpy as np
 from PIL import Image
+from sast_ros.errors import SastError
 from sast_ros_training.simulation.coachwork import springs
 from sast_ros_training.simulation.mesh import assemble, Body
 from sast_ros_training.simulation.rig import Motion, RiggedBody, rolling, Skin, Standstill
@@ -29,7 +30,7 @@ from sast_ros_training.simulation.rig import Motion, RiggedBody, rolling, Skin, 
 _LOG = logging.getLogger(__name__)
 
 #: A model with more triangles would cost more time than the rest of a scene.
-MOST_TRIANGLES = 20_000
+MAX_TRIANGLES = 20_000
 #: Postures that are kept of a walking cycle.
 _PHASES = 24
 
@@ -64,7 +65,7 @@ _USUAL_SIZES = {
 _SPEEDS = {0: (0.7, 1.8), 1: (2.0, 9.0), 2: (2.0, 18.0), None: (0.0, 0.0)}
 
 
-class ModelError(ValueError):
+class ModelError(SastError, ValueError):
     """A model, or the table that describes it, cannot be used; the message names the file."""
 
 
@@ -285,9 +286,9 @@ def _load(path: Path, name: str, entry: dict[str, Any]) -> Model | None:
     try:
         document = _Document(path)
         count = document.count_triangles()
-        if count > MOST_TRIANGLES:
+        if count > MAX_TRIANGLES:
             _LOG.warning(
-                '%s is left out: it has %d triangles, more than %d', path, count, MOST_TRIANGLES
+                '%s is left out: it has %d triangles, more than %d', path, count, MAX_TRIANGLES
             )
             return None
         shape = _read_shape(document, class_id, entry.get('forward'))

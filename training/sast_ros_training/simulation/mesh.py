@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from sast_ros.errors import SastError
 
 Values = npt.ArrayLike
 
 
-class MeshError(ValueError):
+class MeshError(SastError, ValueError):
     """Arrays that do not make a mesh; the message names the one that is wrong."""
 
 

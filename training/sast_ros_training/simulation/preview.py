@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from sast_ros.detector import Detections
+from sast_ros.labels import CLASSES
 from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale
-from sast_ros_training.simulation.actors import CLASSES
 from sast_ros_training.simulation.drive import DriveWindow, WINDOW_US
 
 

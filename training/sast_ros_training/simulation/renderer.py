@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LANES = 16  # LANES in render.c
 _ROWS = 8  # ROWS in render.c
 _MAX_SIDE = 4096  # of a texture
-_MOST_KNOWN = 4096  # arrays of triangles whose address is remembered
+_MAX_KNOWN = 4096  # arrays of triangles whose address is remembered
 _SAMPLE_X = (0.375, 0.875, 0.125, 0.625)  # sample_x in render.c
 _POINTER = ctypes.c_void_p
 _INT64 = ctypes.c_int64
@@ -350,7 +350,7 @@ class Renderer:
         """Address and number of triangles; remembered, as a body is shaded in every frame."""
         known = self._triangles.get(id(triangles))
         if known is None:
-            if len(self._triangles) > _MOST_KNOWN:
+            if len(self._triangles) > _MAX_KNOWN:
                 self._triangles.clear()
             corners = _as_triangles(triangles)
             known = triangles, corners, pointer(corners)

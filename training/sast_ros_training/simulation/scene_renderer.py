@@ -10,7 +10,7 @@ from sast_ros_training.simulation.renderer import Renderer
 from sast_ros_training.simulation.street import Light, Street
 
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
-_LEAST_STEPS, _MOST_STEPS = 8, 64
+_MIN_STEPS, _MAX_STEPS = 8, 64
 _LARGEST_SHADOW = 3.0  # metres beyond the body
 
 
@@ -108,7 +108,7 @@ class SceneRenderer:
             farthest = max(farthest, 1.3 * float(np.abs(before - after).max()))
         if self._view.path.moves:
             farthest = max(farthest, self._flow(start, end))
-        return int(np.clip(np.ceil(farthest), _LEAST_STEPS, _MOST_STEPS))
+        return int(np.clip(np.ceil(farthest), _MIN_STEPS, _MAX_STEPS))
 
     def _draw_still(self, pose: np.ndarray, seconds: float) -> None:
         renderer = self._renderer

@@ -21,8 +21,8 @@ import numpy as np
 from safetensors import safe_open, SafetensorError
 from safetensors.numpy import save
 from sast_ros.kernels import pointer
+from sast_ros.labels import LABEL_DTYPE
 from sast_ros_training.kernels import library
-from sast_ros_training.simulation.drive import LABEL_DTYPE
 from sast_ros_training.training.errors import TrainingDataError
 
 _gather = library.sast_gather_counts

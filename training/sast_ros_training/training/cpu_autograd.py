@@ -32,7 +32,7 @@ import torch.nn.functional as F
 _BUCKETS = 16
 
 #: Most channels that the loops have room for.
-_MOST_CHANNELS = 4096
+_MAX_CHANNELS = 4096
 
 _Argument = Tensor | int | float | None
 
@@ -268,7 +268,7 @@ def norm_activate(x: Tensor, norm: nn.Module) -> Tensor:
         and x.dtype in (torch.bfloat16, torch.float32)
         and norm.weight.dtype == torch.float32
         and x.shape[1] % 16 == 0
-        and x.shape[1] <= _MOST_CHANNELS
+        and x.shape[1] <= _MAX_CHANNELS
     ):
         return F.silu(norm(x))
     x = x.contiguous(memory_format=torch.channels_last)
@@ -455,7 +455,7 @@ def can_fuse(backbone: Backbone) -> bool:
         and parameter.dtype == torch.float32
         and config.embed_dim % 16 == 0
         and config.dim_head % 16 == 0
-        and config.stage_dims[-1] <= _MOST_CHANNELS
+        and config.stage_dims[-1] <= _MAX_CHANNELS
         and not config.context_broadcasting
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from sast_ros.errors import SastError
 
-class TrainingConfigError(ValueError):
+
+class TrainingConfigError(SastError, ValueError):
     """A training configuration with an unknown key, a wrong type or an impossible value."""
 
 
-class TrainingDataError(ValueError):
+class TrainingDataError(SastError, ValueError):
     """Training data that is missing, damaged or not what the configuration says."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from sast_ros_training.simulation.drive import LEAST_DENSITY, LEAST_EVENTS, LEAST_VISIBILITY
+from sast_ros.labels import MIN_EVENT_DENSITY, MIN_EVENTS, MIN_SIDE, MIN_VISIBILITY
 from sast_ros_training.training.views import ViewMap
 
-#: Of a box, in cells of the network's input.
-LEAST_SIDE = 8.0
 #: Of a box, after a view has cut it.
-LEAST_INSIDE = 0.25
+MIN_INSIDE = 0.25
 
 
 class LabelMemory:
@@ -29,7 +27,7 @@ class LabelMemory:
 
         labels: ``LABEL_DTYPE[N]``.
         """
-        enough = np.maximum(LEAST_EVENTS, LEAST_DENSITY * labels['w'] * labels['h'])
+        enough = np.maximum(MIN_EVENTS, MIN_EVENT_DENSITY * labels['w'] * labels['h'])
         self._noticed.update(labels['track_id'][labels['events'] >= enough].tolist())
         remembered = labels.copy()
         remembered['recent'] |= np.isin(labels['track_id'], list(self._noticed))
@@ -60,10 +58,10 @@ def split_labels(labels: np.ndarray, view: ViewMap) -> tuple[np.ndarray, np.ndar
     boxes, inside = view.boxes(labels)
     sides = boxes[:, 2:] - boxes[:, :2]
     wanted = (
-        (labels['visibility'] >= LEAST_VISIBILITY)
+        (labels['visibility'] >= MIN_VISIBILITY)
         & labels['recent']
-        & (sides.min(axis=1, initial=np.inf) >= LEAST_SIDE)
-        & (inside >= LEAST_INSIDE)
+        & (sides.min(axis=1, initial=np.inf) >= MIN_SIDE)
+        & (inside >= MIN_INSIDE)
     )
     shown = (labels['visibility'] > 0) & (sides > 0).all(axis=1)
     rows = np.empty((int(wanted.sum()), 5), np.float32)

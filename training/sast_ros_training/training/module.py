@@ -16,7 +16,7 @@ from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.cpu_autograd import forward_windows
 from sast_ros_training.training.streams import Batch, StreamLoader
-from sast_ros_training.training.validation import MOST_DETECTIONS, run_sequence, summarise
+from sast_ros_training.training.validation import MAX_DETECTIONS, run_sequence, summarise
 import torch
 from torch import Tensor
 import torch.distributed as distributed
@@ -185,7 +185,7 @@ class DetectionTraining(LightningModule):
             # Spread over all, whatever their order
             paths = paths[:: -(-len(paths) // settings.sequences)]
         detector = StreamingDetector(
-            model, settings.score_threshold, max_detections=MOST_DETECTIONS
+            model, settings.score_threshold, max_detections=MAX_DETECTIONS
         )
         results = [run_sequence(detector, CachedSequence(path)) for path in self._share(paths)]
         return summarise([r for part in _gather(results) for r in part], model.config.classes)

@@ -7,18 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sast_ros.bags.detections import BOX_DTYPE, detection_boxes
+from sast_ros.bags.detections import (
+    detection_boxes,
+)
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
+from sast_ros.labels import BOX_DTYPE, MIN_VISIBILITY
 from sast_ros_training.training.cache import CachedSequence
-from sast_ros_training.training.labels import LEAST_VISIBILITY
 
 #: Borders between the rows of the sparsity table, shares of the pixels that have events.
 DENSITIES = (0.01, 0.02, 0.05, 0.10, 0.25)
 
 _LABEL_DTYPE = np.dtype([*BOX_DTYPE.descr, ('ignored', '?')])
 #: Of a window, the best; what the metric looks at.
-MOST_DETECTIONS = 100
+MAX_DETECTIONS = 100
 
 
 @dataclass
@@ -68,7 +70,7 @@ def _truth(labels: np.ndarray, t: int) -> np.ndarray:
     for name in ('x', 'y', 'w', 'h', 'class_id', 'track_id'):
         truth[name] = labels[name]
     truth['t'] = t
-    truth['ignored'] = ~labels['seen'] | (labels['visibility'] < LEAST_VISIBILITY)
+    truth['ignored'] = ~labels['seen'] | (labels['visibility'] < MIN_VISIBILITY)
     return truth
 
 

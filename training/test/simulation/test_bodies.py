@@ -476,7 +476,7 @@ def test_models_that_cannot_serve_are_left_out_with_a_warning(
     assert [model.name for model in load_models(tmp_path).models] == ['car.glb']
     assert 'mystery.glb is left out: no word of its name' in caplog.text
     assert 'vehicle.glb is left out: its wheels' in caplog.text
-    monkeypatch.setattr('sast_ros_training.simulation.gltf.MOST_TRIANGLES', 10)
+    monkeypatch.setattr('sast_ros_training.simulation.gltf.MAX_TRIANGLES', 10)
     with pytest.raises(ModelError, match='no usable model'):
         load_models(tmp_path)
     assert 'more than 10' in caplog.text

@@ -5,9 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from sast_ros.events.chunk import EventChunk
+from sast_ros.labels import CLASSES, LABEL_DTYPE
 from sast_ros.windows import WindowCutter
-from sast_ros_training.simulation.actors import CLASSES
-from sast_ros_training.simulation.drive import Drive, GEOMETRIES, LABEL_DTYPE, WINDOW_US
+from sast_ros_training.simulation.drive import (
+    Drive,
+    GEOMETRIES,
+    WINDOW_US,
+)
 from sast_ros_training.simulation.motion import MOTIONS
 
 

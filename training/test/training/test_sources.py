@@ -7,9 +7,9 @@ from pathlib import Path
 from moving_boxes import CLASSES, STEP_US, window
 import numpy as np
 import pytest
-from sast_ros.bags import BOX_DTYPE
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
+from sast_ros.labels import BOX_DTYPE
 from sast_ros_training.simulation.dataset import SequencePlan, write_sequence
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config import parse_config

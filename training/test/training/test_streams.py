@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from sast_ros_training.simulation.drive import LABEL_DTYPE
+from sast_ros.labels import LABEL_DTYPE
 from sast_ros_training.training.cache import (
     CachedSequence,
     list_sequences,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from moving_boxes import write_sequence
 import numpy as np
 import pytest
-from sast_ros_training.simulation.drive import LABEL_DTYPE
+from sast_ros.labels import LABEL_DTYPE
 from sast_ros_training.training.cache import CachedSequence
 from sast_ros_training.training.config import AugmentationConfig
 from sast_ros_training.training.errors import TrainingDataError

@@ -16,9 +16,9 @@ from sast_ros.evaluation import boxes as evaluation
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
+from sast_ros.labels import LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS
 from sast_ros.model.config import ModelConfig
 from sast_ros.windows import WindowCutter
-from sast_ros_training.simulation.drive import LABEL_DTYPE, LEAST_DENSITY, LEAST_EVENTS
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
 from sast_ros_training.training.errors import TrainingDataError
 
@@ -233,7 +233,7 @@ class LabelHistory:
         top, bottom, left, right = (int(round(float(v) / self._downsample)) for v in cells)
         inside = [s[bottom, right] - s[top, right] - s[bottom, left] + s[top, left]
                   for s in self._sums]  # fmt: skip
-        enough = max(LEAST_EVENTS, LEAST_DENSITY * (bottom - top) * (right - left))
+        enough = max(MIN_EVENTS, MIN_EVENT_DENSITY * (bottom - top) * (right - left))
         label['events'] = inside[-1]
         label['recent'] = max(inside) >= enough
         track = int(label['track_id'])

@@ -105,7 +105,7 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
 
 def simulate_drive(plan: DrivePlan) -> None:
     """Simulate one drive into the cache."""
-    from sast_ros_training.simulation.actors import CLASSES
+    from sast_ros.labels import CLASSES
     from sast_ros_training.simulation.drive import Drive, WINDOW_US
 
     models = None
