@@ -91,9 +91,9 @@ def run(model_name: str, seed: tuple[int, int], seconds: float, geometry: str) -
     """Simulate a drive and detect in it; return labels and detections of every window."""
     from sast_ros.bags.detections import detection_boxes
     from sast_ros.detector import StreamingDetector
-    from sast_ros.kernels import keep_heap
     from sast_ros.model import load_model
     from sast_ros.pipeline import EventPipeline
+    from sast_ros.process import keep_heap
     from sast_ros_training.simulation.dataset import labelled_boxes
     from sast_ros_training.simulation.drive import Drive
     import torch

@@ -18,7 +18,7 @@ from pathlib import Path
 from decode import best_time, event_array, event_packet, evt3_words
 from sast_ros.events import open_decoder
 from sast_ros.histogram import StackedHistogram
-from sast_ros.kernels import keep_heap
+from sast_ros.process import keep_heap
 from workload import report
 
 

@@ -22,7 +22,7 @@ import tempfile
 
 import replay as formats
 from sast_ros.bags import DetectionWriter, open_recording
-from sast_ros.kernels import keep_heap
+from sast_ros.process import keep_heap
 from workload import report
 
 WIDTH, HEIGHT = 304, 240

@@ -40,7 +40,7 @@ from sast_ros.events.encoders import (
     EventPacketEncoder,
 )
 from sast_ros.histogram import StackedHistogram
-from sast_ros.kernels import keep_heap
+from sast_ros.process import keep_heap
 from sast_ros.windows import WindowCutter
 from workload import outlines, report
 

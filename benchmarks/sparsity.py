@@ -40,11 +40,11 @@ from rich.progress import track
 from rich.table import Table
 from sast_ros.cli.terminal import complain, open_console, UNTRAINED_WARNING
 from sast_ros.detector import Detections, StreamingDetector
-from sast_ros.kernels import keep_heap
 from sast_ros.labels import MIN_VISIBILITY
 from sast_ros.model import backbone, SAST
 from sast_ros.model.choice import choose_model
 from sast_ros.model.selection import Selection
+from sast_ros.process import keep_heap
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
 from sast_ros_training.training.sources.simulation import DrivePlan, simulate_drive
 from sast_ros_training.training.validation import (

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from sast_ros.detector import StreamingDetector
 from sast_ros.histogram import StackedHistogram
-from sast_ros.kernels import keep_heap
 from sast_ros.model import build_model, CONFIGS, SAST
+from sast_ros.process import keep_heap
 import torch
 from workload import median_ms, outlines, recipe_weights, report
 

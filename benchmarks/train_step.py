@@ -21,9 +21,9 @@ from pathlib import Path
 import time
 
 from sast_ros.histogram import StackedHistogram
-from sast_ros.kernels import keep_heap
 from sast_ros.labels import CLASSES
 from sast_ros.model import build_model, CONFIGS, detection_loss, SAST
+from sast_ros.process import keep_heap
 from sast_ros_training.training.cpu_autograd import forward_windows
 import torch
 from workload import outlines, report

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import math
 import time
 from typing import Any
 
 import numpy as np
+from sast_ros import defaults
 from sast_ros.errors import SastError, SettingError
 from sast_ros.model import inference_copy, SAST
 from sast_ros.model.backbone import State
@@ -84,6 +85,12 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def with_score(self, score: float) -> Detections:
+        """Return the detections of at least this score."""
+        kept = self.scores >= score
+        names = ('boxes', 'scores', 'class_ids', 'objectness', 'class_scores')
+        return replace(self, **{name: getattr(self, name)[kept] for name in names})
+
     def centres_and_sizes(self) -> np.ndarray:
         """
         Return ``float64[N, 4]`` centre x, y, width, height in sensor pixels.
@@ -148,8 +155,8 @@ class StreamingDetector:
     def __init__(
         self,
         model: SAST,
-        score_threshold: float = 0.1,
-        nms_iou: float = 0.45,
+        score_threshold: float = defaults.SCORE_THRESHOLD,
+        nms_iou: float = defaults.NMS_IOU,
         *,
         max_detections: int | None = None,
         classes: Sequence[str] | None = None,

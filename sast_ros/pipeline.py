@@ -1,16 +1,23 @@
-"""The one path from events to detections, for the node, the replayer and the benchmarks."""
+"""
+The one path from events to detections, in two halves for two threads.
+
+``WindowCutter`` (windows.py) turns events into windows and belongs to the thread that receives;
+``WindowDetector`` turns windows into detections and belongs to the thread that computes. The node
+runs them in two threads, ``EventPipeline`` one after the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
 from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.errors import SettingError
-from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE
+from sast_ros.events.chunk import EventChunk, MAX_SENSOR_SIDE
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
-from sast_ros.windows import EventWindow, StreamStatistics, WindowCutter
+from sast_ros.windows import EventWindow, microseconds, StreamStatistics, WindowCutter
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +32,15 @@ class SensorGeometry:
     enlarges the input (and the partitions with it); a smaller sensor is padded with zeros at the
     bottom and the right.
 
-    ``height``, ``width``: sensor; ``downsample``: sensor pixels per cell; ``input_size``: padded
-    network input (height, width).
+    Parameters
+    ----------
+    height, width : int
+        Sensor size in pixels.
+    downsample : int
+        Sensor pixels per histogram cell.
+    input_size : tuple of int
+        (height, width) of the padded network input.
+
     """
 
     height: int
@@ -41,8 +55,9 @@ def sensor_geometry(config: ModelConfig, sensor_size: tuple[int, int]) -> Sensor
 
     Raises
     ------
-    ValueError: a side below 1 or above ``MAX_SENSOR_SIDE``, or a configured partition size that
-        does not divide the maps.
+    SettingError
+        A side below 1 or above ``MAX_SENSOR_SIDE``, or a configured partition size that does not
+        divide the maps.
 
     """
     height, width = sensor_size
@@ -58,24 +73,87 @@ def sensor_geometry(config: ModelConfig, sensor_size: tuple[int, int]) -> Sensor
     return SensorGeometry(height, width, downsample, input_size)
 
 
+def default_sensor_size(config: ModelConfig) -> tuple[int, int]:
+    """Return the (height, width) in pixels of the sensor that a network was designed for."""
+    height, width = config.frame
+    return height * config.downsample, width * config.downsample
+
+
+class WindowDetector:
+    """
+    Windows of one camera in, detections out.
+
+    Parameters
+    ----------
+    detector : StreamingDetector
+        Its state and its box scale belong to this object from now on.
+
+    """
+
+    def __init__(self, detector: StreamingDetector) -> None:
+        self.detector = detector
+        self.geometry: SensorGeometry | None = None
+
+    def process(self, window: EventWindow) -> Detections:
+        """
+        Return the detections of a window; windows must come in order.
+
+        Raises
+        ------
+        DetectorError
+            The network gave no usable output; its state was reset.
+
+        """
+        if window.reset is not None:
+            self.detector.reset()
+        size = (window.height, window.width)
+        if self.geometry is None or size != (self.geometry.height, self.geometry.width):
+            self._fit(size)
+        return replace(
+            self.detector.step(self._histogram(window.parts)),
+            t_start=window.t_start,
+            t_end=window.t_end,
+            stamp_ns=window.stamp_ns,
+            frame_id=window.frame_id,
+            events=len(window),
+            reset=window.reset,
+        )
+
+    def _fit(self, size: tuple[int, int]) -> None:
+        config = self.detector.config
+        self.geometry = sensor_geometry(config, size)
+        self.detector.downsample = self.geometry.downsample
+        self.detector.sensor_size = size
+        self._histogram = StackedHistogram(
+            *size,
+            bins=config.bins,
+            downsample=self.geometry.downsample,
+            device=self.detector.device,
+        )
+
+
 class EventPipeline:
     """
     Events of one camera in, detections out.
 
     Parameters
     ----------
-    detector: its state and its box scale belong to this pipeline from now on.
-    sensor_size: (height, width) in pixels of a camera whose events do not tell it; ``None``
-        assumes the size that the network was designed for, and events outside it are an error.
-        Where chunks tell their size, that holds; when it changes a new stream starts (reset reason
-        ``'sensor_size'``).
-    window_ms, stride_ms: integration time of a histogram and time from one step to the next,
-        milliseconds of sensor time.
-    max_gap_ms: a silence longer than this starts a new stream (reset reason ``'gap'``).
+    detector : StreamingDetector
+        Its state and its box scale belong to this pipeline from now on.
+    sensor_size : tuple of int, optional
+        (height, width) in pixels of a camera whose events do not carry it; ``None`` assumes the
+        size that the network was designed for, and events outside it are an error. When the size
+        that chunks carry changes, a new stream starts (reset reason ``'sensor_size'``).
+    window_ms, stride_ms : float
+        Integration time of a histogram and time from one step to the next, milliseconds of sensor
+        time.
+    max_gap_ms : float
+        A silence longer than this starts a new stream (reset reason ``'gap'``).
 
     Raises
     ------
-    ValueError: an impossible sensor size or time.
+    SettingError
+        An impossible sensor size or time.
 
     """
 
@@ -83,23 +161,30 @@ class EventPipeline:
         self,
         detector: StreamingDetector,
         sensor_size: tuple[int, int] | None = None,
-        window_ms: float = 50,
-        stride_ms: float = 50,
-        max_gap_ms: float = 1000,
+        window_ms: float = WINDOW_MS,
+        stride_ms: float = STRIDE_MS,
+        max_gap_ms: float = MAX_GAP_MS,
     ) -> None:
-        self.detector = detector
-        self._windows = WindowCutter(*_microseconds(window_ms, stride_ms, max_gap_ms))
-        config = detector.config
-        height, width = (side * config.downsample for side in config.frame)
-        self._untold_size = sensor_size or (height, width)
-        sensor_geometry(config, self._untold_size)  # raises if impossible
-        self._histogram: StackedHistogram | None = None
-        self.geometry: SensorGeometry | None = None
+        size = sensor_size or default_sensor_size(detector.config)
+        sensor_geometry(detector.config, size)  # raises if impossible
+        times = microseconds(window_ms, stride_ms, max_gap_ms)
+        self.cutter = WindowCutter(*times, sensor_size=size)
+        self._windows = WindowDetector(detector)
+
+    @property
+    def detector(self) -> StreamingDetector:
+        """The detector with its settings."""
+        return self._windows.detector
+
+    @property
+    def geometry(self) -> SensorGeometry | None:
+        """How the sensor of the last window reaches the network."""
+        return self._windows.geometry
 
     @property
     def statistics(self) -> StreamStatistics:
         """Counts of what went in since the pipeline was made."""
-        return self._windows.statistics
+        return self.cutter.statistics
 
     def feed(self, chunk: EventChunk) -> Iterator[Detections]:
         """
@@ -109,101 +194,25 @@ class EventPipeline:
 
         Raises
         ------
-        EventFormatError: events outside the sensor.
+        EventFormatError
+            Events outside the sensor; none of the chunk is taken and the stream goes on with the
+            next one.
+        DetectorError
+            The network gave no usable output; its state was reset.
 
         """
-        for window in self.cut(chunk):
-            yield self.process(window)
+        for _, detections in self.steps(chunk):
+            yield detections
 
-    def cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
-        """
-        Do the first, cheap half of ``feed``: return the windows that these events complete.
-
-        Raises
-        ------
-        EventFormatError: events outside the sensor; none of the chunk is taken and the stream goes
-            on with the next one.
-
-        """
-        if not chunk.width and len(chunk):
-            _check_inside(chunk, *self._untold_size)
-        return self._windows.cut(chunk)
-
-    def process(self, window: EventWindow) -> Detections:
-        """
-        Do the second half of ``feed``: histogram, network and boxes of one window.
-
-        Windows must come in order.
-        """
-        size = (window.height, window.width) if window.width else self._untold_size
-        if window.reset is not None:
-            self.detector.reset()
-        reset = window.reset
-        geometry, histogram = self.geometry, self._histogram
-        if geometry is None or histogram is None or (geometry.height, geometry.width) != size:
-            if geometry is not None and reset is None:
-                self.detector.reset()
-                reset = 'sensor_size'
-            histogram = self._fit(size)
-        detections = self.detector.step(histogram(window.parts))
-        return replace(
-            detections,
-            t_start=window.t_start,
-            t_end=window.t_end,
-            stamp_ns=window.stamp_ns,
-            frame_id=window.frame_id,
-            events=len(window),
-            reset=reset,
-        )
-
-    @property
-    def window_ms(self) -> float:
-        """Integration time of a histogram."""
-        return self._windows.duration_us / 1000
-
-    @property
-    def stride_ms(self) -> float:
-        """Time from one step to the next."""
-        return self._windows.stride_us / 1000
+    def steps(self, chunk: EventChunk) -> Iterator[tuple[EventWindow, Detections]]:
+        """Do as ``feed`` and return each window beside its detections."""
+        for window in self.cutter.cut(chunk):
+            yield window, self._windows.process(window)
 
     def set_timing(self, window_ms: float, stride_ms: float, max_gap_ms: float) -> None:
-        """
-        Change the timing.
-
-        Window and stride take effect from the next window on, without a reset.
-        """
-        self._windows.set_timing(*_microseconds(window_ms, stride_ms, max_gap_ms))
+        """Change the timing, from the next window on and without a reset."""
+        self.cutter.set_timing(*microseconds(window_ms, stride_ms, max_gap_ms))
 
     def reset(self, reason: str) -> None:
         """Forget pending events and, before the next window, the recurrent state."""
-        self._windows.restart(reason)
-
-    def _fit(self, size: tuple[int, int]) -> StackedHistogram:
-        geometry = sensor_geometry(self.detector.config, size)
-        self.detector.downsample = geometry.downsample
-        self.detector.sensor_size = size
-        histogram = StackedHistogram(
-            *size,
-            bins=self.detector.config.bins,
-            downsample=geometry.downsample,
-            device=self.detector.device,
-        )
-        self.geometry, self._histogram = geometry, histogram
-        return histogram
-
-
-def _microseconds(window_ms: float, stride_ms: float, max_gap_ms: float) -> tuple[int, int, int]:
-    return round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms)
-
-
-def _check_inside(chunk: EventChunk, height: int, width: int) -> None:
-    for name, values, size in (('x', chunk.x, width), ('y', chunk.y, height)):
-        if int(values.max()) >= size:
-            index = int((values >= size).argmax())
-            raise EventFormatError(
-                f'event {index} has {name} = {int(values[index])}, outside the sensor of '
-                f'{width}x{height} pixels; '
-                'give the sensor size of the camera that recorded it',
-                field=name,
-                offset=index,
-            )
+        self.cutter.restart(reason)

@@ -1,29 +1,205 @@
-"""Recording in, detections out: the event pipeline without a middleware around it."""
+"""
+Recording in, detections out: the event pipeline without a middleware around it.
+
+``replay_to_folder`` is what the commands do; ``replay`` is its loop, for other writers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from dataclasses import dataclass, replace
+import functools
+from pathlib import Path
 from time import perf_counter
-from typing import Any, TYPE_CHECKING
+from typing import Any, Literal, TYPE_CHECKING
 
 import numpy as np
+from sast_ros import defaults
 from sast_ros.bags import DetectionWriter, Recording, RecordingError
 from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to import
     from sast_ros.detector import Detections
+    from sast_ros.model import SAST
     from sast_ros.pipeline import EventPipeline
     from sast_ros.windows import EventWindow
+
+VIDEO = 'overlay.mp4'
+
+#: Called with ``(done, total, unit)``.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """
+    What decides the detections of a recording, beside the recording itself.
+
+    Parameters
+    ----------
+    model, device : str
+        As for ``choose_model``.
+    window_ms, stride_ms : float
+        Timing of the pipeline.
+    score_threshold, nms_iou, max_detections
+        Of the detector.
+    score : {'product', 'class'}
+        What the score of a detection is: objectness x class probability, or the latter alone.
+    sensor_size : tuple of int, optional
+        (height, width) in pixels where the recording does not hold it.
+    start, end : float
+        Seconds since the first event, see ``replay``.
+    threads : int, optional
+        CPU threads of the network, whose number changes the last bits of sums; ``None`` keeps that
+        of the process.
+    video : bool
+        Whether to write ``overlay.mp4``.
+    video_min_score : float
+        Detections with a lower score are left out of the video.
+
+    """
+
+    model: str = 'default'
+    device: str = 'auto'
+    window_ms: float = defaults.WINDOW_MS
+    stride_ms: float = defaults.STRIDE_MS
+    score_threshold: float = defaults.SCORE_THRESHOLD
+    nms_iou: float = defaults.NMS_IOU
+    max_detections: int = defaults.MAX_DETECTIONS
+    score: Literal['product', 'class'] = 'product'
+    sensor_size: tuple[int, int] | None = None
+    start: float = 0
+    end: float | None = None
+    threads: int | None = None
+    video: bool = False
+    video_min_score: float = 0
+
+
+def replay_to_folder(
+    recording: Recording,
+    folder: Path,
+    options: ReplayOptions,
+    *,
+    progress: Progress | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """
+    Run a recording through the detector and write all results into a folder.
+
+    Parameters
+    ----------
+    recording : Recording
+        What to read.
+    folder : Path
+        Where ``detections.npy``, ``detections.mcap``, ``windows.npy``, ``summary.json`` and, if
+        wanted, ``overlay.mp4`` go; it is made if needed.
+    options : ReplayOptions
+        What decides the detections.
+    progress : callable, optional
+        Called after every chunk of events.
+    facts : mapping, optional
+        Further entries of the summary.
+
+    Returns
+    -------
+    dict
+        The summary, as written into ``summary.json``.
+
+    Raises
+    ------
+    RecordingError, SettingError, VideoError
+        See ``replay``, ``choose_model``, ``EventPipeline`` and ``OverlayVideo``.
+
+    """
+    from sast_ros.detector import StreamingDetector
+    from sast_ros.pipeline import EventPipeline
+
+    model, trained = _load_model(options.model, options.device, _file_stamp(options.model))
+    detector = StreamingDetector(
+        model, options.score_threshold, options.nms_iou, max_detections=options.max_detections
+    )
+    size = options.sensor_size or recording.sensor_size
+    pipeline = EventPipeline(detector, size, options.window_ms, options.stride_ms)
+    with (
+        _threads(options.threads),
+        DetectionWriter(folder, log_offset_ns=recording.log_offset_ns) as writer,
+    ):
+        with contextlib.ExitStack() as stack:
+            draw = None
+            if options.video:
+                from sast_ros.visualization import replay_video
+
+                draw = stack.enter_context(
+                    replay_video(folder / VIDEO, options.stride_ms, trained)
+                )
+
+            def keep(window: EventWindow, detections: Detections) -> None:
+                if options.score == 'class':
+                    detections = replace(detections, scores=detections.class_scores)
+                writer.write(detections)
+                if draw is not None:
+                    draw(window, detections.with_score(options.video_min_score))
+
+            summary = replay(
+                recording,
+                pipeline,
+                start=options.start,
+                end=options.end,
+                progress=progress,
+                on_window=keep,
+            )
+        summary = {
+            **summary,
+            'weights': options.model if trained else 'untrained',
+            'score': options.score,
+            'threads': options.threads,
+            **(facts or {}),
+        }
+        if not (options.video and summary['windows']):
+            # That of an earlier run would not fit the other files
+            (folder / VIDEO).unlink(missing_ok=True)
+        writer.finish(summary)
+    return summary
+
+
+@functools.lru_cache(maxsize=1)
+def _load_model(name: str, device: str, stamp: object) -> tuple[SAST, bool]:
+    """Return the model and whether it is trained; further recordings find it loaded."""
+    from sast_ros.model import choose_model
+    from sast_ros.process import keep_heap
+
+    keep_heap()
+    return choose_model(name, device)
+
+
+def _file_stamp(name: str) -> object:
+    """Return what tells two contents of a weights file apart."""
+    if not Path(name).is_file():
+        return None
+    status = Path(name).stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def replay(
     recording: Recording,
     pipeline: EventPipeline,
-    writer: DetectionWriter | None = None,
     *,
     start: float = 0,
     end: float | None = None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
     on_window: Callable[[EventWindow, Detections], None] | None = None,
 ) -> dict[str, Any]:
     """
@@ -35,43 +211,45 @@ def replay(
 
     Parameters
     ----------
-    recording:
-        what to read.
-    pipeline:
-        what to run; it is used as it is, so give a new one for every recording.
-    writer:
-        where to write detections and summary; it is finished here. ``None`` writes nothing.
-    start:
-        seconds since the first event of the recording; the detector sees no earlier event, and
+    recording : Recording
+        What to read.
+    pipeline : EventPipeline
+        What to run; it is used as it is, so give a new one for every recording.
+    start : float
+        Seconds since the first event of the recording; the detector sees no earlier event, and
         the first window begins at the first one from here on.
-    end:
-        seconds since the first event of the recording, exclusive; ``None`` runs to its end.
-    progress:
-        called after every chunk of events with ``(done, total, unit)``.
-    on_window:
-        called with every window and its detections, in order; for the video.
+    end : float, optional
+        Seconds since the first event of the recording, exclusive; ``None`` runs to its end.
+    progress : callable, optional
+        Called after every chunk of events.
+    on_window : callable, optional
+        Called with every window and its detections, in order.
 
     Returns
     -------
-    The summary, as written into ``summary.json``.
+    dict
+        Counts and settings, as in ``summary.json``.
 
     Raises
     ------
-    RecordingError: the recording is damaged, holds no events at all or none between start and end,
-        or has events outside its sensor.
-    ValueError: a start or end that cannot be.
+    RecordingError
+        The recording is damaged, holds no events at all or none between start and end, or has
+        events outside its sensor.
+    SettingError
+        A start or end that cannot be.
 
     """
     began = perf_counter()
     totals = _Totals()
     for chunk in recording.between(start, end) if start or end is not None else recording:
         totals.count_events(chunk)
-        for window, detections in _steps(recording, pipeline, chunk):
-            totals.count_detections(detections)
-            if writer is not None:
-                writer.write(detections)
-            if on_window is not None:
-                on_window(window, detections)
+        try:
+            for window, detections in pipeline.steps(chunk):
+                totals.count_detections(detections)
+                if on_window is not None:
+                    on_window(window, detections)
+        except EventFormatError as error:  # events outside the sensor
+            raise RecordingError(f'{recording.path}: {error}') from error
         if progress is not None:
             progress(*recording.progress)
     if totals.sensor_size is None:
@@ -79,24 +257,11 @@ def replay(
             f'{recording.path} holds no events{" on " * bool(recording.topic)}{recording.topic}'
         )
     pipeline.reset('end')  # counts the events of the last, incomplete window
-    summary = _summarise(recording, pipeline, totals, perf_counter() - began, (start, end))
-    if writer is not None:
-        writer.finish(summary)
-    return summary
-
-
-def _steps(
-    recording: Recording, pipeline: EventPipeline, chunk: EventChunk
-) -> Iterator[tuple[EventWindow, Detections]]:
-    try:
-        for window in pipeline.cut(chunk):
-            yield window, pipeline.process(window)
-    except EventFormatError as error:  # a sensor of unknown size, or events outside it
-        raise RecordingError(f'{recording.path}: {error}') from error
+    return _summarize(recording, pipeline, totals, perf_counter() - began, (start, end))
 
 
 class _Totals:
-    """What a replay adds up on its way."""
+    """Sums over the chunks and windows of a replay."""
 
     def __init__(self) -> None:
         self.sensor_size: tuple[int, int] | None = None
@@ -130,7 +295,7 @@ class _Totals:
         return [round(float(share), 6) for share in self._kept[:, column] / max(1, self._windows)]
 
 
-def _summarise(
+def _summarize(
     recording: Recording,
     pipeline: EventPipeline,
     totals: _Totals,
@@ -162,8 +327,8 @@ def _summarise(
         'score_threshold': detector.score_threshold,
         'nms_iou': detector.nms_iou,
         'sensor_size': {'height': height, 'width': width},
-        'window_ms': pipeline.window_ms,
-        'stride_ms': pipeline.stride_ms,
+        'window_ms': pipeline.cutter.duration_us / 1000,
+        'stride_ms': pipeline.cutter.stride_us / 1000,
         'first_event_us': totals.first,
         'last_event_us': totals.last,
         'events': statistics.events,

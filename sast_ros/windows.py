@@ -1,13 +1,13 @@
 """
 Event stream in, windows out.
 
-This decides what belongs to one histogram, and when the recurrent state must start anew. Time is
-sensor time throughout. The first window begins at the first event ``t0`` after a (re)start, window
-``k`` is ``[t0 + k * stride, t0 + k * stride + duration]`` with both ends inclusive (an event
-exactly on a border belongs to two windows, as in the published preprocessing), and it is complete
-when an event later than its end has arrived. The cut therefore depends on the events alone, never
-on how they were packed into messages or on the wall clock: the live node and the replay of its
-recording see the same windows.
+This decides what belongs to one histogram, when and why the recurrent state is reset, and the ROS
+time of a window. Time is sensor time throughout. The first window begins at the first event ``t0``
+after a (re)start, window ``k`` is ``[t0 + k * stride, t0 + k * stride + duration]`` with both ends
+inclusive (an event exactly on a border belongs to two windows, as in the published preprocessing),
+and it is complete when an event later than its end has arrived. The cut therefore depends on the
+events alone, never on how they were packed into messages or on the wall clock: the live node and
+the replay of its recording see the same windows.
 
 Events are kept as views of the decoded chunks until their last window is cut, not accumulated on
 arrival: the borders of the ten histogram bins lie between the first and the *last* event of the
@@ -17,13 +17,18 @@ costs 13 bytes an event and is bounded (``MAX_PENDING_EVENTS``).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from sast_ros.errors import SettingError
-from sast_ros.events.chunk import EventChunk, TIME_JUMP_BACK_US
+from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
+
+#: What stamps a window: its end in ROS time, the header of the message that completed it, or the
+#: time at which that message was taken.
+TimestampSource = Literal['auto', 'header', 'receive']
 
 #: Bound on the events kept for windows that are not complete: 16.8 million are 218 MB, and more
 #: than any sensor sends in 100 ms. Beyond it new chunks are dropped and counted.
@@ -45,12 +50,18 @@ class EventWindow:
 
     Parameters
     ----------
-    t_start, t_end: inclusive borders in microseconds on the clock of the events.
-    parts: the events, in time order, as views of the chunks that they came in; may be empty.
-    width, height: sensor size in pixels (0 if the source does not tell).
-    reset: why the recurrent state must be zeroed before this window; ``None`` to carry it on.
-    stamp_ns: ROS time of ``t_end`` in nanoseconds; ``None`` if the events came from outside ROS.
-    frame_id: ``frame_id`` of the events.
+    t_start, t_end : int
+        Inclusive borders in microseconds on the clock of the events.
+    parts : tuple of EventChunk
+        The events, in time order, as views of the chunks that they came in; may be empty.
+    width, height : int
+        Sensor size in pixels, 0 if unknown.
+    stamp_ns : int
+        ROS time of the window in nanoseconds; ``1000 * t_end`` for events from outside ROS.
+    reset : str or None
+        Why the recurrent state must be zeroed before this window; ``None`` to carry it on.
+    frame_id : str
+        ``frame_id`` of the events.
 
     """
 
@@ -59,8 +70,8 @@ class EventWindow:
     parts: tuple[EventChunk, ...]
     width: int
     height: int
+    stamp_ns: int
     reset: str | None = None
-    stamp_ns: int | None = None
     frame_id: str = ''
 
     def __len__(self) -> int:
@@ -72,16 +83,26 @@ class StreamStatistics:
     """
     What went through a WindowCutter since it was made.
 
-    ``events``: received; ``windows``: cut; ``resets``: number of restarts by reason; ``clamped``:
-    events whose time stepped back by microseconds and was raised; ``dropped_events``: events that
-    decoders or the memory bound left out; ``unused_events``: events of windows that never became
-    complete because the stream restarted; ``lost_packets``: messages missing in the sequence of
-    the source.
+    Parameters
+    ----------
+    events, windows : int
+        Events received, windows cut.
+    resets : collections.Counter
+        Number of resets of the recurrent state by reason.
+    clamped : int
+        Events whose time stepped back by microseconds and was raised.
+    dropped_events : int
+        Events that decoders or the memory bound left out.
+    unused_events : int
+        Events of windows that never became complete because the stream restarted.
+    lost_packets : int
+        Messages missing in the sequence of the source.
+
     """
 
     events: int = 0
     windows: int = 0
-    resets: dict[str, int] = field(default_factory=dict)
+    resets: Counter[str] = field(default_factory=Counter)
     clamped: int = 0
     dropped_events: int = 0
     unused_events: int = 0
@@ -94,39 +115,63 @@ class WindowCutter:
 
     Parameters
     ----------
-    duration_us, stride_us: length of a window and distance from one to the next, microseconds.
-    max_gap_us: a longer silence between two events ends the stream; the next event starts a new
-        one.
+    duration_us, stride_us : int
+        Length of a window and distance from one to the next, microseconds.
+    max_gap_us : int
+        A longer silence between two events ends the stream; the next event starts a new one.
+    sensor_size : tuple of int, optional
+        (height, width) in pixels of a camera whose events do not carry it.
+    timestamp_source : {'auto', 'header', 'receive'}
+        What ``EventWindow.stamp_ns`` is.
+    now_ns : callable, optional
+        ROS time in nanoseconds, for windows whose events have no ROS time.
+    on_reset : callable, optional
+        Called with the reason of every reset, when the first window after it is cut.
+
+    Raises
+    ------
+    SettingError
+        A time below 1 microsecond.
 
     """
 
-    def __init__(self, duration_us: int, stride_us: int, max_gap_us: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        duration_us: int,
+        stride_us: int,
+        max_gap_us: int = 1_000_000,
+        *,
+        sensor_size: tuple[int, int] | None = None,
+        timestamp_source: TimestampSource = 'auto',
+        now_ns: Callable[[], int] | None = None,
+        on_reset: Callable[[str], None] | None = None,
+    ) -> None:
         self.set_timing(duration_us, stride_us, max_gap_us)
+        self.timestamp_source = timestamp_source
         self.statistics = StreamStatistics()
+        self._default_size = sensor_size or (0, 0)
+        self._now_ns = now_ns
+        self._on_reset = on_reset
         self._clear()
         self._pending_reset: str | None = 'start'
 
     def set_timing(self, duration_us: int, stride_us: int, max_gap_us: int) -> None:
         """
-        Change the timing, from the next window on and without a restart; see the class.
+        Change the timing, from the next window on and without a reset.
 
         Raises
         ------
-        ValueError: a time below 1 microsecond; nothing is changed.
+        SettingError
+            A time below 1 microsecond; nothing is changed.
 
         """
-        for name, value in (
-            ('duration_us', duration_us),
-            ('stride_us', stride_us),
-            ('max_gap_us', max_gap_us),
-        ):
+        times = {'duration_us': duration_us, 'stride_us': stride_us, 'max_gap_us': max_gap_us}
+        for name, value in times.items():
             if value < 1:
                 raise SettingError(
                     f'WindowCutter: {name} is {value}; it must be at least 1 microsecond'
                 )
-        self.duration_us = int(duration_us)
-        self.stride_us = int(stride_us)
-        self.max_gap_us = int(max_gap_us)
+        self.duration_us, self.stride_us, self.max_gap_us = map(int, times.values())
 
     def _clear(self) -> None:
         self._chunks: deque[EventChunk] = deque()
@@ -135,6 +180,7 @@ class WindowCutter:
         self._next_start = 0
         self._previous_end: int | None = None
         self._size = (0, 0)
+        self._message_stamp_ns: int | None = None
         self._frame_id = ''
         self._clock = _RosClock()
 
@@ -154,7 +200,35 @@ class WindowCutter:
         self._pending_reset = reason
 
     def cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
-        """Add the next events and return the windows that they complete, in order."""
+        """
+        Add the next events and return the windows that they complete, in order.
+
+        Raises
+        ------
+        EventFormatError
+            Events outside the sensor; none of the chunk is taken and the stream goes on with the
+            next one.
+
+        """
+        self._check_inside(chunk)
+        return self._cut(chunk)
+
+    def _check_inside(self, chunk: EventChunk) -> None:
+        height, width = self._default_size
+        if chunk.width or not (height and len(chunk)):
+            return
+        for name, values, size in (('x', chunk.x, width), ('y', chunk.y, height)):
+            if int(values.max()) >= size:
+                index = int((values >= size).argmax())
+                raise EventFormatError(
+                    f'event {index} has {name} = {int(values[index])}, outside the sensor of '
+                    f'{width}x{height} pixels; '
+                    'give the sensor size of the camera that recorded it',
+                    field=name,
+                    offset=index,
+                )
+
+    def _cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
         statistics = self.statistics
         statistics.clamped += chunk.clamped
         statistics.dropped_events += chunk.dropped
@@ -174,14 +248,10 @@ class WindowCutter:
     # ----------------------------------------------------------------------------- joining streams
 
     def _join(self, chunk: EventChunk) -> EventChunk:
-        """
-        Restart where the chunk does not continue the stream.
-
-        Clamp a step back of microseconds.
-        """
+        """Restart where the chunk does not continue the stream; clamp small steps back."""
         if self._last is None:
             return chunk
-        if (chunk.width, chunk.height) != self._size and chunk.width and self._size[0]:
+        if self._size_of(chunk) != self._size:
             self.restart('sensor_size')
         elif chunk.discontinuity or self._last - int(chunk.t[0]) > TIME_JUMP_BACK_US:
             self.restart('time_jump_back')
@@ -192,6 +262,11 @@ class WindowCutter:
             t[:late] = self._last
             return replace(chunk, t=t, checked=True)
         return chunk
+
+    def _size_of(self, chunk: EventChunk) -> tuple[int, int]:
+        if chunk.width:
+            return chunk.height, chunk.width
+        return self._size if self._size[1] else self._default_size
 
     def _split_at_gaps(self, chunk: EventChunk) -> Iterator[tuple[EventChunk, bool]]:
         """
@@ -220,8 +295,8 @@ class WindowCutter:
     def _append(self, segment: EventChunk) -> Iterator[EventWindow]:
         if self._last is None:
             self._next_start = int(segment.t[0])
-        if segment.width:
-            self._size = (segment.width, segment.height)
+        self._size = self._size_of(segment)
+        self._message_stamp_ns = segment.stamp_ns
         self._frame_id = segment.frame_id
         self._last = int(segment.t[-1])
         self._clock.observe(segment)
@@ -256,15 +331,16 @@ class WindowCutter:
             t_start=start,
             t_end=end,
             parts=parts,
-            width=self._size[0],
-            height=self._size[1],
+            width=self._size[1],
+            height=self._size[0],
+            stamp_ns=self._stamp_ns(end),
             reset=self._pending_reset,
-            stamp_ns=self._clock.stamp_ns(end),
             frame_id=self._frame_id,
         )
         if self._pending_reset is not None:
-            resets = self.statistics.resets
-            resets[self._pending_reset] = resets.get(self._pending_reset, 0) + 1
+            self.statistics.resets[self._pending_reset] += 1
+            if self._on_reset is not None:
+                self._on_reset(self._pending_reset)
             self._pending_reset = None
         self.statistics.windows += 1
         self._previous_end = end
@@ -273,6 +349,14 @@ class WindowCutter:
             self._pending -= len(self._chunks.popleft())
         return window
 
+    def _stamp_ns(self, end: int) -> int:
+        if self.timestamp_source == 'header' and self._message_stamp_ns is not None:
+            return self._message_stamp_ns
+        stamp = None if self.timestamp_source == 'receive' else self._clock.stamp_ns(end)
+        if stamp is None:
+            stamp = self._now_ns() if self._now_ns is not None else 1000 * end
+        return stamp
+
     def _count_unused(self) -> int:
         """Return the number of pending events that no window has held."""
         if self._previous_end is None:
@@ -280,6 +364,11 @@ class WindowCutter:
         return sum(
             len(c) - int(np.searchsorted(c.t, self._previous_end, 'right')) for c in self._chunks
         )
+
+
+def microseconds(window_ms: float, stride_ms: float, max_gap_ms: float) -> tuple[int, int, int]:
+    """Return the timing of a WindowCutter in microseconds."""
+    return round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms)
 
 
 def _between(chunk: EventChunk, start: int, end: int) -> EventChunk:

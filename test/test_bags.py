@@ -302,7 +302,8 @@ def test_wrong_topic_is_answered_with_the_right_ones(tmp_path, kind):
 def test_bag_without_events_lists_what_it_holds(tmp_path, kind):
     path = write_recording(tmp_path, kind, {'/chatter': ('std_msgs/msg/String', text_messages())})
     with pytest.raises(
-        RecordingError, match=r'no topic of type dvs_msgs.*holds /chatter \(std_msgs/msg/String\)'
+        RecordingError,
+        match=r'no topic of type event_camera_msgs.*holds /chatter \(std_msgs/msg/String\)',
     ):
         open_recording(path)
     with pytest.raises(RecordingError, match='which holds no events; events come as'):

@@ -195,6 +195,7 @@ def test_replay_of_a_real_recording_writes_everything(
 
 
 def test_replay_detects_as_the_node_does_by_default() -> None:
+    from sast_ros.replay import ReplayOptions
     from sast_ros.ros.parameters import PARAMETERS
 
     arguments = cli._parser().parse_args(['replay', 'bag'])
@@ -205,7 +206,7 @@ def test_replay_detects_as_the_node_does_by_default() -> None:
         ('window.stride_ms', arguments.stride_ms),
         ('detections.score_threshold', arguments.score_threshold),
         ('detections.nms_iou', arguments.nms_iou),
-        ('detections.max_count', cli.replay.MAX_DETECTIONS),
+        ('detections.max_count', ReplayOptions().max_detections),
     ):
         assert PARAMETERS[name].default == value, name
 

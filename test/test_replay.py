@@ -43,6 +43,17 @@ def model():
     torch.set_num_threads(threads)
 
 
+def replay_and_write(recording, pipeline, writer, on_window=None, **options):
+    def keep(window, detections):
+        writer.write(detections)
+        if on_window is not None:
+            on_window(window, detections)
+
+    summary = replay(recording, pipeline, on_window=keep, **options)
+    writer.finish(summary)
+    return summary
+
+
 @pytest.fixture(scope='module')
 def run(model, tmp_path_factory):
     """Replay a recording into a folder of its own; return summary, boxes and folder."""
@@ -57,7 +68,7 @@ def run(model, tmp_path_factory):
             open_recording(path, topic) as recording,
             DetectionWriter(folder, log_offset_ns=recording.log_offset_ns) as writer,
         ):
-            summary = replay(recording, pipeline, writer, **options)
+            summary = replay_and_write(recording, pipeline, writer, **options)
         return summary, np.load(folder / 'detections.npy'), folder
 
     return run
@@ -229,7 +240,7 @@ def test_damaged_recording_leaves_no_results(tmp_path, model):
         pytest.raises(RecordingError, match=f'message 12 of {TOPIC} is damaged'),
         DetectionWriter(tmp_path / 'out') as writer,
     ):
-        replay(recording, pipeline, writer)
+        replay_and_write(recording, pipeline, writer)
     assert list((tmp_path / 'out').iterdir()) == []
 
 

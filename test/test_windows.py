@@ -146,6 +146,28 @@ def test_other_sensor_size_restarts():
     assert cutter.statistics.unused_events == 2
 
 
+@pytest.mark.parametrize(('default', 'resets'), [((480, 640), 0), ((240, 304), 1)])
+def test_a_size_that_comes_later_than_the_first_events_restarts_if_it_is_another(default, resets):
+    cutter = WindowCutter(50 * MS, 50 * MS, sensor_size=default)
+    windows = cut_all(
+        cutter, [chunk_at([0, 60_000]), chunk_at([70_000, 160_000], width=640, height=480)]
+    )
+    assert (windows[0].height, windows[0].width) == default
+    assert (windows[-1].height, windows[-1].width) == (480, 640)
+    assert cutter.statistics.resets['sensor_size'] == resets
+
+
+def test_each_reset_is_reported_once_with_its_reason():
+    reasons = []
+    cutter = WindowCutter(50 * MS, 50 * MS, max_gap_us=500 * MS, on_reset=reasons.append)
+    for times in ([0, 60_000], [900_000, 1_000_000], [100_000, 200_000, 300_000]):
+        cut_all(cutter, [chunk_at(times)])
+    cutter.restart('service')
+    cut_all(cutter, [chunk_at([400_000, 500_000])])
+    assert reasons == ['start', 'gap', 'time_jump_back', 'service']
+    assert cutter.statistics.resets == dict.fromkeys(reasons, 1)
+
+
 def test_restart_on_request_carries_its_reason():
     cutter = WindowCutter(50 * MS, 50 * MS)
     cut_all(cutter, [chunk_at([0, 60_000])])
@@ -207,9 +229,24 @@ class TestRosTime:
         stamps = [w.stamp_ns for w in cut_all(cutter, chunks)]
         assert stamps == sorted(stamps)
 
-    def test_without_header_there_is_no_stamp(self):
+    def test_without_ros_time_the_stamp_is_the_time_of_the_events(self):
         (window,) = cut_all(WindowCutter(10, 10), [chunk_at([0, 11])])
-        assert window.stamp_ns is None
+        assert window.stamp_ns == 10_000
+
+    def test_without_ros_time_a_node_stamps_with_its_clock(self):
+        cutter = WindowCutter(10, 10, now_ns=lambda: 77)
+        (window,) = cut_all(cutter, [chunk_at([0, 11])])
+        assert window.stamp_ns == 77
+
+    def test_the_source_of_the_stamp_can_change_between_two_windows(self):
+        cutter = WindowCutter(10, 10, now_ns=lambda: 77)
+        chunks = [chunk_at([20 * i, 20 * i + 11], stamp_ns=1000 + i) for i in range(3)]
+        stamps = []
+        for source, chunk in zip(('header', 'receive', 'auto'), chunks):
+            cutter.timestamp_source = source
+            stamps.append([window.stamp_ns for window in cutter.cut(chunk)][-1])
+        assert stamps[:2] == [1000, 77]
+        assert stamps[2] not in (77, 1002)
 
 
 @pytest.mark.parametrize('timing', [(0, 1, 1), (1, 0, 1), (1, 1, 0)])

@@ -19,20 +19,9 @@ from sast_ros.bags.definitions import message_types
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.storage import DamagedError, open_storage, StorageFile
-from sast_ros.events import EventChunk, EventFormatError, open_decoder
+from sast_ros.events import EVENT_TYPES, EventChunk, EventFormatError, open_decoder, POINT_CLOUD
+from sast_ros.events.event_array import EVENT_ARRAY_TYPES
 import zstandard
-
-_POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
-_EVENT_ARRAYS = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
-
-#: Message types that ``open_decoder`` turns into events.
-EVENT_TYPES = (
-    *_EVENT_ARRAYS,
-    'event_camera_msgs/msg/EventPacket',
-    'event_array_msgs/msg/EventArray',
-    _POINT_CLOUD,
-)
-
 
 #: Stamp and time of receipt differ by less where both are on one clock.
 _SAME_CLOCK_NS = 1_000_000_000
@@ -199,7 +188,7 @@ def ros1_to_cdr(raw: bytes, type_name: str) -> bytes:
     rosbags.serde.SerdeError: another message whose length does not fit its content.
 
     """
-    if type_name not in _EVENT_ARRAYS:
+    if type_name not in EVENT_ARRAY_TYPES:
         return bytes(message_types().ros1_to_cdr(raw, type_name))
 
     # rosbags converts event by event in Python, 0.3 Mev/s; here the events are moved by columns.
@@ -313,7 +302,7 @@ def _choose_topic(
             or 'no topics at all'
         )
         raise RecordingError(f'{path} has no topic of type {_type_names()}; it holds {held}')
-    candidates = [topic for topic in topics if topic.type != _POINT_CLOUD] or list(topics)
+    candidates = [topic for topic in topics if topic.type != POINT_CLOUD] or list(topics)
     # A camera driver that was advertised and never published must not stand in the way of the one
     # that did.
     candidates = [topic for topic in candidates if topic.message_count] or candidates

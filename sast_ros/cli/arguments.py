@@ -7,6 +7,8 @@ from collections.abc import Callable
 import math
 from typing import Any
 
+from sast_ros import defaults
+
 MODEL_HELP = (
     '"default", the bundled weights, or a .safetensors file, or a configuration (gen1-tiny, '
     '1mpx-base, ...) with untrained weights (default: %(default)s)'
@@ -47,7 +49,9 @@ def add_interval(command: argparse.ArgumentParser) -> None:
         )
 
 
-def add_detector(command: argparse.ArgumentParser, score_threshold: float) -> None:
+def add_detector(
+    command: argparse.ArgumentParser, score_threshold: float = defaults.SCORE_THRESHOLD
+) -> None:
     """Add what decides the detections of a recording; ``score_threshold``: its default."""
     command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.add_argument(
@@ -56,11 +60,12 @@ def add_detector(command: argparse.ArgumentParser, score_threshold: float) -> No
         metavar='D',
         help='auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)',
     )
+    milliseconds, share = number_between(1, 10_000), number_between(0, 1)
     for name, kind, default, metavar, text in (
-        ('--window-ms', number_between(1, 10_000), 50.0, 'T', 'integration time'),
-        ('--stride-ms', number_between(1, 10_000), 50.0, 'T', 'from step to step'),
-        ('--score-threshold', number_between(0, 1), score_threshold, 'P', 'least score'),
-        ('--nms-iou', number_between(0, 1), 0.45, 'P', 'overlap of two boxes'),
+        ('--window-ms', milliseconds, defaults.WINDOW_MS, 'T', 'integration time'),
+        ('--stride-ms', milliseconds, defaults.STRIDE_MS, 'T', 'time from step to step'),
+        ('--score-threshold', share, score_threshold, 'P', 'minimum score'),
+        ('--nms-iou', share, defaults.NMS_IOU, 'P', 'IoU threshold of per-class NMS'),
     ):
         command.add_argument(
             name,
@@ -69,6 +74,26 @@ def add_detector(command: argparse.ArgumentParser, score_threshold: float) -> No
             metavar=metavar,
             help=f'{text} (default: %(default)g)',
         )
+    command.add_argument(
+        '--sensor-size',
+        type=sensor_size,
+        metavar='WxH',
+        help='of recordings that do not hold it, for example 640x480',
+    )
+
+
+def detector_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of ``add_detector`` as fields of ``ReplayOptions``."""
+    names = (
+        'model',
+        'device',
+        'window_ms',
+        'stride_ms',
+        'score_threshold',
+        'nms_iou',
+        'sensor_size',
+    )
+    return {name: getattr(arguments, name) for name in names}
 
 
 def number_between(least: float, most: float) -> Callable[[str], float]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 import contextlib
-import os
 from pathlib import Path
 import sys
 import time
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_detector, number_between, sensor_size, whole_number
-from sast_ros.cli.replay import MAX_DETECTIONS
+from sast_ros.cli.arguments import add_detector, number_between, whole_number
 from sast_ros.cli.terminal import (
     new_table,
     open_console,
@@ -22,6 +20,8 @@ from sast_ros.cli.terminal import (
     UNTRAINED_WARNING,
     write_json,
 )
+from sast_ros.defaults import MAX_DETECTIONS
+from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,12 +92,6 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
     add_detector(command, SCORE_THRESHOLD)
-    command.add_argument(
-        '--sensor-size',
-        type=sensor_size,
-        metavar='WxH',
-        help='for recordings that do not tell it, for example 640x480',
-    )
     _add_fleet(command)
     command.add_argument(
         '--video',
@@ -162,7 +156,7 @@ def _add_fleet(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
-    os.environ.setdefault('GOMP_SPINCOUNT', '10000')  # see replay
+    limit_spinning()
     from sast_ros.evaluation.errors import EvaluationError
     from sast_ros.evaluation.evaluate import evaluate, Protocol
     from sast_ros.evaluation.inputs import Inputs

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_detector, add_interval, sensor_size
+from sast_ros.cli.arguments import add_detector, add_interval, detector_options
 from sast_ros.cli.terminal import (
     kept_text,
     new_table,
@@ -19,18 +18,11 @@ from sast_ros.cli.terminal import (
     UNTRAINED_WARNING,
 )
 from sast_ros.errors import SettingError
+from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
     from rich.table import Table
     from sast_ros.bags import Recording
-    from sast_ros.detector import Detections
-    from sast_ros.model import SAST
-    from sast_ros.pipeline import EventPipeline
-    from sast_ros.windows import EventWindow
-
-#: At most so many detections of a window, as in the node by default: the same recording, the same
-#: detections.
-MAX_DETECTIONS = 100
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -62,21 +54,13 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     command.add_argument('--video', action='store_true', help='write overlay.mp4')
     add_detector(command, score_threshold=0.1)
-    command.add_argument(
-        '--sensor-size',
-        type=sensor_size,
-        metavar='WxH',
-        help='for recordings that do not tell it, for example 640x480',
-    )
     command.set_defaults(command=run)
     return command
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
-    # Before torch is imported: its threads shall not spin long while they wait for each other; on
-    # busy cores that keeps the awaited one from running.
-    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    limit_spinning()
     from sast_ros.bags import open_recording
 
     with contextlib.ExitStack() as stack:
@@ -87,13 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
             for topic in arguments.topics or [None]
         ]
         folders = _folders(arguments, recordings)
-        from sast_ros.kernels import keep_heap
-        from sast_ros.model import choose_model
-
-        keep_heap()
-        model, trained = choose_model(arguments.model, arguments.device)
         for recording, folder in zip(recordings, folders, strict=True):
-            _replay(arguments, recording, folder, model, trained)
+            _replay(arguments, recording, folder)
     return 0
 
 
@@ -112,67 +91,26 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
     return [out / name for name in names]
 
 
-def _replay(
-    arguments: argparse.Namespace,
-    recording: Recording,
-    out: Path,
-    model: SAST,
-    trained: bool,
-) -> None:
+def _replay(arguments: argparse.Namespace, recording: Recording, out: Path) -> None:
     """Replay one topic, with a state of its own, and show what came out."""
-    from sast_ros.bags import DetectionWriter
-    from sast_ros.replay import replay
+    from sast_ros.replay import replay_to_folder, ReplayOptions, VIDEO
 
-    pipeline = new_pipeline(arguments, model, arguments.sensor_size or recording.sensor_size)
+    options = ReplayOptions(
+        **detector_options(arguments),
+        start=arguments.start,
+        end=arguments.end,
+        video=arguments.video,
+    )
     title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
-    with DetectionWriter(out, log_offset_ns=recording.log_offset_ns) as writer:
-        with contextlib.ExitStack() as stack:
-            draw = None
-            if arguments.video:
-                from sast_ros.visualization import replay_video
-
-                draw = stack.enter_context(
-                    replay_video(out / 'overlay.mp4', arguments.stride_ms, trained)
-                )
-
-            def keep(window: EventWindow, detections: Detections) -> None:
-                writer.write(detections)
-                if draw is not None:
-                    draw(window, detections)
-
-            summary = replay(
-                recording,
-                pipeline,
-                start=arguments.start,
-                end=arguments.end,
-                progress=stack.enter_context(show_progress(title)),
-                on_window=keep,
-            )
-        summary = {**summary, 'weights': arguments.model if trained else 'untrained'}
-        if not (arguments.video and summary['windows']):
-            # Of an earlier run: it would not fit the other files
-            (out / 'overlay.mp4').unlink(missing_ok=True)
-        writer.finish(summary)
+    with show_progress(title) as progress:
+        summary = replay_to_folder(recording, out, options, progress=progress)
     names = ['detections.npy', 'detections.mcap', 'windows.npy', 'summary.json']
-    if (out / 'overlay.mp4').exists():
-        names.append('overlay.mp4')
+    if (out / VIDEO).exists():
+        names.append(VIDEO)
     warnings = [f'The recording is not complete: {text}.' for text in summary['warnings']]
-    if not trained:
+    if summary['weights'] == 'untrained':
         warnings.append(UNTRAINED_WARNING)
     show_results(_summary_table(summary), '\n'.join(warnings), out, names)
-
-
-def new_pipeline(
-    arguments: argparse.Namespace, model: SAST, sensor_size: tuple[int, int] | None
-) -> EventPipeline:
-    """Return a pipeline with the options of ``add_detector``; sensor size (height, width)."""
-    from sast_ros.detector import StreamingDetector
-    from sast_ros.pipeline import EventPipeline
-
-    detector = StreamingDetector(
-        model, arguments.score_threshold, arguments.nms_iou, max_detections=MAX_DETECTIONS
-    )
-    return EventPipeline(detector, sensor_size, arguments.window_ms, arguments.stride_ms)
 
 
 def _summary_table(summary: dict[str, Any]) -> Table:

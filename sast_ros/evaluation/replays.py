@@ -288,8 +288,8 @@ def run_replay(
 @functools.lru_cache(maxsize=1)
 def _load(name: str, device: str, digest: str) -> tuple[SAST, bool]:
     """Return the model and whether it is trained, loaded once; ``digest`` tells weights apart."""
-    from sast_ros.kernels import keep_heap
     from sast_ros.model import choose_model
+    from sast_ros.process import keep_heap
 
     keep_heap()
     return choose_model(name, device)

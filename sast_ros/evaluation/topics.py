@@ -11,10 +11,11 @@ from sast_ros.bags.definitions import message_types
 from sast_ros.bags.detections import (
     DETECTIONS_TYPE,
 )
-from sast_ros.bags.rosbag import EVENT_TYPES, topic_messages
+from sast_ros.bags.rosbag import topic_messages
 from sast_ros.bags.storage import open_storage
 from sast_ros.evaluation.boxes import check_boxes
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.events import EVENT_TYPES
 from sast_ros.labels import BOX_DTYPE
 
 

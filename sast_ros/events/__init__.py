@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from sast_ros.events.chunk import EventChunk, EventFormatError
-from sast_ros.events.event_array import EventArrayDecoder
+from sast_ros.events.event_array import EVENT_ARRAY_TYPES, EventArrayDecoder
 from sast_ros.events.event_packet import EventPacketDecoder
-from sast_ros.events.point_cloud import PointCloudDecoder
+from sast_ros.events.point_cloud import POINT_CLOUD, PointCloudDecoder
 from sast_ros.events.prophesee import open_prophesee_file, PropheseeFile
 
 __all__ = [
+    'EVENT_TYPES',
+    'POINT_CLOUD',
     'EventChunk',
     'EventDecoder',
     'EventFormatError',
@@ -36,15 +38,17 @@ class EventDecoder(Protocol):
         """Forget stream state."""
 
 
-#: Decoders by message type. event_array_msgs is what event_camera_msgs was called in its first
-#: releases.
+#: Decoders by message type, the preferred ones of a topic with several types first.
+#: event_array_msgs is what event_camera_msgs was called in its first releases.
 _DECODERS: dict[str, Callable[..., EventDecoder]] = {
-    'dvs_msgs/msg/EventArray': EventArrayDecoder,
-    'prophesee_event_msgs/msg/EventArray': EventArrayDecoder,
     'event_camera_msgs/msg/EventPacket': EventPacketDecoder,
+    **dict.fromkeys(EVENT_ARRAY_TYPES, EventArrayDecoder),
     'event_array_msgs/msg/EventArray': EventPacketDecoder,
-    'sensor_msgs/msg/PointCloud2': PointCloudDecoder,
+    POINT_CLOUD: PointCloudDecoder,
 }
+
+#: Message types that carry events, in this order of preference.
+EVENT_TYPES = tuple(_DECODERS)
 
 
 def open_decoder(type_name: str, **options: object) -> EventDecoder:

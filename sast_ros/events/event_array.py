@@ -12,6 +12,10 @@ STRIDE = 16
 UNPADDED = 3
 
 
+#: Message types of this layout.
+EVENT_ARRAY_TYPES = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
+
+
 class EventArrayDecoder:
     """
     Turn one serialised EventArray into an EventChunk.
@@ -26,7 +30,7 @@ class EventArrayDecoder:
     The decoder keeps no state between messages.
     """
 
-    def __init__(self, message_type: str = 'dvs_msgs/msg/EventArray') -> None:
+    def __init__(self, message_type: str = EVENT_ARRAY_TYPES[0]) -> None:
         self._message_type = message_type
         self._notes = np.empty(2, np.int32)  # offending field, time steps back
         self._notes_at = _native.address(self._notes)

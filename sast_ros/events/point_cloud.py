@@ -16,7 +16,7 @@ from sast_ros.events import _native
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventChunk
 
-_MESSAGE = 'sensor_msgs/msg/PointCloud2'
+POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
 
 #: sensor_msgs/PointField: datatype number to numpy type character.
 _DATATYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
@@ -79,7 +79,7 @@ class PointCloudDecoder:
 
     def __init__(
         self,
-        message_type: str = _MESSAGE,
+        message_type: str = POINT_CLOUD,
         *,
         sensor_size: tuple[int, int] | None = None,
         time_unit: Literal['auto', 's', 'ms', 'us', 'ns'] = 'auto',

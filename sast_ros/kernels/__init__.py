@@ -37,19 +37,3 @@ def pointer(array: np.ndarray) -> int:
     if not array.flags.c_contiguous:
         raise ValueError('a kernel was given an array that is not C-contiguous')
     return array.ctypes.data
-
-
-def keep_heap() -> None:
-    """
-    Let the C library keep freed memory.
-
-    Otherwise it returns it to the system after every large array. A step allocates and frees tens
-    of megabytes; getting them anew each time costs page faults (part of what
-    benchmarks/step_time.py calls plain). Process-wide, so called by programs (node, replay), never
-    by the library. Without glibc it does nothing.
-    """
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-    if mallopt is not None:
-        trim_threshold, mmap_threshold, limit = -1, -3, 1 << 30
-        mallopt(trim_threshold, limit)
-        mallopt(mmap_threshold, limit)

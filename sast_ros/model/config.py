@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from sast_ros.defaults import AMP, BOUNCE
 from sast_ros.errors import SettingError
 
 STRIDES = (4, 8, 16, 32)
@@ -57,8 +58,8 @@ class ModelConfig:
     bins: int = 10
     window_ms: float = 50.0
     stride_ms: float = 50.0
-    amp: float = 2e-4
-    bounce: float = 1e-3
+    amp: float = AMP
+    bounce: float = BOUNCE
     selection: str = 'adaptive'
     context_broadcasting: bool = False
     layer_scale: float = 1e-5

@@ -9,10 +9,7 @@ handed to the worker as a new ``Settings`` and applied between two windows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-import functools
-import os
+from collections.abc import Sequence
 import signal
 import sys
 import time
@@ -24,22 +21,21 @@ from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
-from sast_ros.errors import SettingError
+from sast_ros.errors import SastError
 from sast_ros.events import EventDecoder, EventFormatError
-from sast_ros.kernels import keep_heap
+from sast_ros.process import keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
-from sast_ros.ros.diagnostics import diagnostic_array, Monitor, Situation
-from sast_ros.ros.event_topic import EventTopic
-from sast_ros.ros.parameters import (
-    declare_parameters,
-    ParameterValueError,
-    read_settings,
-    refusal,
-    Settings,
-    unknown_classes,
+from sast_ros.ros.detector_factory import apply_settings, load_detector, make_cutter, set_threads
+from sast_ros.ros.diagnostics import diagnostic_array, Monitor, NodeStatus
+from sast_ros.ros.event_subscription import EventSubscription
+from sast_ros.ros.parameters import declare_parameters, read_settings, refusal, Settings
+from sast_ros.ros.rclpy_compat import (
+    lifecycle_state,
+    logged_transition,
+    RCLError,
+    refuse_impossible_transitions,
 )
 from sast_ros.ros.window_queue import WindowQueue
 from sast_ros.ros.worker import Worker
@@ -47,41 +43,21 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
-if TYPE_CHECKING:
-    from sast_ros.detector import Detections, StreamingDetector
-    from sast_ros.pipeline import EventPipeline
-    from sast_ros.windows import EventWindow
+if TYPE_CHECKING:  # torch takes seconds to import
+    from sast_ros.detector import Detections
+    from sast_ros.pipeline import WindowDetector
+    from sast_ros.windows import EventWindow, WindowCutter
 
 NODE_NAME = 'sast_detector'
 
-#: A complaint that could come with every message is logged at most this often, seconds.
-COMPLAINT_PERIOD_S = 5.0
+#: A warning that could come with every message is logged at most this often, seconds.
+WARNING_PERIOD_S = 5.0
 DIAGNOSTICS_PERIOD_S = 1.0
-WARM_UP_STEPS = 3
 SWITCH_INTERVAL_S = 0.0002
-MAX_THREADS = 4
 
-RCLError = rclpy_implementation.RCLError
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
-
-
-def _transition(
-    callback: Callable[..., TransitionCallbackReturn],
-) -> Callable[..., TransitionCallbackReturn]:
-    """Log what a transition callback raises; rclpy turns it into an error state without a word."""
-
-    @functools.wraps(callback)
-    def logged(node: DetectorNode, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return callback(node, state)
-        except Exception as error:
-            # The node goes through on_error to unconfigured, and can be configured again.
-            node.fail(f'{callback.__name__[3:]} failed: {error}', error)
-            return ERROR
-
-    return logged
 
 
 class DetectorNode(LifecycleNode):
@@ -90,15 +66,16 @@ class DetectorNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__(NODE_NAME, **options)
         self._settings = declare_parameters(self)
-        self._pipeline: EventPipeline | None = None
-        self._topic: EventTopic | None = None
+        self._cutter: WindowCutter | None = None
+        self._detector: WindowDetector | None = None
+        self._subscription: EventSubscription | None = None
         self._queue: WindowQueue | None = None
         self._worker: Worker | None = None
         self._configurations = 0
         self._failure = ''
         self._untrained = False
         self._monitor = Monitor()
-        self._refuse_impossible_transitions()
+        refuse_impossible_transitions(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -111,18 +88,26 @@ class DetectorNode(LifecycleNode):
 
     # ----------------------------------------------------------------------------------- lifecycle
 
-    @_transition
+    @logged_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the model, warm it up, and create what is published."""
         self._failure = ''
         self._settings = read_settings(self)
         began = time.monotonic()
         try:
-            detector = self._make_detector(self._settings)
-            self._pipeline = self._make_pipeline(detector, self._settings)
-        except (ValueError, RuntimeError, OSError) as error:
+            self._detector, self._untrained = load_detector(self._settings)
+            self._cutter = make_cutter(
+                self._settings, self._detector.detector.config, self._now_ns, self._log_reset
+            )
+        except (SastError, RuntimeError, OSError) as error:  # RuntimeError: of torch, memory
             self.fail(f'cannot configure: {error}')
             return FAILURE
+        if self._untrained:
+            self.get_logger().warning(
+                f'{self._settings.model.path} has random, untrained weights: its detections mean '
+                'nothing; set model.path to default or to a .safetensors file made by "sast-ros '
+                'convert"'
+            )
         self._monitor = Monitor()
         self._configurations += 1
         self._detections_pub = self.create_lifecycle_publisher(
@@ -132,18 +117,19 @@ class DetectorNode(LifecycleNode):
         self._vision_pub = self.create_lifecycle_publisher(VisionInfo, 'vision_info', qos.LATCHED)
         self._overlay_pub = self.create_lifecycle_publisher(Image, 'overlay', qos.OVERLAY)
         self._reset_service = self.create_service(Trigger, 'reset_state', self._on_reset_state)
+        detector = self._detector.detector
         self.get_logger().info(
             f'{detector.config.name} is ready on {detector.device} after '
             f'{time.monotonic() - began:.1f} s'
         )
         return SUCCESS
 
-    @_transition
+    @logged_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Start the worker, say who is here, and listen to the events."""
+        """Start the worker, publish the labels, and subscribe to the events."""
         super().on_activate(state)
         self._failure = ''
-        self._pipeline.reset('start')
+        self._cutter.restart('start')
         self._applied: Settings | None = None
         self._queue = WindowQueue(self._settings.overload.queue_windows)
         self._worker = Worker(
@@ -151,22 +137,24 @@ class DetectorNode(LifecycleNode):
         )
         self._publish_labels()
         self._monitor.started()
-        self._topic = EventTopic(self, self._settings.input, self._on_events, self._on_new_stream)
+        self._subscription = EventSubscription(
+            self, self._settings.input, self._on_events, self._on_new_stream
+        )
         return SUCCESS
 
-    @_transition
+    @logged_transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening, and let the window in work be finished and published."""
         self._stop()
         return super().on_deactivate(state)
 
-    @_transition
+    @logged_transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release the model and what was published."""
         self._release()
         return SUCCESS
 
-    @_transition
+    @logged_transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Release everything, from whatever state."""
         self._stop()
@@ -194,53 +182,48 @@ class DetectorNode(LifecycleNode):
         """Decode one message, and queue the windows that it completes."""
         try:
             chunk = decoder(raw)
-            windows = self._pipeline.cut(chunk)
+            windows = self._cutter.cut(chunk)
         except EventFormatError as error:
             self._monitor.format_error(str(error))
             self.get_logger().warning(
                 f'a message was not read ({self._monitor.format_errors} so far): {error}',
-                throttle_duration_sec=COMPLAINT_PERIOD_S,
+                throttle_duration_sec=WARNING_PERIOD_S,
             )
             return
         self._monitor.received()
         for window in windows:
-            if window.reset is not None:
-                self.get_logger().info(f'state reset: {window.reset}')
-            dropped = self._queue.put(self._stamped(window, chunk.stamp_ns))
+            dropped = self._queue.put(window)
             if dropped:
                 self._monitor.dropped(dropped)
                 self.get_logger().warning(
                     f'too slow: the oldest of {self._queue.capacity} waiting windows was dropped '
                     f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
                     'longer stride',
-                    throttle_duration_sec=COMPLAINT_PERIOD_S,
+                    throttle_duration_sec=WARNING_PERIOD_S,
                 )
 
-    def _stamped(self, window: EventWindow, message_stamp_ns: int | None) -> EventWindow:
-        """Give the window the stamp that ``window.timestamp_source`` asks for."""
-        source = self._settings.window.timestamp_source
-        if source == 'header' and message_stamp_ns is not None:
-            return replace(window, stamp_ns=message_stamp_ns)
-        if source == 'receive' or window.stamp_ns is None:
-            return replace(window, stamp_ns=self.get_clock().now().nanoseconds)
-        return window
+    def _log_reset(self, reason: str) -> None:
+        self.get_logger().info(f'state reset: {reason}')
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
 
     def _on_new_stream(self, sentence: str) -> None:
         """Begin anew when the publishers have changed to another type."""
         self._monitor.format_error(sentence)
-        self._pipeline.reset('start')
+        self._cutter.restart('start')
 
     def _on_reset_state(
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         """Forget pending events now and the recurrent state before the next window."""
-        if self._topic is None:
+        if self._subscription is None:
             response.message = (
                 'the node is not active; its state is reset whenever it is activated'
             )
             return response
-        self._topic.reset()
-        self._pipeline.reset('service')
+        self._subscription.reset()
+        self._cutter.restart('service')
         response.success = True
         response.message = 'the recurrent state is reset before the next window'
         return response
@@ -249,7 +232,7 @@ class DetectorNode(LifecycleNode):
 
     def _prepare_worker(self) -> None:
         """Set the number of threads here, because OpenMP keeps it per calling thread."""
-        _use_threads(self._settings.model.threads)
+        set_threads(self._settings.model.threads)
 
     def _process(self, window: EventWindow) -> None:
         """Detect in one window and publish."""
@@ -257,14 +240,15 @@ class DetectorNode(LifecycleNode):
 
         settings = self._settings
         if settings is not self._applied:
-            self._apply(settings)
+            apply_settings(self._detector.detector, settings, self._applied)
+            self._applied = settings
         began = time.perf_counter()
         try:
-            detections = self._pipeline.process(window)
+            detections = self._detector.process(window)
         except DetectorError as error:
             self._monitor.step_error(str(error))
             self.get_logger().error(
-                f'a window was skipped: {error}', throttle_duration_sec=COMPLAINT_PERIOD_S
+                f'a window was skipped: {error}', throttle_duration_sec=WARNING_PERIOD_S
             )
             return
         array = messages.detection_array(
@@ -274,12 +258,6 @@ class DetectorNode(LifecycleNode):
         self._monitor.step(time.perf_counter() - began, detections)
         if self._overlay_pub.get_subscription_count():
             self._publish_overlay(window, detections)
-
-    def _apply(self, settings: Settings) -> None:
-        """Take over changed parameters, between two windows."""
-        detector, before = self._pipeline.detector, self._applied
-        _configure_detector(detector, settings, before)
-        self._applied = settings
 
     def _publish_overlay(self, window: EventWindow, detections: Detections) -> None:
         from sast_ros.visualization import draw_overlay, UNTRAINED_NOTE
@@ -301,25 +279,21 @@ class DetectorNode(LifecycleNode):
 
     def _on_set_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
         """Accept all changes of a request, or refuse all with one sentence."""
-        classes = self._pipeline.detector.config.classes if self._pipeline else None
-        reason = refusal(changes, configured=self._pipeline is not None, classes=classes)
+        classes = self._detector.detector.config.classes if self._detector else None
+        reason = refusal(changes, configured=self._detector is not None, classes=classes)
         return SetParametersResult(successful=reason is None, reason=reason or '')
 
     def _after_set_parameters(self, changes: list[RosParameter]) -> None:
         """Apply accepted changes to the cutting of windows; the worker sees them by itself."""
         before, self._settings = self._settings, read_settings(self)
         settings = self._settings
-        if self._pipeline is not None and (settings.window, settings.state) != (
-            before.window,
-            before.state,
-        ):
-            self._pipeline.set_timing(
-                settings.window.duration_ms, settings.window.stride_ms, settings.state.max_gap_ms
-            )
+        if self._cutter is not None:
+            self._cutter.set_timing(*settings.timing_us)
+            self._cutter.timestamp_source = settings.window.timestamp_source
         if self._queue is not None:
             self._queue.capacity = settings.overload.queue_windows
         if (
-            self._topic is not None
+            self._subscription is not None
             and settings.detections.score_threshold != before.detections.score_threshold
         ):
             self._publish_labels()
@@ -327,74 +301,27 @@ class DetectorNode(LifecycleNode):
     # ------------------------------------------------------------------------------------ plumbing
 
     def fail(self, sentence: str, error: Exception | None = None) -> None:
-        """Say, in the log and in the diagnostics, why the node cannot work."""
+        """Report, in the log and in the diagnostics, why the node cannot work."""
         self._failure = sentence
         self.get_logger().error(sentence)
         if error is not None:
             self.get_logger().debug(''.join(traceback.format_exception(error)))
 
-    @property
-    def state(self) -> str:
-        """Label of the lifecycle state."""
-        return self._state_machine.current_state[1]
-
     def _start(self) -> None:
         """Take the first two transitions, as a lifecycle manager would."""
         self.destroy_timer(self._start_timer)
-        if self.state == 'unconfigured' and self.trigger_configure() == SUCCESS:
+        if lifecycle_state(self) == 'unconfigured' and self.trigger_configure() == SUCCESS:
             self.trigger_activate()
 
     def _after_worker_failure(self) -> None:
-        if self.state == 'active':
+        if lifecycle_state(self) == 'active':
             self.trigger_deactivate()
-
-    def _make_detector(self, settings: Settings) -> StreamingDetector:
-        """Return the detector of ``model.*``, warm."""
-        # Here, because torch takes seconds to import: the node is visible before.
-        from sast_ros.detector import StreamingDetector
-        from sast_ros.model import choose_model
-        import torch
-
-        wanted = settings.model
-        _use_threads(wanted.threads)
-        overrides = {}
-        if any(wanted.partition_size):
-            overrides['partition_size'] = tuple(wanted.partition_size)
-        model, trained = choose_model(wanted.path, wanted.device, **overrides)
-        self._untrained = not trained
-        if self._untrained:
-            self.get_logger().warning(
-                f'{wanted.path} has random, untrained weights: its detections mean nothing; set '
-                'model.path to default or to a .safetensors file made by "sast-ros convert"'
-            )
-        reason = unknown_classes(settings.detections.classes, model.config.classes)
-        if reason:
-            raise SettingError(reason)
-        detector = StreamingDetector(model, precision=wanted.precision)
-        _configure_detector(detector, settings, None)
-        shape = (detector.config.channels, *detector.config.frame)
-        for step in range(WARM_UP_STEPS):
-            detector.step(torch.full(shape, step, dtype=torch.uint8))
-        detector.reset()
-        return detector
-
-    def _make_pipeline(self, detector: StreamingDetector, settings: Settings) -> EventPipeline:
-        from sast_ros.pipeline import EventPipeline
-
-        size = (settings.input.height, settings.input.width)
-        return EventPipeline(
-            detector,
-            sensor_size=size if all(size) else None,
-            window_ms=settings.window.duration_ms,
-            stride_ms=settings.window.stride_ms,
-            max_gap_ms=settings.state.max_gap_ms,
-        )
 
     def _stop(self) -> None:
         """End what on_activate began."""
-        if self._topic is not None:
-            self._topic.close()
-            self._topic = None
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -402,9 +329,9 @@ class DetectorNode(LifecycleNode):
 
     def _release(self) -> None:
         """End what on_configure began."""
-        if self._pipeline is None:
+        if self._detector is None:
             return
-        self._pipeline = None
+        self._cutter = self._detector = None
         for publisher in (
             self._detections_pub,
             self._label_pub,
@@ -416,8 +343,8 @@ class DetectorNode(LifecycleNode):
 
     def _publish_labels(self) -> None:
         """Publish the latched topics that explain the detections."""
-        config = self._pipeline.detector.config
-        now = self.get_clock().now().nanoseconds
+        config = self._detector.detector.config
+        now = self._now_ns()
         threshold = self._settings.detections.score_threshold
         self._label_pub.publish(messages.label_info(config.classes, threshold, now))
         method = f'SAST {config.name}' + (', untrained weights' if self._untrained else '')
@@ -428,10 +355,10 @@ class DetectorNode(LifecycleNode):
         )
 
     def _publish_diagnostics(self) -> None:
-        topic, pipeline, settings = self._topic, self._pipeline, self._settings
+        topic, settings = self._subscription, self._settings
         facts: dict[str, object] = {'model': settings.model.path, 'untrained': self._untrained}
-        if pipeline is not None:
-            detector = pipeline.detector
+        if self._detector is not None:
+            detector = self._detector.detector
             facts['device'] = str(detector.device)
             facts['precision'] = detector.precision
             facts['sparsity'] = settings.sparsity.mode
@@ -440,70 +367,18 @@ class DetectorNode(LifecycleNode):
             facts['input type'] = topic.type
             facts['input QoS'] = topic.qos
             facts['input publishers'] = topic.publishers
-        situation = Situation(
-            state=self.state,
+        status = NodeStatus(
+            state=lifecycle_state(self),
             failure=self._failure or (topic.problem if topic else ''),
             waiting=topic.waiting if topic else '',
             queued=len(self._queue) if self._queue is not None else 0,
             facts=facts,
         )
-        report = self._monitor.report(pipeline.statistics if pipeline else None, situation)
+        statistics = self._cutter.statistics if self._cutter else None
+        report = self._monitor.report(statistics, status)
         name = self.get_fully_qualified_name().lstrip('/') + ': detector'
         hardware_id = topic.name if topic else settings.model.path
-        self._diagnostics.publish(
-            diagnostic_array(report, name, hardware_id, self.get_clock().now().nanoseconds)
-        )
-
-    def _refuse_impossible_transitions(self) -> None:
-        """
-        Answer a request for a transition that the state does not have with a refusal.
-
-        rclpy (Jazzy) raises RCLError from its service callback instead, which ends the executor
-        and with it the node.
-        """
-        service = self._service_change_state
-        answer = service.callback
-
-        def refuse_or_answer(request: Any, response: Any) -> Any:
-            try:
-                return answer(request, response)
-            except RCLError:
-                wanted = request.transition.label or request.transition.id
-                self.get_logger().warning(
-                    f'transition {wanted} does not exist in state {self.state}; nothing was done'
-                )
-                response.success = False
-                return response
-
-        service.callback = refuse_or_answer
-
-
-def _use_threads(count: int) -> None:
-    """Set the number of CPU threads; 0 is all cores but that of the executor, at most four."""
-    import torch
-
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    )
-    torch.set_num_threads(count or min(max(cores - 1, 1), MAX_THREADS))
-
-
-def _configure_detector(
-    detector: StreamingDetector, settings: Settings, before: Settings | None
-) -> None:
-    """Apply ``detections.*`` and ``sparsity.*`` where they differ from before."""
-    if before is None or settings.detections != before.detections:
-        wanted = settings.detections
-        detector.configure_detections(
-            wanted.score_threshold, wanted.nms_iou, wanted.max_count, wanted.class_filter
-        )
-    if (
-        before is None or settings.sparsity != before.sparsity
-    ):  # the closed loop of mode budget begins anew
-        sparsity = settings.sparsity
-        detector.configure_sparsity(
-            sparsity.mode, sparsity.amp, sparsity.bounce, sparsity.latency_budget_ms
-        )
+        self._diagnostics.publish(diagnostic_array(report, name, hardware_id, self._now_ns()))
 
 
 def _interrupt_once(signum: int, frame: object) -> None:
@@ -515,10 +390,7 @@ def _interrupt_once(signum: int, frame: object) -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or a shutdown of the context; return the exit code."""
-    # torch, imported when the node is configured, must not let its threads spin long while they
-    # wait for each other: where all cores are busy, a spinning thread keeps the one that it waits
-    # for from running. Measured on 2 busy cores: a step of 60 ms took 500 ms.
-    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    limit_spinning()  # torch is imported when the node is configured
     keep_heap()
     # The worker gives the interpreter lock away at every operation of the network; it must get it
     # back at once, not after 5 ms, when the executor has something to do.
@@ -535,7 +407,7 @@ def main(args: Sequence[str] | None = None) -> int:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (ParameterValueError, RCLError) as error:
+    except (SastError, RCLError) as error:
         print(f'sast_detector: {error}', file=sys.stderr)
         return 1
     finally:

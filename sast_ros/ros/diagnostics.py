@@ -1,4 +1,4 @@
-"""What the node says about itself on /diagnostics, once a second."""
+"""Status of the node on /diagnostics, once a second."""
 
 from __future__ import annotations
 
@@ -34,13 +34,23 @@ class Report:
 
 
 @dataclass
-class Situation:
+class NodeStatus:
     """
-    What the node, not the counters, knows at the moment of a report.
+    State of the node at the moment of a report, beside the counters.
 
-    ``state``: lifecycle state; ``failure``: sentence about why the node cannot work, empty if it
-    can; ``waiting``: what the subscription waits for, empty if it is there; ``facts``: constant
-    values such as model and device.
+    Parameters
+    ----------
+    state : str
+        Lifecycle state.
+    failure : str
+        Why the node cannot work, empty if it can.
+    waiting : str
+        What the subscription waits for, empty if it is there.
+    queued : int
+        Windows that wait for the network.
+    facts : mapping
+        Constant values such as model and device.
+
     """
 
     state: str
@@ -107,7 +117,7 @@ class Monitor:
             self.step_errors += 1
             self._last_error = sentence
 
-    def report(self, stream: StreamStatistics | None, situation: Situation) -> Report:
+    def report(self, stream: StreamStatistics | None, status: NodeStatus) -> Report:
         """Return the status since the last report; ``stream``: counters of the pipeline."""
         now = self._now()
         with self._lock:
@@ -122,13 +132,13 @@ class Monitor:
             )
             new, self._previous = counts.since(self._previous), counts
             step_ms, kept, last_error = list(self._step_ms), self._kept, self._last_error
-        level, message = self._judge(new, situation, now, last_error)
-        values: dict[str, object] = {'state': situation.state, **situation.facts}
+        level, message = self._summarize(new, status, now, last_error)
+        values: dict[str, object] = {'state': status.state, **status.facts}
         values['event rate (Mev/s)'] = f'{new.events / new.time / 1e6:.3f}'
         values['window rate (1/s)'] = f'{new.done / new.time:.1f}'
         values['windows done'] = counts.done
         values['windows dropped'] = counts.dropped
-        values['windows queued'] = situation.queued
+        values['windows queued'] = status.queued
         if step_ms:
             p50, p99 = np.percentile(step_ms, (50, 99))
             values['step time p50 (ms)'] = f'{p50:.2f}'
@@ -150,14 +160,14 @@ class Monitor:
             values['last error'] = last_error
         return Report(level, message, {key: str(value) for key, value in values.items()})
 
-    def _judge(
-        self, new: _Counts, situation: Situation, now: float, last_error: str
+    def _summarize(
+        self, new: _Counts, status: NodeStatus, now: float, last_error: str
     ) -> tuple[bytes, str]:
         """Return the level and the one sentence that matters most."""
-        if situation.failure:
-            return DiagnosticStatus.ERROR, situation.failure
-        if situation.state != 'active':
-            return DiagnosticStatus.OK, situation.state
+        if status.failure:
+            return DiagnosticStatus.ERROR, status.failure
+        if status.state != 'active':
+            return DiagnosticStatus.OK, status.state
         if new.step_errors:
             return DiagnosticStatus.ERROR, last_error
         if new.format_errors:
@@ -169,8 +179,8 @@ class Monitor:
             return DiagnosticStatus.WARN, f'too slow: {new.dropped} windows dropped'
         if new.lost:
             return DiagnosticStatus.WARN, f'{new.lost} event packets lost on the way'
-        if situation.waiting:
-            return DiagnosticStatus.STALE, situation.waiting
+        if status.waiting:
+            return DiagnosticStatus.STALE, status.waiting
         if now - self._last_message > SILENCE_S:
             return DiagnosticStatus.STALE, f'no events for {now - self._last_message:.0f} s'
         return DiagnosticStatus.OK, 'detecting'

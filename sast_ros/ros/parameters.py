@@ -15,7 +15,10 @@ import re
 import textwrap
 from typing import Any, get_args, Literal, TYPE_CHECKING
 
+from sast_ros import defaults
 from sast_ros.errors import SastError
+from sast_ros.events import EVENT_TYPES
+from sast_ros.windows import microseconds, TimestampSource
 
 if TYPE_CHECKING:
     from rcl_interfaces.msg import ParameterDescriptor
@@ -24,15 +27,6 @@ if TYPE_CHECKING:
 #: When a new value takes effect: between two windows; at the next configure transition; only at
 #: the start of the node.
 When = Literal['live', 'configure', 'start']
-
-#: Message types that carry events, in the order of preference of ``input.type: auto``.
-EVENT_TYPES = (
-    'event_camera_msgs/msg/EventPacket',
-    'dvs_msgs/msg/EventArray',
-    'prophesee_event_msgs/msg/EventArray',
-    'event_array_msgs/msg/EventArray',
-    'sensor_msgs/msg/PointCloud2',
-)
 
 AUTO = 'auto'
 
@@ -180,17 +174,21 @@ class WindowSettings:
     """``window.*``."""
 
     duration_ms: float = _parameter(
-        50.0, 'Sensor time that one histogram integrates.', unit='ms', low=1.0, high=10_000.0
+        defaults.WINDOW_MS,
+        'Sensor time that one histogram integrates.',
+        unit='ms',
+        low=1.0,
+        high=10_000.0,
     )
     stride_ms: float = _parameter(
-        50.0,
+        defaults.STRIDE_MS,
         'Sensor time from one window to the next, that is between two detections. The bundled '
         'weights were trained with 50, official Gen1 ones with 125.',
         unit='ms',
         low=1.0,
         high=10_000.0,
     )
-    timestamp_source: str = _parameter(
+    timestamp_source: TimestampSource = _parameter(
         AUTO,
         "What stamps the detections: 'auto' is the end of the window in ROS time (event times "
         'of a sensor clock are shifted by the smallest recent difference between header.stamp '
@@ -212,13 +210,16 @@ class SparsitySettings:
         choices=('adaptive', 'dense', 'budget'),
     )
     amp: float = _parameter(
-        2e-4,
+        defaults.AMP,
         'AMP of the selection: larger selects fewer tokens where little moves.',
         low=1e-9,
         high=1e9,
     )
     bounce: float = _parameter(
-        1e-3, 'BOUNCE of the selection: threshold on the scores.', low=0.0, high=1e9
+        defaults.BOUNCE,
+        'BOUNCE of the selection: threshold on the scores.',
+        low=0.0,
+        high=1e9,
     )
     latency_budget_ms: float = _parameter(
         40.0, 'Step time that sparsity.mode budget aims at.', unit='ms', low=0.1, high=10_000.0
@@ -230,20 +231,17 @@ class DetectionSettings:
     """``detections.*``."""
 
     score_threshold: float = _parameter(
-        0.1,
+        defaults.SCORE_THRESHOLD,
         'Detections with a lower score (objectness x class probability) are not published.',
         low=0.0,
         high=1.0,
     )
-    nms_iou: float = _parameter(
-        0.45,
-        'Of two boxes of a class that overlap more than this (IoU), the one with the lower '
-        'score goes.',
-        low=0,
-        high=1,
-    )
+    nms_iou: float = _parameter(defaults.NMS_IOU, 'IoU threshold of per-class NMS.', low=0, high=1)
     max_count: int = _parameter(
-        100, 'At most so many detections of a window, best first.', low=1, high=10_000
+        defaults.MAX_DETECTIONS,
+        'Maximum detections per window, best scores first.',
+        low=1,
+        high=10_000,
     )
     classes: list[str] = _parameter(
         [''],
@@ -254,7 +252,7 @@ class DetectionSettings:
     )
     class_id_format: str = _parameter(
         'name',
-        "What stands in hypothesis.class_id: the class 'name', or its 'index' as in label_info.",
+        "Content of hypothesis.class_id: the class 'name', or its 'index' as in label_info.",
         choices=('name', 'index'),
     )
 
@@ -285,8 +283,8 @@ class InputSettings:
     )
     width: int = _parameter(
         0,
-        'Width of the sensor where messages do not tell (PointCloud2); 0 is that of the design '
-        'size.',
+        'Width of the sensor where messages do not carry it (PointCloud2); 0 is that of the '
+        'design size.',
         unit='pixels',
         low=0,
         high=8192,
@@ -294,8 +292,8 @@ class InputSettings:
     )
     height: int = _parameter(
         0,
-        'Height of the sensor where messages do not tell (PointCloud2); 0 is that of the design '
-        'size.',
+        'Height of the sensor where messages do not carry it (PointCloud2); 0 is that of the '
+        'design size.',
         unit='pixels',
         low=0,
         high=8192,
@@ -329,7 +327,7 @@ class StateSettings:
     """``state.*``."""
 
     max_gap_ms: float = _parameter(
-        1000.0,
+        defaults.MAX_GAP_MS,
         'A longer silence between two events resets the recurrent state; shorter ones give '
         'empty windows.',
         unit='ms',
@@ -355,6 +353,12 @@ class Settings:
     input: InputSettings = field(default_factory=InputSettings)  # noqa: A003 - input.*
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     state: StateSettings = field(default_factory=StateSettings)
+
+    @property
+    def timing_us(self) -> tuple[int, int, int]:
+        """Window, stride and longest gap in microseconds."""
+        window = self.window
+        return microseconds(window.duration_ms, window.stride_ms, self.state.max_gap_ms)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Settings:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from sast_ros.ros.parameters import AUTO, EVENT_TYPES
+from sast_ros.events import EVENT_TYPES
+from sast_ros.ros.parameters import AUTO
 
 #: Detections: nobody should miss one, and a slow reader must not hold up the node.
 DETECTIONS = QoSProfile(

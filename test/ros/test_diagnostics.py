@@ -9,7 +9,7 @@ from sast_ros.detector import StageShare
 
 DiagnosticStatus = pytest.importorskip('diagnostic_msgs.msg').DiagnosticStatus
 
-from sast_ros.ros.diagnostics import diagnostic_array, Monitor, Situation  # noqa: E402
+from sast_ros.ros.diagnostics import diagnostic_array, Monitor, NodeStatus  # noqa: E402
 from sast_ros.windows import StreamStatistics  # noqa: E402
 
 KEPT = tuple(StageShare(share, share / 2) for share in (0.1, 0.2, 0.3, 0.4))
@@ -41,7 +41,7 @@ def test_rates_are_those_since_the_last_report(monitor, clock):
         monitor.step(0.010, SimpleNamespace(kept=KEPT))
     monitor.received()
     clock.time += 1
-    values = monitor.report(stream, Situation('active')).values
+    values = monitor.report(stream, NodeStatus('active')).values
     assert values['event rate (Mev/s)'] == '1.000'
     assert values['window rate (1/s)'] == '10.0'
     assert values['windows done'] == '10'
@@ -52,20 +52,20 @@ def test_rates_are_those_since_the_last_report(monitor, clock):
     )
     assert (values['resets: start'], values['resets: gap']) == ('1', '2')
     clock.time += 2
-    assert monitor.report(stream, Situation('active')).values['event rate (Mev/s)'] == '0.000'
+    assert monitor.report(stream, NodeStatus('active')).values['event rate (Mev/s)'] == '0.000'
 
 
 @pytest.mark.parametrize('state', ['unconfigured', 'inactive', 'finalized'])
 def test_a_node_that_is_not_active_is_fine(monitor, clock, state):
     clock.time += 60
-    report = monitor.report(None, Situation(state))
+    report = monitor.report(None, NodeStatus(state))
     assert (report.level, report.message) == (DiagnosticStatus.OK, state)
 
 
 def test_every_trouble_has_its_level_and_passes(monitor, clock):
     def level(**stream):
         clock.time += 1
-        report = monitor.report(StreamStatistics(events=1, **stream), Situation('active'))
+        report = monitor.report(StreamStatistics(events=1, **stream), NodeStatus('active'))
         return report.level, report.message
 
     assert level() == (DiagnosticStatus.OK, 'detecting')
@@ -84,21 +84,21 @@ def test_every_trouble_has_its_level_and_passes(monitor, clock):
 
 def test_silence_is_stale(monitor, clock):
     clock.time += 5
-    report = monitor.report(StreamStatistics(), Situation('active'))
+    report = monitor.report(StreamStatistics(), NodeStatus('active'))
     assert (report.level, report.message) == (DiagnosticStatus.STALE, 'no events for 5 s')
     waiting = monitor.report(
-        StreamStatistics(), Situation('active', waiting='waiting for a publisher')
+        StreamStatistics(), NodeStatus('active', waiting='waiting for a publisher')
     )
     assert (waiting.level, waiting.message) == (DiagnosticStatus.STALE, 'waiting for a publisher')
 
 
 def test_a_failure_is_an_error_in_every_state(monitor):
-    report = monitor.report(None, Situation('unconfigured', failure='no such file'))
+    report = monitor.report(None, NodeStatus('unconfigured', failure='no such file'))
     assert (report.level, report.message) == (DiagnosticStatus.ERROR, 'no such file')
 
 
 def test_the_message(monitor):
-    report = monitor.report(None, Situation('inactive', facts={'model': 'gen1-tiny'}))
+    report = monitor.report(None, NodeStatus('inactive', facts={'model': 'gen1-tiny'}))
     array = diagnostic_array(report, 'sast_detector: detector', '/events', 1_500_000_000)
     (status,) = array.status
     assert (status.name, status.hardware_id, status.message) == (

@@ -8,10 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 from sast_ros.detector import PRECISIONS, SPARSITY_MODES
-from sast_ros.events import open_decoder
+from sast_ros.events import (
+    EVENT_TYPES,  # noqa: E402
+    open_decoder,
+)
 from sast_ros.model import model_config
 from sast_ros.ros.parameters import (
-    EVENT_TYPES,
     markdown_table,
     parameter_file,
     PARAMETERS,

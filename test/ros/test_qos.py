@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
-from sast_ros.ros.parameters import EVENT_TYPES  # noqa: E402
+from sast_ros.events import EVENT_TYPES  # noqa: E402
 from sast_ros.ros.qos import choose_type, describe, events_qos, same_demands  # noqa: E402
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT

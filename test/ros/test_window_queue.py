@@ -10,7 +10,7 @@ from sast_ros.windows import EventWindow
 
 
 def window(number: int, reset: str | None = None) -> EventWindow:
-    return EventWindow(number, number + 1, (), 4, 4, reset=reset)
+    return EventWindow(number, number + 1, (), 4, 4, 0, reset=reset)
 
 
 def test_windows_come_out_in_order():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 import contextlib
-import os
 from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
@@ -18,6 +17,7 @@ from sast_ros.cli.terminal import (
     write_json,
 )
 from sast_ros.errors import MissingPackageError
+from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -67,9 +67,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
-    # Before torch is imported; see replay. Lightning starts further processes by this same command
-    # line, and the environment goes with them.
-    os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    limit_spinning()  # the environment goes to the processes that Lightning starts as well
     from sast_ros_training.training.config import load_config
 
     # The configuration first: what is wrong with it need not wait for torch.
@@ -82,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             f'training needs {error.name}, which is not installed; pip install lightning '
             'tensorboard faster-coco-eval'
         ) from error
-    from sast_ros.kernels import keep_heap
+    from sast_ros.process import keep_heap
 
     keep_heap()
     with _progress(out.name) as (say, report):

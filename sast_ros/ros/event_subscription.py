@@ -6,19 +6,19 @@ from collections.abc import Callable
 import importlib
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
-from sast_ros.events import EventDecoder, open_decoder
+from sast_ros.events import EventDecoder, open_decoder, POINT_CLOUD
 from sast_ros.ros.parameters import AUTO, InputSettings
 from sast_ros.ros.qos import choose_type, describe, events_qos, same_demands
+from sast_ros.ros.rclpy_compat import GatedCallbackGroup, take_serialized
 
 TOPIC = 'events'
 
-#: How often the graph is looked at while there is no subscription, and afterwards, seconds.
+#: Period of polling the publishers while there is no subscription, and afterwards, seconds.
 SEARCH_PERIOD_S = 0.1
 WATCH_PERIOD_S = 1.0
 
@@ -28,7 +28,7 @@ WATCH_PERIOD_S = 1.0
 DRAIN_PERIOD_S = 0.01
 
 
-class EventTopic:
+class EventSubscription:
     """
     Raw subscription to ``events`` that exists as soon as a publisher does.
 
@@ -36,10 +36,14 @@ class EventTopic:
 
     Parameters
     ----------
-    node: node to subscribe with.
-    settings: type, history depth, and what PointCloud2 does not tell.
-    on_message: called with every serialised message and the decoder for it.
-    on_new_stream: called when messages of another type follow, with a sentence that says so.
+    node : Node
+        Node to subscribe with.
+    settings : InputSettings
+        Type, history depth, and what PointCloud2 does not carry.
+    on_message : callable
+        Called with every serialized message and the decoder for it.
+    on_new_stream : callable
+        Called with a sentence when the publishers change to another type.
 
     """
 
@@ -57,18 +61,18 @@ class EventTopic:
         self._subscription: Subscription | None = None
         self._decoder: EventDecoder | None = None
         self._qos: QoSProfile | None = None
-        self._said = ''
+        self._last_logged = ''
         self.type = ''
         self.waiting = ''
         self.problem = ''
         self.publishers = 0
-        self._gate = _Gate()
+        self._callback_group = GatedCallbackGroup()
         # Not the node's clock: with use_sim_time that may stand still.
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._drain_timer: Timer = self._create_timer(DRAIN_PERIOD_S, self._drain)
         self._drain_timer.cancel()
-        self._timer: Timer = self._create_timer(SEARCH_PERIOD_S, self.look)
-        self.look()
+        self._timer: Timer = self._create_timer(SEARCH_PERIOD_S, self.poll_publishers)
+        self.poll_publishers()
 
     @property
     def name(self) -> str:
@@ -85,19 +89,19 @@ class EventTopic:
         if self._decoder is not None:
             self._decoder.reset()
 
-    def look(self) -> None:
-        """Look at the publishers of the topic and subscribe, or subscribe anew, as they demand."""
+    def poll_publishers(self) -> None:
+        """Subscribe, or subscribe anew, as the publishers of the topic demand."""
         publishers = self._node.get_publishers_info_by_topic(self.name)
         self.publishers = len(publishers)
         chosen = choose_type(self._settings.type, publishers)
         if chosen is None:
-            self._explain_silence({publisher.topic_type for publisher in publishers})
+            self._report_no_publisher({publisher.topic_type for publisher in publishers})
             return
         self.waiting = self.problem = ''
         heard = [publisher for publisher in publishers if publisher.topic_type == chosen]
         if len(heard) < len(publishers):
             others = sorted({publisher.topic_type for publisher in publishers} - {chosen})
-            self._complain(
+            self._log_problem(
                 f'{self.name} also carries {", ".join(others)}, which is not read; {chosen} is'
             )
         qos = events_qos(heard, self._settings.queue_depth)
@@ -120,7 +124,7 @@ class EventTopic:
         message_class = _message_class(chosen)
         if message_class is None:
             package = chosen.partition('/')[0]
-            self._complain(
+            self._log_problem(
                 f'{self.name} carries {chosen}, but the package {package} is not installed; '
                 'install it'
             )
@@ -130,7 +134,7 @@ class EventTopic:
             self._node.get_logger().error(f'{sentence}; a new stream begins')
             self._on_new_stream(sentence)
         options: dict[str, Any] = {}
-        if chosen == 'sensor_msgs/msg/PointCloud2':
+        if chosen == POINT_CLOUD:
             size = (self._settings.height, self._settings.width)
             options = {
                 'sensor_size': size if all(size) else None,
@@ -147,7 +151,12 @@ class EventTopic:
         self._unsubscribe()
         self._qos = qos
         self._subscription = self._node.create_subscription(
-            self._message_class, TOPIC, self._hand_over, qos, raw=True, callback_group=self._gate
+            self._message_class,
+            TOPIC,
+            self._on_serialized,
+            qos,
+            raw=True,
+            callback_group=self._callback_group,
         )
         self._listen()
 
@@ -156,19 +165,14 @@ class EventTopic:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
-    def _hand_over(self, raw: bytes) -> None:
+    def _on_serialized(self, raw: bytes) -> None:
         """Take a message from the executor; the timer takes the next, until there are none."""
-        self._gate.closed = True
+        self._callback_group.closed = True
         self._drain_timer.reset()
         self._on_message(raw, self._decoder)
 
     def _drain(self) -> None:
-        """
-        Take all messages that have come since the last time.
-
-        rclpy builds its wait set anew for every message, which takes 0.3 ms of the interpreter
-        lock that the worker needs as well; drivers send up to a thousand messages a second.
-        """
+        """Take all messages that have come since the last time; there may be 1000 a second."""
         subscription = self._subscription
         taken = 0
         while (
@@ -176,66 +180,50 @@ class EventTopic:
             and subscription is self._subscription
             and taken < self._settings.queue_depth
         ):
-            with subscription.handle:
-                message = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+            message = take_serialized(subscription)
             if message is None:
                 break
             taken += 1
-            self._on_message(message[0], self._decoder)
+            self._on_message(message, self._decoder)
         if taken == 0:
             self._listen()
 
     def _listen(self) -> None:
         """Let the executor wait for the next message."""
         self._drain_timer.cancel()
-        self._gate.closed = False
+        self._callback_group.closed = False
 
-    def _explain_silence(self, offered: set[str]) -> None:
+    def _report_no_publisher(self, offered: set[str]) -> None:
         wanted = 'events' if self._settings.type == AUTO else self._settings.type
         if offered:
             self.problem = (
                 f'{self.name} carries {", ".join(sorted(offered))}, but {wanted} is expected '
                 'there; remap the topic events, or set input.type'
             )
-            self._complain(self.problem)
+            self._log_problem(self.problem)
             return
         self.problem = ''
         self.waiting = f'waiting for a publisher of {wanted} on {self.name}'
         if not self.type:
-            self._say_once(self.waiting)
+            self._log_once(self.waiting)
 
-    def _complain(self, sentence: str) -> None:
+    def _log_problem(self, sentence: str) -> None:
         self.problem = sentence
-        if sentence != self._said:
-            self._said = sentence
+        if sentence != self._last_logged:
+            self._last_logged = sentence
             self._node.get_logger().error(sentence)
 
-    def _say_once(self, sentence: str) -> None:
-        if sentence != self._said:
-            self._said = sentence
+    def _log_once(self, sentence: str) -> None:
+        if sentence != self._last_logged:
+            self._last_logged = sentence
             self._node.get_logger().info(sentence)
 
     def _replace_timer(self, period_s: float) -> None:
         self._node.destroy_timer(self._timer)
-        self._timer = self._create_timer(period_s, self.look)
+        self._timer = self._create_timer(period_s, self.poll_publishers)
 
     def _create_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         return self._node.create_timer(period_s, callback, clock=self._clock)
-
-
-class _Gate(MutuallyExclusiveCallbackGroup):
-    """
-    Callback group of the subscription; while it is closed the executor does not wait for messages.
-
-    Nor for its QoS events: they share a DDS condition with the data, so that waiting for one
-    returns at once, again and again, while the other is there.
-    """
-
-    closed = False
-
-    def can_execute(self, entity: Any) -> bool:
-        """Say whether the executor may wait for, and execute, the entity."""
-        return not self.closed and super().can_execute(entity)
 
 
 def _message_class(type_name: str) -> type | None:

@@ -1,0 +1,10 @@
+"""Default settings of the detector, the same in the node, the commands and the Python API."""
+
+WINDOW_MS = 50.0
+STRIDE_MS = 50.0
+MAX_GAP_MS = 1000.0
+SCORE_THRESHOLD = 0.1
+NMS_IOU = 0.45
+MAX_DETECTIONS = 100
+AMP = 2e-4
+BOUNCE = 1e-3

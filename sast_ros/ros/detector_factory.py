@@ -1,0 +1,111 @@
+"""Parameters of the node -> window cutter and detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+from typing import TYPE_CHECKING
+
+from sast_ros.errors import SettingError
+from sast_ros.ros.parameters import Settings, unknown_classes
+
+if TYPE_CHECKING:  # torch takes seconds to import; the node is visible before
+    from sast_ros.detector import StreamingDetector
+    from sast_ros.model import ModelConfig
+    from sast_ros.pipeline import WindowDetector
+    from sast_ros.windows import WindowCutter
+
+WARM_UP_STEPS = 3
+
+#: CPU threads of the network where ``model.threads`` is 0.
+MAX_THREADS = 4
+
+
+def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
+    """
+    Return the detector of ``model.*``, warm, and whether its weights are untrained.
+
+    Raises
+    ------
+    SettingError, CheckpointError
+        A model, device, partition size or class that does not exist, or damaged weights.
+
+    """
+    from sast_ros.detector import StreamingDetector
+    from sast_ros.model import choose_model
+    from sast_ros.pipeline import WindowDetector
+    import torch
+
+    wanted = settings.model
+    set_threads(wanted.threads)
+    overrides = {}
+    if any(wanted.partition_size):
+        overrides['partition_size'] = tuple(wanted.partition_size)
+    model, trained = choose_model(wanted.path, wanted.device, **overrides)
+    reason = unknown_classes(settings.detections.classes, model.config.classes)
+    if reason:
+        raise SettingError(reason)
+    detector = StreamingDetector(model, precision=wanted.precision)
+    apply_settings(detector, settings, None)
+    shape = (detector.config.channels, *detector.config.frame)
+    for step in range(WARM_UP_STEPS):
+        detector.step(torch.full(shape, step, dtype=torch.uint8))
+    detector.reset()
+    return WindowDetector(detector), not trained
+
+
+def make_cutter(
+    settings: Settings,
+    config: ModelConfig,
+    now_ns: Callable[[], int],
+    on_reset: Callable[[str], None],
+) -> WindowCutter:
+    """
+    Return the window cutter of ``window.*``, ``state.*`` and ``input.*``.
+
+    Raises
+    ------
+    SettingError
+        A sensor size that does not fit the network.
+
+    """
+    from sast_ros.pipeline import default_sensor_size, sensor_geometry
+    from sast_ros.windows import WindowCutter
+
+    size = settings.input.height, settings.input.width
+    size = size if all(size) else default_sensor_size(config)
+    sensor_geometry(config, size)
+    return WindowCutter(
+        *settings.timing_us,
+        sensor_size=size,
+        timestamp_source=settings.window.timestamp_source,
+        now_ns=now_ns,
+        on_reset=on_reset,
+    )
+
+
+def apply_settings(
+    detector: StreamingDetector, settings: Settings, before: Settings | None
+) -> None:
+    """Apply ``detections.*`` and ``sparsity.*`` where they differ from before."""
+    if before is None or settings.detections != before.detections:
+        wanted = settings.detections
+        detector.configure_detections(
+            wanted.score_threshold, wanted.nms_iou, wanted.max_count, wanted.class_filter
+        )
+    # Where nothing differs, the closed loop of mode budget goes on
+    if before is None or settings.sparsity != before.sparsity:
+        sparsity = settings.sparsity
+        detector.configure_sparsity(
+            sparsity.mode, sparsity.amp, sparsity.bounce, sparsity.latency_budget_ms
+        )
+
+
+def set_threads(count: int) -> None:
+    """Set the number of CPU threads; 0 is all cores but that of the executor, at most four."""
+    import torch
+
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    )
+    torch.set_num_threads(count or min(max(cores - 1, 1), MAX_THREADS))
