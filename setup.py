@@ -15,6 +15,10 @@ VERSION = re.search(r'<version>\s*([^<\s]+)\s*</version>', Path('package.xml').r
 )
 
 
+REPLAY = ['av', 'mcap', 'pillow', 'pyyaml', 'rich', 'rosbags', 'zstandard']
+EVALUATE = [*REPLAY, 'faster-coco-eval', 'matplotlib']
+
+
 def share(folder):
     """
     Pair every folder below ``folder`` with its files.
@@ -58,28 +62,15 @@ setup(
             extra_compile_args=['-O3', '-fno-wrapv', '-Wno-psabi'],
         )
     ],
-    # ROS packages (rclpy, the messages) are dependencies in package.xml; everything but
-    # `sast_ros.ros` works without.
-    install_requires=[
-        'av',
-        'evt3',
-        'mcap',
-        'numpy',
-        'pillow',
-        'pyyaml',
-        'rich',
-        'rosbags',
-        'safetensors',
-        'setuptools',
-        'torch>=2.4',
-        'zstandard',
-    ],
-    # evaluate: figures and report. fleet: its replays on a Ray cluster. hdf5: recordings of DSEC,
-    # M3ED and Metavision.
+    # What the node needs; ROS packages (rclpy, the messages) are dependencies in package.xml.
+    install_requires=['evt3', 'numpy', 'safetensors', 'torch>=2.4'],
+    # replay: the commands, recordings, the overlay. evaluate: metrics and report. fleet: replays
+    # on a Ray cluster. hdf5: recordings of DSEC, M3ED and Metavision.
     extras_require={
-        'evaluate': ['faster-coco-eval', 'matplotlib'],
-        'fleet': ['faster-coco-eval', 'matplotlib', 'ray'],
-        'hdf5': ['h5py', 'hdf5plugin'],
+        'replay': REPLAY,
+        'evaluate': EVALUATE,
+        'fleet': [*EVALUATE, 'ray'],
+        'hdf5': [*REPLAY, 'h5py', 'hdf5plugin'],
     },
     zip_safe=False,
     entry_points={

@@ -20,9 +20,27 @@ class MissingPackageError(SastError, ImportError):
     """An optional dependency that is not installed."""
 
 
+#: Optional dependencies by the extra of this package that installs them.
+_EXTRAS = {
+    'replay': ('av', 'mcap', 'PIL', 'rich', 'rosbags', 'yaml', 'zstandard'),
+    'evaluate': ('faster_coco_eval', 'jinja2', 'matplotlib'),
+    'fleet': ('ray',),
+    'hdf5': ('h5py', 'hdf5plugin'),
+}
+_EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names}
+
+
 def is_expected(error: BaseException) -> bool:
     """Return whether an error is a condition of the user's input or machine, not a bug."""
-    return isinstance(error, (SastError, OSError))
+    return isinstance(error, (SastError, OSError)) or _missing_package(error) is not None
+
+
+def _missing_package(error: BaseException) -> str | None:
+    """Return which optional dependency an import did not find."""
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    name = (error.name or '').partition('.')[0]
+    return name if name in _EXTRA_OF else None
 
 
 def format_error(error: BaseException) -> str:
@@ -30,6 +48,9 @@ def format_error(error: BaseException) -> str:
     text = ' '.join(str(error).split())
     if isinstance(error, SastError):
         return text
+    missing = _missing_package(error)
+    if missing is not None:
+        return f"{missing} is not installed; pip install 'sast_ros[{_EXTRA_OF[missing]}]'"
     if isinstance(error, OSError):
         name = f'{error.filename}: ' if error.filename else ''
         return f'{name}{error.strerror or text}'

@@ -35,16 +35,8 @@ setup(
         )
     ],
     install_requires=[
-        f'sast_ros=={VERSION}',
-        'av',
-        'faster-coco-eval',
-        'h5py',
-        'hdf5plugin',
+        f'sast_ros[evaluate,hdf5]=={VERSION}',
         'lightning',
-        'mcap',
-        'numpy',
-        'pyyaml',
-        'rich',
         'tensorboard',
         'torch>=2.4',
     ],

@@ -23,7 +23,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
-from sast_ros.errors import SastError
+from sast_ros.errors import format_error, SastError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.process import keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
@@ -260,8 +260,11 @@ class DetectorNode(LifecycleNode):
             self._publish_overlay(window, detections)
 
     def _publish_overlay(self, window: EventWindow, detections: Detections) -> None:
-        from sast_ros.visualization import draw_overlay, UNTRAINED_NOTE
-
+        try:
+            from sast_ros.visualization import draw_overlay, UNTRAINED_NOTE
+        except ModuleNotFoundError as error:
+            self.get_logger().warning(f'no overlay: {format_error(error)}', once=True)
+            return
         note = UNTRAINED_NOTE if self._untrained else ''
         picture = draw_overlay(window, detections, detections.height, detections.width, note=note)
         self._overlay_pub.publish(
