@@ -112,7 +112,7 @@ class StackedHistogram:
     def _count_compiled(self, parts: tuple[EventChunk, ...]) -> torch.Tensor:
         cells = np.zeros(self.shape, np.uint8)
         if parts:
-            t0, border = self._borders(parts)
+            t0, border = self._bin_edges(parts)
             for part in parts:
                 offending = _add(
                     pointer(part.x),
@@ -146,7 +146,7 @@ class StackedHistogram:
             outside = (part.x >= self.width) | (part.y >= self.height) | (part.p > 1)
             if outside.any():
                 raise self._outside(part, int(np.argmax(outside)))
-        t0, border = self._borders(parts)
+        t0, border = self._bin_edges(parts)
         host = torch.from_numpy(
             np.concatenate(
                 [
@@ -168,7 +168,7 @@ class StackedHistogram:
             counts = counts & 255
         return counts.clamp_(max=self.cutoff).to(torch.uint8).view(self.shape)
 
-    def _borders(self, parts: tuple[EventChunk, ...]) -> tuple[int, np.ndarray]:
+    def _bin_edges(self, parts: tuple[EventChunk, ...]) -> tuple[int, np.ndarray]:
         """
         Return the first event's time and the smallest times of bins 1, 2, ...
 

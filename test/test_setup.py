@@ -34,7 +34,7 @@ def set_up(tmp_path, monkeypatch) -> ModuleType:
 
 
 def test_cmake_files_of_the_wheels_are_pointed_at_this_machine_once(tmp_path):
-    mend = load_tool('mend_cmake_paths').mend
+    mend = load_tool('fix_cmake_paths').mend
     file = (
         tmp_path
         / 'share'
@@ -49,9 +49,9 @@ def test_cmake_files_of_the_wheels_are_pointed_at_this_machine_once(tmp_path):
         f'{build_machine}/lib/python3.12/site-packages/numpy/_core/include"\n'
         f'REMARK {build_machine}\n'
     )
-    assert mend(tmp_path, '/here/include', '/here/numpy') == [file]
+    assert fix(tmp_path, '/here/include', '/here/numpy') == [file]
     assert file.read_text() == f'INCLUDES "/here/include;/here/numpy"\nREMARK {build_machine}\n'
-    assert mend(tmp_path, '/here/include', '/here/numpy') == []
+    assert fix(tmp_path, '/here/include', '/here/numpy') == []
 
 
 def counted_steps(set_up: ModuleType, runs: list[str], files: list[Path]) -> list:

@@ -174,9 +174,9 @@ def install_packages() -> None:
     unfinished.unlink()
 
 
-def mend_cmake_paths() -> None:
+def fix_cmake_paths() -> None:
     """Point the wheels' CMake files at this machine's headers."""
-    run(PYTHON, 'tools/mend_cmake_paths.py')
+    run(PYTHON, 'tools/fix_cmake_paths.py')
 
 
 def build_interfaces() -> None:
@@ -234,9 +234,9 @@ def steps() -> list[Step]:
         ),
         Step(
             'CMake files of the wheels',
-            [REPOSITORY / 'tools' / 'mend_cmake_paths.py'],
+            [REPOSITORY / 'tools' / 'fix_cmake_paths.py'],
             '',
-            mend_cmake_paths,
+            fix_cmake_paths,
             lambda: True,
             'Run "make clean" and the same command again.',
         ),
@@ -249,7 +249,7 @@ def steps() -> list[Step]:
                 (VENV / 'share' / path.parent.name).exists()
                 for path in (REPOSITORY / 'msg').glob('*/package.xml')
             ),
-            'If the log names a compiler or CMake error in a system tool, mend that tool; '
+            'If the log names a compiler or CMake error in a system tool, repair that tool; '
             'otherwise run "make clean" '
             'and the same command again.',
         ),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sast_ros.bags.errors import RecordingError
-from sast_ros.bags.excerpt import cut_out
+from sast_ros.bags.interval import iter_interval
 from sast_ros.events import EventChunk
 
 
@@ -100,7 +100,7 @@ class Recording(ABC):
         Parameters
         ----------
         start:
-            seconds since the first event of the recording; see ``sast_ros.bags.excerpt``.
+            seconds since the first event of the recording; see ``sast_ros.bags.interval``.
         end:
             the same; ``None`` for no end.
 
@@ -110,7 +110,7 @@ class Recording(ABC):
         RecordingError: the file is damaged, or it has no events in the interval.
 
         """
-        return cut_out(self, start, end, str(self.path))
+        return iter_interval(self, start, end, str(self.path))
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag1 import Reader as Rosbag1Reader
 from rosbags.rosbag2 import Reader as Rosbag2Reader
-from sast_ros.bags.cut import CUT_BAGS, CutBag, is_short_database
 from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.truncated import is_short_database, TRUNCATED_BAGS, TruncatedBag
 import yaml
 import zstandard
 
@@ -34,7 +34,7 @@ class StorageFile:
     """
 
     path: Path
-    reader: Rosbag1Reader | Rosbag2Reader | CutBag
+    reader: Rosbag1Reader | Rosbag2Reader | TruncatedBag
     missing: str = ''
 
     def connections(self) -> Iterator[Connection]:
@@ -104,19 +104,19 @@ def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
 
 
 class DamagedError(RecordingError):
-    """A file that cannot be read, or not to its end; the text says what may mend it."""
+    """A file that cannot be read, or not to its end; the text says what may repair it."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
         self.reason = reason.rstrip('.') or 'unreadable'
-        advice = _MENDING.get(path.suffix, 'copy it again')
+        advice = _REPAIR_ADVICE.get(path.suffix, 'copy it again')
         super().__init__(f'{path} is damaged or no such recording ({self.reason}); {advice}')
 
 
-_MENDING = {
-    '.bag': 'mend it with "rosbag reindex", or copy it again',
-    '.mcap': 'mend it with "mcap recover", or copy it again',
-    '.db3': 'mend it with "sqlite3 FILE .recover", or copy it again',
+_REPAIR_ADVICE = {
+    '.bag': 'repair it with "rosbag reindex", or copy it again',
+    '.mcap': 'repair it with "mcap recover", or copy it again',
+    '.db3': 'repair it with "sqlite3 FILE .recover", or copy it again',
 }
 
 
@@ -135,7 +135,7 @@ def _open(path: Path, stack: ExitStack) -> StorageFile:
     except PermissionError as error:
         raise RecordingError(f'{path} may not be read; give yourself the permission to') from error
     except Exception as error:
-        cut = _open_cut(plain)
+        cut = _open_truncated(plain)
         if cut is None:
             reason = str(error).replace(str(plain), path.name)
             raise DamagedError(path, reason) from error
@@ -155,10 +155,10 @@ def _open(path: Path, stack: ExitStack) -> StorageFile:
     return StorageFile(path, reader, missing)
 
 
-def _open_cut(path: Path) -> CutBag | None:
+def _open_truncated(path: Path) -> TruncatedBag | None:
     """Return what is whole of a file that was cut off, ``None`` if that is nothing."""
     try:
-        bag = CUT_BAGS[path.suffix](path)
+        bag = TRUNCATED_BAGS[path.suffix](path)
     except Exception:
         return None  # not even a beginning
     return bag if bag.cut and bag.message_count else None

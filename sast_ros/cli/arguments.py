@@ -15,7 +15,7 @@ MODEL_HELP = (
 )
 
 
-class _Border(argparse.Action):
+class _IntervalBound(argparse.Action):
     """One of ``--start`` and ``--end``, which must be in this order."""
 
     def __call__(
@@ -43,7 +43,7 @@ def add_interval(command: argparse.ArgumentParser) -> None:
             name,
             type=number_between(0, 1e9),
             default=default,
-            action=_Border,
+            action=_IntervalBound,
             metavar='S',
             help=text,
         )

@@ -10,7 +10,7 @@ from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, TIME_JUMP_BACK_US
 
 
-def cut_out(
+def iter_interval(
     chunks: Iterable[EventChunk], start: float, end: float | None, name: str
 ) -> Iterator[EventChunk]:
     """

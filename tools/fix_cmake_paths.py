@@ -22,27 +22,27 @@ BUILD_MACHINE_NUMPY = re.compile(
 )
 
 
-def mend(prefix: Path, python_include: str, numpy_include: str) -> list[Path]:
+def fix(prefix: Path, python_include: str, numpy_include: str) -> list[Path]:
     """Rewrite the export files below ``prefix/share`` and return those that changed."""
     changed = []
     for path in sorted(prefix.glob('share/*/cmake/*.cmake')):
         text = path.read_text()
-        mended = BUILD_MACHINE_NUMPY.sub(lambda _: numpy_include, text)
-        mended = BUILD_MACHINE_PYTHON.sub(lambda _: python_include, mended)
-        if mended != text:
-            path.write_text(mended)
+        fixed = BUILD_MACHINE_NUMPY.sub(lambda _: numpy_include, text)
+        fixed = BUILD_MACHINE_PYTHON.sub(lambda _: python_include, fixed)
+        if fixed != text:
+            path.write_text(fixed)
             changed.append(path)
     return changed
 
 
 def main() -> None:
-    """Mend the prefix of the interpreter that runs this."""
+    """Fix the prefix of the interpreter that runs this."""
     import numpy
 
-    changed = mend(Path(sys.prefix), sysconfig.get_path('include'), numpy.get_include())
+    changed = fix(Path(sys.prefix), sysconfig.get_path('include'), numpy.get_include())
     for path in changed:
-        print(f'mended {path}')
-    print(f'{len(changed)} CMake files mended')
+        print(f'fixed {path}')
+    print(f'{len(changed)} CMake files fixed')
 
 
 if __name__ == '__main__':

@@ -33,7 +33,7 @@ from rosbags.typesys.msg import normalize_msgtype
 _Stored = tuple[int, int, bytes]
 
 
-class CutBag(ABC):
+class TruncatedBag(ABC):
     """
     What is whole of one bag file; the same interface as the readers of ``rosbags``.
 
@@ -84,7 +84,7 @@ class CutBag(ABC):
         return ConnectionExtRosbag2(encoding, [])
 
 
-class CutMcap(CutBag):
+class TruncatedMcap(TruncatedBag):
     """An mcap file without its footer."""
 
     def _messages(self) -> Iterator[_Stored]:
@@ -122,7 +122,7 @@ class CutMcap(CutBag):
                 yield from sorted(messages, key=itemgetter(1))
 
 
-class CutSqlite(CutBag):
+class TruncatedSqlite(TruncatedBag):
     """A database of rosbag2 that is shorter than its first page says."""
 
     def _messages(self) -> Iterator[_Stored]:
@@ -157,7 +157,7 @@ def is_short_database(path: Path) -> bool:
     return head.startswith(b'SQLite format 3\0') and path.stat().st_size < size
 
 
-class CutRosbag1(CutBag):
+class TruncatedRosbag1(TruncatedBag):
     """A rosbag1 file without its index."""
 
     def _messages(self) -> Iterator[_Stored]:
@@ -216,4 +216,8 @@ class CutRosbag1(CutBag):
 
 
 #: By the ending of the file's name.
-CUT_BAGS: dict[str, type[CutBag]] = {'.bag': CutRosbag1, '.db3': CutSqlite, '.mcap': CutMcap}
+TRUNCATED_BAGS: dict[str, type[TruncatedBag]] = {
+    '.bag': TruncatedRosbag1,
+    '.db3': TruncatedSqlite,
+    '.mcap': TruncatedMcap,
+}

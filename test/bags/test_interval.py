@@ -12,7 +12,7 @@ from recordings import (
     write_rosbag2,
 )
 from sast_ros.bags import open_recording, RecordingError
-from sast_ros.bags.excerpt import cut_out
+from sast_ros.bags.interval import iter_interval
 from sast_ros.events import EventChunk
 
 
@@ -22,7 +22,7 @@ def chunk(*times: int, **options: object) -> EventChunk:
 
 
 def cut(chunks: list, start: float, end: float | None = None) -> list:
-    return [part.t.tolist() for part in cut_out(chunks, start, end, 'drive.mcap')]
+    return [part.t.tolist() for part in iter_interval(chunks, start, end, 'drive.mcap')]
 
 
 STREAM = [
@@ -96,15 +96,15 @@ def test_nothing_behind_the_end_is_read():
 
 
 def test_ros_stamp_moves_with_the_first_event_that_is_left():
-    (part,) = cut_out([chunk(0, 1000, 2000, stamp_ns=7_000_000)], 0.001, None, '')
+    (part,) = iter_interval([chunk(0, 1000, 2000, stamp_ns=7_000_000)], 0.001, None, '')
     assert (part.t.tolist(), part.stamp_ns) == ([1000, 2000], 8_000_000)
 
 
 def test_counts_go_with_the_first_events_of_a_chunk():
     counted = [chunk(0, 10), chunk(20, 30, clamped=1, dropped=2, lost_packets=3)]
-    first, second = cut_out(counted, 0, 30e-6, '')
+    first, second = iter_interval(counted, 0, 30e-6, '')
     assert (second.t.tolist(), second.clamped, second.dropped) == ([20], 1, 2)
-    (rest,) = cut_out(counted, 30e-6, None, '')
+    (rest,) = iter_interval(counted, 30e-6, None, '')
     assert (rest.clamped, rest.dropped, rest.lost_packets) == (0, 0, 0)
 
 
