@@ -19,8 +19,12 @@ import torch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / 'docs'
-PAGES = sorted([*REPOSITORY.glob('*.md'), *DOCS.rglob('*.md'), *REPOSITORY.glob('*/*.md')])
 CARD = REPOSITORY / 'sast_ros' / 'model' / 'weights' / 'MODEL_CARD.md'
+PAGES = sorted(
+    page
+    for folder in ('', 'docs/**/', 'test/**/', 'training/**/')
+    for page in REPOSITORY.glob(f'{folder}*.md')
+)
 
 #: What stands in for a name that the reader chooses.
 _PLACEHOLDER = re.compile(r'[<>*$~]|NAME|FILE|DIR|my_|/path/')
