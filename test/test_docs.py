@@ -128,6 +128,12 @@ def test_launch_arguments_are_those_of_the_launch_file():
     assert re.findall(r'`(\w+)`', sentence.split('.', 1)[0]) == declared
 
 
+def test_extras_are_those_of_the_package():
+    source = text('setup.py').split('extras_require={', 1)[1].split('}', 1)[0]
+    page = text('docs/get_started/with_ros.md')
+    assert re.findall(r'the extra `(\w+)`', page) == re.findall(r"'(\w+)': ", source)
+
+
 def test_sensor_table_is_what_the_pipeline_does():
     page = text('docs/how_to/weights.md')
     rows = re.findall(r'^\| (\d+)x(\d+) \| (.+?) \| (.+?) \|$', page, flags=re.MULTILINE)
