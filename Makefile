@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 # These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
 # of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
@@ -20,6 +20,7 @@ help:
 	@echo 'make test    set up, then run every test and print the coverage'
 	@echo 'make setup   set up .venv only; does nothing where it is up to date'
 	@echo 'make lint    check style (ruff) and types (mypy)'
+	@echo 'make docs    build the documentation as a web site (writes out/docs)'
 	@echo 'make clean   remove .venv and everything that was built'
 	@echo
 	@echo 'On a ROS 2 installation use colcon instead: colcon build --base-paths . msg (and training)'
@@ -39,6 +40,10 @@ lint: setup
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+
+docs: setup
+	@$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs out/docs
+	@echo 'in out/docs: index.html'
 
 clean:
 	rm -rf .venv build install log out .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* *.egg-info

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PARTS = ('sast_ros', 'launch', 'test', 'benchmarks', 'tools', 'setup.py')
+PARTS = ('sast_ros', 'launch', 'test', 'benchmarks', 'docs', 'examples', 'tools', 'setup.py')
 
 # What ament_flake8 depends on. Plugins that are not there would leave out their rules in silence.
 PLUGINS = (

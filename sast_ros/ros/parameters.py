@@ -1,9 +1,10 @@
 """
 Every parameter of the node, declared once.
 
-Declarations, validation, YAML file and README table follow from it. A parameter is a field of one
-of the dataclasses below: ``window.duration_ms`` is ``WindowSettings.duration_ms``. The node works
-with a frozen ``Settings``; a change makes a new one, so that no thread ever sees half of it.
+Declarations, validation, YAML file and the table of docs/node.md follow from it. A parameter is a
+field of one of the dataclasses below: ``window.duration_ms`` is ``WindowSettings.duration_ms``.
+The node works with a frozen ``Settings``; a change makes a new one, so that no thread ever sees
+half of it.
 """
 
 from __future__ import annotations
@@ -498,7 +499,7 @@ def unknown_classes(wanted: Iterable[str], known: Iterable[str]) -> str | None:
 
 
 def markdown_table() -> str:
-    """Return the parameters as a Markdown table, for the README."""
+    """Return the parameters as a Markdown table, for docs/node.md."""
     rows = [
         '| parameter | type | default | allowed | change | meaning |',
         '|---|---|---|---|---|---|',

@@ -1,8 +1,8 @@
 """
 The report of real drives in a real browser: Chromium without a window.
 
-Regenerate the picture that README shows, from eight drives of 5 s, with
-``SAST_REPORT_SCREENSHOT=docs/report.png pytest test/evaluation/test_report_browser.py``.
+Regenerate the picture of docs/how_to/evaluate.md, from eight drives of 5 s, with
+``SAST_REPORT_SCREENSHOT=docs/images/report.png pytest test/evaluation/test_report_browser.py``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
     BROWSER is None, reason='no Chromium: install the package chromium (apt install chromium)'
 )
 
-#: Where the picture for README goes, if it is wanted.
+#: Where the picture for docs/how_to/evaluate.md goes, if it is wanted.
 SCREENSHOT = os.environ.get('SAST_REPORT_SCREENSHOT')
 
 #: Background of the page.
@@ -181,7 +181,7 @@ def test_the_browser_would_have_complained(report):
 
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_it_looks_right(report, scheme, tmp_path):
-    """Take the picture that README shows."""
+    """Take the picture of docs/how_to/evaluate.md."""
     picture = tmp_path / 'report.png'
     assert browse(report, f'--screenshot={picture}', scheme=scheme).console == []
     shown = Image.open(picture).convert('RGB')

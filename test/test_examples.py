@@ -1,0 +1,75 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The scripts of examples/ run and print what they promise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+import re
+import subprocess
+import sys
+
+import pytest
+from recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
+from sast_ros.cli import main
+
+EXAMPLES = Path(__file__).resolve().parent.parent / 'examples'
+MESSAGES, EVENTS = 24, 50  # in 240 ms
+
+
+def run(name: str, *arguments: object) -> list[str]:
+    """Run a script and return the lines that it prints."""
+    command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    """Give a recording of 24 messages of 50 events, 10 ms each."""
+    messages = event_messages(EVENT_PACKET, MESSAGES, EVENTS, period_ns=10_000_000)
+    topics = {TOPIC: (EVENT_PACKET, messages)}
+    return write_recording(tmp_path_factory.mktemp('bag'), 'mcap', topics)
+
+
+def test_every_example_is_run_here():
+    source = Path(__file__).read_text()
+    assert [path.name for path in EXAMPLES.glob('*.py') if f"'{path.name}'" not in source] == []
+
+
+def test_replay_recording_prints_a_line_for_each_window(bag):
+    lines = run('replay_recording.py', bag)
+    assert len(lines) == 4  # of 50 ms, the fifth is never complete
+    times = [int(line.split()[0]) for line in lines]
+    assert [late - early for early, late in zip(times, times[1:])] == [50_000] * 3
+
+
+def test_replay_recording_reads_a_real_recording(shared):
+    lines = run('replay_recording.py', shared / 'data' / 'ecp_evt3_vga' / 'test_events_1.bag')
+    assert len(lines) == 41
+    assert lines[0].startswith('7189845 ')
+
+
+def test_detect_in_arrays_prints_windows_and_boxes():
+    windows = [line for line in run('detect_in_arrays.py') if ' us: ' in line]
+    assert len(windows) == 5
+    events = sum(int(re.search(r'us: (\d+) events', line).group(1)) for line in windows)
+    assert 190_000 < events < 200_000  # those after 250 ms are in no complete window
+
+
+def test_decode_messages_prints_a_line_for_each_message(bag):
+    lines = run('decode_messages.py', bag)
+    assert len(lines) == MESSAGES
+    assert all(line.startswith(f'{EVENTS} events, ') for line in lines)
+
+
+def test_read_detections_prints_what_the_replay_has_written(bag, tmp_path, capsys):
+    assert main(['replay', str(bag), '--out', str(tmp_path)]) == 0
+    capsys.readouterr()
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    lines = run('read_detections.py', tmp_path)
+    counts = [int(number) for number in re.findall(r'\d+', lines[0])]
+    assert counts == [summary['windows'], summary['events'], summary['detections']]
+    assert [line.split(':')[0] for line in lines[1:-1]] == summary['classes']
