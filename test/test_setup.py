@@ -1,4 +1,4 @@
-"""The set-up: what it mends, when it runs a step again, and what it says on a bare machine."""
+"""The set-up: what it repairs, when it runs a step again, and what it says on a bare machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def set_up(tmp_path, monkeypatch) -> ModuleType:
 
 
 def test_cmake_files_of_the_wheels_are_pointed_at_this_machine_once(tmp_path):
-    mend = load_tool('fix_cmake_paths').mend
+    fix = load_tool('fix_cmake_paths').fix
     file = (
         tmp_path
         / 'share'
