@@ -22,15 +22,21 @@ _domains = itertools.count(os.getpid() % 50)
 
 
 @pytest.fixture(scope='session')
+def data_folder() -> Path:
+    """Return the folder of the committed fixtures (test/data/README.md)."""
+    return REPOSITORY / 'test' / 'data'
+
+
+@pytest.fixture(scope='session')
 def shared() -> Path:
     """
-    Folder with real recordings and parity data that stands beside the repository.
+    Return the folder with real recordings and full parity fixtures beside the repository.
 
-    The test skips without it.
+    The test skips without it: both are too large for the repository.
     """
     folder = Path(os.environ.get('SAST_ROS_SHARED', REPOSITORY.parent / 'shared'))
     if not (folder / 'parity').is_dir():
-        pytest.skip(f'no {folder}: real recordings and parity data are not part of the product')
+        pytest.skip(f'no {folder}, which holds the real recordings and the full parity fixtures')
     return folder
 
 

@@ -58,31 +58,36 @@ def by_formula(
     return full[:, rows, columns].astype(np.uint8)
 
 
-@pytest.fixture(scope='session')
-def fixtures(shared):
-    return np.load(shared / 'parity' / 'hist_fixtures.npz')
-
-
-def expected(fixtures, case: str, kind: str) -> np.ndarray:
-    dense = np.zeros(fixtures[f'{case}/{kind}_shape'], np.uint8)
-    dense.reshape(-1)[fixtures[f'{case}/{kind}_index']] = fixtures[f'{case}/{kind}_value']
-    return dense
-
-
-@pytest.mark.parametrize('device', DEVICES)
-@pytest.mark.parametrize('overflow', ['saturate', 'wrap'])
-@pytest.mark.parametrize('sensor', ['gen1', 'gen4'])
-@pytest.mark.parametrize('case', CASES)
-def test_histogram_equals_the_published_preprocessing(fixtures, case, sensor, overflow, device):
-    name = f'{sensor}_{case}'
+def assert_equals_fixture(fixtures, name: str, overflow: str, device: str) -> None:
+    """Compare the histogram of one case with that of the reference, bit by bit."""
     height, width = (int(v) for v in fixtures[f'{name}/hw'])
     chunk = EventChunk(*(fixtures[f'{name}/{k}'] for k in 'xypt'))
     downsample = 2 if int(fixtures[f'{name}/downsample']) else 1
     histogram = StackedHistogram(
         height, width, downsample=downsample, device=device, overflow=overflow
     )(chunk)
-    kind = 'fast' if overflow == 'wrap' else 'int16'
-    np.testing.assert_array_equal(histogram.cpu().numpy(), expected(fixtures, name, kind))
+    mode = 'fast' if overflow == 'wrap' else 'int16'
+    expected = np.zeros(fixtures[f'{name}/{mode}_shape'], np.uint8)
+    expected.reshape(-1)[fixtures[f'{name}/{mode}_index']] = fixtures[f'{name}/{mode}_value']
+    np.testing.assert_array_equal(histogram.cpu().numpy(), expected)
+
+
+@pytest.mark.parametrize('device', DEVICES)
+@pytest.mark.parametrize('overflow', ['saturate', 'wrap'])
+@pytest.mark.parametrize('sensor', ['gen1', 'gen4'])
+@pytest.mark.parametrize('case', CASES)
+def test_histogram_equals_the_published_preprocessing(data_folder, case, sensor, overflow, device):
+    fixtures = np.load(data_folder / 'histograms.npz')
+    assert_equals_fixture(fixtures, f'{sensor}_{case}', overflow, device)
+
+
+@pytest.mark.parametrize('device', DEVICES)
+@pytest.mark.parametrize('overflow', ['saturate', 'wrap'])
+@pytest.mark.parametrize('sensor', ['gen1', 'gen4'])
+@pytest.mark.parametrize('case', ['random20k', 'ticks50000', 'ticks49997'])
+def test_histogram_equals_every_pixel_of_the_full_fixture(shared, case, sensor, overflow, device):
+    fixtures = np.load(shared / 'parity' / 'hist_fixtures.npz')
+    assert_equals_fixture(fixtures, f'{sensor}_{case}', overflow, device)
 
 
 @pytest.mark.parametrize('downsample', [1, 2, 3, 4])

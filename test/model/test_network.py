@@ -64,9 +64,9 @@ def test_step_gives_maps_and_anchors_of_the_published_size(name):
             assert selection.mask.shape == (1, rows * columns // stride**2 // tokens, tokens)
 
 
-def test_names_and_shapes_are_those_of_the_official_checkpoint(shared):
+def test_names_and_shapes_are_those_of_the_official_checkpoint(data_folder):
     official = {}
-    for line in (shared / 'spec' / 'state_dict_gen1_base.txt').read_text().splitlines():
+    for line in (data_folder / 'state_dict_gen1_base.txt').read_text().splitlines():
         if line and not line.startswith('#'):
             name, shape, dtype, kind = line.split('  ')[:4]
             official[name] = (shape, dtype, kind)

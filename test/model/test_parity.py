@@ -1,173 +1,175 @@
-"""The network against the output of the authors' own implementation (../shared/parity)."""
+"""The network against the output of the authors' own implementation (test/data/README.md)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 import pytest
-from sast_ros.detector import StreamingDetector
-from sast_ros.model import build_model, detection_loss, inference_copy, load_model
+from safetensors.torch import load_file
+from sast_ros.detector import Detections, StreamingDetector
+from sast_ros.model import detection_loss, SAST
 import torch
-from workload import recipe_weights
+from torch import Tensor
 
+SIZES = ('tiny', 'base')
 STEPS = range(4)
+#: Absolute tolerances; the features of the reference itself differ by 2e-6 in float64.
+TOLERANCES = {'h': 2e-5, 'c': 5e-5, 'raw': 1e-4}
+
+Step = Callable[[Tensor], dict[str, Any]]
 
 
-def histograms(path) -> np.ndarray:
-    stored = np.load(path)
-    dense = np.zeros(stored['shape'], np.uint8)
-    dense.reshape(-1)[stored['index']] = stored['value']
-    return dense
-
-
-@pytest.fixture(scope='module')
-def tiny(shared):
-    return load_model(shared / 'parity' / 'gen1_tiny_weights_fp16.safetensors')
+@pytest.fixture(scope='module', params=SIZES)
+def size(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope='module')
-def base():
-    model = build_model('gen1-base').eval()
-    model.load_state_dict(recipe_weights(model, gain=1.8))
-    return model
+def model(size, reference_model) -> SAST:
+    return reference_model(size)
 
 
-def flips(selected, expected, step_prefix: str = '') -> int:
+@pytest.fixture(scope='module')
+def expected(size, data_folder) -> Mapping[str, np.ndarray]:
+    return np.load(data_folder / f'gen1_{size}_expected.npz')
+
+
+@pytest.fixture
+def threads():
+    """Return a function that sets the number of threads of PyTorch until the test ends."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def plain_step(model: SAST) -> Step:
+    """Return the step of the plain network, in the form of ``StreamingDetector.raw_step``."""
+    states = None
+
+    def step(histogram: Tensor) -> dict[str, Any]:
+        nonlocal states
+        with torch.inference_mode():
+            output = model(histogram[None], states)
+            states = output.states
+            return {
+                'states': states,
+                'head': torch.cat([output.head[..., :4], output.head[..., 4:].sigmoid()], dim=-1),
+                'selected': [
+                    {'window': by_window.mask[0], 'grid': by_grid.mask[0]}
+                    for by_window, by_grid in output.selections
+                ],
+            }
+
+    return step
+
+
+STEPPERS: dict[str, Callable[[SAST], Step]] = {
+    'plain': plain_step,
+    'detector': lambda model: StreamingDetector(model).raw_step,
+}
+
+
+def flips(selected: list[dict[str, Tensor]], expected: Mapping, prefix: str = '') -> int:
     """Count the token and window decisions that differ from the fixture."""
     count = 0
     for stage, masks in enumerate(selected, start=1):
         for kind, key in (('window', 'win'), ('grid', 'grid')):
-            mask = masks[kind].cpu().numpy()
-            prefix = f'{step_prefix}s{stage}_{key}'
-            tokens = (
-                np.unpackbits(expected[f'{prefix}_tokens_packed'])[: mask.size]
-                .astype(bool)
-                .reshape(mask.shape)
-            )
+            mask = masks[kind].numpy()
+            stored = f'{prefix}s{stage}_{key}'
+            tokens = np.unpackbits(expected[f'{stored}_tokens_packed'])[: mask.size]
             windows = np.zeros(len(mask), bool)
-            windows[expected[f'{prefix}_windows']] = True
-            count += int((mask != tokens).sum()) + int((mask.any(axis=1) != windows).sum())
+            windows[expected[f'{stored}_windows']] = True
+            count += int((mask != tokens.astype(bool).reshape(mask.shape)).sum())
+            count += int((mask.any(axis=1) != windows).sum())
     return count
 
 
-@pytest.mark.parametrize('threads', [1, 2])
-def test_tiny_equals_the_fixture_in_every_selection_feature_and_output(shared, tiny, threads):
-    parity = shared / 'parity'
-    inputs = histograms(parity / 'gen1_tiny_inputs.npz')
-    detector = StreamingDetector(tiny)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        for step in STEPS:
-            expected = np.load(parity / f'gen1_tiny_expected_step{step}.npz')
-            found = detector.raw_step(inputs[step])
-            assert flips(found['selected'], expected) == 0
-            features = {stage: h[0].numpy() for stage, h in found['features'].items()}
-            for stage, key, values in (
-                (1, 'h1_sub', features[1][::4]),
-                (2, 'h2_sub', features[2][::4]),
-            ):
-                np.testing.assert_allclose(
-                    values, expected[key], rtol=0, atol=2e-5, err_msg=f'step {step} stage {stage}'
-                )
-            for stage in (3, 4):
-                np.testing.assert_allclose(
-                    features[stage], expected[f'h{stage}'], rtol=0, atol=2e-5
-                )
-            np.testing.assert_allclose(
-                found['head'][0].numpy(), expected['raw'], rtol=0, atol=1e-4
-            )
-    finally:
-        torch.set_num_threads(before)
-    states = np.load(parity / 'gen1_tiny_states_last.npz')
-    for stage, (h, c) in enumerate(found['states'], start=1):
-        np.testing.assert_allclose(h[0].numpy(), states[f'h{stage}'], rtol=0, atol=2e-5)
-        np.testing.assert_allclose(c[0].numpy(), states[f'c{stage}'], rtol=0, atol=5e-5)
+def tensors(output: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the tensors of a step by their names in the fixtures, without the batch."""
+    named = {'raw': output['head']}
+    for stage, (h, c) in enumerate(output['states'], start=1):
+        named |= {f'h{stage}': h, f'c{stage}': c}
+    return {key: tensor[0].contiguous().numpy() for key, tensor in named.items()}
 
 
-def test_tiny_boxes_equal_the_fixture(shared, tiny):
-    parity = shared / 'parity'
-    inputs = histograms(parity / 'gen1_tiny_inputs.npz')
-    detector = StreamingDetector(tiny, score_threshold=0.02, nms_iou=0.45)
-    for step in STEPS:
-        expected = np.load(parity / f'gen1_tiny_expected_step{step}.npz')['det_conf0.02']
-        clipped = np.clip(expected[:, :4], 0, [304, 240, 304, 240])
-        visible = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-        expected, clipped = expected[visible], clipped[visible]
-        found = detector.step(inputs[step])
-        assert len(found) == len(expected)
-        # Scores that are equal up to rounding may change places, so boxes are matched as a set;
-        # two class probabilities of one box may be equal up to rounding too.
-        rows = np.column_stack([found.boxes, found.objectness, found.class_scores])
-        tolerance = [0.02] * 4 + [1e-4] * 2  # pixels: the sides of large boxes are exponentials
-        close = (
-            np.abs(rows[:, None] - np.column_stack([clipped, expected[:, 4:6]])) <= tolerance
-        ).all(axis=2)
-        assert close.any(axis=0).all()
-        assert close.any(axis=1).all()
-        assert (found.class_ids[close.argmax(axis=0)] != expected[:, 6]).sum() <= 1
-        assert (np.diff(found.scores) <= 0).all()
+def visible(boxes: np.ndarray) -> np.ndarray:
+    """Return the rows x1, y1, x2, y2, ... that show on the sensor, clipped to it."""
+    clipped = np.concatenate(
+        [np.clip(boxes[:, :4], 0, [304, 240, 304, 240]), boxes[:, 4:]], axis=1
+    )
+    return clipped[(clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])]
 
 
-def test_base_equals_the_fixture(shared, base):
-    parity = shared / 'parity'
-    expected = np.load(parity / 'gen1_base_expected.npz')
-    inputs = histograms(parity / 'gen1_base_inputs.npz')
-    weights = base.state_dict()
-    for name, total, absolute in zip(
-        expected['weight_names'], expected['weight_sum'], expected['weight_abssum']
-    ):
-        value = weights[str(name)].double()
+def assert_same_boxes(found: Detections, expected: np.ndarray) -> None:
+    assert len(found) == len(expected)
+    # Scores that are equal up to rounding may change places, so boxes are matched as a set;
+    # two class probabilities of one box may be equal up to rounding too.
+    rows = np.column_stack([found.boxes, found.objectness, found.class_scores])
+    tolerance = [0.02] * 4 + [1e-4] * 2  # pixels: the sides of large boxes are exponentials
+    close = (np.abs(rows[:, None] - expected[:, :6]) <= tolerance).all(axis=2)
+    assert close.any(axis=0).all()
+    assert close.any(axis=1).all()
+    assert (found.class_ids[close.argmax(axis=0)] != expected[:, 6]).sum() <= 1
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def test_recipe_gives_the_weights_of_the_reference(model, expected):
+    weights = model.state_dict()
+    names = [str(name) for name in expected['weight_names']]
+    assert set(names) == {name for name in weights if not name.endswith('num_batches_tracked')}
+    for name, total, absolute in zip(names, expected['weight_sum'], expected['weight_abssum']):
+        value = weights[name].double()
         assert float(value.sum()) == pytest.approx(total, rel=1e-9, abs=1e-6)
         assert float(value.abs().sum()) == pytest.approx(absolute, rel=1e-9)
-    detector = StreamingDetector(base, score_threshold=float(expected['det_conf']))
-    for step in STEPS:
-        found = detector.raw_step(inputs[step])
-        assert flips(found['selected'], expected, f'step{step}_') == 0
-        tensors = {'raw': (found['head'], 1e-4)}
-        for stage, (h, c) in enumerate(found['states'], start=1):
-            tensors |= {f'h{stage}': (h, 2e-5), f'c{stage}': (c, 5e-5)}
-        for key, (tensor, tolerance) in tensors.items():
-            values = tensor.contiguous().flatten().numpy()[expected[f'step{step}_{key}_idx']]
+
+
+@pytest.mark.parametrize('count', [1, 2])
+@pytest.mark.parametrize('stepper', STEPPERS)
+def test_every_step_equals_the_reference(
+    size, model, expected, reference_inputs, threads, stepper, count
+):
+    threads(count)
+    step = STEPPERS[stepper](model)
+    compared = 0
+    for index, histogram in enumerate(reference_inputs(size)):
+        output = step(histogram)
+        assert flips(output['selected'], expected, f'step{index}_') == 0
+        for key, values in tensors(output).items():
+            name = f'step{index}_{key}'
+            if f'{name}_idx' not in expected:
+                continue
+            tolerance = TOLERANCES[key.rstrip('1234')]
             np.testing.assert_allclose(
-                values, expected[f'step{step}_{key}_val'], rtol=0, atol=tolerance, err_msg=key
+                values.reshape(-1)[expected[f'{name}_idx']],
+                expected[f'{name}_val'],
+                rtol=0,
+                atol=tolerance,
+                err_msg=name,
             )
-    detector.reset()
-    for step in STEPS:
-        boxes = expected[f'step{step}_det']
-        clipped = np.clip(boxes[:, :4], 0, [304, 240, 304, 240])
-        visible = (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-        assert len(detector.step(inputs[step])) == int(visible.sum())
+            compared += 1
+            if f'{name}_stats' in expected:  # of the whole tensor
+                exact = values.astype(np.float64)
+                np.testing.assert_allclose(
+                    [exact.mean(), np.abs(exact).mean()],
+                    expected[f'{name}_stats'][:2] / exact.size,
+                    rtol=0,
+                    atol=tolerance,
+                    err_msg=name,
+                )
+    assert compared == {'tiny': 4 * 5 + 4, 'base': 4 * 9}[size]
 
 
-@pytest.mark.parametrize('pack', [False, True])
-def test_inference_copy_changes_nothing_but_speed(shared, tiny, pack):
-    inputs = torch.from_numpy(histograms(shared / 'parity' / 'gen1_tiny_inputs.npz'))
-    copy = inference_copy(tiny, pack=pack)
-    states = other = None
-    with torch.inference_mode():
-        for step in STEPS:
-            one, two = tiny(inputs[[step]], states), copy(inputs[[step]], other)
-            states, other = one.states, two.states
-            torch.testing.assert_close(one.head, two.head, rtol=0, atol=1e-4)
+def test_boxes_equal_the_reference(size, model, expected, reference_inputs):
+    detector = StreamingDetector(model, score_threshold=float(expected['det_conf']))
+    for index, histogram in enumerate(reference_inputs(size)):
+        assert_same_boxes(detector.step(histogram), visible(expected[f'step{index}_det']))
 
 
-def test_batch_gives_every_sample_what_it_gets_alone(shared, tiny):
-    inputs = torch.from_numpy(histograms(shared / 'parity' / 'gen1_tiny_inputs.npz'))
-    with torch.inference_mode():
-        together = tiny(inputs)
-        for sample in STEPS:
-            alone = tiny(inputs[[sample]])
-            torch.testing.assert_close(together.head[sample], alone.head[0], rtol=0, atol=1e-4)
-            for (a, b), (c, d) in zip(together.selections, alone.selections):
-                assert torch.equal(a.mask[sample], c.mask[0])
-                assert torch.equal(b.mask[sample], d.mask[0])
-
-
-def test_loss_and_gradients_equal_the_fixture(shared, tiny):
-    parity = shared / 'parity'
-    expected = np.load(parity / 'gen1_tiny_training.npz')
-    inputs = torch.from_numpy(histograms(parity / 'gen1_tiny_inputs.npz'))
-    model = load_model(parity / 'gen1_tiny_weights_fp16.safetensors')
+def test_loss_and_gradients_equal_the_reference(reference_model, reference_inputs, data_folder):
+    expected = np.load(data_folder / 'gen1_tiny_training.npz')
+    model, inputs = reference_model('tiny'), reference_inputs('tiny')
     first = model(inputs[0:1])
     second = model(inputs[1:2], first.states)
     features = [(torch.cat([a[0], b[0]]), None) for a, b in zip(first.states, second.states)]
@@ -177,7 +179,7 @@ def test_loss_and_gradients_equal_the_fixture(shared, tiny):
     loss.total.backward()
     values = [loss.total, loss.box, loss.objectness, loss.classes, 0.0, loss.positives_per_object]
     np.testing.assert_allclose(
-        [float(v.detach()) if isinstance(v, torch.Tensor) else v for v in values],
+        [float(v.detach()) if isinstance(v, Tensor) else v for v in values],
         expected['loss_values'],
         rtol=1e-3,
     )
@@ -190,3 +192,26 @@ def test_loss_and_gradients_equal_the_fixture(shared, tiny):
         assert float(gradient.norm()) == pytest.approx(norm, rel=1e-3), name
         # A sum cancels: its error is relative to the length of the gradient, not to itself.
         assert float(gradient.sum()) == pytest.approx(total, rel=1e-3, abs=1e-3 * norm), name
+
+
+def test_tiny_equals_every_value_of_the_full_fixture(shared, reference_model, reference_inputs):
+    parity = shared / 'parity'
+    model = reference_model('tiny')
+    weights = load_file(parity / 'gen1_tiny_weights_fp16.safetensors')
+    for name, value in model.state_dict().items():
+        if not name.endswith('num_batches_tracked'):
+            assert torch.equal(value, weights[name].float()), name
+    detector = StreamingDetector(model)
+    for index, histogram in enumerate(reference_inputs('tiny')):
+        expected = np.load(parity / f'gen1_tiny_expected_step{index}.npz')
+        output = detector.raw_step(histogram)
+        assert flips(output['selected'], expected) == 0
+        found = tensors(output)
+        found |= {'h1_sub': found['h1'][::4], 'h2_sub': found['h2'][::4]}
+        for key in ('h1_sub', 'h2_sub', 'h3', 'h4', 'raw'):
+            np.testing.assert_allclose(
+                found[key], expected[key], rtol=0, atol=1e-4 if key == 'raw' else 2e-5
+            )
+    states = np.load(parity / 'gen1_tiny_states_last.npz')
+    for key in states.files:
+        np.testing.assert_allclose(found[key], states[key], rtol=0, atol=TOLERANCES[key[0]])
