@@ -398,8 +398,9 @@ def test_database_without_messages_table_is_refused(tmp_path):
         open_recording(path)
 
 
-def test_prophesee_file_has_neither_topics_nor_messages(shared):
-    path = shared / 'data' / 'faery_imx636' / 'imx636_cd.dat'
+def test_prophesee_file_has_neither_topics_nor_messages(tmp_path):
+    path = tmp_path / 'drive.dat'
+    path.write_bytes(b'% Version 2\n\x0c\x08' + bytes(80))
     with pytest.raises(RecordingError, match='has no topics; leave --topic out'):
         open_recording(path, TOPIC)
     with (

@@ -240,6 +240,14 @@ def evt21(
     return struct.pack(f'<{len(words)}Q', *words)
 
 
+def dat(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> bytes:
+    """Events of a Prophesee .dat file, version 2."""
+    made = np.empty((len(x), 2), '<u4')
+    made[:, 0] = t & 0xFFFFFFFF
+    made[:, 1] = x.astype('<u4') | y.astype('<u4') << 14 | p.astype('<u4') << 28
+    return made.tobytes()
+
+
 def mono(x: np.ndarray, y: np.ndarray, p: np.ndarray, dt_ns: np.ndarray) -> bytes:
     """``mono``: one 64-bit word an event."""
     words = (

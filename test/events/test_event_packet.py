@@ -48,6 +48,35 @@ def payload_of(encoding: str, count: int = 20, seed: int = 0) -> bytes:
     return getattr(encoders, encoding)(x, y, p, t)
 
 
+def dense_evt3(seed: int) -> list[int]:
+    """Words of EVT 3.0 with single events and vectors of 12 and 8, on a 640x480 sensor."""
+    random = np.random.default_rng(seed)
+    words = []
+    for time_us in range(10_000 * seed, 10_000 * (seed + 1), 100):
+        column, row = int(random.integers(600)), int(random.integers(480))
+        vectors = random.integers(1 << 12, size=3).tolist()
+        words += [Evt3.high(time_us), Evt3.low(time_us), Evt3.y(row), Evt3.x(column, 1)]
+        words += [Evt3.base(column), *(0x4000 | bits for bits in vectors[:2])]
+        words += [0x5000 | vectors[2] & 0xFF]
+    return words
+
+
+def assert_losses_cost_only_their_events(raws: list[bytes]) -> None:
+    decode = open_decoder(TYPE)
+    full = [decode(raw) for raw in raws]
+    decode = open_decoder(TYPE)
+    kept = [k for k in range(len(raws)) if k % 10 not in (3, 4, 8)]
+    thin = {k: decode(raws[k]) for k in kept}
+    for k, chunk in thin.items():
+        assert chunk.lost_packets == (k - kept[kept.index(k) - 1] - 1 if k else 0)
+        assert len(chunk) + chunk.dropped == len(full[k])
+        for name in 'xypt':
+            expected = getattr(full[k], name)[slice(chunk.dropped, None)]
+            np.testing.assert_array_equal(getattr(chunk, name), expected)
+        assert not chunk.discontinuity
+    assert any(chunk.dropped for chunk in thin.values())
+
+
 # ---- real recordings
 
 
@@ -108,36 +137,10 @@ def test_mono_recording_under_the_former_name_of_the_type(shared: Path) -> None:
     assert chunks[0].clock == 'ros'
 
 
-@pytest.mark.parametrize('step', [2, 3, 7])
-def test_evt3_may_be_cut_at_any_word(shared: Path, step: int) -> None:
-    raw = recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')[100]
-    end = 60 + struct.unpack_from('<I', raw, 56)[0]
-    payload = raw[60:end][:3000]
-    whole = open_payload_decoder('evt3', 480, 640)(payload)
-    decode = open_payload_decoder('evt3', 480, 640)
-    cuts = [*range(0, len(payload), 2 * step), len(payload)]
-    parts = [decode(payload[start:end]) for start, end in zip(cuts, cuts[1:])]
-    assert len(whole.t) > 300
-    for k, name in enumerate('xypt'):
-        np.testing.assert_array_equal(
-            np.concatenate([part[k] for part in parts]), whole[k], err_msg=name
-        )
-
-
-def test_lost_packets_in_the_recording_lose_only_their_events(shared: Path) -> None:
-    raws = recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')
-    decode = open_decoder(TYPE)
-    full = [decode(raw) for raw in raws]
-    decode = open_decoder(TYPE)
-    kept = [k for k in range(len(raws)) if k % 10 not in (3, 4, 8)]
-    thin = {k: decode(raws[k]) for k in kept}
-    for k, chunk in thin.items():
-        assert chunk.lost_packets == (k - kept[kept.index(k) - 1] - 1 if k else 0)
-        assert len(chunk) + chunk.dropped == len(full[k])
-        for name in 'xypt':
-            expected = getattr(full[k], name)[slice(chunk.dropped, None)]
-            np.testing.assert_array_equal(getattr(chunk, name), expected)
-        assert not chunk.discontinuity
+def test_lost_packets_of_a_recording_cost_only_their_events(shared: Path) -> None:
+    assert_losses_cost_only_their_events(
+        recorded(shared / 'data/ecp_evt3_vga/test_events_1/test_events_1.db3')
+    )
 
 
 # ---- EVT 3.0
@@ -151,6 +154,32 @@ def feed_evt3(
         (e.t.tolist(), e.clamped, e.dropped)
         for e in (decode(words16(*words)) for words in payloads)
     ]
+
+
+@pytest.mark.parametrize('step', [2, 3, 7])
+def test_evt3_may_be_cut_at_any_word(step: int) -> None:
+    payload = words16(*dense_evt3(1))
+    whole = open_payload_decoder('evt3', 480, 640)(payload)
+    decode = open_payload_decoder('evt3', 480, 640)
+    cuts = [*range(0, len(payload), 2 * step), len(payload)]
+    parts = [decode(payload[start:end]) for start, end in zip(cuts, cuts[1:])]
+    assert len(whole.t) > 1000
+    for k, name in enumerate('xypt'):
+        np.testing.assert_array_equal(
+            np.concatenate([part[k] for part in parts]), whole[k], err_msg=name
+        )
+
+
+def test_lost_packets_cost_only_their_events() -> None:
+    words = [word for seed in range(10) for word in dense_evt3(seed)]
+    assert_losses_cost_only_their_events(
+        [
+            event_packet(
+                words16(*words[start : start + 101]), 'evt3', width=640, height=480, seq=seq
+            )
+            for seq, start in enumerate(range(0, len(words), 101))
+        ]
+    )
 
 
 def test_evt3_step_back_within_a_time_high_is_no_roll_over() -> None:
