@@ -7,6 +7,7 @@ from pathlib import Path
 import shutil
 import sqlite3
 
+from facts import facts
 from mcap.reader import make_reader
 import numpy as np
 import pytest
@@ -249,7 +250,7 @@ def test_one_of_several_event_topics_must_be_named(tmp_path, kind):
     )
     with pytest.raises(
         RecordingError,
-        match=r'2 topics.*--topic, once for each camera: /left .*Packet, 3 .*/right .*Array, 4',
+        match=facts('--topic', '/left', EVENT_PACKET, 3, '/right', EVENT_ARRAY, 4),
     ):
         open_recording(path)
     with open_recording(path, '/right') as recording:
@@ -290,10 +291,10 @@ def test_wrong_topic_is_answered_with_the_right_ones(tmp_path, kind):
         TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET)),
     }
     path = write_recording(tmp_path, kind, topics)
-    with pytest.raises(RecordingError, match=rf'no topic /events; choose with --topic: {TOPIC}'):
+    with pytest.raises(RecordingError, match=facts('/events', '--topic', TOPIC)):
         open_recording(path, '/events')
     with pytest.raises(
-        RecordingError, match=rf'std_msgs/msg/String, which holds no events; .*--topic: {TOPIC}'
+        RecordingError, match=facts('/chatter', 'std_msgs/msg/String', '--topic', TOPIC)
     ):
         open_recording(path, '/chatter')
 
@@ -302,18 +303,19 @@ def test_wrong_topic_is_answered_with_the_right_ones(tmp_path, kind):
 def test_bag_without_events_lists_what_it_holds(tmp_path, kind):
     path = write_recording(tmp_path, kind, {'/chatter': ('std_msgs/msg/String', text_messages())})
     with pytest.raises(
-        RecordingError,
-        match=r'no topic of type event_camera_msgs.*holds /chatter \(std_msgs/msg/String\)',
+        RecordingError, match=facts(EVENT_ARRAY, EVENT_PACKET, '/chatter', 'std_msgs/msg/String')
     ):
         open_recording(path)
-    with pytest.raises(RecordingError, match='which holds no events; events come as'):
+    with pytest.raises(
+        RecordingError, match=facts('/chatter', 'std_msgs/msg/String', EVENT_PACKET)
+    ):
         open_recording(path, '/chatter')
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_empty_bag_is_said_to_be_empty(tmp_path, kind):
     path = write_recording(tmp_path, kind, {})
-    with pytest.raises(RecordingError, match='no topics at all'):
+    with pytest.raises(RecordingError, match=facts(path.name)):
         open_recording(path)
 
 
@@ -331,15 +333,13 @@ def test_topic_without_messages_has_no_events(tmp_path, kind):
 
 
 def test_what_is_no_recording_is_refused_by_name(tmp_path):
-    with pytest.raises(RecordingError, match='nowhere does not exist'):
+    with pytest.raises(RecordingError, match=facts('nowhere')):
         open_recording(tmp_path / 'nowhere')
     (tmp_path / 'movie.mp4').write_bytes(b'x')
-    with pytest.raises(RecordingError, match=r'movie\.mp4 is no recording.*\.raw or \.dat'):
+    with pytest.raises(RecordingError, match=facts('movie.mp4', '.raw', '.dat')):
         open_recording(tmp_path / 'movie.mp4')
     (tmp_path / 'folder').mkdir()
-    with pytest.raises(
-        RecordingError, match=r'folder is no rosbag2 folder: there is no \.db3 or \.mcap'
-    ):
+    with pytest.raises(RecordingError, match=facts('folder', '.db3', '.mcap')):
         open_recording(tmp_path / 'folder')
 
 
@@ -348,7 +348,7 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path):
 def test_file_of_other_content_is_refused(tmp_path, suffix, content):
     path = tmp_path / f'odd{suffix}'
     path.write_bytes(content)
-    with pytest.raises(RecordingError, match=rf'odd\{suffix}'), open_recording(path) as recording:
+    with pytest.raises(RecordingError, match=facts(path.name)), open_recording(path) as recording:
         assert sum(map(len, recording)) == 0
         # Bytes without a header may be events of a raw file
         raise RecordingError(f'{path} opened without events')
@@ -385,7 +385,7 @@ def test_damaged_message_is_named(tmp_path, kind):
         chunks = iter(recording)
         for _ in range(4):
             next(chunks)
-        with pytest.raises(RecordingError, match=f'message 4 of {TOPIC} is damaged: .*evt9'):
+        with pytest.raises(RecordingError, match=facts(path.name, 4, TOPIC, 'evt9')):
             next(chunks)
 
 
@@ -394,18 +394,18 @@ def test_database_without_messages_table_is_refused(tmp_path):
     with sqlite3.connect(path) as database:
         database.execute('CREATE TABLE cassettes(id INTEGER)')
     database.close()
-    with pytest.raises(RecordingError, match=r'other\.db3 is damaged or no such recording'):
+    with pytest.raises(RecordingError, match=facts('other.db3')):
         open_recording(path)
 
 
 def test_prophesee_file_has_neither_topics_nor_messages(tmp_path):
     path = tmp_path / 'drive.dat'
     path.write_bytes(b'% Version 2\n\x0c\x08' + bytes(80))
-    with pytest.raises(RecordingError, match='has no topics; leave --topic out'):
+    with pytest.raises(RecordingError, match=facts('drive.dat', '--topic')):
         open_recording(path, TOPIC)
     with (
         open_recording(path) as recording,
-        pytest.raises(RecordingError, match='holds no ROS messages'),
+        pytest.raises(RecordingError, match=facts('drive.dat')),
     ):
         recording.messages()
 

@@ -6,6 +6,7 @@ They are so on every device, whatever the chunking.
 
 from __future__ import annotations
 
+from facts import facts
 import numpy as np
 import pytest
 from sast_ros.events.chunk import EventChunk, EventFormatError
@@ -126,7 +127,7 @@ def test_every_event_is_counted_once_below_the_cutoff():
 @pytest.mark.parametrize(('x', 'y', 'field'), [(304, 0, 'x'), (0, 240, 'y'), (65535, 65535, 'x')])
 def test_event_outside_the_sensor_is_named(x, y, field, path):
     chunk = EventChunk([3, x], [4, y], [0, 1], [10, 20])
-    with pytest.raises(EventFormatError, match=f'x = {x}, y = {y}') as caught:
+    with pytest.raises(EventFormatError, match=facts(x, y)) as caught:
         getattr(StackedHistogram(240, 304), path)((chunk,))
     assert caught.value.field == field
     assert caught.value.offset == 1

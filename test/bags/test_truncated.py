@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 import shutil
 import sqlite3
 
 from events import encoders
+from facts import facts
 import numpy as np
 import pytest
 from recordings import (
@@ -59,7 +61,7 @@ def test_bag_cut_anywhere_gives_its_first_messages_and_says_so(tmp_path, kind, m
             counts.append(0)
             continue
         assert read_back == messages[: len(read_back)]
-        assert f'{path.name} was cut off: its {len(read_back)} whole messages are read' in missing
+        assert re.search(facts(path.name, len(read_back)), missing)
         counts.append(len(read_back))
     assert counts == sorted(counts), counts
     assert counts[10] > 0, 'nothing was read of one half of the recording'
@@ -80,7 +82,7 @@ def test_cut_mcap_that_is_compressed_inside_is_read(tmp_path, messages):
     read_back, missing = read(path)
     assert len(read_back) > 0
     assert read_back == messages[: len(read_back)]
-    assert 'cut off' in missing
+    assert re.search(facts('bag.mcap', len(read_back)), missing)
 
 
 @pytest.mark.parametrize('compression', ['none', 'lz4', 'bz2'])
@@ -108,7 +110,7 @@ def test_rosbag1_that_was_never_closed_is_read(tmp_path, compression, messages):
     path.write_bytes(content[:at] + content[at:].replace(content[at:behind], bytes(8), 1))
     read_back, missing = read(path)
     assert read_back == messages[:5]
-    assert 'drive.bag was cut off' in missing
+    assert re.search(facts('drive.bag', 5), missing)
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
@@ -121,16 +123,15 @@ def test_split_bag_says_which_of_its_files_is_gone(tmp_path, storage, messages):
     text = metadata.read_text()
     assert listed in text
     metadata.write_text(text.replace(listed, f'{listed}\n  {listed.replace("_0", "_1")}', 1))
-    assert read(folder) == (
-        messages[:5],
-        f'bag_1{suffix}, a file of the recording by its metadata.yaml, is gone',
-    )
+    read_back, missing = read(folder)
+    assert read_back == messages[:5]
+    assert re.search(facts(f'bag_1{suffix}', 'metadata.yaml'), missing)
     shutil.copy(other / f'bag_1{suffix}', folder)
     assert read(folder) == (messages[:9], '')
     (folder / f'bag_1{suffix}').write_bytes(b'')  # all that a full disk has left of it
     read_back, missing = read(folder)
     assert read_back == messages[:5]
-    assert f'bag_1{suffix} cannot be read' in missing
+    assert re.search(facts(f'bag_1{suffix}'), missing)
 
 
 @pytest.mark.parametrize('mode', [CompressionMode.FILE, CompressionMode.MESSAGE])
@@ -152,7 +153,7 @@ def test_compressed_file_that_was_cut_is_read_as_far_as_it_goes(tmp_path, messag
     read_back, missing = read(folder)
     assert len(read_back) > 0
     assert read_back == messages[: len(read_back)]
-    assert f'{path.name} was cut off' in missing
+    assert re.search(facts(path.name, len(read_back)), missing)
 
 
 def test_log_of_a_killed_recorder_is_not_passed_over_in_silence(tmp_path, messages):
@@ -166,8 +167,7 @@ def test_log_of_a_killed_recorder_is_not_passed_over_in_silence(tmp_path, messag
     database.close()
     read_back, missing = read(tmp_path / 'killed')
     assert read_back == messages[:5]
-    assert 'bag.db3-wal, messages that a killed recorder left' in missing
-    assert 'wal_checkpoint' in missing
+    assert re.search(facts('bag.db3-wal', 'wal_checkpoint'), missing)
 
 
 @pytest.mark.parametrize('name', ['drive.raw', 'drive.dat'])
@@ -182,7 +182,7 @@ def test_cut_prophesee_file_gives_its_whole_events(tmp_path, name):
     (tmp_path / name).write_bytes(header + body[:200_003])
     with open_recording(tmp_path / name) as recording:
         chunks = list(recording)
-        assert f'{name} was cut off' in recording.missing
+        assert re.search(facts(name), recording.missing)
     count = sum(map(len, chunks))
     assert count > 20_000
     for field, values in zip('xypt', events, strict=True):
