@@ -10,8 +10,8 @@ import re
 import subprocess
 import sys
 
+from bags.recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
 import pytest
-from recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
 from sast_ros.cli import main
 
 EXAMPLES = Path(__file__).resolve().parent.parent / 'examples'

@@ -6,12 +6,7 @@ import json
 import re
 import tracemalloc
 
-from events import encoders
-from facts import facts
-from mcap.reader import make_reader
-import numpy as np
-import pytest
-from recordings import (
+from bags.recordings import (
     EVENT_ARRAY,
     event_array,
     event_messages,
@@ -24,6 +19,11 @@ from recordings import (
     write_recording,
     write_rosbag2,
 )
+from events import encoders
+from facts import facts
+from mcap.reader import make_reader
+import numpy as np
+import pytest
 from rosbags.rosbag2 import Reader as Rosbag2Reader
 from sast_ros.bags import DETECTIONS_TYPE, DetectionWriter, open_recording, RecordingError
 from sast_ros.bags.definitions import message_types

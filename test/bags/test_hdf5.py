@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 import sys
 
+from bags.recordings import random_events
 from facts import facts
 import numpy as np
 import pytest
-from recordings import random_events
 from sast_ros.bags import open_recording, RecordingError
 
 h5py = pytest.importorskip('h5py', reason='h5py is not installed')

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from facts import facts
-import numpy as np
-import pytest
-from recordings import (
+from bags.recordings import (
     EVENT_ARRAY,
     event_messages,
     EVENT_PACKET,
     TOPIC,
     write_rosbag2,
 )
+from facts import facts
+import numpy as np
+import pytest
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.bags.interval import iter_interval
 from sast_ros.events import EventChunk

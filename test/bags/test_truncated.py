@@ -7,11 +7,7 @@ import re
 import shutil
 import sqlite3
 
-from events import encoders
-from facts import facts
-import numpy as np
-import pytest
-from recordings import (
+from bags.recordings import (
     event_messages,
     EVENT_PACKET,
     TOPIC,
@@ -19,6 +15,10 @@ from recordings import (
     write_rosbag1,
     write_rosbag2,
 )
+from events import encoders
+from facts import facts
+import numpy as np
+import pytest
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.rosbag2 import CompressionMode
 from sast_ros.bags import open_recording, RecordingError

@@ -8,7 +8,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from evaluation_commands import without_inputs
+from evaluation.commands import without_inputs
 import numpy as np
 import pytest
 from sast_ros.bags.mcap_topic import McapTopic

@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 
-from evaluation_commands import Command, is_gone, summaries, wait_for, without_inputs
-import fleet_jobs
+from evaluation import fleet_jobs
+from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
 import numpy as np
 import pytest
 from sast_ros.cli import main
@@ -73,7 +73,7 @@ class TestProcesses:
     @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells of the end of a parent')
     def test_the_processes_end_with_a_parent_that_is_killed(self):
         program = (
-            'import os\nfrom fleet_jobs import work\n'
+            'import os\nfrom evaluation.fleet_jobs import work\n'
             'from sast_ros.evaluation.fleet import run_in_processes\n'
             'outcomes = run_in_processes(work, [1, 2, "endless", "endless"], 2)\n'
             'pids = {next(outcomes).result[1] for _ in range(2)}\n'

@@ -9,7 +9,7 @@ import signal
 import socket
 from typing import Any
 
-from evaluation_commands import Command, is_gone, summaries, wait_for, without_inputs
+from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
 import pytest
 from sast_ros.cli import main
 

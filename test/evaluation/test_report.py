@@ -7,9 +7,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 import sys
 
+from bags.recordings import (
+    EVENT_PACKET,
+    event_packet,
+    HEIGHT,
+    START_NS,
+    TOPIC,
+    WIDTH,
+    write_rosbag2,
+)
 import numpy as np
 import pytest
-from recordings import EVENT_PACKET, event_packet, HEIGHT, START_NS, TOPIC, WIDTH, write_rosbag2
 from sast_ros.bags import (
     open_recording,
 )

@@ -173,12 +173,11 @@ def test_evt3_may_be_cut_at_any_word(step: int) -> None:
 
 def test_lost_packets_cost_only_their_events() -> None:
     words = [word for seed in range(10) for word in dense_evt3(seed)]
+    edges = [*range(0, len(words), 101), len(words)]
     assert_losses_cost_only_their_events(
         [
-            event_packet(
-                words16(*words[start : start + 101]), 'evt3', width=640, height=480, seq=seq
-            )
-            for seq, start in enumerate(range(0, len(words), 101))
+            event_packet(words16(*words[start:end]), 'evt3', width=640, height=480, seq=seq)
+            for seq, (start, end) in enumerate(zip(edges, edges[1:]))
         ]
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from system_streams import ARRAY, as_array, as_cloud, batches, CLOUD, window_ends_us
+from system.streams import ARRAY, as_array, as_cloud, batches, CLOUD, window_ends_us
 
 START_NS = 1_700_000_000_000_000_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from system_streams import (
+from system.streams import (
     ARRAY,
     as_array,
     as_cloud,

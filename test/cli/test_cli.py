@@ -10,9 +10,9 @@ import signal
 import subprocess
 import sys
 
+from bags.recordings import EVENT_ARRAY, event_messages, HEIGHT, TOPIC, WIDTH, write_rosbag1
 import numpy as np
 import pytest
-from recordings import EVENT_ARRAY, event_messages, HEIGHT, TOPIC, WIDTH, write_rosbag1
 from sast_ros import cli
 from sast_ros.cli import main
 from sast_ros.cli.terminal import show_progress
@@ -41,7 +41,7 @@ def sast_ros(*arguments: str, **options: object) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         **options,
     )
 
@@ -55,7 +55,7 @@ def test_help_and_version_come_without_numpy_torch_and_rclpy() -> None:
         [sys.executable, '-c', program],
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith('sast-ros ')

@@ -1,8 +1,6 @@
-"""Pictures say what the events and detections are, and videos play."""
+"""Pictures show what the events and detections are."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from facts import facts
 import numpy as np
@@ -10,7 +8,7 @@ import pytest
 from sast_ros.detector import Detections, StageShare
 from sast_ros.events import EventChunk
 from sast_ros.labels import BOX_DTYPE
-from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale, VideoError
+from sast_ros.visualization import draw_overlay
 from sast_ros.visualization.overlay import BACKGROUND, OFF, ON
 
 HEIGHT, WIDTH = 240, 304
@@ -174,63 +172,3 @@ def test_the_same_input_gives_the_same_picture() -> None:
 def test_an_impossible_size_is_refused() -> None:
     with pytest.raises(ValueError, match=facts('304x0')):
         draw_overlay([], make_detections(), 0, WIDTH)
-
-
-@pytest.mark.parametrize(
-    ('size', 'scale'), [((240, 304), 3), ((260, 346), 2), ((480, 640), 1), ((720, 1280), 1)]
-)
-def test_videos_of_small_sensors_are_enlarged(size: tuple[int, int], scale: int) -> None:
-    assert video_scale(*size) == scale
-
-
-def read_video(path: Path) -> tuple[object, list[np.ndarray]]:
-    av = pytest.importorskip('av')
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        return stream.codec_context, [
-            frame.to_ndarray(format='rgb24') for frame in container.decode(stream)
-        ]
-
-
-def test_a_video_holds_every_picture_in_a_form_that_browsers_play(tmp_path: Path) -> None:
-    pytest.importorskip('av')
-    path = tmp_path / 'overlay.mp4'
-    with OverlayVideo(path, WIDTH + 1, HEIGHT + 1, 20) as video:
-        for level in (40, 120, 200):
-            video.write(np.full((HEIGHT + 1, WIDTH + 1, 3), level, np.uint8))
-    context, pictures = read_video(path)
-    assert [round(float(picture.mean()), -1) for picture in pictures] == [40, 120, 200]
-    assert pictures[0].shape == (HEIGHT, WIDTH, 3)
-    assert context.pix_fmt == 'yuv420p'
-    assert context.name in ('h264', 'mpeg4')
-    content = path.read_bytes()
-    assert content.index(b'moov') < content.index(b'mdat')  # plays before it is loaded
-    assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.mp4']
-
-
-def test_an_error_leaves_a_playable_part_under_another_name(tmp_path: Path) -> None:
-    pytest.importorskip('av')
-    path = tmp_path / 'overlay.mp4'
-    with (
-        pytest.raises(RuntimeError, match='camera fell off'),
-        OverlayVideo(path, WIDTH, HEIGHT, 20) as video,
-    ):
-        video.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-        raise RuntimeError('the camera fell off')
-    assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.partial.mp4']
-    assert len(read_video(tmp_path / 'overlay.partial.mp4')[1]) == 1
-
-
-def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
-    pytest.importorskip('av')
-    with (
-        pytest.raises(VideoError, match=facts('(10, 10, 3)')),
-        OverlayVideo(tmp_path / 'overlay.mp4', WIDTH, HEIGHT, 20) as video,
-    ):
-        video.write(np.zeros((10, 10, 3), np.uint8))
-
-
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    pytest.importorskip('av')
-    with pytest.raises(VideoError, match='nowhere'):
-        OverlayVideo(tmp_path / 'nowhere' / 'overlay.mp4', WIDTH, HEIGHT, 20)

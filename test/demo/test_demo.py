@@ -17,19 +17,19 @@ import time
 
 import numpy as np
 import pytest
-from sast_ros.labels import BOX_DTYPE
 
 pytest.importorskip('rclpy', reason='the demonstration needs ROS 2')
 pytest.importorskip(
     'vision_msgs.msg', reason='the demonstration needs the message packages of msg/'
 )
 
-from sast_ros.bags import open_recording  # noqa: E402 - after the skips,
+from sast_ros.bags import open_recording  # noqa: E402 - after the skips
 from sast_ros.cli import main  # noqa: E402 - after the skips
 from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.processes import Child  # noqa: E402 - after the skips
 from sast_ros.demo.run import _ros_environment  # noqa: E402 - after the skips
 from sast_ros.evaluation.matching import count_matches  # noqa: E402 - after the skips
+from sast_ros.labels import BOX_DTYPE  # noqa: E402 - after the skips
 
 
 def test_every_window_of_a_drive_comes_back_in_order(
@@ -214,7 +214,7 @@ def test_a_child_that_ignores_interruption_is_ended_all_the_same(tmp_path: Path)
 def test_no_process_is_left_when_the_demo_is_terminated(tmp_path: Path) -> None:
     demo = subprocess.Popen(
         [sys.executable, '-m', 'sast_ros', 'demo', '--out', str(tmp_path)],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -249,7 +249,7 @@ def test_children_end_even_if_the_demo_is_killed(tmp_path: Path, handler: str) -
         'import json, os, select; print(json.dumps({"pid": os.getpid()}), flush=True)\n'
         'while True: select.select([], [], [], 1)'
     )
-    paths = os.pathsep.join((str(tmp_path), str(Path(__file__).parent.parent)))
+    paths = os.pathsep.join((str(tmp_path), str(Path(__file__).parents[2])))
     done = subprocess.run(
         [sys.executable, '-c', program],
         cwd=tmp_path,
