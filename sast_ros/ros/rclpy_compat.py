@@ -19,7 +19,10 @@ RCLError = rclpy_implementation.RCLError
 
 
 class _FailingNode(Protocol):
-    def fail(self, sentence: str, error: Exception) -> None: ...
+    """What ``logged_transition`` needs of a node."""
+
+    def fail(self, sentence: str, error: Exception) -> None:
+        """Report why the node cannot work."""
 
 
 def logged_transition(
