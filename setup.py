@@ -46,7 +46,11 @@ setup(
     maintainer_email='sast-ros@example.org',
     python_requires='>=3.10',
     packages=find_packages(include=[f'{PACKAGE}*']),
-    package_data={f'{PACKAGE}.evaluation': ['*.css'], f'{PACKAGE}.model': ['weights/*']},
+    package_data={
+        PACKAGE: ['py.typed'],
+        f'{PACKAGE}.evaluation': ['*.css'],
+        f'{PACKAGE}.model': ['weights/*'],
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),
