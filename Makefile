@@ -19,7 +19,7 @@ help:
 	@echo 'make demo    set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
 	@echo 'make test    set up, then run every test and print the coverage'
 	@echo 'make setup   set up .venv only; does nothing where it is up to date'
-	@echo 'make lint    check style (ruff) and types (mypy)'
+	@echo 'make lint    check style, types, spelling and workflows'
 	@echo 'make docs    build the documentation as a web site (writes out/docs)'
 	@echo 'make clean   remove .venv and everything that was built'
 	@echo
@@ -40,6 +40,9 @@ lint: setup
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/codespell
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
 
 docs: setup
 	@$(VENV)/bin/python -m sphinx -W --keep-going -q -b html docs out/docs

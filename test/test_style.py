@@ -1,17 +1,19 @@
-"""The Python files pass ament_flake8 and ament_pep257 of ROS 2 Jazzy with their defaults."""
+"""Every source file has its licence and passes ament's linters of Python with their defaults."""
 
 from __future__ import annotations
 
 from importlib import metadata
+import os
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PARTS = ('sast_ros', 'launch', 'test', 'benchmarks', 'docs', 'examples', 'tools', 'setup.py')
 
 # What ament_flake8 depends on. Plugins that are not there would leave out their rules in silence.
 PLUGINS = (
@@ -34,38 +36,58 @@ FLAKE8 = (
 PEP257 = ('--ignore=D100,D101,D102,D103,D104,D105,D106,D107,D203,D212,D404',)
 
 
-@pytest.fixture(scope='module')
-def files() -> list[str]:
-    """Return the Python files that git tracks."""
+def tracked(*patterns: str) -> list[str]:
+    """Return the files that git tracks, empty ones left out."""
     if shutil.which('git') is None or not (REPOSITORY / '.git').exists():
         pytest.skip('only git knows which files belong to the repository, and it is not here')
     listed = subprocess.run(
-        ['git', 'ls-files', '-z', '--', *PARTS],
+        ['git', 'ls-files', '-z', '--', *patterns],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split('\0')
-    return [name for name in listed if name.endswith('.py') and (REPOSITORY / name).exists()]
+    paths = (REPOSITORY / name for name in listed if name)
+    return [
+        str(path.relative_to(REPOSITORY))
+        for path in paths
+        if path.exists() and path.stat().st_size
+    ]
 
 
-def complaints(*command: str) -> str:
+def output(*command: str, **variables: str) -> str:
     done = subprocess.run(
-        [sys.executable, '-m', *command], cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, '-m', *command],
+        cwd=REPOSITORY,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
     )
     return done.stdout + done.stderr
 
 
-def test_flake8_has_no_complaint(files):
+def test_flake8_finds_nothing():
     pytest.importorskip('flake8', reason='flake8 is not installed')
     names = (found.metadata['Name'] for found in metadata.distributions())
     installed = {name.lower().replace('_', '-') for name in names if name}
     missing = [name for name in PLUGINS if name not in installed]
     if missing:
         pytest.skip(f'not installed: {", ".join(missing)}')
-    assert complaints('flake8', '--isolated', *FLAKE8, *files) == ''
+    assert output('flake8', '--isolated', *FLAKE8, *tracked('*.py')) == ''
 
 
-def test_pep257_has_no_complaint(files):
+def test_pep257_finds_nothing():
     pytest.importorskip('pydocstyle', reason='pydocstyle is not installed')
-    assert complaints('pydocstyle', *PEP257, *files) == ''
+    assert output('pydocstyle', *PEP257, *tracked('*.py')) == ''
+
+
+def test_workflows_run_targets_that_exist_on_the_pythons_that_are_supported():
+    workflow = (REPOSITORY / '.github' / 'workflows' / 'ci.yml').read_text(encoding='utf-8')
+    makefile = (REPOSITORY / 'Makefile').read_text(encoding='utf-8')
+    targets = set(re.findall(r'run: make (\w+)', workflow))
+    assert {'lint', 'docs', 'test'} <= targets
+    assert targets <= set(re.findall(r'^(\w+):', makefile, flags=re.MULTILINE))
+    set_up = (REPOSITORY / 'tools' / 'set_up.py').read_text(encoding='utf-8')
+    limits = re.search(r'OLDEST, NEWEST = \(3, (\d+)\), \(3, (\d+)\)', set_up).groups()
+    tested = yaml.safe_load(workflow)['jobs']['test']['strategy']['matrix']['python']
+    assert {f'3.{minor}' for minor in limits} <= set(tested)
