@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from sast_ros.cli.terminal import new_table, open_console, thousands, write_json
 
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     done = convert_checkpoint(
         arguments.checkpoint, target, name=arguments.name, classes=classes, half=arguments.half
     )
-    summary = {
+    summary: dict[str, Any] = {
         'path': str(done.path),
         'sha256': done.sha256,
         'bytes': done.path.stat().st_size,

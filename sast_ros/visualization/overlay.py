@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 import ctypes
 import functools
-from typing import TYPE_CHECKING
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from sast_ros.kernels import library, pointer
@@ -284,7 +284,7 @@ def _text_mask(text: str, size: int) -> np.ndarray:
 
 
 @functools.cache
-def _font(size: int):
+def _font(size: int) -> Any:
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import copy
 from typing import Any
 
@@ -69,7 +69,7 @@ def estimate_batch_norms(model: SAST, histograms: Iterable[Tensor]) -> None:
     # Count, sum and sum of squares of what each norm gets
     sums = [torch.zeros(3, block.bn.num_features, dtype=torch.float64) for block in blocks]
 
-    def count(number: int):
+    def count(number: int) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(module: nn.Module, inputs: Any, x: Tensor) -> None:
             variance, mean = torch.var_mean(x.float(), dim=(0, 2, 3), correction=0)
             size = x.numel() // x.shape[1]

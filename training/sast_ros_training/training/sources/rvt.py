@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sast_ros.model.config import ModelConfig
@@ -74,7 +75,7 @@ def _convert(
     config: ModelConfig,
     given: Sequence[str],
     stride_ms: float,
-    data,
+    data: Any,
     times: np.ndarray,
     labels: np.ndarray,
     first_label: np.ndarray,
