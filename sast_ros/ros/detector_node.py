@@ -9,7 +9,6 @@ handed to the worker as a new ``Settings`` and applied between two windows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import signal
 import sys
 import time
@@ -66,10 +65,11 @@ class DetectorNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__(NODE_NAME, **options)
         self._settings = declare_parameters(self)
-        self._cutter: WindowCutter | None = None
-        self._detector: WindowDetector | None = None
+        # None unless configured (cutter, detector) or active (queue), where they are used.
+        self._cutter: WindowCutter = None  # type: ignore[assignment]
+        self._detector: WindowDetector = None  # type: ignore[assignment]
+        self._queue: WindowQueue = None  # type: ignore[assignment]
         self._subscription: EventSubscription | None = None
-        self._queue: WindowQueue | None = None
         self._worker: Worker | None = None
         self._configurations = 0
         self._failure = ''
@@ -252,7 +252,7 @@ class DetectorNode(LifecycleNode):
             )
             return
         array = messages.detection_array(
-            detections, detections.stamp_ns, settings.detections.class_id_format
+            detections, window.stamp_ns, settings.detections.class_id_format
         )
         self._detections_pub.publish(array)
         self._monitor.step(time.perf_counter() - began, detections)
@@ -267,9 +267,7 @@ class DetectorNode(LifecycleNode):
             return
         note = UNTRAINED_NOTE if self._untrained else ''
         picture = draw_overlay(window, detections, detections.height, detections.width, note=note)
-        self._overlay_pub.publish(
-            messages.image(picture, detections.stamp_ns, detections.frame_id)
-        )
+        self._overlay_pub.publish(messages.image(picture, window.stamp_ns, detections.frame_id))
 
     def _on_worker_failure(self, error: Exception) -> None:
         """Hand an unexpected error to the executor, which deactivates the node."""
@@ -328,13 +326,13 @@ class DetectorNode(LifecycleNode):
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-        self._queue = None
+        self._queue = None  # type: ignore[assignment]
 
     def _release(self) -> None:
         """End what on_configure began."""
         if self._detector is None:
             return
-        self._cutter = self._detector = None
+        self._cutter = self._detector = None  # type: ignore[assignment]
         for publisher in (
             self._detections_pub,
             self._label_pub,
@@ -391,7 +389,7 @@ def _interrupt_once(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or a shutdown of the context; return the exit code."""
     limit_spinning()  # torch is imported when the node is configured
     keep_heap()

@@ -59,7 +59,7 @@ class EventSubscription:
         self._on_message = on_message
         self._on_new_stream = on_new_stream
         self._subscription: Subscription | None = None
-        self._decoder: EventDecoder | None = None
+        self._decoder: EventDecoder
         self._qos: QoSProfile | None = None
         self._last_logged = ''
         self.type = ''
@@ -86,7 +86,7 @@ class EventSubscription:
 
     def reset(self) -> None:
         """Forget the stream state of the decoder."""
-        if self._decoder is not None:
+        if self._subscription is not None:
             self._decoder.reset()
 
     def poll_publishers(self) -> None:
@@ -107,7 +107,7 @@ class EventSubscription:
         qos = events_qos(heard, self._settings.queue_depth)
         if chosen != self.type:
             self._change_type(chosen, qos)
-        elif not same_demands(qos, self._qos):
+        elif self._qos is not None and not same_demands(qos, self._qos):
             self._node.get_logger().warning(
                 f'the publishers of {self.name} now offer {describe(qos)}; subscribing anew with '
                 'it'

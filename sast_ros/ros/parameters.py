@@ -10,7 +10,7 @@ half of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, MISSING
+from dataclasses import dataclass, Field, field, fields
 import math
 import re
 import textwrap
@@ -251,7 +251,7 @@ class DetectionSettings:
             None if len(set(names)) == len(names) else 'a list without repetitions'
         ),
     )
-    class_id_format: str = _parameter(
+    class_id_format: Literal['name', 'index'] = _parameter(
         'name',
         "Content of hypothesis.class_id: the class 'name', or its 'index' as in label_info.",
         choices=('name', 'index'),
@@ -388,14 +388,15 @@ _GROUPS: dict[str, type] = {
 
 
 def _table() -> dict[str, Parameter]:
-    declared = [(f.name, f) for f in fields(Settings) if f.metadata]
-    for group, settings in _GROUPS.items():
-        declared += [(f'{group}.{f.name}', f) for f in fields(settings)]
+    settings = Settings()
+    declared: list[tuple[str, object, Field]]
+    declared = [(f.name, settings, f) for f in fields(settings) if f.metadata]
+    for group in _GROUPS:
+        values = getattr(settings, group)
+        declared += [(f'{group}.{f.name}', values, f) for f in fields(values)]
     return {
-        name: Parameter(
-            name, f.default if f.default is not MISSING else f.default_factory(), **f.metadata
-        )
-        for name, f in declared
+        name: Parameter(name, getattr(values, f.name), **f.metadata)
+        for name, values, f in declared
     }
 
 
@@ -585,7 +586,7 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
         additional_constraints=' '.join(constraints),
         read_only=parameter.when == 'start',
     )
-    if parameter.low is not None:
+    if parameter.low is not None and parameter.high is not None:
         if isinstance(parameter.default, float):
             descriptor.floating_point_range = [
                 FloatingPointRange(
