@@ -21,9 +21,9 @@ def without_coverage() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith('COV')}
 
 
-def colcon_build(folder: Path, *options: str) -> Path:
+def colcon_build(folder: Path, *options: str, package: str = 'sast_ros') -> Path:
     """
-    Build sast_ros below ``folder`` and return its installation prefix.
+    Build a package below ``folder`` and return its installation prefix.
 
     Skip where there is no colcon.
     """
@@ -31,7 +31,8 @@ def colcon_build(folder: Path, *options: str) -> Path:
     result = subprocess.run(
         [
             *(sys.executable, '-m', 'colcon', '--log-base', str(folder / 'log'), 'build'),
-            *('--base-paths', str(REPOSITORY), '--packages-select', 'sast_ros'),
+            *('--base-paths', str(REPOSITORY), str(REPOSITORY / 'training')),
+            *('--packages-up-to', package),
             *(
                 '--build-base',
                 str(folder / 'build'),
@@ -47,4 +48,4 @@ def colcon_build(folder: Path, *options: str) -> Path:
         timeout=300,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    return folder / 'install' / 'sast_ros'
+    return folder / 'install' / package

@@ -63,6 +63,24 @@ def test_help_and_version_come_without_numpy_torch_and_rclpy() -> None:
         assert command in done.stdout
 
 
+@pytest.mark.parametrize('command', ['simulate', 'train'])
+def test_a_command_of_the_training_package_names_it_where_it_is_missing(command: str) -> None:
+    """A Python without any installed package has no entry points either."""
+    program = (
+        'import sys; sys.path.insert(0, sys.argv[1]); from sast_ros.cli import main; '
+        f'sys.exit(main(["{command}", "--config", "x"]))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-I', '-S', '-c', program, str(Path(__file__).parents[2])],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert f'sast-ros {command}' in done.stderr
+    assert 'sast_ros_training' in done.stderr and 'pip install' in done.stderr
+
+
 @pytest.mark.parametrize(
     'arguments',
     [

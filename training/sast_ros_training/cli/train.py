@@ -28,9 +28,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command = commands.add_parser(
         'train',
         help='training data -> weights',
-        description='Train the network. Writes model.safetensors (the best weights so far), '
-        'last.ckpt, validation.json and curves for TensorBoard. The same command again goes on '
-        'where the last one was stopped or killed.',
+        description='Train the network, through all parts of the curriculum if the configuration '
+        'has one. Writes model.safetensors (the best weights by validation), last.ckpt, '
+        'validation.json and curves for TensorBoard; with a curriculum into a folder for each '
+        'part. The same command again goes on where the last one was stopped or killed.',
     )
     command.add_argument(
         '--config',
@@ -66,42 +67,42 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it and return the exit code."""
+    """Train and return the exit code."""
     limit_spinning()  # the environment goes to the processes that Lightning starts as well
-    from sast_ros_training.training.config import load_config
+    from sast_ros_training.training.config_file import load_config
 
-    # The configuration first: what is wrong with it need not wait for torch.
-    config = load_config(arguments.config)
+    # The configuration first: its errors need not wait for torch.
+    parts = load_config(arguments.config)
     out = arguments.out or Path('out/train') / arguments.config.stem
     try:
-        from sast_ros_training.training.fit import is_main_process, train
+        from sast_ros_training.training.fit import train
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             f'training needs {error.name}, which is not installed; pip install lightning '
             'tensorboard faster-coco-eval'
         ) from error
     from sast_ros.process import keep_heap
+    from sast_ros_training.training.processes import is_main_process
 
     keep_heap()
-    with _progress(out.name) as (say, report):
+    with _progress(out.name) as (log, report):
         summary = train(
-            config,
+            parts,
             out,
             init=arguments.init,
             resume=arguments.resume == 'auto',
-            say=say,
+            log=log,
             report=report,
         )
     if is_main_process() and not write_json(summary, arguments.json):
-        names = ['model.safetensors', 'last.ckpt', 'config.yaml', 'curves']
-        if summary['validation'] is not None:
-            names.append('validation.json')
-            open_console().print(sparsity(summary['validation']['sparsity']))
-        show_results(_table(summary, out.name), '', out, names)
+        names = [path.name for path in sorted(out.iterdir())]
+        show_results(_summary_table(summary, out.name), '', out, names)
     return 0
 
 
-def _table(summary: dict[str, Any], name: str) -> Table:
+def _summary_table(summary: dict[str, Any], name: str) -> Table:
+    from sast_ros_training.training.validation import describe
+
     table = new_table(f'train: {name}')
     table.add_row('steps', str(summary['steps']))
     validation = summary['validation']
@@ -109,37 +110,15 @@ def _table(summary: dict[str, Any], name: str) -> Table:
         table.add_row('validation', 'none: there are no held-out sequences')
         return table
     table.add_row('validation', f'{validation["sequences"]} sequences')
-    rows = {'all': validation['all'], **validation['by_motion']}
-    for row, values in rows.items():
-        classes = ', '.join(
-            f'{label} {_number(found["ap50"])}' for label, found in values['by_class'].items()
-        )
+    for motion, metrics in {'all': validation['all'], **validation['by_motion']}.items():
+        table.add_row(motion, describe(metrics))
+    for row in validation['sparsity']:
+        kept = ', '.join(f'{100 * share:.0f}' for share in row['kept_tokens'])
         table.add_row(
-            row, f'mAP {_number(values["ap"])}, AP50 {_number(values["ap50"])} ({classes})'
+            f'{100 * row["least"]:g} - {100 * row["most"]:g} % active pixels',
+            f'{kept} % of the tokens kept in stages 1 to 4, {row["windows"]} windows',
         )
     return table
-
-
-def sparsity(rows: list[dict[str, Any]]) -> Table:
-    """Return a table of what the stages kept at which event density."""
-    from rich.table import Table
-
-    table = Table(
-        title='tokens kept in stages 1 to 4', title_justify='left', title_style='bold', box=None
-    )
-    for name in ('active pixels', 'windows', '1', '2', '3', '4'):
-        table.add_column(name, justify='right')
-    for row in rows:
-        table.add_row(
-            f'{100 * row["least"]:g} - {100 * row["most"]:g} %',
-            str(row['windows']),
-            *(f'{100 * share:.0f} %' for share in row['kept_tokens']),
-        )
-    return table
-
-
-def _number(value: float | None) -> str:
-    return '-' if value is None else f'{value:.3f}'
 
 
 @contextlib.contextmanager
@@ -150,13 +129,13 @@ def _progress(
     console = open_console(stderr=True)
     if not console.is_terminal:
 
-        def say(sentence: str) -> None:
+        def log(sentence: str) -> None:
             print(sentence, file=sys.stderr, flush=True)
 
         def report(step: int, total: int, values: dict[str, float]) -> None:
-            say(f'step {step} of {total}: {_values(values)}')
+            log(f'step {step} of {total}: {_values(values)}')
 
-        yield say, report
+        yield log, report
         return
     from rich.text import Text
 
@@ -171,5 +150,4 @@ def _progress(
 
 
 def _values(values: dict[str, float]) -> str:
-    """Return the latest values in words."""
     return ', '.join(f'{name.replace("_", " ")} {value:.4g}' for name, value in values.items())

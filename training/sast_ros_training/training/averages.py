@@ -17,11 +17,7 @@ class WeightAverage:
     """
     Exponential moving average of the weights of a network.
 
-    Parameters
-    ----------
-    model: the network that is trained.
-    decay: share of the average that remains in a step; less in the first steps.
-
+    ``decay`` is the share of the average that remains in a step; less in the first steps.
     """
 
     def __init__(self, model: SAST, decay: float) -> None:
@@ -31,7 +27,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, model: SAST) -> None:
-        """Take in the weights after a step."""
+        """Include the weights after a step."""
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
@@ -54,19 +50,19 @@ def estimate_batch_norms(model: SAST, histograms: Iterable[Tensor]) -> None:
     Estimate mean and variance of every batch norm anew, in float32.
 
     The running ones come from small batches of neighbouring windows under weights that have
-    changed since. Processes that train together share what they count.
+    changed since. Processes that train together estimate them together.
 
     Parameters
     ----------
-    model:
-        changed in place; in evaluation mode afterwards.
-    histograms:
-        consecutive windows of several sequences at a time, ``uint8[T, B, channels, H, W]``.
+    model : SAST
+        Changed in place; in evaluation mode afterwards.
+    histograms : iterable of torch.Tensor
+        Consecutive windows of several sequences at a time, ``uint8[T, B, channels, H, W]``.
 
     """
     device = next(model.parameters()).device
     blocks = [module for module in model.modules() if isinstance(module, ConvBlock)]
-    # Count, sum and sum of squares of what each norm gets
+    # Count, sum and sum of squares of the inputs of each norm
     sums = [torch.zeros(3, block.bn.num_features, dtype=torch.float64) for block in blocks]
 
     def count(number: int) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -81,7 +77,7 @@ def estimate_batch_norms(model: SAST, histograms: Iterable[Tensor]) -> None:
     hooks = [block.conv.register_forward_hook(count(i)) for i, block in enumerate(blocks)]
     model.eval()
     for block in blocks:
-        block.bn.train()  # those behind shall see normalised maps
+        block.bn.train()  # those behind get normalised maps
     try:
         for windows in histograms:
             model.forward_windows(windows.to(device))

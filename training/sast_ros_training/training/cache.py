@@ -11,7 +11,6 @@ sensor pixels), ``labelled`` bool per window, and one JSON text with ``SequenceI
 from __future__ import annotations
 
 from collections.abc import Sequence as Items
-import ctypes
 from dataclasses import asdict, dataclass
 import json
 import os
@@ -20,17 +19,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open, SafetensorError
 from safetensors.numpy import save
-from sast_ros.kernels import pointer
 from sast_ros.labels import LABEL_DTYPE
-from sast_ros_training.kernels import library
 from sast_ros_training.training.errors import TrainingDataError
-
-_gather = library.sast_gather_counts
-_gather.restype = ctypes.c_int64
-_gather.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p]
-_count_active = library.sast_count_active
-_count_active.restype = ctypes.c_int64
-_count_active.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p]
 
 SUFFIX = '.safetensors'
 _INFO_KEY = 'sast_ros.sequence'
@@ -41,16 +31,8 @@ class SequenceInfo:
     """
     What a sequence is.
 
-    Parameters
-    ----------
-    source: where it comes from, for example the seed of a simulated drive or a file name.
-    classes: class names in the order of the labels' class ids.
-    sensor_size: (height, width) in pixels.
-    downsample: sensor pixels per histogram cell.
-    shape: (channels, height, width) of a histogram.
-    motion: how the camera moves, ``''`` where nobody knows.
-    stride_ms: time from one window to the next.
-
+    ``sensor_size`` is (height, width) in pixels, ``downsample`` sensor pixels per cell, ``shape``
+    (channels, height, width) of a histogram, ``motion`` that of the camera, ``''`` if unknown.
     """
 
     source: str
@@ -67,20 +49,12 @@ class SequenceInfo:
 
 
 class SequenceWriter:
-    """
-    Collect the windows of one sequence and write them at once, under another name until complete.
-
-    Parameters
-    ----------
-    info: what the sequence is.
-
-    """
+    """Collects the windows of one sequence, and writes them at once."""
 
     def __init__(self, info: SequenceInfo) -> None:
         self.info = info
-        size = int(np.prod(info.shape))
-        self._index, self._count = np.empty(size, np.uint32), np.empty(size, np.uint8)
-        self._windows: list[tuple[np.ndarray, np.ndarray]] = []
+        self._index: list[np.ndarray] = []
+        self._count: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
         self._labelled: list[bool] = []
         self._times: list[int] = []
@@ -92,41 +66,36 @@ class SequenceWriter:
         """
         Add the next window.
 
-        ``histogram``: ``uint8[channels, H, W]``; ``labels``: ``LABEL_DTYPE[N]``, or ``None`` where
-        nobody has looked for objects.
-
-        Raises
-        ------
-        ValueError: a histogram of another shape.
-
+        ``histogram``: ``uint8[channels, H, W]``; ``labels``: ``LABEL_DTYPE[N]``, or None for a
+        window that is not labelled. A ``ValueError`` if the histogram has another shape.
         """
         if histogram.shape != self.info.shape or histogram.dtype != np.uint8:
             raise ValueError(
                 f'SequenceWriter: the histogram is {histogram.dtype} {histogram.shape}; it must '
                 f'be uint8 {self.info.shape}'
             )
-        cells = np.ascontiguousarray(histogram)
-        entries = _gather(pointer(cells), cells.size, pointer(self._index), pointer(self._count))
-        self._windows.append((self._index[:entries].copy(), self._count[:entries].copy()))
+        index = np.flatnonzero(histogram)
+        self._index.append(index.astype(np.uint32))
+        self._count.append(histogram.ravel()[index])
         self._labels.append(np.zeros(0, LABEL_DTYPE) if labels is None else labels)
         self._labelled.append(labels is not None)
         self._times.append(t_end)
         self._events.append(events)
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._times)
 
     def write(self, path: Path) -> None:
         """Write the file; an existing one is replaced."""
         labels = np.concatenate([np.zeros(0, LABEL_DTYPE), *self._labels])
         tensors = {
-            'index': np.concatenate([np.empty(0, np.uint32), *(i for i, _ in self._windows)]),
-            'count': np.concatenate([np.empty(0, np.uint8), *(c for _, c in self._windows)]),
-            'offsets': _offsets([len(index) for index, _ in self._windows]),
+            'index': np.concatenate([np.empty(0, np.uint32), *self._index]),
+            'count': np.concatenate([np.empty(0, np.uint8), *self._count]),
+            'offsets': _offsets(self._index),
             't_end': np.array(self._times, np.int64),
             'events': np.array(self._events, np.int64),
             'labelled': np.array(self._labelled, bool),
-            'label_offsets': _offsets([len(rows) for rows in self._labels]),
+            'label_offsets': _offsets(self._labels),
             **{f'label.{name}': labels[name].copy() for name in LABEL_DTYPE.names or ()},
         }
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,21 +105,18 @@ class SequenceWriter:
         partial.replace(path)
 
 
-def _offsets(lengths: Items[int]) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+def _offsets(windows: Items[np.ndarray]) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum([len(rows) for rows in windows])]).astype(np.int64)
 
 
 class CachedSequence:
     """
-    A sequence of the cache; windows are read when they are asked for.
-
-    Parameters
-    ----------
-    path: a file that ``SequenceWriter`` wrote.
+    A sequence of the cache; windows are read on demand.
 
     Raises
     ------
-    TrainingDataError: no such file, or another kind of file.
+    TrainingDataError
+        No such file, or another kind of file.
 
     """
 
@@ -170,8 +136,8 @@ class CachedSequence:
             self._index, self._count = (self._file.get_slice(n) for n in ('index', 'count'))
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise TrainingDataError(
-                f'{path}: is no intact sequence of the training cache ({error}); delete it, and '
-                'it will be made again'
+                f'{path}: is not an intact sequence of the training cache ({error}); delete it, '
+                'and it will be made again'
             ) from error
 
     def __len__(self) -> int:
@@ -199,9 +165,9 @@ class CachedSequence:
     def active_share(self, window: int) -> float:
         """Return the share of the cells of the frame (0..1) that have any event."""
         index, _ = self.sparse(window)
-        pixels = int(np.prod(self.info.shape[1:]))
-        seen = np.zeros(pixels, np.uint8)
-        return _count_active(pointer(index), len(index), pixels, pointer(seen)) / pixels
+        active = np.zeros(int(np.prod(self.info.shape[1:])), bool)
+        active[index % active.size] = True
+        return np.count_nonzero(active) / active.size
 
 
 def list_sequences(folder: Path) -> list[Path]:

@@ -1,222 +1,178 @@
-"""From a configuration to trained weights."""
+"""From a configuration to trained weights: the parts of a curriculum, one after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import contextlib
+from dataclasses import fields
+from datetime import timedelta
 import json
 import logging
 import os
 from pathlib import Path
-from time import monotonic
+import shutil
 from typing import Any
 import warnings
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from sast_ros_training.training.callback import Report, TrainingCallback
+from sast_ros_training.training.checkpoint import LAST, read_checkpoint, TrainingCheckpoint
 from sast_ros_training.training.config import TrainingConfig
+from sast_ros_training.training.config_file import CurriculumPart
 from sast_ros_training.training.errors import TrainingConfigError
 from sast_ros_training.training.initial import initial_model
-from sast_ros_training.training.module import CHECKPOINT_KEY, DetectionTraining
-from sast_ros_training.training.sources import prepare
+from sast_ros_training.training.module import DetectionTraining
+from sast_ros_training.training.processes import end_with_parent, is_main_process
+from sast_ros_training.training.sources import check, prepare
 import torch
 import yaml
 
-#: Called with step, steps in all, and the latest values by name.
-Report = Callable[[int, int, dict[str, float]], None]
+#: Environment variable with the process that starts the others.
+_MAIN_PROCESS = 'SAST_ROS_TRAINING_PROCESS'
 
 
-def is_main_process() -> bool:
-    """Return whether this is the process that talks and writes; Lightning starts the others."""
-    return int(os.environ.get('LOCAL_RANK', '0')) == 0
+def _noop(*arguments: Any) -> None:
+    """Do nothing."""
 
 
 def train(
-    config: TrainingConfig,
+    parts: Sequence[CurriculumPart],
     out: Path,
     *,
     init: Sequence[Path] = (),
     resume: bool = True,
-    say: Callable[[str], None] = lambda sentence: None,
-    report: Report = lambda step, total, values: None,
+    log: Callable[[str], None] = _noop,
+    report: Report = _noop,
 ) -> dict[str, Any]:
     """
-    Train; continue where a killed training of the same folder stopped.
+    Train all parts; continue where a killed training of the same folder stopped.
 
-    Writes ``model.safetensors`` (average weights, the best so far by validation), ``last.ckpt``
-    (everything that is needed to go on), ``validation.json`` (the last one), ``config.yaml`` and
-    the curves for TensorBoard.
+    Each part writes into its folder ``model.safetensors`` (average weights, the best so far by
+    validation), ``last.ckpt`` (everything that is needed to go on), ``validation.json`` (the last
+    one), ``config.yaml`` and the curves for TensorBoard. Weights and validation of the last part
+    are copied to ``out``.
 
     Parameters
     ----------
-    config:
-        of the training.
-    out:
-        folder to write into.
-    init:
-        weights to start from, see ``initial_model``; ignored by a training that goes on.
-    resume:
-        go on from ``last.ckpt`` if there is one.
-    say:
-        called with sentences for the user.
-    report:
-        called with the progress.
+    parts : sequence of CurriculumPart
+        What ``load_config`` returns.
+    out : Path
+        Folder to write into.
+    init : sequence of Path
+        Weights that the first part starts from, see ``initial_model``; ignored when going on.
+    resume : bool
+        Go on behind the last checkpoint of the first part that is not finished; the parts after
+        it begin anew.
+    log, report : callable
+        Called with sentences for the user, and with the progress.
 
     Returns
     -------
-    ``steps``, ``best`` (mean average precision, ``None`` without validation) and ``validation``,
-    the content of ``validation.json``.
+    dict
+        ``steps`` of all parts, ``best`` (mean average precision of the last part, ``None`` without
+        validation) and ``validation``, the content of its ``validation.json``.
 
     Raises
     ------
-    TrainingConfigError: what the configuration asks for does not fit ``init`` or ``last.ckpt``.
-    TrainingDataError: there is nothing to train on.
+    TrainingConfigError
+        The configuration does not fit ``init`` or ``last.ckpt``.
+    TrainingDataError
+        There is nothing to train on.
 
     """
-    last = out / 'last.ckpt'
-    checkpoint = last if resume and last.is_file() else None
-    done = 0 if checkpoint is None else _steps_done(checkpoint, config)
-    out.mkdir(parents=True, exist_ok=True)
-    validation = out / 'validation.json'
-    with contextlib.ExitStack() as stack:
-        if is_main_process():
-            if checkpoint is None:
-                validation.unlink(missing_ok=True)
-            (out / 'config.yaml').write_text(
-                yaml.safe_dump(config.as_dict(), sort_keys=False), encoding='utf-8'
-            )
-            stack.enter_context(prepare(config, say))
-        else:
-            say = _nobody
-        if checkpoint is not None:
-            say(f'goes on from {checkpoint}')
-            init = ()
-        model = initial_model(config, init, say)
-        module = DetectionTraining(model.train(), config, out)
-        watch = Watch(config, out, last, say, report)
-        with _quiet():
-            # Of what was lost in a kill, the curves are not shown twice
-            logger = TensorBoardLogger(out, name='', version='curves', purge_step=done + 1)
-            trainer = _trainer(config, logger, watch, say)
-            trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+    if is_main_process():
+        os.environ[_MAIN_PROCESS] = str(os.getpid())
+    else:
+        log = _noop
+        if _MAIN_PROCESS in os.environ:
+            end_with_parent(int(os.environ[_MAIN_PROCESS]))
+    first = _count_finished(parts, out) if resume else 0
+    for part in parts[first:] if is_main_process() else ():
+        check(part.config)
+    if first == len(parts):
+        log(f'{out}: is finished, nothing is left to train')
+    for number, part in enumerate(parts[first:], start=first):
+        if part.name:
+            log(f'part {number + 1} of {len(parts)}: {part.name}')
+        given = [out / name / LAST for name in part.init] or init
+        resumed = resume and number == first and (out / part.name / LAST).is_file()
+        _train_part(part.config, out / part.name, None if resumed else given, log, report)
+    return _finish(parts, out)
+
+
+def _finish(parts: Sequence[CurriculumPart], out: Path) -> dict[str, Any]:
+    """Copy the results of the last part to ``out``; return the summary."""
+    last = out / parts[-1].name
+    validation = last / 'validation.json'
+    if is_main_process() and last != out:
+        for path in (last / 'model.safetensors', validation):
+            if path.is_file():
+                shutil.copyfile(path, out / f'{path.name}.part')
+                os.replace(out / f'{path.name}.part', out / path.name)
+    checkpoints = [_read(out / part.name / LAST, part.config) for part in parts]
+    best = checkpoints[-1].best
     return {
-        'steps': trainer.global_step,
-        'best': module.best if module.best > 0 else None,
+        'steps': sum(checkpoint.steps for checkpoint in checkpoints),
+        'best': best if best > 0 else None,
         'validation': json.loads(validation.read_text()) if validation.is_file() else None,
     }
 
 
-class Watch(Callback):
-    """
-    Report, validate and keep checkpoints, in this order, behind a step.
-
-    Parameters
-    ----------
-    config: of the training.
-    out: folder to write into.
-    last: the checkpoint that is replaced again and again.
-    say, report: see ``train``.
-
-    """
-
-    def __init__(
-        self,
-        config: TrainingConfig,
-        out: Path,
-        last: Path,
-        say: Callable[[str], None],
-        report: Report,
-    ) -> None:
-        self._config, self._out, self._last = config, out, last
-        self._say, self._report = say, report
-        self._since = monotonic()
-        self._steps = 0
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._since = monotonic()
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, DetectionTraining)
-        step, total = trainer.global_step, self._config.optimizer.max_steps
-        ended = step >= total
-        self._steps += 1
-        if step % self._config.log_every == 0 or ended:
-            self._log(trainer, pl_module, step, total)
-        if step % self._config.validation.every_steps == 0 or ended:
-            self._validate(trainer, pl_module, step)
-            self._since, self._steps = monotonic(), 0
-        if step % self._config.checkpoint.every_steps == 0 or ended:
-            partial = self._last.with_name(f'{self._last.name}.part')
-            trainer.save_checkpoint(partial)
-            if trainer.is_global_zero:
-                os.replace(partial, self._last)
-
-    def _log(self, trainer: Trainer, module: DetectionTraining, step: int, total: int) -> None:
-        losses = module.take_losses()
-        if not trainer.is_global_zero:
-            return
-        streams = self._config.streams
-        windows = self._steps * streams.streams * streams.windows * trainer.world_size
-        rate = trainer.optimizers[0].param_groups[0]['lr']
-        values = {**losses, 'learning_rate': rate, 'windows_per_second': self._speed(windows)}
-        if trainer.logger is not None:
-            trainer.logger.log_metrics({f'train/{k}': v for k, v in values.items()}, step)
-        self._since, self._steps = monotonic(), 0
-        self._report(step, total, values)
-
-    def _speed(self, windows: int) -> float:
-        return windows / max(1e-9, monotonic() - self._since)
-
-    def _validate(self, trainer: Trainer, module: DetectionTraining, step: int) -> None:
-        found = module.validate_average()
-        ap = 0.0 if found is None else found['all']['ap'] or 0.0
-        better = found is None or ap >= module.best
-        module.best = max(module.best, ap)
-        if not trainer.is_global_zero:
-            return
-        if better:
-            module.export()
-        if found is None:
-            return
-        text = json.dumps({'step': step, **found}, indent=2)
-        partial = self._out / 'validation.json.part'
-        partial.write_text(text + '\n', encoding='utf-8')
-        os.replace(partial, self._out / 'validation.json')
-        if trainer.logger is not None:
-            curves = {f'validation/{name}': found['all'][name] for name in ('ap', 'ap50', 'ap75')}
-            for name, values in found['all']['by_class'].items():
-                curves[f'validation/ap50/{name}'] = values['ap50']
-            trainer.logger.log_metrics({k: v for k, v in curves.items() if v is not None}, step)
-        self._say(f'step {step}: {describe(found)}{", best so far" * better}')
+def _count_finished(parts: Sequence[CurriculumPart], out: Path) -> int:
+    """Return how many parts, from the first one on, are finished."""
+    for number, part in enumerate(parts):
+        last, steps = out / part.name / LAST, part.config.optimizer.max_steps
+        if not last.is_file() or _read(last, part.config).steps < steps:
+            return number
+    return len(parts)
 
 
-def describe(validation: dict[str, Any]) -> str:
-    """Return a validation in one line."""
-
-    def text(value: float | None) -> str:
-        return '-' if value is None else f'{value:.3f}'
-
-    whole = validation['all']
-    classes = ', '.join(
-        f'{name} {text(values["ap50"])}' for name, values in whole['by_class'].items()
-    )
-    motions = ', '.join(
-        f'{name} {text(values["ap50"])}' for name, values in validation['by_motion'].items()
-    )
-    line = f'mAP {text(whole["ap"])}, AP50 {text(whole["ap50"])} ({classes})'
-    return line + (f', AP50 by camera: {motions}' if motions else '')
+def _train_part(
+    config: TrainingConfig,
+    out: Path,
+    init: Sequence[Path] | None,
+    log: Callable[[str], None],
+    report: Report,
+) -> None:
+    """Train from ``init``, or go on behind the checkpoint in ``out`` if that is ``None``."""
+    last, done = out / LAST, 0
+    if init is None:
+        log(f'goes on from {last}')
+        done = _read(last, config).steps
+    model = initial_model(config, init or (), log)
+    with contextlib.ExitStack() as stack:
+        if is_main_process():
+            out.mkdir(parents=True, exist_ok=True)
+            if init is not None:
+                (out / 'validation.json').unlink(missing_ok=True)
+                if last.resolve() not in [path.resolve() for path in init]:
+                    last.unlink(missing_ok=True)  # of a training before
+            (out / 'config.yaml').write_text(
+                yaml.safe_dump(config.as_dict(), sort_keys=False), encoding='utf-8'
+            )
+            stack.enter_context(prepare(config, log))
+        # Lightning repeats our own lines, and gives advice
+        for name in ('lightning.pytorch', 'lightning.fabric'):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings('ignore', module='lightning')
+        # What was lost in a kill is not shown twice in the curves
+        logger = TensorBoardLogger(out, name='', version='curves', purge_step=done + 1)
+        trainer = _trainer(config, logger, TrainingCallback(config, out, log, report), log)
+        trainer.fit(
+            DetectionTraining(model.train(), config),
+            ckpt_path=last if init is None else None,
+            weights_only=True,
+        )
 
 
 def _trainer(
-    config: TrainingConfig, logger: TensorBoardLogger, watch: Watch, say: Callable[[str], None]
+    config: TrainingConfig,
+    logger: TensorBoardLogger,
+    callback: TrainingCallback,
+    log: Callable[[str], None],
 ) -> Trainer:
     hardware = config.hardware
     accelerator, devices = hardware.accelerator, hardware.devices
@@ -230,12 +186,15 @@ def _trainer(
                 'cpu or auto'
             )
         if found < devices:
-            say(f'{found} GPU instead of the {devices} devices of the configuration')
+            log(f'{found} GPU instead of the {devices} devices of the configuration')
             devices = found
     strategy: Any = 'auto'
     if devices > 1:
-        # Statistics of batch norms are estimated anew before they are used
-        strategy = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+        strategy = DDPStrategy(
+            broadcast_buffers=False,  # batch norms are estimated anew before they are used
+            gradient_as_bucket_view=True,
+            timeout=timedelta(days=7),  # the main process may have to simulate the next part
+        )
     return Trainer(
         accelerator=accelerator,
         devices=devices,
@@ -244,7 +203,7 @@ def _trainer(
         max_steps=config.optimizer.max_steps,
         max_epochs=-1,
         logger=logger,
-        callbacks=[watch],
+        callbacks=[callback],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -254,45 +213,19 @@ def _trainer(
     )
 
 
-@contextlib.contextmanager
-def _quiet():
-    """Keep Lightning from telling what our own lines tell, and from giving advice."""
-    names = ('lightning.pytorch', 'lightning.fabric')
-    levels = [logging.getLogger(name).level for name in names]
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', module='lightning')
-            yield
-    finally:
-        for name, level in zip(names, levels):
-            logging.getLogger(name).setLevel(level)
-
-
-def _steps_done(checkpoint: Path, config: TrainingConfig) -> int:
-    """Return the steps of a checkpoint; refuse one of another network."""
-    try:
-        content = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True)
-        found, steps = content[CHECKPOINT_KEY]['model'], content['global_step']
-    except Exception as error:
+def _read(path: Path, config: TrainingConfig) -> TrainingCheckpoint:
+    """Return the content of a checkpoint; refuse one of another network."""
+    found, wanted = read_checkpoint(path), config.network()
+    if found is None:
         raise TrainingConfigError(
-            f'{checkpoint}: is no intact checkpoint of a training ({error}); delete it, or train '
-            'into another folder with --out'
-        ) from error
-    wanted = config.network().as_dict()
-    different = [name for name in wanted if _plain(wanted[name]) != _plain(found.get(name))]
+            f'{path}: is not an intact checkpoint of a training; delete it, or train into another '
+            'folder with --out'
+        )
+    names = [item.name for item in fields(wanted)]
+    different = [name for name in names if getattr(found.network, name) != getattr(wanted, name)]
     if different:
         raise TrainingConfigError(
-            f'{checkpoint}: is of another network ({", ".join(different)} differ); train into '
+            f'{path}: is of another network ({", ".join(different)} differ); train into '
             'another folder with --out, or begin anew with --resume never'
         )
-    return steps
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _nobody(sentence: str) -> None:
-    """Say nothing."""
+    return found

@@ -15,35 +15,37 @@ from sast_ros.model import (
     SAST,
     untrained_model,
 )
+from sast_ros_training.training.checkpoint import read_checkpoint
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingConfigError
-import torch
 from torch import Tensor
 
 _BY_CLASS = 'yolox_head.cls_preds.'
 
 
 def initial_model(
-    config: TrainingConfig, init: Sequence[Path], say: Callable[[str], None]
+    config: TrainingConfig, init: Sequence[Path], log: Callable[[str], None]
 ) -> SAST:
     """
-    Return the network, random or with the weights of checkpoints.
+    Return the network, random or with the weights of checkpoints, in evaluation mode.
 
     Parameters
     ----------
-    config:
-        of the training.
-    init:
+    config : TrainingConfig
+        Of the training.
+    init : sequence of Path
         ``.safetensors`` files, official ``.ckpt``, or ``last.ckpt`` of trainings (their average
-        weights are taken); of several, the mean. Their classes may be others: what predicts a
-        class of the same name is copied, what predicts another one starts at random.
-    say:
-        called with one sentence about what was copied.
+        weights are taken); of several, the mean. Their classes may be others: the predictor of a
+        class of the same name is copied, that of another one starts at random.
+    log : callable
+        Called with one sentence about what was copied.
 
     Raises
     ------
-    CheckpointError: a file cannot be read.
-    TrainingConfigError: one is of another network, or several are of different classes.
+    CheckpointError
+        A file cannot be read.
+    TrainingConfigError
+        One is of another network, or several are of different classes.
 
     """
     wanted = config.network()
@@ -52,13 +54,13 @@ def initial_model(
         wanted.name, config.seed, **{name: getattr(wanted, name) for name in fields}
     )
     if init:
-        _take_over(model, init, say)
+        _copy_weights(model, init, log)
     controls = model.get_parameter('backbone.stages.0.att_blocks.0.att.to_controls.weight')
     controls.data.sub_(math.log(config.model.contrast))
     return model
 
 
-def _take_over(model: SAST, init: Sequence[Path], say: Callable[[str], None]) -> None:
+def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None]) -> None:
     tensors, source = _read_mean(init)
     files, wanted = ', '.join(map(str, init)), model.config
     classes = [name for name in wanted.classes if name in source.classes]
@@ -75,7 +77,7 @@ def _take_over(model: SAST, init: Sequence[Path], say: Callable[[str], None]) ->
                 'model.name of the configuration, or give other weights'
             )
     new = [name for name in wanted.classes if name not in classes]
-    say(
+    log(
         f'weights of {files}; predictors copied for {", ".join(classes) or "no class"}'
         + (f', new for {", ".join(new)}' if new else '')
     )
@@ -88,7 +90,7 @@ def _read_mean(paths: Sequence[Path]) -> tuple[dict[str, Tensor], ModelConfig]:
         tensors, other = _read(path)
         if other.classes != config.classes:
             raise TrainingConfigError(
-                f'{path}: knows {", ".join(other.classes)}, but {paths[0]} '
+                f'{path}: has the classes {", ".join(other.classes)}, but {paths[0]} '
                 f'{", ".join(config.classes)}; give weights of the same classes'
             )
         for name, value in mean.items():
@@ -103,16 +105,10 @@ def _read_mean(paths: Sequence[Path]) -> tuple[dict[str, Tensor], ModelConfig]:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
-    from sast_ros_training.training.module import CHECKPOINT_KEY
-
     if path.suffix == '.ckpt':
-        try:
-            content = torch.load(path, map_location='cpu', weights_only=True)
-        except Exception:  # noqa: B902 - convert_checkpoint says what is wrong
-            content = None
-        if isinstance(content, dict) and CHECKPOINT_KEY in content:
-            kept = content[CHECKPOINT_KEY]
-            return kept['average']['model'], ModelConfig(**kept['model'])
+        checkpoint = read_checkpoint(path)
+        if checkpoint is not None:
+            return checkpoint.average, checkpoint.network
         with tempfile.TemporaryDirectory() as folder:
             converted = convert_checkpoint(path, Path(folder) / 'weights.safetensors')
             model = load_model(converted.path)

@@ -1,12 +1,12 @@
-"""Which labelled objects the network shall find, and which it may."""
+"""Which labelled objects are targets of the loss, and which are ignored."""
 
 from __future__ import annotations
 
 import numpy as np
 from sast_ros.labels import MIN_EVENT_DENSITY, MIN_EVENTS, MIN_SIDE, MIN_VISIBILITY
-from sast_ros_training.training.views import ViewMap
+from sast_ros_training.training.augmentation import AugmentationMap
 
-#: Of a box, after a view has cut it.
+#: A target has at least this share of its box inside the frame.
 MIN_INSIDE = 0.25
 
 
@@ -14,19 +14,15 @@ class LabelMemory:
     """
     Remembers which objects have been noticed since the network's state was zero.
 
-    What has stood still for longer than a second is still there: a recurrent network shall keep
-    it, if it has had the chance to see it move.
+    An object that has stood still for longer than a second is still there: a recurrent network
+    learns to keep it, if it has had the chance to see it move.
     """
 
     def __init__(self) -> None:
         self._noticed: set[int] = set()
 
     def note(self, labels: np.ndarray) -> np.ndarray:
-        """
-        Return the labels of the next window with every object noticed so far as ``recent``.
-
-        labels: ``LABEL_DTYPE[N]``.
-        """
+        """Return ``LABEL_DTYPE[N]`` of the next window, what was noticed so far as ``recent``."""
         enough = np.maximum(MIN_EVENTS, MIN_EVENT_DENSITY * labels['w'] * labels['h'])
         self._noticed.update(labels['track_id'][labels['events'] >= enough].tolist())
         remembered = labels.copy()
@@ -34,28 +30,26 @@ class LabelMemory:
         return remembered
 
 
-def split_labels(labels: np.ndarray, view: ViewMap) -> tuple[np.ndarray, np.ndarray]:
+def split_labels(
+    labels: np.ndarray, augmentation: AugmentationMap
+) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return the objects to be found and the regions where nothing is asked.
+    Return targets and ignored regions.
 
-    An object is to be found if enough of it is visible, it is large enough, and it produced events
-    lately (``recent``; ``LabelMemory`` says how far back that reaches): what never moved cannot be
-    seen by an event camera, and asking for it teaches to guess. The other labelled objects that
-    show at all are neither right nor wrong.
-
-    Parameters
-    ----------
-    labels:
-        ``LABEL_DTYPE[N]``.
-    view:
-        the view in which they are seen.
+    An object is a target if enough of it is visible, it is large enough, and it produced events
+    lately (``recent``; ``LabelMemory`` decides how far back that reaches): an event camera does
+    not see what never moved, and such targets would teach the network to guess. Other labelled
+    objects that are visible at all are ignored.
 
     Returns
     -------
-    ``float32[P, 5]`` class, cx, cy, w, h and ``float32[I, 4]`` x1, y1, x2, y2, in cells.
+    targets : numpy.ndarray
+        ``float32[T, 5]`` class, cx, cy, w, h, in cells.
+    ignored : numpy.ndarray
+        ``float32[I, 4]`` x1, y1, x2, y2, in cells.
 
     """
-    boxes, inside = view.boxes(labels)
+    boxes, inside = augmentation.boxes(labels)
     sides = boxes[:, 2:] - boxes[:, :2]
     wanted = (
         (labels['visibility'] >= MIN_VISIBILITY)
@@ -64,8 +58,6 @@ def split_labels(labels: np.ndarray, view: ViewMap) -> tuple[np.ndarray, np.ndar
         & (inside >= MIN_INSIDE)
     )
     shown = (labels['visibility'] > 0) & (sides > 0).all(axis=1)
-    rows = np.empty((int(wanted.sum()), 5), np.float32)
-    rows[:, 0] = labels['class_id'][wanted]
-    rows[:, 1:3] = (boxes[wanted, :2] + boxes[wanted, 2:]) / 2
-    rows[:, 3:] = sides[wanted]
-    return rows, boxes[shown & ~wanted]
+    centers = (boxes[wanted, :2] + boxes[wanted, 2:]) / 2
+    targets = np.column_stack([labels['class_id'][wanted], centers, sides[wanted]])
+    return targets.astype(np.float32), boxes[shown & ~wanted]

@@ -13,6 +13,7 @@ from sast_ros.model import detection_loss, SAST, save_model
 from sast_ros.model.backbone import State
 from sast_ros_training.training.averages import estimate_batch_norms, WeightAverage
 from sast_ros_training.training.cache import CachedSequence, list_sequences
+from sast_ros_training.training.checkpoint import CHECKPOINT_KEY
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.cpu_autograd import forward_windows
 from sast_ros_training.training.streams import Batch, StreamLoader
@@ -21,37 +22,25 @@ import torch
 from torch import Tensor
 import torch.distributed as distributed
 
-#: Where a Lightning checkpoint keeps what is ours.
-CHECKPOINT_KEY = 'sast_ros'
-
 #: Windows of a sequence from which batch statistics are estimated.
 _STATISTICS_WINDOWS = 10
 
 
 class DetectionTraining(LightningModule):
-    """
-    Train a network on streams of windows.
+    """Train a network, in training mode, on streams of windows."""
 
-    Parameters
-    ----------
-    model: the network; in training mode.
-    config: of the training.
-    out: folder for weights and metrics.
-
-    """
-
-    def __init__(self, model: SAST, config: TrainingConfig, out: Path) -> None:
+    def __init__(self, model: SAST, config: TrainingConfig) -> None:
         super().__init__()
         self.model = model
         for name, weight in model.named_parameters():
-            # As the maps are. The LSTM uses its kernel as a matrix, and its gradient comes as one.
+            # Like the feature maps. The LSTM uses its kernel as a matrix, as does its gradient.
             if weight.ndim == 4 and 'conv1x1' not in name:
                 weight.data = weight.data.to(memory_format=torch.channels_last)
         self.average = WeightAverage(self.model, config.optimizer.ema_decay)
-        self._settings, self._out = config, out
+        self._settings = config
         self._folder = Path(config.data.cache)
         self._states: list[State] | None = None
-        self._places: list[dict[str, Any]] = []
+        self._positions: list[dict[str, Any]] = []
         self.best = -math.inf
         #: Step at which the cycle of the learning rate began.
         self._cycle_start = 0
@@ -65,14 +54,14 @@ class DetectionTraining(LightningModule):
             torch.set_num_threads(self._settings.hardware.threads)
 
     def on_fit_start(self) -> None:
-        self.average.model.to(self.device)  # no part of this module, so nobody else does
+        self.average.model.to(self.device)  # not a part of this module
 
     def train_dataloader(self) -> StreamLoader:
         threads = 4 if self.device.type == 'cuda' else 1
         loader = StreamLoader(
             self._folder / 'train', self._settings, self.global_rank, _world(), threads
         )
-        if self._places and not loader.go_to(self._places):
+        if self._positions and not loader.seek(self._positions):
             self._states = None
         return loader
 
@@ -80,16 +69,15 @@ class DetectionTraining(LightningModule):
         settings = self._settings.optimizer
         # Matrices decay; norms, biases, scales (all vectors) and to_controls, whose exponential is
         # a gain, do not.
-        named = list(self.model.named_parameters())
-        free = [p for name, p in named if p.ndim < 2 or 'to_controls' in name]
-        chosen = {id(p) for p in free}
-        groups: list[dict[str, Any]] = [
-            {'params': [p for _, p in named if id(p) not in chosen]},
+        decaying: list[Tensor] = []
+        free: list[Tensor] = []
+        for name, weight in self.model.named_parameters():
+            (decaying if weight.ndim >= 2 and 'to_controls' not in name else free).append(weight)
+        groups = [
+            {'params': decaying, 'weight_decay': settings.weight_decay},
             {'params': free, 'weight_decay': 0.0},
         ]
-        return torch.optim.AdamW(
-            groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # A function of the step alone: a resumed training needs no memory of its schedule.
@@ -106,10 +94,10 @@ class DetectionTraining(LightningModule):
             states = [(h.to(kept.device) * kept, c.to(kept.device) * kept) for h, c in states]
         output = forward_windows(self.model, batch.histograms, states)
         self._states = [(h.detach(), c.detach()) for h, c in output.states]
-        self._places = batch.place
+        self._positions = batch.positions
         head, rows = output.head, batch.labelled
         if len(rows) == 0:
-            return 0 * head.float().sum()  # every weight has a gradient, as other processes expect
+            return 0 * head.float().sum()  # DDP expects a gradient of every weight
         if len(rows) < len(head):
             head = head[rows]
         loss = detection_loss(head, batch.labels[rows], output.input_size, batch.ignored[rows])
@@ -119,13 +107,8 @@ class DetectionTraining(LightningModule):
         self._summed += 1
         return loss.total
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Any,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        # Lightning's own refuses fused optimizers, for the sake of gradients scaled for fp16
+    def configure_gradient_clipping(self, *arguments: Any, **keywords: Any) -> None:
+        # Lightning's own clipping refuses fused optimizers, because of gradients scaled for fp16
         clip = self._settings.optimizer.gradient_clip
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
 
@@ -148,7 +131,7 @@ class DetectionTraining(LightningModule):
         if self._states is not None:
             states = [[part.cpu() for part in pair] for pair in self._states]
         checkpoint[CHECKPOINT_KEY] = {
-            'streams': _gather({'places': self._places, 'states': states}),
+            'streams': _gather({'positions': self._positions, 'states': states}),
             'average': self.average.state_dict(),
             'best': self.best,
             'cycle_start': self._cycle_start,
@@ -166,15 +149,15 @@ class DetectionTraining(LightningModule):
         # With another number of processes the streams begin anew
         if len(streams) == _world():
             mine = streams[self.global_rank]
-            self._places, self._states = mine['places'], mine['states']
+            self._positions, self._states = mine['positions'], mine['states']
 
     # ---------------------------------------------------------------------------------- validation
 
     def validate_average(self) -> dict[str, Any] | None:
         """
-        Judge the average weights on held-out sequences, all processes together.
+        Validate the average weights on held-out sequences, all processes together.
 
-        Return what ``summarise`` says, or ``None`` if there are no such sequences.
+        Returns the result of ``summarise``, None if there are no such sequences.
         """
         model, settings = self.average.model, self._settings.validation
         estimate_batch_norms(model, self._statistics_windows())
@@ -190,14 +173,12 @@ class DetectionTraining(LightningModule):
         results = [run_sequence(detector, CachedSequence(path)) for path in self._share(paths)]
         return summarise([r for part in _gather(results) for r in part], model.config.classes)
 
-    def export(self) -> Path:
-        """Write the average weights; return the file."""
-        path = self._out / 'model.safetensors'
+    def export(self, path: Path) -> None:
+        """Write the average weights."""
         save_model(self.average.model, path, half=self._settings.checkpoint.export == 'fp16')
-        return path
 
     def _share(self, paths: list[Path]) -> list[Path]:
-        """Return those of the sequences that this process has to look at."""
+        """Return the sequences of this process."""
         rank, world = self.global_rank, _world()
         return paths[rank::world]
 
@@ -226,10 +207,9 @@ class DetectionTraining(LightningModule):
 
 def one_cycle(progress: float, warmup: float) -> float:
     """
-    Return the learning rate as share of the highest.
+    Return the learning rate as share of the highest: linear warm-up, then a cosine to zero.
 
-    It rises linearly during the share ``warmup`` of the training and falls to zero as a cosine;
-    ``progress`` in 0..1.
+    ``progress`` is the share of the training that is done, ``warmup`` that of the rise.
     """
     if progress < warmup:
         return max(0.04, progress / warmup)
@@ -241,7 +221,7 @@ def _world() -> int:
 
 
 def _gather(mine: Any) -> list[Any]:
-    """Return what each process has, in all of them."""
+    """Return the objects of all processes."""
     if _world() == 1:
         return [mine]
     everything: list[Any] = [None] * _world()

@@ -1,112 +1,83 @@
 """
 Batches for recurrent training: parallel streams of consecutive windows.
 
-Each stream runs through stretches of sequences. What it does next depends on the seed and on how
-many stretches it has had, never on a running generator: the place of all streams is a short list
-of numbers, and a training that resumes sees the batches that it would have seen.
+Each stream runs through clips of sequences. Its next clip depends on the seed and on how many
+clips it has had, never on a running generator: the position of all streams is a short list of
+numbers, and a training that resumes sees the batches that it would have seen.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-import queue
-import threading
 from typing import Any
 
 import numpy as np
+from sast_ros_training.training.augmentation import (
+    Augmentation,
+    AugmentationMap,
+    sample_augmentation,
+)
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.labels import LabelMemory, split_labels
-from sast_ros_training.training.views import draw_view, View, ViewMap
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 #: Batches that are made ahead.
 _AHEAD = 3
 
+#: Of a window: targets, ignored regions, whether it is labelled.
+_Row = tuple[np.ndarray, np.ndarray, bool]
+
 
 @dataclass(slots=True)
 class Batch:
-    """
-    One step of all streams of a process.
+    """One step of all streams of a process."""
 
-    Parameters
-    ----------
-    histograms: ``uint8[windows, streams, channels, H, W]``, padded.
-    labels: ``float32[windows * streams, G, 5]`` class, cx, cy, w, h in input pixels; rows of zeros
-        are padding.
-    ignored: ``float32[windows * streams, I, 4]`` x1, y1, x2, y2 of regions where nothing is asked;
-        padded alike.
-    labelled: ``int64[L]``, the rows of the two that somebody has labelled.
-    fresh: ``bool[streams]``, which of them start with a zero state.
-    place: of the streams behind this batch, for a checkpoint.
-
-    """
-
+    #: ``uint8[windows, streams, channels, H, W]``, padded.
     histograms: Tensor
+    #: Targets, ``float32[windows * streams, T, 5]`` class, cx, cy, w, h in input pixels; rows of
+    #: zeros are padding.
     labels: Tensor
+    #: Regions without loss, ``float32[windows * streams, I, 4]`` x1, y1, x2, y2; padded alike.
     ignored: Tensor
+    #: ``int64[L]``, the rows of the two that belong to labelled windows.
     labelled: Tensor
+    #: ``bool[streams]``, which of them start with a zero state.
     fresh: Tensor
-    place: list[dict[str, Any]]
+    #: Of the streams behind this batch, for a checkpoint.
+    positions: list[dict[str, Any]]
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """Return the batch with its tensors on the device."""
-
-        def move(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=non_blocking)
-
-        return Batch(
-            move(self.histograms),
-            move(self.labels),
-            move(self.ignored),
-            move(self.labelled),
-            move(self.fresh),
-            self.place,
-        )
+        tensors = {name: getattr(self, name) for name in self.__slots__ if name != 'positions'}
+        moved = {name: t.to(device, non_blocking=non_blocking) for name, t in tensors.items()}
+        return replace(self, **moved)
 
 
 @dataclass
-class _Stretch:
-    """Where a stream is: the ``ordinal``-th stretch, windows ``first`` to before ``end``."""
+class _Clip:
+    """Consecutive windows of a sequence; ``window`` is the next one of ``first`` to ``end``."""
 
     ordinal: int
     name: str
     first: int
     window: int
     end: int
-    view: View
-
-
-@dataclass
-class _Windows:
-    """
-    Consecutive windows of a stream.
-
-    ``fresh``: whether a stretch begins with them; ``view``: how they are seen; ``labels``:
-    ``LABEL_DTYPE[N]`` of each, as ``LabelMemory`` leaves them.
-    """
-
-    fresh: bool
-    sequence: CachedSequence
-    view: ViewMap
-    taken: range
-    labels: list[np.ndarray]
+    augmentation: Augmentation
 
 
 class _Stream:
     """
-    One stream.
+    Stream ``index`` of ``count`` of its kind, over all processes.
 
-    Parameters
-    ----------
-    index, count: which of how many streams of its kind, over all processes.
-    anywhere: whether it starts anywhere in a sequence.
-
+    Its clips start ``anywhere`` in a sequence, or they are whole sequences.
     """
 
     def __init__(
@@ -114,39 +85,44 @@ class _Stream:
     ) -> None:
         self._folder, self._config = folder, config
         self._index, self._count, self._anywhere = index, count, anywhere
-        self._stretch: _Stretch | None = None
+        self._network = config.network()
+        self._clip: _Clip | None = None
         self._sequence: CachedSequence | None = None
-        self._map: ViewMap | None = None
-        self._memory = LabelMemory()
-        model = config.network()
-        self._frame = model.frame
-        self._classes = model.classes
 
-    def place(self) -> dict[str, Any]:
+    def position(self) -> dict[str, Any]:
         """Return where the stream is, as plain values."""
-        return {} if self._stretch is None else asdict(self._stretch)
+        return {} if self._clip is None else asdict(self._clip)
 
-    def go_to(self, place: dict[str, Any]) -> None:
-        """Continue where ``place`` says."""
-        if place:
-            stretch = _Stretch(**{**place, 'view': View(**place['view'])})
-            sequence = self._enter(stretch)
-            for window in range(stretch.first, stretch.window):
+    def seek(self, position: dict[str, Any]) -> None:
+        """Continue at a position."""
+        if position:
+            augmentation = Augmentation(**position['augmentation'])
+            clip = _Clip(**{**position, 'augmentation': augmentation})
+            sequence = self._enter(clip)
+            for window in range(clip.first, clip.window):
                 self._memory.note(sequence.labels(window))
 
-    def next_windows(self, windows: int) -> _Windows:
-        """Return the next windows, of the same stretch or of the next one."""
-        fresh = self._stretch is None or self._stretch.window + windows > self._stretch.end
-        if fresh:
-            self._enter(self._draw(windows))
-        assert self._stretch is not None and self._sequence is not None and self._map is not None
-        taken = range(self._stretch.window, self._stretch.window + windows)
-        self._stretch.window = taken.stop
-        labels = [self._memory.note(self._sequence.labels(window)) for window in taken]
-        return _Windows(fresh, self._sequence, self._map, taken, labels)
+    def fill(self, cells: np.ndarray) -> tuple[bool, list[_Row]]:
+        """
+        Fill ``uint8[windows, channels, H, W]`` of zeros with the next windows.
 
-    def _draw(self, windows: int) -> _Stretch:
-        ordinal = 0 if self._stretch is None else self._stretch.ordinal + 1
+        Returns whether a clip begins with them, and a row for each.
+        """
+        fresh = self._clip is None or self._clip.window + len(cells) > self._clip.end
+        if fresh:
+            self._enter(self._draw(len(cells)))
+        clip, sequence = self._clip, self._sequence
+        assert clip is not None and sequence is not None
+        rows = []
+        for window, target in enumerate(cells, start=clip.window):
+            self._map.scatter(*sequence.sparse(window), target)
+            labels = self._memory.note(sequence.labels(window))
+            rows.append((*split_labels(labels, self._map), bool(sequence.labelled[window])))
+        clip.window += len(cells)
+        return fresh, rows
+
+    def _draw(self, windows: int) -> _Clip:
+        ordinal = 0 if self._clip is None else self._clip.ordinal + 1
         paths = list_sequences(self._folder)
         seed = (self._config.seed, int(self._anywhere))
         for _ in range(len(paths)):
@@ -163,51 +139,47 @@ class _Stream:
                 f'{self._folder}: holds no sequence of at least {windows} windows; make data '
                 'first, or correct data.cache of the configuration'
             )
-        if sequence.info.classes != self._classes:
+        if sequence.info.classes != self._network.classes:
             raise TrainingDataError(
                 f'{sequence.path}: its classes are {", ".join(sequence.info.classes)}, not the '
-                f'{", ".join(self._classes)} of model.classes; take another folder for data.cache'
+                f'{", ".join(self._network.classes)} of model.classes; take another folder for '
+                'data.cache'
             )
         rng = np.random.default_rng([*seed, 1, self._index, ordinal])
         first, end = 0, len(sequence)
         if self._anywhere:
-            least, most = self._config.streams.random_windows
-            length = min(int(rng.integers(least, most + 1)), len(sequence))
+            low, high = self._config.streams.random_windows
+            length = min(int(rng.integers(low, high + 1)), len(sequence))
             first = int(rng.integers(0, len(sequence) - length + 1))
             end = first + length
-        source = sequence.info.shape[1], sequence.info.shape[2]
-        view = draw_view(self._config.augmentation, source, self._frame, rng)
-        return _Stretch(ordinal, sequence.path.name, first, first, end, view)
+        _, height, width = sequence.info.shape
+        augmentation = sample_augmentation(
+            self._config.augmentation, (height, width), self._network.frame, rng
+        )
+        return _Clip(ordinal, sequence.path.name, first, first, end, augmentation)
 
-    def _enter(self, stretch: _Stretch) -> CachedSequence:
-        if self._sequence is None or self._sequence.path.name != stretch.name:
-            self._sequence = CachedSequence(self._folder / stretch.name)
-        self._stretch = stretch
-        self._map = ViewMap(stretch.view, self._sequence.info, self._frame)
+    def _enter(self, clip: _Clip) -> CachedSequence:
+        if self._sequence is None or self._sequence.path.name != clip.name:
+            self._sequence = CachedSequence(self._folder / clip.name)
+        self._clip = clip
+        self._map = AugmentationMap(clip.augmentation, self._sequence.info, self._network.frame)
         self._memory = LabelMemory()
         return self._sequence
 
 
 class StreamLoader:
     """
-    Endless batches of one process, made ahead in the background.
+    Endless batches of process ``rank`` of ``world``, made ahead in the background.
 
-    Parameters
-    ----------
-    folder: training sequences of the cache; it may grow meanwhile.
-    config: of the training.
-    rank, world: which of how many processes this is.
-    threads: how many make the windows of a batch.
-
+    ``folder``, the training sequences of the cache, may grow meanwhile.
     """
 
     def __init__(
         self, folder: Path, config: TrainingConfig, rank: int, world: int, threads: int = 1
     ) -> None:
-        self._config = config
-        model = config.network()
-        self._shape = (model.channels, *model.input_size)
-        self._threads = threads
+        self._windows, self._threads = config.streams.windows, threads
+        network = config.network()
+        self._shape = (network.channels, *network.input_size)
         count = config.streams.streams
         random = round(config.streams.random_share * count * world)
         self._streams = []
@@ -219,81 +191,35 @@ class StreamLoader:
             kinds = random if anywhere else count * world - random
             self._streams.append(_Stream(folder, config, place, kinds, anywhere))
 
-    def go_to(self, places: list[dict[str, Any]]) -> bool:
-        """
-        Continue behind the batch with these ``places``.
-
-        Return whether that could be done; with another number of streams it cannot.
-        """
-        if len(places) != len(self._streams):
+    def seek(self, positions: list[dict[str, Any]]) -> bool:
+        """Continue behind a batch; return False if it had another number of streams."""
+        if len(positions) != len(self._streams):
             return False
-        for stream, place in zip(self._streams, places):
-            stream.go_to(place)
+        for stream, position in zip(self._streams, positions):
+            stream.seek(position)
         return True
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches for ever."""
-        ready: queue.Queue[Batch | BaseException] = queue.Queue(_AHEAD)
-        ended = threading.Event()
-        worker = threading.Thread(target=self._work, args=(ready, ended), daemon=True)
-        worker.start()
-        try:
+        with ThreadPoolExecutor(1) as maker, ThreadPoolExecutor(self._threads) as pool:
+            ahead = deque(maker.submit(self.next_batch, pool) for _ in range(_AHEAD))
             while True:
-                batch = ready.get()
-                if isinstance(batch, BaseException):
-                    raise batch
+                batch = ahead.popleft().result()
+                ahead.append(maker.submit(self.next_batch, pool))
                 yield batch
-        finally:
-            ended.set()
-            while worker.is_alive():  # it may wait for room
-                try:
-                    ready.get(timeout=0.05)
-                except queue.Empty:
-                    continue
-
-    def _work(self, ready: queue.Queue[Batch | BaseException], ended: threading.Event) -> None:
-        with ThreadPoolExecutor(self._threads) as pool:
-            while not ended.is_set():
-                try:
-                    ready.put(self.next_batch(pool))
-                except BaseException as error:  # noqa: B036 - raised where the batches are used
-                    ready.put(error)
-                    return
 
     def next_batch(self, pool: ThreadPoolExecutor | None = None) -> Batch:
         """Make the next batch, in this thread or in those of a pool."""
-        windows, count = self._config.streams.windows, len(self._streams)
-        parts = [stream.next_windows(windows) for stream in self._streams]
-        histograms = torch.zeros(windows, count, *self._shape, dtype=torch.uint8)
-        cells = histograms.numpy()
-        rows: list[tuple[np.ndarray, np.ndarray]] = [_NOTHING] * (windows * count)
-        labelled = np.zeros(windows * count, bool)
-
-        def fill(stream: int) -> None:
-            part = parts[stream]
-            for step, window in enumerate(part.taken):
-                part.view.show(*part.sequence.sparse(window), cells[step, stream])
-                row = step * count + stream
-                labelled[row] = part.sequence.labelled[window]
-                rows[row] = split_labels(part.labels[step], part.view)
-
-        list((pool.map if pool is not None else map)(fill, range(count)))
+        count = len(self._streams)
+        histograms = torch.zeros(self._windows, count, *self._shape, dtype=torch.uint8)
+        cells = histograms.numpy().swapaxes(0, 1)
+        filled = list((map if pool is None else pool.map)(_Stream.fill, self._streams, cells))
+        rows = [part[step] for step in range(self._windows) for _, part in filled]
         return Batch(
             histograms,
-            _stack([wanted for wanted, _ in rows], 5),
-            _stack([ignored for _, ignored in rows], 4),
-            torch.from_numpy(np.flatnonzero(labelled)),
-            torch.tensor([part.fresh for part in parts]),
-            [stream.place() for stream in self._streams],
+            pad_sequence([torch.from_numpy(targets) for targets, _, _ in rows], batch_first=True),
+            pad_sequence([torch.from_numpy(ignored) for _, ignored, _ in rows], batch_first=True),
+            torch.tensor([row for row, (_, _, labelled) in enumerate(rows) if labelled]).long(),
+            torch.tensor([fresh for fresh, _ in filled]),
+            [stream.position() for stream in self._streams],
         )
-
-
-_NOTHING = (np.zeros((0, 5), np.float32), np.zeros((0, 4), np.float32))
-
-
-def _stack(rows: list[np.ndarray], columns: int) -> Tensor:
-    """Return the rows padded with zeros, ``float32[len(rows), most, columns]``."""
-    stacked = np.zeros((len(rows), max(len(r) for r in rows), columns), np.float32)
-    for target, values in zip(stacked, rows):
-        target[: len(values)] = values
-    return torch.from_numpy(stacked)

@@ -7,41 +7,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sast_ros.bags.detections import (
-    detection_boxes,
-)
+from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
 from sast_ros.labels import BOX_DTYPE, MIN_VISIBILITY
 from sast_ros_training.training.cache import CachedSequence
 
-#: Borders between the rows of the sparsity table, shares of the pixels that have events.
+#: Bounds of the rows of the sparsity table, shares of the pixels that have events.
 DENSITIES = (0.01, 0.02, 0.05, 0.10, 0.25)
 
 _LABEL_DTYPE = np.dtype([*BOX_DTYPE.descr, ('ignored', '?')])
-#: Of a window, the best; what the metric looks at.
+#: The best detections of a window, as many as the metric uses.
 MAX_DETECTIONS = 100
 
 
 @dataclass
 class SequenceResult:
-    """
-    What was found in one sequence.
-
-    Parameters
-    ----------
-    motion: of the camera.
-    one_megapixel: whether the sensor counts as one, for the filter of small boxes.
-    images: labels and detections of every labelled time, for ``mean_average_precision``.
-    active: share of the pixels with events, per window.
-    kept: ``[windows, 4, 2]`` share of windows and tokens that each stage attended to.
-
-    """
+    """What was found in one sequence."""
 
     motion: str
+    #: Decides the filter of small boxes.
     one_megapixel: bool
+    #: Labels and detections of every labelled frame, for ``mean_average_precision``.
     images: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    #: Share of the pixels with events, per window.
     active: list[float] = field(default_factory=list)
+    #: ``[windows, 4, 2]``, share of windows and tokens that each stage attended to.
     kept: list[list[tuple[float, float]]] = field(default_factory=list)
 
 
@@ -64,7 +55,7 @@ def run_sequence(detector: StreamingDetector, sequence: CachedSequence) -> Seque
 
 
 def _truth(labels: np.ndarray, t: int) -> np.ndarray:
-    """Return the labels; those that events have never shown are to be ignored."""
+    """Return the labels; those that have never produced events are ignored."""
     labels = labels[labels['visibility'] > 0]
     truth = np.zeros(len(labels), _LABEL_DTYPE)
     for name in ('x', 'y', 'w', 'h', 'class_id', 'track_id'):
@@ -76,30 +67,30 @@ def _truth(labels: np.ndarray, t: int) -> np.ndarray:
 
 def summarise(results: Iterable[SequenceResult], classes: tuple[str, ...]) -> dict[str, Any]:
     """
-    Return what the sequences say together, JSON-ready.
+    Return the metrics of sequences, JSON-ready.
 
-    ``all``: over everything; ``by_motion``: for each way the camera moves; ``sparsity``: see
+    ``all``: over everything; ``by_motion``: for each motion of the camera; ``sparsity``: see
     ``sparsity_table``.
     """
     results = list(results)
     boxes = BOXES_1MPX if results and all(r.one_megapixel for r in results) else BOXES_GEN1
 
-    def judge(chosen: list[SequenceResult]) -> dict[str, Any]:
+    def metrics(chosen: list[SequenceResult]) -> dict[str, Any]:
         images = [image for result in chosen for image in result.images]
         return mean_average_precision(images, classes, boxes).as_dict()
 
     motions = sorted({result.motion for result in results})
     return {
         'sequences': len(results),
-        'all': judge(results),
-        'by_motion': {m: judge([r for r in results if r.motion == m]) for m in motions if m},
+        'all': metrics(results),
+        'by_motion': {m: metrics([r for r in results if r.motion == m]) for m in motions if m},
         'sparsity': sparsity_table(results),
     }
 
 
 def sparsity_table(results: Iterable[SequenceResult]) -> list[dict[str, Any]]:
     """
-    Return how much the four stages kept at which event density, a row for each range.
+    Return the shares that the four stages kept, by event density.
 
     ``least`` and ``most`` share of active pixels, number of ``windows``, mean share of windows and
     of tokens kept in stages 1 to 4.
@@ -108,12 +99,12 @@ def sparsity_table(results: Iterable[SequenceResult]) -> list[dict[str, Any]]:
     active = np.array([share for result in results for share in result.active])
     kept = np.array([stages for result in results for stages in result.kept])
     rows = []
-    for least, most, chosen in by_density(active):
+    for low, high, chosen in by_density(active):
         mean = kept[chosen].mean(axis=0).round(4)
         rows.append(
             {
-                'least': least,
-                'most': most,
+                'least': low,
+                'most': high,
                 'windows': int(chosen.sum()),
                 'kept_windows': mean[:, 0].tolist(),
                 'kept_tokens': mean[:, 1].tolist(),
@@ -124,13 +115,22 @@ def sparsity_table(results: Iterable[SequenceResult]) -> list[dict[str, Any]]:
 
 def by_density(active: np.ndarray) -> Iterator[tuple[float, float, np.ndarray]]:
     """
-    Yield the rows of the sparsity table that have windows.
+    Yield the rows of the sparsity table that have windows: bounds, and ``bool[N]`` which windows.
 
-    ``active``: share of active pixels of each window; yields least and most share and which
-    windows, ``bool[N]``, lie between them.
+    ``active``: share of active pixels of each window.
     """
-    borders = (0.0, *DENSITIES, 1.0)
-    for least, most in zip(borders, borders[1:]):
-        chosen = (active >= least) & ((active < most) | (most == 1))
+    bounds = (0.0, *DENSITIES, 1.0)
+    for low, high in zip(bounds, bounds[1:]):
+        chosen = (active >= low) & ((active < high) | (high == 1))
         if chosen.any():
-            yield least, most, chosen
+            yield low, high, chosen
+
+
+def describe(metrics: dict[str, Any]) -> str:
+    """Return mean average precision, and AP50 by class, in one line."""
+    classes = ', '.join(f'{n} {_number(row["ap50"])}' for n, row in metrics['by_class'].items())
+    return f'mAP {_number(metrics["ap"])}, AP50 {_number(metrics["ap50"])} ({classes})'
+
+
+def _number(value: float | None) -> str:
+    return '-' if value is None else f'{value:.3f}'

@@ -12,9 +12,9 @@ NOTHING = {'ap': None, 'ap50': None}
 
 
 def test_a_pipe_gets_lines(capsys):
-    with train._progress('x') as (say, report):
+    with train._progress('x') as (log, report):
         report(50, 200, VALUES)
-        say('step 50: mAP 0.1')
+        log('step 50: mAP 0.1')
     shown = capsys.readouterr()
     assert shown.err == ('step 50 of 200: loss 8.25, windows per second 30\nstep 50: mAP 0.1\n')
     assert shown.out == ''
@@ -24,28 +24,30 @@ def test_a_terminal_gets_a_bar_with_the_latest_values(monkeypatch):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120)
     monkeypatch.setattr(train, 'open_console', lambda stderr=False: console)
-    with train._progress('mine') as (say, report):
+    with train._progress('mine') as (log, report):
         report(50, 200, VALUES)
-        say('a [sentence]')
+        log('a [sentence]')
     assert 'train mine' in screen.getvalue()
     assert '25%' in screen.getvalue()
     assert 'loss 8.25' in screen.getvalue()
     assert 'a [sentence]' in screen.getvalue()
 
 
-def test_the_tables_say_what_was_found():
+def test_the_table_holds_what_was_found():
     found = {'ap': 0.25, 'ap50': 0.5, 'by_class': {'car': {'ap50': 0.5}, 'bus': {'ap50': None}}}
-    validation = {'sequences': 3, 'all': found, 'by_motion': {'pan': {**NOTHING, 'by_class': {}}}}
-    rows = [
-        {'least': 0.01, 'most': 0.02, 'windows': 7, 'kept_tokens': [0.25, 0.5, 0.75, 1.0]},
-    ]
+    kept = {'least': 0.01, 'most': 0.02, 'windows': 7, 'kept_tokens': [0.25, 0.5, 0.75, 1.0]}
+    validation = {
+        'sequences': 3,
+        'all': found,
+        'by_motion': {'pan': {**NOTHING, 'by_class': {}}},
+        'sparsity': [kept],
+    }
     screen = io.StringIO()
     console = Console(file=screen, width=100)
-    console.print(train._table({'steps': 9, 'validation': validation}, 'mine'))
-    console.print(train._table({'steps': 9, 'validation': None}, 'mine'))
-    console.print(train.sparsity(rows))
+    console.print(train._summary_table({'steps': 9, 'validation': validation}, 'mine'))
+    console.print(train._summary_table({'steps': 9, 'validation': None}, 'mine'))
     text = screen.getvalue()
     assert 'mAP 0.250, AP50 0.500 (car 0.500, bus -)' in text
     assert 'mAP -' in text
     assert 'no held-out sequences' in text
-    assert '1 - 2 %' in text and '25 %' in text and '100 %' in text
+    assert '1 - 2 %' in text and '25, 50, 75, 100 %' in text and '7 windows' in text

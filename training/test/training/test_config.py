@@ -1,11 +1,12 @@
-"""The training configuration says what is wrong with itself."""
+"""The training configuration names its mistakes."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from sast_ros_training.training.config import load_config, parse_config
+from sast_ros_training.training.config import TrainingConfig
+from sast_ros_training.training.config_file import load_config, parse_config, parse_curriculum
 from sast_ros_training.training.errors import TrainingConfigError
 import yaml
 
@@ -14,6 +15,9 @@ FOLDER = Path(__file__).resolve().parents[2] / 'config'
 
 def test_the_default_names_and_explains_every_key():
     text = (FOLDER / 'default.yaml').read_text()
+    content = yaml.safe_load(text)
+    assert content.pop('curriculum')
+    assert parse_config(content, 'x') == TrainingConfig()
 
     def keys(content, prefix=''):
         for name, value in content.items():
@@ -21,66 +25,116 @@ def test_the_default_names_and_explains_every_key():
             if isinstance(value, dict) and name != 'geometries':
                 yield from keys(value, f'{prefix}{name}.')
 
-    assert list(keys(yaml.safe_load(text))) == list(keys(parse_config({}, 'x').as_dict()))
-    lines = text.splitlines()
+    assert list(keys(content)) == list(keys(TrainingConfig().as_dict()))
+    lines = text[: text.index('\ncurriculum:')].splitlines()
     for number, line in enumerate(lines):
         if line.strip() and not line.strip().startswith('#') and '#' not in line:
             assert lines[number].rstrip().endswith(':') or lines[number - 1].strip(), line
 
 
-def test_what_it_says_comes_back():
-    config = load_config(FOLDER / 'smoke.yaml')
-    assert config.optimizer.max_steps == 20
-    assert parse_config(yaml.safe_load(yaml.safe_dump(config.as_dict())), 'x') == config
+def test_what_it_writes_comes_back():
+    for part in load_config(FOLDER / 'default.yaml'):
+        written = yaml.safe_dump(part.config.as_dict())
+        assert parse_config(yaml.safe_load(written), 'x') == part.config
 
 
-def test_the_parts_of_the_recipe_go_on_with_other_drives_in_the_same_folder():
-    names = ('default', 'long_drives', 'noisy_drives', 'model_drives', 'static_drives')
-    parts = [load_config(FOLDER / f'{name}.yaml') for name in names]
-    trained, judged = set(), set()
+def test_the_parts_of_the_recipe_go_on_with_other_sequences_in_the_same_folder():
+    parts = load_config(FOLDER / 'default.yaml')
+    assert len(parts) == 6
+    trained, held_out = set(), set()
     for part in parts:
-        assert part.data.cache == parts[0].data.cache
-        assert part.network() == parts[0].network()
-        drives = part.data.simulation
-        seeds = set(range(drives.seed, drives.seed + drives.sequences))
+        assert part.config.data.cache == parts[0].config.data.cache
+        if part.config.data.kind == 'cache':
+            continue
+        simulation = part.config.data.simulation
+        seeds = set(range(simulation.seed, simulation.seed + simulation.sequences))
         assert not trained & seeds
         trained |= seeds
-        first = drives.validation_seed
-        judged |= set(range(first, first + drives.validation_sequences))
-    assert not trained & judged
-    last = load_config(FOLDER / 'sharp_selection.yaml')
-    assert last.data.kind == 'cache' and last.data.cache == parts[0].data.cache
-    assert last.network() == parts[0].network()
-    parts.append(last)
-    assert len({part.seed for part in parts}) == len(parts)
+        first = simulation.validation_seed
+        held_out |= set(range(first, first + simulation.validation_sequences))
+    assert not trained & held_out
+    assert len({part.config.seed for part in parts}) == len(parts)
+    assert [part.init for part in parts[:2]] == [(), (parts[0].name,)]
+    assert parts[5].init == (parts[3].name, parts[4].name)
+
+
+def test_a_part_differs_where_it_says_so():
+    parts = parse_curriculum(
+        {
+            'data': {'simulation': {'geometries': {'gen1': 1}, 'seed': 7}},
+            'optimizer': {'max_steps': 5},
+            'curriculum': [
+                {'name': 'a'},
+                {'name': 'b', 'data': {'simulation': {'geometries': {'vga': 1}}}},
+                {'name': 'c', 'init': ['a', 'b'], 'model': {'contrast': 3}},
+            ],
+        },
+        'x',
+    )
+    assert [(part.name, part.init) for part in parts] == [
+        ('a', ()), ('b', ('a',)), ('c', ('a', 'b')),
+    ]  # fmt: skip
+    assert [list(part.config.data.simulation.geometries) for part in parts] == [
+        ['gen1'], ['vga'], ['gen1'],
+    ]  # fmt: skip
+    assert [part.config.model.contrast for part in parts] == [1, 1, 3]
+    assert {part.config.data.simulation.seed for part in parts} == {7}
+    assert {part.config.optimizer.max_steps for part in parts} == {5}
+
+
+def test_without_curriculum_the_whole_is_one_part():
+    (part,) = parse_curriculum({'seed': 3}, 'x')
+    assert (part.name, part.init, part.config.seed) == ('', (), 3)
 
 
 @pytest.mark.parametrize(
-    'content, complaint',
+    'curriculum, facts',
     [
-        ({'optimiser': {}}, 'optimiser is no key'),
-        ({'optimizer': {'steps': 3}}, 'optimizer.steps is no key .* max_steps'),
-        ({'optimizer': {'max_steps': 3.5}}, 'optimizer.max_steps is 3.5; it must be a whole'),
+        ([], r'curriculum is \[\]'),
+        ({'name': 'a'}, 'curriculum is .* list of parts'),
+        ([3], r'curriculum\[0\]: name is None'),
+        ([{'name': 'a/b'}], "name is 'a/b'"),
+        ([{'name': 'a'}, {'name': 'a'}], r"curriculum\[1\]: name is 'a'"),
+        ([{'name': 'a', 'init': ['b']}, {'name': 'b'}], r"curriculum\[0\]: init is \['b'\]"),
+        ([{'name': 'a'}, {'name': 'b', 'init': 'a'}], "init is 'a'"),
+        ([{'name': 'a', 'seed': -1}], 'a: seed is -1; .* at least 0'),
+        ([{'name': 'a', 'curriculum': []}], 'a: curriculum is not a key'),
+        ([{'name': 'a', 'streams': {'windows': 9}}], r'a: streams.random_windows is \[8, 24\]'),
+        ([{'name': 'a', 'model': {'classes': ['car']}}], 'a changes the network'),
+        ([{'name': 'a', 'hardware': {'devices': 1}}], 'a changes .* the hardware'),
+    ],
+)
+def test_a_mistake_in_a_curriculum_is_named_by_its_part(curriculum, facts):
+    with pytest.raises(TrainingConfigError, match=f'^mine.yaml: .*{facts}'):
+        parse_curriculum({'curriculum': curriculum}, 'mine.yaml')
+
+
+@pytest.mark.parametrize(
+    'content, facts',
+    [
+        ({'optimiser': {}}, 'optimiser .* optimizer'),
+        ({'optimizer': {'steps': 3}}, 'optimizer.steps .* max_steps'),
+        ({'optimizer': {'max_steps': 3.5}}, 'optimizer.max_steps is 3.5; .* whole'),
         ({'optimizer': {'max_steps': True}}, 'optimizer.max_steps is True'),
-        ({'optimizer': {'max_steps': 0}}, 'optimizer.max_steps is 0; it must be at least 1'),
-        ({'optimizer': {'learning_rate': 'fast'}}, "learning_rate is 'fast'; it must be a number"),
-        ({'optimizer': 3}, 'optimizer must be a mapping'),
-        ({'augmentation': {'flip': 1.5}}, 'augmentation.flip is 1.5; it must be 0 to 1'),
+        ({'optimizer': {'max_steps': 0}}, 'optimizer.max_steps is 0; .* at least 1'),
+        ({'optimizer': {'learning_rate': 'fast'}}, "learning_rate is 'fast'; .* a number"),
+        ({'optimizer': 3}, 'optimizer is 3; .* mapping'),
+        ({'augmentation': {'flip': 1.5}}, 'augmentation.flip is 1.5; .* 0 to 1'),
         ({'augmentation': {'zoom_in': 0.8}}, 'zoom_in and augmentation.zoom_out'),
-        ({'hardware': {'precision': 'fp8'}}, 'hardware.precision .* one of bf16, fp32'),
-        ({'model': {'classes': 'car'}}, "model.classes is 'car'; it must be a list"),
+        ({'hardware': {'precision': 'fp8'}}, "hardware.precision is 'fp8'; .* bf16, fp32"),
+        ({'model': {'classes': 'car'}}, "model.classes is 'car'; .* list"),
         ({'model': {'classes': ['car', 'car']}}, 'model.classes'),
-        ({'data': {'kind': 'rvt'}}, 'data.source is missing'),
-        ({'data': {'simulation': {'geometries': {'gen1': 'all'}}}}, 'geometries.gen1'),
+        ({'data': {'kind': 'rvt'}}, 'data.source'),
+        ({'data': {'simulation': {'geometries': {'gen1': 'all'}}}}, 'geometries is .*all'),
         ({'data': {'simulation': {'geometries': {}}}}, 'geometries'),
         ({'data': {'simulation': {'sequences': 3}}}, 'start_with'),
         ({'streams': {'random_windows': [1, 9]}}, 'streams.random_windows'),
-        ({'streams': {'random_windows': [1, 2, 3]}}, 'random_windows .* a list of 2'),
-        ([], 'the whole file must be a mapping'),
+        ({'streams': {'random_windows': [1, 2, 3]}}, 'random_windows .* 2 whole numbers'),
+        ([], 'the whole file is .* mapping'),
     ],
 )
-def test_a_mistake_is_named_by_its_key(content, complaint):
-    with pytest.raises(TrainingConfigError, match=f'^mine.yaml: .*{complaint}'):
+def test_a_mistake_is_named_by_its_key(content, facts):
+    with pytest.raises(TrainingConfigError, match=f'^mine.yaml: .*{facts}'):
         parse_config(content, 'mine.yaml')
 
 
@@ -95,5 +149,5 @@ def test_a_file_that_is_missing_or_no_yaml_is_refused(tmp_path):
     with pytest.raises(TrainingConfigError, match='default.yaml'):
         load_config(tmp_path / 'none.yaml')
     (tmp_path / 'bad.yaml').write_text('a: [')
-    with pytest.raises(TrainingConfigError, match='no YAML'):
+    with pytest.raises(TrainingConfigError, match='bad.yaml'):
         load_config(tmp_path / 'bad.yaml')

@@ -12,20 +12,28 @@ import sys
 import pytest
 from sast_ros.cli import main
 from sast_ros.model import load_model
-from sast_ros_training.training.config import parse_config
+from sast_ros_training.training.checkpoint import CHECKPOINT_KEY, LAST
+from sast_ros_training.training.config_file import parse_config, parse_curriculum
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.fit import train
-from sast_ros_training.training.module import CHECKPOINT_KEY, one_cycle
+from sast_ros_training.training.module import one_cycle
 import torch
 import yaml
 
 STEPS = 5
 
+#: A part from random weights, one from its average, one from the mean of both.
+CURRICULUM = [
+    {'name': 'a', 'optimizer': {'max_steps': 3}},
+    {'name': 'b', 'optimizer': {'max_steps': 3}, 'streams': {'windows': 3}, 'seed': 2},
+    {'name': 'c', 'optimizer': {'max_steps': 2}, 'init': ['a', 'b'], 'model': {'contrast': 15}},
+]
+
 
 def settings(cache: Path, **sections) -> dict:
     return {
         'data': {'kind': 'cache', 'cache': str(cache)},
-        'streams': {'streams': 2, 'random_windows': [2, 4]},
+        'streams': {'streams': 2, 'random_windows': [3, 4]},
         'optimizer': {'max_steps': STEPS},
         'hardware': {'devices': 1, 'accelerator': 'cpu'},
         'checkpoint': {'every_steps': 2},
@@ -36,28 +44,39 @@ def settings(cache: Path, **sections) -> dict:
 
 
 class Killed(Exception):
-    """Stands for a kill: nothing of the training gets to say goodbye."""
+    """Stands for a kill: nothing of the training runs any further."""
 
 
-def run(cache: Path, out: Path, stop: int | None = None, **sections):
-    """Train; return the losses by step and what was said."""
-    losses, said = {}, []
+def run(cache: Path, out: Path, stop: tuple[str, int] | None = None, **sections):
+    """
+    Train; return the losses by part and step, and what was logged.
+
+    ``stop``: part and step behind which it is killed, 0 before the part begins.
+    """
+    part, losses, logged = '', {}, []
+
+    def log(sentence: str) -> None:
+        nonlocal part
+        logged.append(sentence)
+        if sentence.startswith('part '):
+            part = sentence.split(': ')[1]
+            report(0, 0, {})
 
     def report(step: int, total: int, values: dict[str, float]) -> None:
-        losses[step] = values['loss']
-        if step == stop:
+        if step:
+            losses[part, step] = values['loss']
+        if (part, step) == stop:
             raise Killed
 
-    config = parse_config(settings(cache, **sections), 'test')
     try:
-        train(config, out, say=said.append, report=report)
+        train(parse_curriculum(settings(cache, **sections), 'x'), out, log=log, report=report)
     except Killed:
         assert stop is not None
-    return losses, said
+    return losses, logged
 
 
 def content(out: Path) -> dict:
-    return torch.load(out / 'last.ckpt', weights_only=True)
+    return torch.load(out / LAST, weights_only=True)
 
 
 def differences(a, b, where: str = '') -> list[str]:
@@ -74,30 +93,78 @@ def differences(a, b, where: str = '') -> list[str]:
 
 @pytest.fixture(scope='module')
 def whole(cache, tmp_path_factory):
-    """Return folder and losses of a training that nobody disturbed."""
+    """Return folder and losses of a training that was not interrupted."""
     out = tmp_path_factory.mktemp('whole')
     return out, run(cache, out)[0]
 
 
+def assert_same_training(folder: Path, other: Path) -> None:
+    expected, found = content(folder), content(other)
+    for key in ('state_dict', 'optimizer_states', CHECKPOINT_KEY):
+        assert differences(expected[key], found[key], key) == []
+    a, b = (load_model(out / 'model.safetensors') for out in (folder, other))
+    assert differences(a.state_dict(), b.state_dict()) == []
+
+
 def test_a_killed_training_goes_on_bit_for_bit(cache, whole, tmp_path):
     out, losses = whole
-    before, _ = run(cache, tmp_path, stop=3)
-    after, said = run(cache, tmp_path)
-    assert said[0] == f'goes on from {tmp_path / "last.ckpt"}'
-    assert sorted(before) == [1, 2, 3]
-    assert sorted(after) == [3, 4, 5]  # the checkpoint is of step 2
+    before, _ = run(cache, tmp_path, stop=('', 3))
+    after, logged = run(cache, tmp_path)
+    assert str(tmp_path / LAST) in logged[0]
+    assert [step for _, step in before] == [1, 2, 3]
+    assert [step for _, step in after] == [3, 4, 5]  # the checkpoint is of step 2
     assert {**before, **after} == losses
-    expected, found = content(out), content(tmp_path)
-    for part in ('state_dict', 'optimizer_states', CHECKPOINT_KEY):
-        assert differences(expected[part], found[part], part) == []
-    a, b = (load_model(folder / 'model.safetensors') for folder in (out, tmp_path))
-    assert differences(a.state_dict(), b.state_dict()) == []
+    assert_same_training(out, tmp_path)
+
+
+def test_a_killed_curriculum_goes_on_bit_for_bit(cache, tmp_path):
+    """Killed in the first part, between parts, and in the second part."""
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    losses, _ = run(cache, whole, curriculum=CURRICULUM)
+    found = {}
+    for stop in (('a', 3), ('b', 0), ('b', 3), None):
+        found.update(run(cache, killed, stop, curriculum=CURRICULUM)[0])
+    assert list(found) == [(p['name'], i + 1) for p in CURRICULUM for i in range(3)][:8]
+    assert found == losses
+    for part in CURRICULUM:
+        assert_same_training(whole / part['name'], killed / part['name'])
+    last = load_model(killed / 'c' / 'model.safetensors').state_dict()
+    assert differences(load_model(killed / 'model.safetensors').state_dict(), last) == []
+    assert run(cache, killed, curriculum=CURRICULUM)[0] == {}
+
+
+def test_a_mistake_in_a_later_part_is_found_before_the_first_is_trained(cache, tmp_path):
+    flying = {'kind': 'simulation', 'simulation': {'motion': 'flying'}}
+    with pytest.raises(TrainingConfigError, match='flying'):
+        run(cache, tmp_path, curriculum=[{'name': 'a'}, {'name': 'b', 'data': flying}])
+    assert not (tmp_path / 'a').exists()
+
+
+def test_parts_behind_one_that_is_trained_on_begin_anew(cache, tmp_path):
+    parts = [{'name': name, 'optimizer': {'max_steps': 1}} for name in 'ab']
+    run(cache, tmp_path, curriculum=parts)
+    parts[0]['optimizer'] = {'max_steps': 2}
+    losses, _ = run(cache, tmp_path, curriculum=parts)
+    assert list(losses) == [('a', 2), ('b', 1)]
+
+
+def test_a_training_can_begin_anew_with_its_own_weights(cache, whole, tmp_path):
+    (tmp_path / LAST).write_bytes((whole[0] / LAST).read_bytes())
+    steps = []
+    train(
+        parse_curriculum(settings(cache, optimizer={'max_steps': 1}), 'x'),
+        tmp_path,
+        init=[tmp_path / LAST],
+        resume=False,
+        report=lambda step, total, values: steps.append(step),
+    )
+    assert steps == [1] == [content(tmp_path)['global_step']]
 
 
 def test_what_a_training_leaves(whole):
     out, losses = whole
     names = {path.name for path in out.iterdir()}
-    assert names == {'config.yaml', 'curves', 'last.ckpt', 'model.safetensors', 'validation.json'}
+    assert names == {'config.yaml', 'curves', LAST, 'model.safetensors', 'validation.json'}
     assert parse_config(yaml.safe_load((out / 'config.yaml').read_text()), 'x').log_every == 1
     model = load_model(out / 'model.safetensors')
     assert model.config.classes == ('pedestrian', 'two-wheeler', 'car')
@@ -107,7 +174,7 @@ def test_what_a_training_leaves(whole):
     assert set(found['by_motion']) == {'static', 'pan'}
     assert sum(row['windows'] for row in found['sparsity']) == 24
     assert all(len(row['kept_tokens']) == 4 for row in found['sparsity'])
-    assert sorted(losses) == [1, 2, 3, 4, 5]
+    assert list(losses) == [('', step) for step in range(1, STEPS + 1)]
 
 
 def test_the_exported_weights_are_the_average(whole):
@@ -120,31 +187,31 @@ def test_the_exported_weights_are_the_average(whole):
 
 
 def test_a_finished_training_does_nothing_more_and_can_have_another_cycle(cache, whole, tmp_path):
-    (tmp_path / 'last.ckpt').write_bytes((whole[0] / 'last.ckpt').read_bytes())
+    (tmp_path / LAST).write_bytes((whole[0] / LAST).read_bytes())
     assert run(cache, tmp_path)[0] == {}
     rates = {}
-    config = parse_config(settings(cache, optimizer={'max_steps': STEPS + 3}), 'test')
+    parts = parse_curriculum(settings(cache, optimizer={'max_steps': STEPS + 3}), 'test')
 
     def report(step: int, total: int, values: dict[str, float]) -> None:
         rates[step] = values['learning_rate']
 
-    train(config, tmp_path, report=report)
-    warmup = config.optimizer.warmup
+    train(parts, tmp_path, report=report)
+    warmup = parts[0].config.optimizer.warmup
     expected = {STEPS + 1 + i: 1e-3 * one_cycle(i / 3, warmup) for i in range(3)}
     assert rates == pytest.approx(expected)
 
 
 def test_going_on_with_another_network_is_refused(cache, whole, tmp_path):
-    (tmp_path / 'last.ckpt').write_bytes((whole[0] / 'last.ckpt').read_bytes())
-    with pytest.raises(TrainingConfigError, match='another network .*classes'):
+    (tmp_path / LAST).write_bytes((whole[0] / LAST).read_bytes())
+    with pytest.raises(TrainingConfigError, match='classes'):
         run(cache, tmp_path, model={'classes': ['car']})
-    (tmp_path / 'last.ckpt').write_bytes(b'nothing')
-    with pytest.raises(TrainingConfigError, match='no intact checkpoint'):
+    (tmp_path / LAST).write_bytes(b'nothing')
+    with pytest.raises(TrainingConfigError, match=LAST):
         run(cache, tmp_path)
 
 
 def test_an_empty_cache_is_refused(tmp_path):
-    with pytest.raises(TrainingDataError, match='holds no sequences'):
+    with pytest.raises(TrainingDataError, match='none'):
         run(tmp_path / 'none', tmp_path / 'out')
 
 
@@ -156,31 +223,37 @@ def test_the_learning_rate_rises_and_falls_to_zero():
     assert all(a > b for a, b in zip(rates[100:], rates[101:]))
 
 
-def test_a_simulated_training_in_two_processes_survives_a_kill(tmp_path):
+def test_a_simulated_curriculum_in_two_processes_survives_a_kill(tmp_path):
     """The command, killed with SIGKILL, ends all of its processes and goes on when repeated."""
     file = Path(__file__).resolve().parents[2] / 'config' / 'smoke.yaml'
     command = [sys.executable, '-m', 'sast_ros', 'train', '--config', str(file)]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert running.stderr is not None
+    before = []
     for line in running.stderr:
-        if line.startswith('step 15 '):
+        before.append(line)
+        if line.startswith('part 2 of 2'):
             running.send_signal(signal.SIGKILL)
             break
     rest = running.stderr.read()  # until the last process has closed it
     running.wait()
-    assert 'step 20 ' not in rest
+    assert [line for line in before if line.startswith('step 10 of 10')]
+    assert 'step 10 of 10' not in rest
     done = subprocess.run([*command, '--json', '-'], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert 'goes on from' in done.stderr
-    assert 'step 10 of' not in done.stderr  # the checkpoint is of that step
-    assert 'step 15 of 20' in done.stderr and 'step 20 of 20' in done.stderr
+    assert 'part 1 of 2' not in done.stderr
+    assert done.stderr.count('step 10 of 10') == 1
     assert json.loads(done.stdout)['steps'] == 20
-    assert len(list((tmp_path / 'out/train/smoke-cache/train').iterdir())) == 6
+    out = tmp_path / 'out/train'
+    assert len(list((out / 'smoke-cache/train').iterdir())) == 6
+    assert (out / 'smoke/model.safetensors').read_bytes() == (
+        out / 'smoke/second/model.safetensors'
+    ).read_bytes()
 
 
-def test_the_command_says_what_is_wrong(tmp_path, capsys):
+def test_the_command_names_the_mistake(tmp_path, capsys):
     file = tmp_path / 'a.yaml'
     file.write_text('optimizer: {steps: 3}')
     assert main(['train', '--config', str(file)]) == 1
-    assert 'optimizer.steps is no key' in capsys.readouterr().err
+    assert 'optimizer.steps' in capsys.readouterr().err
     assert 'LOCAL_RANK' not in os.environ

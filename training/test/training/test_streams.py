@@ -13,7 +13,7 @@ from sast_ros_training.training.cache import (
     SequenceInfo,
     SequenceWriter,
 )
-from sast_ros_training.training.config import parse_config
+from sast_ros_training.training.config_file import parse_config
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.streams import StreamLoader
 import torch
@@ -28,10 +28,10 @@ def config(**sections):
     )
 
 
-def batches(cache, count, places=None, **options):
+def batches(cache, count, positions=None, **options):
     loader = StreamLoader(cache / 'train', options.pop('config', config()), 0, 1, **options)
-    if places is not None:
-        assert loader.go_to(places)
+    if positions is not None:
+        assert loader.seek(positions)
     return list(islice(loader, count))
 
 
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_batches_whatever_makes_them(cache):
 def test_a_resumed_stream_goes_on_where_it_was(cache):
     whole = batches(cache, 14)
     for stop in (1, 5, 6, 9):
-        rest = batches(cache, 14 - stop, places=whole[stop - 1].place)
+        rest = batches(cache, 14 - stop, positions=whole[stop - 1].positions)
         assert all(equal(a, b) for a, b in zip(whole[stop:], rest))
 
 
@@ -72,13 +72,13 @@ def test_a_resumed_stream_remembers_what_has_stopped(tmp_path):
     through = config(streams={'streams': 1, 'random_share': 0}, augmentation=PLAIN)
     whole = batches(tmp_path, 4, config=through)
     assert all(batch.labels.any(dim=2).all() for batch in whole)
-    rest = batches(tmp_path, 2, places=whole[1].place, config=through)
+    rest = batches(tmp_path, 2, positions=whole[1].positions, config=through)
     assert all(equal(a, b) for a, b in zip(whole[2:], rest))
 
 
 def test_another_number_of_streams_cannot_be_resumed(cache):
-    place = batches(cache, 1)[0].place
-    assert not StreamLoader(cache / 'train', config(), 0, 1).go_to(place[:2])
+    place = batches(cache, 1)[0].positions
+    assert not StreamLoader(cache / 'train', config(), 0, 1).seek(place[:2])
 
 
 def test_windows_of_a_stream_follow_one_another(cache):
@@ -108,7 +108,7 @@ def test_windows_of_a_stream_follow_one_another(cache):
             follows = now == (before[0], before[1] + 1)
             assert follows != fresh[stream][step]
             assert found[stream][2 * step + 1] == (now[0], now[1] + 1)
-    # Two streams run from start to end, one starts anywhere and has short stretches
+    # Two streams run from start to end, one starts anywhere and has short clips
     starts = [[p[1] for p, f in zip(found[s][::2], fresh[s]) if f] for s in range(3)]
     assert sorted(set(sum(starts[:2], []))) == [0] or sorted(set(sum(starts[1:], []))) == [0]
     assert sum(map(sum, fresh)) > 6
@@ -117,7 +117,7 @@ def test_windows_of_a_stream_follow_one_another(cache):
 def test_streams_that_run_through_see_every_sequence_once_an_epoch(cache):
     through = config(streams={'streams': 2, 'random_share': 0})
     listed = batches(cache, 18, config=through)  # three sequences of 12 windows for each stream
-    names = [batch.place[stream]['name'] for batch in listed[::6] for stream in range(2)]
+    names = [batch.positions[stream]['name'] for batch in listed[::6] for stream in range(2)]
     assert len(set(names)) == 6
 
 
@@ -126,7 +126,7 @@ def test_processes_have_streams_of_their_own(cache):
     names = []
     for rank in range(2):
         loader = StreamLoader(cache / 'train', two, rank, 2)
-        names += [place['name'] for place in loader.next_batch().place]
+        names += [place['name'] for place in loader.next_batch().positions]
     assert len(set(names)) == 4
 
 
@@ -141,7 +141,7 @@ def test_labels_are_padded_and_unlabelled_windows_left_out(cache):
 def test_a_dense_batch_has_the_counts_of_the_cache(cache):
     plain = config(augmentation=PLAIN, streams={'streams': 1, 'random_share': 0})
     batch = batches(cache, 1, config=plain)[0]
-    sequence = CachedSequence(cache / 'train' / batch.place[0]['name'])
+    sequence = CachedSequence(cache / 'train' / batch.positions[0]['name'])
     np.testing.assert_array_equal(batch.histograms[1, 0, :, :240, :304].numpy(), sequence.dense(1))
 
 

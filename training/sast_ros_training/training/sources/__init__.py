@@ -6,34 +6,43 @@ from collections.abc import Callable, Iterator
 import contextlib
 from pathlib import Path
 
-from sast_ros.model.config import model_config
 from sast_ros_training.training.cache import list_sequences, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 
-__all__ = ['prepare']
+__all__ = ['check', 'prepare']
+
+
+def check(config: TrainingConfig) -> None:
+    """Raise a ``TrainingConfigError`` for what cannot be simulated, long before it is needed."""
+    if config.data.kind == 'simulation':
+        from sast_ros_training.training.sources.simulation import plan_drives
+
+        plan_drives(config)
 
 
 @contextlib.contextmanager
-def prepare(config: TrainingConfig, say: Callable[[str], None]) -> Iterator[None]:
+def prepare(config: TrainingConfig, log: Callable[[str], None]) -> Iterator[None]:
     """
     Fill the cache as far as a training needs it to begin; what is there is kept.
 
-    The rest of the simulated drives follows while the context lasts.
+    The rest of the simulated sequences follows while the context lasts.
 
     Raises
     ------
-    TrainingConfigError: a source that cannot be had.
-    TrainingDataError: there is nothing to train on.
+    TrainingConfigError
+        A source that cannot be had.
+    TrainingDataError
+        There is nothing to train on.
 
     """
     with contextlib.ExitStack() as stack:
         if config.data.kind == 'simulation':
-            from sast_ros_training.training.sources.simulation import drives
+            from sast_ros_training.training.sources.simulation import simulated_drives
 
-            stack.enter_context(drives(config, say))
+            stack.enter_context(simulated_drives(config, log))
         elif config.data.kind != 'cache':
-            _convert(config, say)
+            _convert(config, log)
         folder = Path(config.data.cache) / 'train'
         if not list_sequences(folder):
             raise TrainingDataError(
@@ -43,14 +52,12 @@ def prepare(config: TrainingConfig, say: Callable[[str], None]) -> Iterator[None
         yield
 
 
-def _convert(config: TrainingConfig, say: Callable[[str], None]) -> None:
+def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
     """Convert every sequence of a foreign data set that is not in the cache."""
     from sast_ros_training.training.sources.recordings import convert_recording, find_recordings
     from sast_ros_training.training.sources.rvt import convert_sequence, find_sequences
 
     data = config.data
-    network = config.network()
-    given = data.source_classes or model_config(config.model.name).classes
     for split, kind in (('train', 'train'), ('val', 'validation')):
         source = Path(data.source or '') / split
         if data.kind == 'rvt':
@@ -66,18 +73,8 @@ def _convert(config: TrainingConfig, say: Callable[[str], None]) -> None:
             target = Path(data.cache) / kind / f'{path.stem}{SUFFIX}'
             if target.exists():
                 continue
-            say(f'{split} {number} of {len(found)}: {path.name}')
+            log(f'{split} {number} of {len(found)}: {path.name}')
             if data.kind == 'rvt':
-                convert_sequence(
-                    path, target, config=network, given=given, stride_ms=data.stride_ms
-                )
+                convert_sequence(path, target, config)
             else:
-                convert_recording(
-                    path,
-                    boxes,
-                    target,
-                    config=network,
-                    given=given,
-                    window_ms=data.window_ms,
-                    stride_ms=data.stride_ms,
-                )
+                convert_recording(path, boxes, target, config)

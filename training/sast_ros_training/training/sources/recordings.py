@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sast_ros.bags import open_recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES
 from sast_ros.bags.storage import STORAGE_SUFFIXES
-from sast_ros.evaluation import boxes as evaluation
-from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.boxes import read_boxes
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
-from sast_ros.labels import LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS
-from sast_ros.model.config import ModelConfig
+from sast_ros.pipeline import sensor_geometry
 from sast_ros.windows import WindowCutter
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
+from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
+from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
 
 _BOXES = '_bbox.npy'
-_SECOND_US = 1_000_000
-
-
-def downsampling(config: ModelConfig, sensor_size: tuple[int, int]) -> int:
-    """Return the sensor pixels per cell, as ``EventPipeline`` takes them."""
-    from sast_ros.pipeline import sensor_geometry
-
-    return sensor_geometry(config, sensor_size).downsample
-
-
-def choose_classes(labels: np.ndarray, given: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Return the labels of the wanted classes, with their ids instead of the given ones."""
-    ids = np.array([wanted.index(name) if name in wanted else -1 for name in given])
-    if len(labels) and int(labels['class_id'].max()) >= len(given):
-        raise TrainingDataError(
-            f'a label has class id {int(labels["class_id"].max())}, but only {len(given)} class '
-            f'names are known ({", ".join(given)}); name them all in data.source_classes'
-        )
-    new = ids[labels['class_id']]
-    chosen = labels[new >= 0].copy()
-    chosen['class_id'] = new[new >= 0]
-    return chosen
 
 
 def find_recordings(folder: Path, kind: str) -> list[tuple[Path, Path]]:
@@ -65,43 +41,23 @@ def find_recordings(folder: Path, kind: str) -> list[tuple[Path, Path]]:
     return pairs
 
 
-def convert_recording(
-    recording: Path,
-    boxes: Path,
-    target: Path,
-    *,
-    config: ModelConfig,
-    given: Sequence[str],
-    window_ms: float,
-    stride_ms: float,
-) -> None:
+def convert_recording(recording: Path, boxes: Path, target: Path, config: TrainingConfig) -> None:
     """
-    Write a recording and its boxes into the cache.
+    Write a recording and its boxes, on the clock of the recording, into the cache.
 
-    Windows end where boxes are. A window without boxes counts as one that nobody has looked at.
-
-    Parameters
-    ----------
-    recording:
-        as ``open_recording`` takes it.
-    boxes:
-        array of the Prophesee layout, ``t`` on the clock of the recording.
-    target:
-        file to write.
-    config:
-        of the network.
-    given:
-        class names in the order of the boxes' class ids.
-    window_ms, stride_ms:
-        of the windows.
+    Windows end where boxes are. A window without boxes counts as not labelled.
 
     Raises
     ------
-    RecordingError: the recording cannot be read.
-    TrainingDataError: the boxes cannot be read.
+    RecordingError, EvaluationError
+        The recording or the boxes cannot be read.
+    TrainingDataError
+        There are no events.
 
     """
-    labels = choose_classes(read_boxes(boxes), given, config.classes)
+    network, data = config.network(), config.data
+    labels = boxes_to_labels(read_boxes(boxes))
+    labels = choose_classes(labels, config.source_classes(), network.classes)
     with open_recording(recording) as opened:
         # Decoders that learn the size from the stream know it behind the first chunk
         chunks = iter(opened)
@@ -110,26 +66,25 @@ def convert_recording(
             raise TrainingDataError(f'{recording}: holds no events; leave it out')
         size = opened.sensor_size or (first.height, first.width)
         if not all(size):
-            size = config.frame[0] * config.downsample, config.frame[1] * config.downsample
-        downsample = downsampling(config, size)
-        histogram = StackedHistogram(*size, bins=config.bins, downsample=downsample)
+            size = network.frame[0] * network.downsample, network.frame[1] * network.downsample
+        downsample = sensor_geometry(network, size).downsample
+        histogram = StackedHistogram(*size, bins=network.bins, downsample=downsample)
         writer = SequenceWriter(
             SequenceInfo(
                 source=recording.name,
-                classes=config.classes,
+                classes=network.classes,
                 sensor_size=size,
                 downsample=downsample,
                 shape=histogram.shape,
-                stride_ms=stride_ms,
+                stride_ms=data.stride_ms,
             )
         )
-        stride = round(1000 * stride_ms)
-        cutter = WindowCutter(round(1000 * window_ms), stride)
-        noted = LabelHistory(labels, size, downsample, stride)
+        cutter = WindowCutter(round(1000 * data.window_ms), round(1000 * data.stride_ms))
+        history = LabelHistory(labels, size, downsample, data.stride_ms)
         for chunk in _aligned(first, chunks, labels, cutter):
             for window in cutter.cut(chunk):
                 counts = histogram(window.parts).numpy()
-                found = noted.at(window.t_end, counts)
+                found = history.at(window.t_end, counts)
                 writer.add(counts, window.t_end, len(window), found)
     writer.write(target)
 
@@ -149,94 +104,3 @@ def _aligned(
             chunk = chunk[start:]
             begun = len(chunk) > 0
         yield chunk
-
-
-def read_boxes(path: Path) -> np.ndarray:
-    """
-    Return boxes of the Prophesee layout as ``LABEL_DTYPE[N]``, sorted by time.
-
-    Raises
-    ------
-    TrainingDataError: no such file, another layout, or rows that are no boxes.
-
-    """
-    return _labels(evaluation.read_boxes, path)
-
-
-def label_rows(rows: np.ndarray, where: str) -> np.ndarray:
-    """Return boxes of the Prophesee layout as ``LABEL_DTYPE[N]``; see ``read_boxes``."""
-    return _labels(evaluation.box_rows, rows, where)
-
-
-def _labels(read: Callable[..., np.ndarray], *arguments: Any) -> np.ndarray:
-    try:
-        boxes = read(*arguments)
-    except EvaluationError as error:
-        raise TrainingDataError(str(error)) from error
-    labels = np.zeros(len(boxes), LABEL_DTYPE)
-    for name in ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id'):
-        labels[name] = boxes[name]
-    labels['visibility'] = 1
-    return labels
-
-
-class LabelHistory:
-    """
-    The labels of one window after the other, with what the events say about them.
-
-    Foreign data do not tell which objects have moved, so the events in an object's box stand for
-    its own: ``recent`` if one window of the last second has enough of them.
-
-    Parameters
-    ----------
-    labels: ``LABEL_DTYPE[N]`` sorted by time.
-    size: (height, width) of the sensor; boxes are clipped to it.
-    downsample: sensor pixels per cell.
-    stride_us: from window to window; a label belongs to the window whose end is nearest.
-
-    """
-
-    def __init__(
-        self, labels: np.ndarray, size: tuple[int, int], downsample: int, stride_us: int
-    ) -> None:
-        self._labels, self._size = labels, size
-        self._downsample, self._stride = downsample, stride_us
-        self._sums: deque[np.ndarray] = deque(maxlen=max(1, _SECOND_US // stride_us))
-        self._seen: set[int] = set()
-
-    def at(self, t_end: int, counts: np.ndarray) -> np.ndarray | None:
-        """
-        Return the labels of the window that ends here, ``None`` if it has none.
-
-        ``counts``: its histogram ``uint8[channels, H, W]``. Windows must come in order.
-        """
-        image = counts.sum(axis=0, dtype=np.int64)
-        self._sums.append(np.pad(image, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1))
-        since = t_end - self._stride // 2
-        first, end = np.searchsorted(self._labels['t'], [since, since + self._stride])
-        if first == end:
-            return None
-        found = self._labels[first:end].copy()
-        found = found[np.abs(found['t'] - t_end) == np.abs(found['t'] - t_end).min()]
-        height, width = self._size
-        right = (found['x'] + found['w']).clip(0, width)
-        bottom = (found['y'] + found['h']).clip(0, height)
-        found['x'], found['y'] = found['x'].clip(0, width), found['y'].clip(0, height)
-        found['w'], found['h'] = right - found['x'], bottom - found['y']
-        found = found[(found['w'] > 0) & (found['h'] > 0)]
-        for label in found:
-            self._judge(label)
-        return found
-
-    def _judge(self, label: np.void) -> None:
-        cells = [label['y'], label['y'] + label['h'], label['x'], label['x'] + label['w']]
-        top, bottom, left, right = (int(round(float(v) / self._downsample)) for v in cells)
-        inside = [s[bottom, right] - s[top, right] - s[bottom, left] + s[top, left]
-                  for s in self._sums]  # fmt: skip
-        enough = max(MIN_EVENTS, MIN_EVENT_DENSITY * (bottom - top) * (right - left))
-        label['events'] = inside[-1]
-        label['recent'] = max(inside) >= enough
-        track = int(label['track_id'])
-        if label['recent']:
-            self._seen.add(track)
-        label['seen'] = track in self._seen

@@ -5,20 +5,20 @@ A sequence is a folder with ``labels_v2/labels.npz`` (``labels``, boxes of the P
 and ``objframe_idx_2_label_idx``, the first label of each labelled frame) and, in a folder below
 ``event_representations_v2``, one ``event_representations*.h5`` (time x channels x height x width,
 uint8), ``timestamps_us.npy`` and ``objframe_idx_2_repr_idx.npy``, the histogram of each labelled
-frame. Source: what its authors say in https://github.com/uzh-rpg/RVT/issues/22.
+frame. Source: its authors in https://github.com/uzh-rpg/RVT/issues/22.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sast_ros.model.config import ModelConfig
+from sast_ros.evaluation.boxes import box_rows
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
+from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
-from sast_ros_training.training.sources.recordings import choose_classes, label_rows, LabelHistory
+from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
 
 _HISTOGRAMS = 'event_representations_v2/*/event_representations*.h5'
 
@@ -28,9 +28,7 @@ def find_sequences(folder: Path) -> list[Path]:
     return sorted({path.parents[2] for path in folder.glob(f'*/{_HISTOGRAMS}')})
 
 
-def convert_sequence(
-    folder: Path, target: Path, *, config: ModelConfig, given: Sequence[str], stride_ms: float
-) -> None:
+def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None:
     """
     Write a preprocessed sequence into the cache; see ``convert_recording``.
 
@@ -38,8 +36,8 @@ def convert_sequence(
 
     Raises
     ------
-    TrainingDataError: a file is missing or of another layout, or h5py or hdf5plugin is not
-        installed.
+    TrainingDataError
+        A file is missing or of another layout, or h5py or hdf5plugin is not installed.
 
     """
     try:
@@ -51,46 +49,36 @@ def convert_sequence(
             'h5py hdf5plugin'
         ) from error
     histograms = sorted(folder.glob(_HISTOGRAMS))[0]
+    boxes = folder / 'labels_v2' / 'labels.npz'
     try:
-        with np.load(folder / 'labels_v2' / 'labels.npz') as stored:
-            labels = label_rows(stored['labels'], str(folder / 'labels_v2' / 'labels.npz'))
-            first_label = stored['objframe_idx_2_label_idx'].astype(np.int64)
         times = np.load(histograms.parent / 'timestamps_us.npy').astype(np.int64)
         frame_window = np.load(histograms.parent / 'objframe_idx_2_repr_idx.npy').astype(np.int64)
+        with np.load(boxes) as stored:
+            labels = boxes_to_labels(box_rows(stored['labels'], str(boxes)))
+            first_label = stored['objframe_idx_2_label_idx'].astype(np.int64)
+        for first, end, window in zip(
+            first_label, np.append(first_label[1:], len(labels)), frame_window
+        ):
+            labels['t'][first:end] = times[window]
         with h5py.File(histograms, 'r') as file:
-            data = file['data']
-            _convert(
-                folder, target, config, given, stride_ms, data, times, labels, first_label,
-                frame_window,
-            )  # fmt: skip
+            writer = _read_windows(file['data'], times, labels, folder.name, config)
     except (OSError, KeyError, ValueError) as error:
         raise TrainingDataError(
-            f'{folder}: is no sequence as RVT prepares it ({error}); prepare it again'
+            f'{folder}: is not a sequence as RVT prepares it ({error}); prepare it again'
         ) from error
+    writer.write(target)
 
 
-def _convert(
-    folder: Path,
-    target: Path,
-    config: ModelConfig,
-    given: Sequence[str],
-    stride_ms: float,
-    data: Any,
-    times: np.ndarray,
-    labels: np.ndarray,
-    first_label: np.ndarray,
-    frame_window: np.ndarray,
-) -> None:
-    shape = tuple(data.shape[1:])
+def _read_windows(
+    data: Any, times: np.ndarray, labels: np.ndarray, source: str, config: TrainingConfig
+) -> SequenceWriter:
+    shape, stride_ms = tuple(data.shape[1:]), config.data.stride_ms
+    classes = config.model.classes
     # The boxes are in the pixels of the histograms, so these stand for the sensor
-    info = SequenceInfo(folder.name, config.classes, shape[1:], 1, shape, '', stride_ms)
-    writer = SequenceWriter(info)
-    ends = np.append(first_label[1:], len(labels))
-    for first, end, window in zip(first_label, ends, frame_window):
-        labels['t'][first:end] = times[window]
-    labels = choose_classes(labels, given, config.classes)
-    noted = LabelHistory(labels, shape[1:], 1, round(1000 * stride_ms))
+    writer = SequenceWriter(SequenceInfo(source, classes, shape[1:], 1, shape, '', stride_ms))
+    labels = choose_classes(labels, config.source_classes(), classes)
+    history = LabelHistory(labels, shape[1:], 1, stride_ms)
     for window, t_end in enumerate(times.tolist()):
         counts = np.ascontiguousarray(data[window])
-        writer.add(counts, t_end, int(counts.sum()), noted.at(t_end, counts))
-    writer.write(target)
+        writer.add(counts, t_end, int(counts.sum()), history.at(t_end, counts))
+    return writer

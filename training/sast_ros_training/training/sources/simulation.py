@@ -1,24 +1,26 @@
-"""Simulated drives as training sequences, made by one process a core."""
+"""Simulated drives as training sequences, made in further processes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures import as_completed, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 import multiprocessing
 import os
 from pathlib import Path
-import threading
-from typing import Any
 
 import numpy as np
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model.config import model_config
+from sast_ros.pipeline import sensor_geometry
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
-from sast_ros_training.training.sources.recordings import choose_classes, downsampling
+from sast_ros_training.training.processes import end_with_parent
+from sast_ros_training.training.sources.labels import choose_classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,8 @@ class DrivePlan:
     """
     A drive to simulate into the cache; the same plan gives the same bytes.
 
-    ``network``: published configuration whose frame the histograms are made for.
+    ``models`` is a folder with glTF models, ``network`` the published configuration whose frame
+    the histograms are made for; see ``Drive`` for the others.
     """
 
     target: Path
@@ -45,61 +48,73 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
 
     Raises
     ------
-    TrainingConfigError: a geometry or a motion that cannot be simulated, or other windows than the
-        simulated.
+    TrainingConfigError
+        Geometries, a motion, models or windows that cannot be simulated.
 
     """
+    simulation = config.data.simulation
+    for mistake in _mistakes(config):
+        raise TrainingConfigError(mistake)
+    training = [
+        _plan(config, 'train', simulation.seed + number, simulation.motion)
+        for number in range(simulation.sequences)
+    ]
+    validation = [
+        _plan(config, 'validation', simulation.validation_seed + number, None)
+        for number in range(simulation.validation_sequences)
+    ]
+    missing = not all(plan.target.exists() for plan in (*training, *validation))
+    if missing and simulation.models is not None and not Path(simulation.models).is_dir():
+        raise TrainingConfigError(
+            f'data.simulation.models is {simulation.models!r}; it must be null or a folder with '
+            'glTF models'
+        )
+    return training, validation
+
+
+def _mistakes(config: TrainingConfig) -> Iterator[str]:
     from sast_ros_training.simulation.drive import GEOMETRIES, WINDOW_US
     from sast_ros_training.simulation.motion import MOTIONS
 
     data, simulation = config.data, config.data.simulation
     if not data.window_ms == data.stride_ms == WINDOW_US / 1000:
-        raise TrainingConfigError(
+        yield (
             f'data.window_ms and data.stride_ms are {data.window_ms:g} and {data.stride_ms:g}; '
-            f'drives are simulated in windows of {WINDOW_US / 1000:g} ms, so set both to that'
+            f'with data.kind simulation both must be {WINDOW_US / 1000:g}'
         )
-    unknown = sorted(set(simulation.geometries) - set(GEOMETRIES))
-    if unknown:
-        raise TrainingConfigError(
-            f'data.simulation.geometries names {", ".join(unknown)}; the geometries that can be '
-            f'simulated are {", ".join(GEOMETRIES)}'
+    if not simulation.geometries.keys() <= GEOMETRIES.keys():
+        yield (
+            f'data.simulation.geometries has {", ".join(simulation.geometries)}; it must have '
+            f'only {", ".join(GEOMETRIES)}'
         )
     if simulation.motion not in (None, *MOTIONS):
-        raise TrainingConfigError(
-            f'data.simulation.motion is {simulation.motion!r}; the motions that can be simulated '
-            f'are {", ".join(MOTIONS)}'
+        yield (
+            f'data.simulation.motion is {simulation.motion!r}; it must be null or one of '
+            f'{", ".join(MOTIONS)}'
         )
+
+
+def _plan(config: TrainingConfig, kind: str, seed: int, motion: str | None) -> DrivePlan:
+    simulation = config.data.simulation
     names = sorted(simulation.geometries)
     shares = np.array([simulation.geometries[name] for name in names])
-
-    def plans(kind: str, first: int, count: int, motion: str | None) -> list[DrivePlan]:
-        listed = []
-        for seed in range(first, first + count):
-            drawn = np.random.default_rng(seed).choice(len(names), p=shares / shares.sum())
-            geometry = names[int(drawn)]
-            # What decides a drive is in its name: another length is another drive
-            name = f'drive_{seed:08d}_{geometry}_{simulation.seconds:g}s'
-            if motion:
-                name += f'_{motion}'
-            if simulation.models:
-                name += f'_{Path(simulation.models).name}'
-            listed.append(
-                DrivePlan(
-                    target=Path(data.cache) / kind / f'{name}{SUFFIX}',
-                    seed=seed,
-                    seconds=simulation.seconds,
-                    geometry=geometry,
-                    motion=motion,
-                    models=simulation.models,
-                    network=config.model.name,
-                    classes=config.model.classes,
-                )
-            )
-        return listed
-
-    return (
-        plans('train', simulation.seed, simulation.sequences, simulation.motion),
-        plans('validation', simulation.validation_seed, simulation.validation_sequences, None),
+    drawn = np.random.default_rng(seed).choice(len(names), p=shares / shares.sum())
+    geometry = names[int(drawn)]
+    # What decides a drive is in its name: another length is another drive
+    name = f'drive_{seed:08d}_{geometry}_{simulation.seconds:g}s'
+    if motion:
+        name += f'_{motion}'
+    if simulation.models:
+        name += f'_{Path(simulation.models).name}'
+    return DrivePlan(
+        target=Path(config.data.cache) / kind / f'{name}{SUFFIX}',
+        seed=seed,
+        seconds=simulation.seconds,
+        geometry=geometry,
+        motion=motion,
+        models=simulation.models,
+        network=config.model.name,
+        classes=config.model.classes,
     )
 
 
@@ -107,15 +122,12 @@ def simulate_drive(plan: DrivePlan) -> None:
     """Simulate one drive into the cache."""
     from sast_ros.labels import CLASSES
     from sast_ros_training.simulation.drive import Drive, WINDOW_US
+    from sast_ros_training.simulation.gltf import load_models
 
-    models = None
-    if plan.models is not None:
-        from sast_ros_training.simulation.gltf import load_models
-
-        models = load_models(Path(plan.models))
+    models = None if plan.models is None else load_models(Path(plan.models))
     drive = Drive(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
     network = model_config(plan.network)
-    downsample = downsampling(network, (drive.height, drive.width))
+    downsample = sensor_geometry(network, (drive.height, drive.width)).downsample
     histogram = StackedHistogram(
         drive.height, drive.width, bins=network.bins, downsample=downsample
     )
@@ -132,20 +144,21 @@ def simulate_drive(plan: DrivePlan) -> None:
     )
     for window in drive.windows():
         labels = choose_classes(window.labels, CLASSES, plan.classes)
-        counts = histogram(window.chunk).numpy()
-        writer.add(counts, window.t_end, len(window.chunk), labels)
+        writer.add(histogram(window.chunk).numpy(), window.t_end, len(window.chunk), labels)
     writer.write(plan.target)
 
 
 @contextlib.contextmanager
-def drives(config: TrainingConfig, say: Callable[[str], None]) -> Iterator[None]:
+def simulated_drives(config: TrainingConfig, log: Callable[[str], None]) -> Iterator[None]:
     """
     Simulate what is missing: first what a training needs to begin, the rest while it runs.
 
     Raises
     ------
-    TrainingConfigError: see ``plan_drives``.
-    TrainingDataError: a drive could not be simulated.
+    TrainingConfigError
+        See ``plan_drives``.
+    TrainingDataError
+        A drive could not be simulated.
 
     """
     training, validation = plan_drives(config)
@@ -159,67 +172,52 @@ def drives(config: TrainingConfig, say: Callable[[str], None]) -> Iterator[None]
     pool = ProcessPoolExecutor(
         min(workers, len(needed) + len(later)),
         mp_context=multiprocessing.get_context('spawn'),
-        initializer=_serve,
+        initializer=_start_worker,
         initargs=(os.getpid(),),
     )
     try:
-        begun = [pool.submit(simulate_drive, plan) for plan in needed]
-        rest = [pool.submit(simulate_drive, plan) for plan in later]
+        begun = [pool.submit(_simulate, plan) for plan in needed]
+        rest = [pool.submit(_simulate, plan) for plan in later]
         if needed:
-            say(f'simulating {len(needed)} drives on {workers} processes')
-        _await(begun, needed, say)
+            log(f'simulating {len(needed)} sequences on {workers} processes')
+        logged = 0
+        for done, future in enumerate(as_completed(begun), start=1):
+            future.result()
+            if 10 * done // len(needed) > logged:
+                logged = 10 * done // len(needed)
+                log(f'simulated {done} of {len(needed)} sequences')
         if later:
-            say(f'{len(later)} more drives follow while the training runs')
-        for future, plan in zip(rest, later):
-            future.add_done_callback(_complain(plan, say))
+            log(f'{len(later)} more sequences follow while the training runs')
+        for future in rest:
+            future.add_done_callback(partial(_log_failure, log))
         yield
+    except BrokenProcessPool as error:
+        raise TrainingDataError(
+            'a process that simulates was killed; lower data.simulation.workers if memory is short'
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _await(
-    futures: list[Future[None]], plans: list[DrivePlan], say: Callable[[str], None]
-) -> None:
-    told = 0
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, timeout=10, return_when=FIRST_EXCEPTION)
-        for future in done:
-            if future.exception() is not None:
-                plan = plans[futures.index(future)]
-                raise _failure(plan, future.exception()) from future.exception()
-        share = 10 * (len(futures) - len(waiting)) // len(futures)
-        if share > told:
-            told = share
-            say(f'simulated {len(futures) - len(waiting)} of {len(futures)} drives')
+def _simulate(plan: DrivePlan) -> None:
+    try:
+        simulate_drive(plan)
+    except Exception as error:  # noqa: B902 - whatever it is, the drive is named
+        raise TrainingDataError(
+            f'drive {plan.seed} ({plan.geometry}, {plan.seconds:g} s) could not be simulated: '
+            f'{type(error).__name__}: {error}'
+        ) from error
 
 
-def _complain(plan: DrivePlan, say: Callable[[str], None]) -> Callable[[Future[None]], None]:
-    def tell(future: Future[None]) -> None:
-        if not future.cancelled() and future.exception() is not None:
-            say(str(_failure(plan, future.exception())))
-
-    return tell
+def _log_failure(log: Callable[[str], None], future: Future[None]) -> None:
+    if not future.cancelled() and future.exception() is not None:
+        log(str(future.exception()))
 
 
-def _failure(plan: DrivePlan, error: Any) -> TrainingDataError:
-    return TrainingDataError(
-        f'drive {plan.seed} ({plan.geometry}, {plan.seconds:g} s) could not be simulated: '
-        f'{type(error).__name__}: {error}'
-    )
-
-
-def _serve(parent: int) -> None:
-    """Run beside the training: give way to it, and end when it ends, however it does."""
+def _start_worker(parent: int) -> None:
+    """Run beside the training: at low priority, and no longer than it."""
     import torch
 
     torch.set_num_threads(1)
     os.nice(10)
-
-    def watch() -> None:
-        pause = threading.Event()
-        while os.getppid() == parent:
-            pause.wait(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent(parent)

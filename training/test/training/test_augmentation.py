@@ -6,11 +6,15 @@ from moving_boxes import write_sequence
 import numpy as np
 import pytest
 from sast_ros.labels import LABEL_DTYPE
+from sast_ros_training.training.augmentation import (
+    Augmentation,
+    AugmentationMap,
+    sample_augmentation,
+)
 from sast_ros_training.training.cache import CachedSequence
 from sast_ros_training.training.config import AugmentationConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.labels import LabelMemory, split_labels
-from sast_ros_training.training.views import draw_view, View, ViewMap
 
 FRAME = (240, 304)
 
@@ -18,42 +22,42 @@ FRAME = (240, 304)
 @pytest.fixture(scope='module')
 def sequence(tmp_path_factory):
     return CachedSequence(
-        write_sequence(tmp_path_factory.mktemp('views') / 'a.safetensors', 1, windows=2)
+        write_sequence(tmp_path_factory.mktemp('augmentation') / 'a.safetensors', 1, windows=2)
     )
 
 
-def shown(sequence, view: View, frame=FRAME) -> np.ndarray:
+def shown(sequence, augmentation: Augmentation, frame=FRAME) -> np.ndarray:
     cells = np.zeros((20, *frame), np.uint8)
-    ViewMap(view, sequence.info, frame).show(*sequence.sparse(0), cells)
+    AugmentationMap(augmentation, sequence.info, frame).scatter(*sequence.sparse(0), cells)
     return cells
 
 
-def test_the_plain_view_changes_nothing(sequence):
-    np.testing.assert_array_equal(shown(sequence, View()), sequence.dense(0))
+def test_without_augmentation_nothing_changes(sequence):
+    np.testing.assert_array_equal(shown(sequence, Augmentation()), sequence.dense(0))
 
 
 def test_the_mirror_image(sequence):
     np.testing.assert_array_equal(
-        shown(sequence, View(mirrored=True)), sequence.dense(0)[:, :, ::-1]
+        shown(sequence, Augmentation(mirrored=True)), sequence.dense(0)[:, :, ::-1]
     )
 
 
 def test_polarities_exchanged(sequence):
     dense = sequence.dense(0)
     expected = np.concatenate([dense[10:], dense[:10]])
-    np.testing.assert_array_equal(shown(sequence, View(inverted=True)), expected)
+    np.testing.assert_array_equal(shown(sequence, Augmentation(inverted=True)), expected)
 
 
 def test_a_shift(sequence):
     expected = np.zeros((20, *FRAME), np.uint8)
     expected[:, 7:, :-5] = sequence.dense(0)[:, :-7, 5:]
-    np.testing.assert_array_equal(shown(sequence, View(top=7, left=-5)), expected)
+    np.testing.assert_array_equal(shown(sequence, Augmentation(top=7, left=-5)), expected)
 
 
 def test_zooming_in_repeats_cells(sequence):
     dense = sequence.dense(0)
     expected = dense.repeat(2, axis=1).repeat(2, axis=2)[:, 100:340, 50:354]
-    np.testing.assert_array_equal(shown(sequence, View(2.0, -100, -50)), expected)
+    np.testing.assert_array_equal(shown(sequence, Augmentation(2.0, -100, -50)), expected)
 
 
 def test_zooming_out_keeps_the_largest_count(sequence):
@@ -61,22 +65,22 @@ def test_zooming_out_keeps_the_largest_count(sequence):
     pooled = dense.reshape(20, 120, 2, 152, 2).max(axis=(2, 4))
     expected = np.zeros((20, *FRAME), np.uint8)
     expected[:, 30:150, 40:192] = pooled
-    np.testing.assert_array_equal(shown(sequence, View(0.5, 30, 40)), expected)
+    np.testing.assert_array_equal(shown(sequence, Augmentation(0.5, 30, 40)), expected)
 
 
 @pytest.mark.parametrize('zoom', [0.5, 0.73, 1.0, 1.37, 1.9])
 @pytest.mark.parametrize('mirrored', [False, True])
 def test_boxes_stay_around_their_events(sequence, zoom, mirrored):
     """A block of events is shown exactly where its box is, but for the rounding of cells."""
-    view = ViewMap(View(zoom, -9, 4, mirrored), sequence.info, FRAME)
+    augmentation = AugmentationMap(Augmentation(zoom, -9, 4, mirrored), sequence.info, FRAME)
     dense = np.zeros((20, *FRAME), np.uint8)
     dense[3, 60:101, 80:131] = 4
     index = np.flatnonzero(dense).astype(np.uint32)
     cells = np.zeros((20, *FRAME), np.uint8)
-    view.show(index, dense.reshape(-1)[index], cells)
+    augmentation.scatter(index, dense.reshape(-1)[index], cells)
     labels = np.zeros(1, LABEL_DTYPE)
     labels['x'], labels['y'], labels['w'], labels['h'] = 80, 60, 51, 41
-    boxes, inside = view.boxes(labels)
+    boxes, inside = augmentation.boxes(labels)
     rows, columns = np.flatnonzero(cells[3].any(axis=1)), np.flatnonzero(cells[3].any(axis=0))
     left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     assert np.abs(boxes[0] - [left, top, right, bottom]).max() <= 1
@@ -84,44 +88,48 @@ def test_boxes_stay_around_their_events(sequence, zoom, mirrored):
     assert cells[3, top:bottom, left:right].all()
 
 
-def test_the_same_generator_draws_the_same_view_within_its_bounds():
+def test_the_same_generator_draws_the_same_within_the_bounds():
     config = AugmentationConfig()
-    views = [draw_view(config, FRAME, FRAME, np.random.default_rng(s)) for s in range(300)]
-    assert views == [draw_view(config, FRAME, FRAME, np.random.default_rng(s)) for s in range(300)]
-    zooms = np.array([view.zoom for view in views])
+    drawn = [
+        sample_augmentation(config, FRAME, FRAME, np.random.default_rng(s)) for s in range(300)
+    ]
+    assert drawn == [
+        sample_augmentation(config, FRAME, FRAME, np.random.default_rng(s)) for s in range(300)
+    ]
+    zooms = np.array([augmentation.zoom for augmentation in drawn])
     assert config.zoom_out_least <= zooms.min() < 0.6
     assert 1.4 < zooms.max() <= config.zoom_in_most
     assert 0.35 < np.mean(zooms == 1) < 0.65
-    assert 0.4 < np.mean([view.mirrored for view in views]) < 0.6
+    assert 0.4 < np.mean([augmentation.mirrored for augmentation in drawn]) < 0.6
 
 
 def test_a_larger_sensor_is_cut_to_the_frame():
     config = AugmentationConfig(zoom_in=0, zoom_out=0, translation=0)
     for seed in range(50):
-        view = draw_view(config, (260, 346), FRAME, np.random.default_rng(seed))
-        assert -20 <= view.top <= 0 and -42 <= view.left <= 0
+        augmentation = sample_augmentation(config, (260, 346), FRAME, np.random.default_rng(seed))
+        assert -20 <= augmentation.top <= 0 and -42 <= augmentation.left <= 0
 
 
 def test_an_index_outside_the_histogram_is_refused(sequence):
-    view = ViewMap(View(), sequence.info, FRAME)
+    augmentation = AugmentationMap(Augmentation(), sequence.info, FRAME)
     index = np.array([3, 20 * 240 * 304], np.uint32)
     with pytest.raises(TrainingDataError, match='entry 1'):
-        view.show(index, np.ones(2, np.uint8), np.zeros((20, *FRAME), np.uint8))
+        augmentation.scatter(index, np.ones(2, np.uint8), np.zeros((20, *FRAME), np.uint8))
 
 
 class TestLabels:
-    """Which objects are to be found, and which are let be."""
+    """Which objects are targets, and which are ignored."""
 
     def split(self, sequence, **fields):
         labels = np.zeros(1, LABEL_DTYPE)
         labels['x'], labels['y'], labels['w'], labels['h'] = 50, 60, 40, 30
         labels['class_id'], labels['visibility'], labels['recent'] = 2, 1, True
-        view = fields.pop('view', View())
+        augmentation = fields.pop('augmentation', Augmentation())
         for name, value in fields.items():
             labels[name] = value
-        return split_labels(labels, ViewMap(view, sequence.info, FRAME))
+        return split_labels(labels, AugmentationMap(augmentation, sequence.info, FRAME))
 
-    def test_what_is_seen_is_to_be_found(self, sequence):
+    def test_what_is_seen_is_a_target(self, sequence):
         rows, ignored = self.split(sequence)
         assert rows.tolist() == [[2, 70, 75, 40, 30]]
         assert len(ignored) == 0
@@ -133,7 +141,7 @@ class TestLabels:
             {'visibility': 0.2},
             {'w': 7},
             {'h': 7},
-            {'view': View(left=-82)},  # a fifth is left
+            {'augmentation': Augmentation(left=-82)},  # a fifth is left
         ],
     )
     def test_what_can_hardly_be_seen_is_ignored(self, sequence, fields):
@@ -142,17 +150,20 @@ class TestLabels:
         assert len(ignored) == 1
 
     def test_what_is_hidden_or_outside_is_nothing(self, sequence):
-        for fields in ({'visibility': 0, 'recent': False}, {'view': View(left=-200)}):
+        for fields in (
+            {'visibility': 0, 'recent': False},
+            {'augmentation': Augmentation(left=-200)},
+        ):
             rows, ignored = self.split(sequence, **fields)
             assert len(rows) == len(ignored) == 0
 
 
 class TestLabelMemory:
-    """An object that once moved is to be found as long as the state lasts."""
+    """An object that once moved remains a target as long as the state lasts."""
 
     @staticmethod
     def note(memory, *objects):
-        """Return the tracks to be found among (track, own events, recent)."""
+        """Return the target tracks among (track, own events, recent)."""
         labels = np.zeros(len(objects), LABEL_DTYPE)
         labels['w'], labels['h'] = 20, 30
         for label, (track, events, recent) in zip(labels, objects):

@@ -1,9 +1,9 @@
 """
-Augmentation: how a stretch of a sequence is looked at.
+Augmentation of clips: zoom, shift, mirror image, polarities exchanged.
 
-A view is drawn once for a stretch and holds for all its windows, so that what moves keeps moving
-alike. It works on the sparse histogram: zooming in repeats pixels, zooming out keeps the largest
-count of those that meet.
+It is drawn once for a clip and holds for all its windows, so that motion stays consistent. It
+works on the sparse histogram: zooming in repeats pixels, zooming out keeps the largest count of
+those that meet.
 """
 
 from __future__ import annotations
@@ -20,51 +20,32 @@ from sast_ros_training.training.errors import TrainingDataError
 
 _scatter = library.sast_scatter_counts
 _scatter.restype = ctypes.c_int64
-_scatter.argtypes = [
-    *[ctypes.c_void_p] * 2,
-    ctypes.c_int64,
-    *[ctypes.c_int32] * 3,
-    *[ctypes.c_void_p] * 2,
-    ctypes.c_int32,
-    *[ctypes.c_int64] * 2,
-    ctypes.c_void_p,
-]
+_P, _I, _L = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+_scatter.argtypes = [_P, _P, _L, _I, _I, _I, _P, _P, _I, _L, _L, _P]
 
 
 @dataclass(frozen=True)
-class View:
+class Augmentation:
     """
     Map from the cells of a sequence to those of the network's frame.
 
-    ``x' = zoom * x + left``, ``y' = zoom * y + top``, then the mirror.
-
-    Parameters
-    ----------
-    zoom: output cells per source cell.
-    top, left: where the source's corner comes to lie.
-    mirrored: left and right exchanged.
-    inverted: ON and OFF exchanged.
-
+    ``x' = zoom * x + left``, ``y' = zoom * y + top``, then the mirror image.
     """
 
-    zoom: float = 1.0
+    zoom: float = 1.0  # output cells per source cell
     top: float = 0.0
     left: float = 0.0
-    mirrored: bool = False
-    inverted: bool = False
+    mirrored: bool = False  # left and right exchanged
+    inverted: bool = False  # ON and OFF exchanged
 
 
-def draw_view(
+def sample_augmentation(
     config: AugmentationConfig,
     source: tuple[int, int],
     frame: tuple[int, int],
     rng: np.random.Generator,
-) -> View:
-    """
-    Return a random view.
-
-    ``source``, ``frame``: (height, width) of the sequence's histogram and of the network's frame.
-    """
+) -> Augmentation:
+    """Draw one; ``source``, ``frame``: (height, width) of the histogram and of the network's."""
     chosen = rng.random()
     zoom = 1.0
     if chosen < config.zoom_in:
@@ -73,46 +54,34 @@ def draw_view(
         zoom = float(rng.uniform(config.zoom_out_least, 1))
     corner = []
     for length, side in zip(source, frame):
-        # What is too large shows any part of itself, what is too small lies anywhere inside.
+        # What is too large shows any part of itself, what is too small lies anywhere inside
         low, high = sorted((0.0, side - zoom * length))
         shift = config.translation * side
         corner.append(float(np.round(rng.uniform(low, high) + rng.uniform(-shift, shift))))
     mirrored, inverted = rng.random() < config.flip, rng.random() < config.invert
-    return View(zoom, corner[0], corner[1], bool(mirrored), bool(inverted))
+    return Augmentation(zoom, corner[0], corner[1], bool(mirrored), bool(inverted))
 
 
-class ViewMap:
-    """
-    A view of one sequence, ready to be applied to its windows.
+class AugmentationMap:
+    """An augmentation of one sequence into a frame of (height, width) cells."""
 
-    Parameters
-    ----------
-    view: what is shown.
-    info: of the sequence.
-    frame: (height, width) in cells that is shown.
-
-    """
-
-    def __init__(self, view: View, info: SequenceInfo, frame: tuple[int, int]) -> None:
-        self.view, self.info, self.frame = view, info, frame
+    def __init__(
+        self, augmentation: Augmentation, info: SequenceInfo, frame: tuple[int, int]
+    ) -> None:
+        self._augmentation, self._info, self._frame = augmentation, info, frame
         _, height, width = info.shape
-        self._rows = _targets(height, frame[0], view.zoom, view.top)
-        self._columns = _targets(width, frame[1], view.zoom, view.left)
-        if view.mirrored:
+        self._rows = _targets(height, frame[0], augmentation.zoom, augmentation.top)
+        self._columns = _targets(width, frame[1], augmentation.zoom, augmentation.left)
+        if augmentation.mirrored:
             self._columns = np.ascontiguousarray(frame[1] - self._columns[:, ::-1])
 
-    def show(self, index: np.ndarray, count: np.ndarray, cells: np.ndarray) -> None:
+    def scatter(self, index: np.ndarray, count: np.ndarray, cells: np.ndarray) -> None:
         """
-        Write a window into ``cells``, ``uint8[channels, H, W]`` of zeros.
+        Write a sparse window into ``uint8[channels, H, W]`` of zeros, not smaller than the frame.
 
-        It is at least as large as the frame. ``index``, ``count``: of ``CachedSequence.sparse``.
-
-        Raises
-        ------
-        TrainingDataError: an index outside the sequence's histogram.
-
+        A ``TrainingDataError`` if an index lies outside the sequence's histogram.
         """
-        channels, height, width = self.info.shape
+        channels, height, width = self._info.shape
         offending = _scatter(
             pointer(index),
             pointer(count),
@@ -122,27 +91,28 @@ class ViewMap:
             width,
             pointer(self._rows),
             pointer(self._columns),
-            channels // 2 if self.view.inverted else 0,
+            channels // 2 if self._augmentation.inverted else 0,
             *cells.shape[1:],
             pointer(cells),
         )
         if offending >= 0:
             raise TrainingDataError(
-                f'{self.info.source}: entry {offending} of a window lies outside the histogram; '
+                f'{self._info.source}: entry {offending} of a window lies outside the histogram; '
                 'delete the sequence from the cache, and it will be made again'
             )
 
     def boxes(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """
-        Return the boxes of labels in cells of the frame, and how much of each is inside it.
+        Return the boxes of ``LABEL_DTYPE[N]`` in the frame, and the share of each inside it.
 
-        They are ``float32[N, 4]`` x1, y1, x2, y2, clipped, and ``float32[N]`` in 0..1.
+        ``float32[N, 4]`` x1, y1, x2, y2 in cells, clipped, and ``float32[N]``.
         """
-        zoom = self.view.zoom / self.info.downsample
-        left, top = labels['x'] * zoom + self.view.left, labels['y'] * zoom + self.view.top
+        zoom = self._augmentation.zoom / self._info.downsample
+        left = labels['x'] * zoom + self._augmentation.left
+        top = labels['y'] * zoom + self._augmentation.top
         right, bottom = left + labels['w'] * zoom, top + labels['h'] * zoom
-        height, width = self.frame
-        if self.view.mirrored:
+        height, width = self._frame
+        if self._augmentation.mirrored:
             left, right = width - right, width - left
         whole = np.stack([left, top, right, bottom], axis=1).astype(np.float32)
         boxes = np.clip(whole, 0, np.array([width, height, width, height], np.float32))

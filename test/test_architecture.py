@@ -1,0 +1,91 @@
+"""Imports follow the data flow: from the training to the core, to the left, without circles."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+from workspace import REPOSITORY
+
+PACKAGES = {'sast_ros': REPOSITORY, 'sast_ros_training': REPOSITORY / 'training'}
+
+#: What no module of a folder (or file) may import, at whatever place in it.
+FORBIDDEN = {
+    'sast_ros': {'sast_ros_training'},
+    'sast_ros/events': {'torch', 'sast_ros.histogram', 'sast_ros.model', 'sast_ros.bags'},
+    'sast_ros/model': {'sast_ros.events', 'sast_ros.windows', 'sast_ros.histogram'},
+    'training/sast_ros_training': {'rclpy'},
+}
+
+#: What may import rclpy: the node, and what starts, plays or inspects it.
+WITH_ROS = {'ros', 'cli', 'demo', 'doctor'}
+
+
+def list_modules(package: str) -> dict[str, Path]:
+    """Return the modules of a package by name."""
+    root = PACKAGES[package]
+    found = {}
+    for path in (root / package).rglob('*.py'):
+        parts = path.relative_to(root).with_suffix('').parts
+        found['.'.join(parts[:-1] if parts[-1] == '__init__' else parts)] = path
+    return found
+
+
+MODULES = {name: path for package in PACKAGES for name, path in list_modules(package).items()}
+
+
+def imports(path: Path, *, inner: bool) -> set[str]:
+    """Return the modules that a file imports, ``inner``: also those in functions."""
+
+    def visit(node: ast.AST) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (name.name for name in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0 and child.module, f'{path}: relative import'
+                for name in child.names:
+                    full = f'{child.module}.{name.name}'
+                    yield full if full in MODULES else child.module
+            elif inner or not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield from visit(child)
+
+    return set(visit(ast.parse(path.read_text())))
+
+
+def is_below(name: str, package: str) -> bool:
+    return name == package or name.startswith(f'{package}.')
+
+
+@pytest.mark.parametrize('folder', FORBIDDEN)
+def test_imports_go_to_the_left(folder):
+    wrong = [
+        f'{path.relative_to(REPOSITORY)}: {name}'
+        for path in sorted((REPOSITORY / folder).rglob('*.py'))
+        for name in imports(path, inner=True)
+        if any(is_below(name, package) for package in FORBIDDEN[folder])
+    ]
+    assert wrong == []
+
+
+def test_only_the_node_and_its_commands_import_ros():
+    wrong = [
+        name
+        for name, path in list_modules('sast_ros').items()
+        if any(is_below(other, 'rclpy') for other in imports(path, inner=True))
+        and name.split('.')[1] not in WITH_ROS
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_there_is_no_import_circle(package):
+    """Imports for types alone count, imports in functions do not."""
+    known = list_modules(package)
+    graph = {name: imports(path, inner=False) & known.keys() for name, path in known.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f'import circle: {" <- ".join(error.args[1])}')

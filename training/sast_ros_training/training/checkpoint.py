@@ -1,0 +1,39 @@
+"""What a checkpoint of a training holds beside the state of Lightning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sast_ros.model import ModelConfig
+import torch
+from torch import Tensor
+
+#: Name of the checkpoint that is replaced again and again.
+LAST = 'last.ckpt'
+
+#: Key of our own content in a Lightning checkpoint.
+CHECKPOINT_KEY = 'sast_ros'
+
+
+@dataclass(frozen=True)
+class TrainingCheckpoint:
+    """Steps done, best mean average precision or ``-inf``, and the average weights."""
+
+    steps: int
+    best: float
+    network: ModelConfig
+    average: dict[str, Tensor]
+
+
+def read_checkpoint(path: Path) -> TrainingCheckpoint | None:
+    """Return the content of a file, ``None`` if it is not an intact checkpoint of a training."""
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        kept = content[CHECKPOINT_KEY]
+        network = ModelConfig(**kept['model'])
+        return TrainingCheckpoint(
+            content['global_step'], kept['best'], network, kept['average']['model']
+        )
+    except Exception:  # noqa: B902 - torch.load raises errors of many types
+        return None

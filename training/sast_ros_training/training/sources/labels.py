@@ -1,0 +1,103 @@
+"""Boxes of foreign data sets as labels of windows."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from sast_ros.labels import LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS
+from sast_ros_training.training.errors import TrainingDataError
+
+_SECOND_US = 1_000_000
+
+
+def choose_classes(labels: np.ndarray, given: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """Return the labels of the wanted classes, with their ids instead of the given ones."""
+    ids = np.array([wanted.index(name) if name in wanted else -1 for name in given])
+    if len(labels) and int(labels['class_id'].max()) >= len(given):
+        raise TrainingDataError(
+            f'a label has class id {int(labels["class_id"].max())}, but only {len(given)} class '
+            f'names are known ({", ".join(given)}); name them all in data.source_classes'
+        )
+    new = ids[labels['class_id']]
+    chosen = labels[new >= 0].copy()
+    chosen['class_id'] = new[new >= 0]
+    return chosen
+
+
+def boxes_to_labels(boxes: np.ndarray) -> np.ndarray:
+    """Return ``BOX_DTYPE[N]`` as ``LABEL_DTYPE[N]``."""
+    labels = np.zeros(len(boxes), LABEL_DTYPE)
+    for name in ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id'):
+        labels[name] = boxes[name]
+    labels['visibility'] = 1
+    return labels
+
+
+class LabelHistory:
+    """
+    The labels of one window after the other, with the events in their boxes.
+
+    Foreign data do not tell which objects have moved, so the events in an object's box count as
+    its own: ``recent`` if one window of the last second has enough of them.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        ``LABEL_DTYPE[N]`` sorted by time.
+    size : tuple of int
+        (height, width) of the sensor; boxes are clipped to it.
+    downsample : int
+        Sensor pixels per cell.
+    stride_ms : float
+        From window to window; a label belongs to the window whose end is nearest.
+
+    """
+
+    def __init__(
+        self, labels: np.ndarray, size: tuple[int, int], downsample: int, stride_ms: float
+    ) -> None:
+        self._labels, self._size = labels, size
+        self._downsample, self._stride = downsample, round(1000 * stride_ms)
+        self._sums: deque[np.ndarray] = deque(maxlen=max(1, _SECOND_US // self._stride))
+        self._seen: set[int] = set()
+
+    def at(self, t_end: int, counts: np.ndarray) -> np.ndarray | None:
+        """
+        Return the labels ``LABEL_DTYPE[N]`` of the next window, None if it has none.
+
+        ``counts``: its histogram ``uint8[channels, H, W]``.
+        """
+        image = counts.sum(axis=0, dtype=np.int64)
+        self._sums.append(np.pad(image, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1))
+        since = t_end - self._stride // 2
+        first, end = np.searchsorted(self._labels['t'], [since, since + self._stride])
+        if first == end:
+            return None
+        found = self._labels[first:end].copy()
+        found = found[np.abs(found['t'] - t_end) == np.abs(found['t'] - t_end).min()]
+        height, width = self._size
+        right = (found['x'] + found['w']).clip(0, width)
+        bottom = (found['y'] + found['h']).clip(0, height)
+        found['x'], found['y'] = found['x'].clip(0, width), found['y'].clip(0, height)
+        found['w'], found['h'] = right - found['x'], bottom - found['y']
+        found = found[(found['w'] > 0) & (found['h'] > 0)]
+        for label in found:
+            self._count_events(label)
+        return found
+
+    def _count_events(self, label: np.void) -> None:
+        """Set ``events``, ``recent`` and ``seen``."""
+        cells = [label['y'], label['y'] + label['h'], label['x'], label['x'] + label['w']]
+        top, bottom, left, right = (int(round(float(v) / self._downsample)) for v in cells)
+        inside = [
+            s[bottom, right] - s[top, right] - s[bottom, left] + s[top, left] for s in self._sums
+        ]
+        enough = max(MIN_EVENTS, MIN_EVENT_DENSITY * (bottom - top) * (right - left))
+        label['events'] = inside[-1]
+        label['recent'] = max(inside) >= enough
+        track = int(label['track_id'])
+        if label['recent']:
+            self._seen.add(track)
+        label['seen'] = track in self._seen
