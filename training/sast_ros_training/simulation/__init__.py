@@ -1,5 +1,5 @@
 """Simulated event cameras in simulated streets."""
 
-from sast_ros_training.simulation.drive import Drive, DriveWindow
+from sast_ros_training.simulation.sequence import SequenceWindow, SimulatedSequence
 
-__all__ = ['Drive', 'DriveWindow']
+__all__ = ['SimulatedSequence', 'SequenceWindow']

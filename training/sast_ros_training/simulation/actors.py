@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sast_ros_training.simulation import cycles, heavy, people, vehicles
+from sast_ros_training.simulation import buses_trucks, people, two_wheelers, vehicles
 from sast_ros_training.simulation.mesh import Body
 from sast_ros_training.simulation.motion import CameraPath, make_path, Path
 from sast_ros_training.simulation.street import Street
@@ -20,15 +20,15 @@ _SHARES = {PEDESTRIAN: 0.34, TWO_WHEELER: 0.32, CAR: 0.34}
 _KINDS: dict[int, list[tuple[Maker, float]]] = {
     PEDESTRIAN: [(people.make_pedestrian, 1.0)],
     TWO_WHEELER: [
-        (cycles.make_cyclist, 0.6),
-        (cycles.make_motorcyclist, 0.25),
-        (cycles.make_scooter, 0.15),
+        (two_wheelers.make_cyclist, 0.6),
+        (two_wheelers.make_motorcyclist, 0.25),
+        (two_wheelers.make_scooter, 0.15),
     ],
     CAR: [
         (vehicles.make_car, 0.72),
         (vehicles.make_van, 0.14),
-        (heavy.make_bus, 0.07),
-        (heavy.make_truck, 0.07),
+        (buses_trucks.make_bus, 0.07),
+        (buses_trucks.make_truck, 0.07),
     ],
 }
 _MOST = 60

@@ -23,9 +23,9 @@ from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
-from sast_ros_training.simulation.drive import (
-    Drive,
+from sast_ros_training.simulation.sequence import (
     GEOMETRIES,
+    SimulatedSequence,
     WINDOW_US,
 )
 
@@ -90,27 +90,29 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     same plan gives the same bytes.
     """
     models = _models(plan.models) if plan.models else None
-    drive = Drive((plan.seed, plan.index), plan.seconds, plan.geometry, plan.motion, models=models)
+    sequence = SimulatedSequence(
+        (plan.seed, plan.index), plan.seconds, plan.geometry, plan.motion, models=models
+    )
     bag, boxes_file = folder / f'{plan.name}.mcap', folder / f'{plan.name}_bbox.npy'
     part = bag.with_suffix('.mcap.part')
     boxes, events = [], 0
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(part.open('wb'))
-        writer = _EventBag(stream, plan.encoding, drive.width, drive.height)
+        writer = _EventBag(stream, plan.encoding, sequence.width, sequence.height)
         preview = None
         if plan.video:
             from sast_ros_training.simulation.preview import Preview
 
-            preview = Preview(folder / f'{plan.name}.mp4', drive.height, drive.width)
+            preview = Preview(folder / f'{plan.name}.mp4', sequence.height, sequence.width)
             stack.enter_context(preview)
-        for window in drive.windows():
+        for window in sequence.windows():
             writer.write(window.chunk)
-            boxes.append(labelled_boxes(window.labels, drive.height))
+            boxes.append(labelled_boxes(window.labels, sequence.height))
             events += len(window.chunk)
             if preview is not None:
                 preview.add(window, boxes[-1])
-        writer.write(drive.tail)
-        events += len(drive.tail)
+        writer.write(sequence.tail)
+        events += len(sequence.tail)
         writer.finish()
     rows = np.concatenate(boxes)
     part_boxes = boxes_file.with_suffix('.npy.part')
@@ -120,8 +122,8 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     os.replace(part_boxes, boxes_file)
     return {
         'name': plan.name,
-        **drive.describe(),
-        'windows': drive.count,
+        **sequence.describe(),
+        'windows': sequence.count,
         'events': events,
         'boxes': {
             name: int((rows['class_id'] == index).sum()) for index, name in enumerate(CLASSES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sast_ros_training.simulation.cycles import make_parked_bicycle
 from sast_ros_training.simulation.mesh import (
     assemble,
     Body,
@@ -30,6 +29,7 @@ from sast_ros_training.simulation.rig import (
     rotation,
     Skin,
 )
+from sast_ros_training.simulation.two_wheelers import make_parked_bicycle
 
 _WAVES = 48
 

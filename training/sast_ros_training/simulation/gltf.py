@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import numpy as np
 from PIL import Image
 from sast_ros.errors import SastError
-from sast_ros_training.simulation.coachwork import springs
+from sast_ros_training.simulation.car_body import springs
 from sast_ros_training.simulation.mesh import assemble, Body
 from sast_ros_training.simulation.rig import Motion, RiggedBody, rolling, Skin, Standstill
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from sast_ros_training.simulation import figure
-from sast_ros_training.simulation.figure import Bones, Pose
+from sast_ros_training.simulation import human_body
+from sast_ros_training.simulation.human_body import Bones, Pose
 from sast_ros_training.simulation.mesh import Body, box, loft, merge, Mesh, ring, tube
 from sast_ros_training.simulation.rig import (
     Motion,
@@ -60,18 +60,18 @@ def make_pedestrian(rng: np.random.Generator) -> Body:
     """Return a random pedestrian: how it is built, what it wears and carries, how it walks."""
     child = rng.random() < 0.12
     height = float(rng.uniform(0.95, 1.5) if child else np.clip(rng.normal(1.71, 0.09), 1.5, 1.98))
-    bones = figure.make_bones(rng, height)
-    clothes = figure.make_clothes(rng)
+    bones = human_body.make_bones(rng, height)
+    clothes = human_body.make_clothes(rng)
     runs = rng.random() < 0.12
     burden = 'none' if runs else _burden(rng, child)
     if burden == 'pram':
         clothes = replace(clothes, back=None)
     prams = _Pram(rng, bones) if burden == 'pram' else None
-    skin = Skin(figure.PARTS + (5 if prams else 0))
-    figure.dress(skin, bones, clothes)
+    skin = Skin(human_body.PARTS + (5 if prams else 0))
+    human_body.dress(skin, bones, clothes)
     others: list[Motion] = []
     if prams:
-        others = prams.add(skin, figure.PARTS)
+        others = prams.add(skin, human_body.PARTS)
     elif burden != 'none':
         piece, part = _carried(rng, burden, bones)
         skin.add(piece, part)
@@ -80,8 +80,10 @@ def make_pedestrian(rng: np.random.Generator) -> Body:
     resting = _idle(rng, bones)
     for each in (postures, resting):
         _hold(each, burden, bones, prams)
-    gait = motion(figure.pose(bones, postures), stride, offset=float(rng.random()))
-    idle = motion(figure.pose(bones, resting), float(rng.uniform(5, 11)), 'seconds', rng.random())
+    gait = motion(human_body.pose(bones, postures), stride, offset=float(rng.random()))
+    idle = motion(
+        human_body.pose(bones, resting), float(rng.uniform(5, 11)), 'seconds', rng.random()
+    )
     speeds = (2.0, 4.5) if runs else (0.7 * np.sqrt(height / 1.7), 1.9 * height / 1.7)
     length = 0.75 * stride if not prams else stride + 0.6
     size = (float(length), 3.4 * bones.shoulder_width, height)
@@ -100,8 +102,8 @@ def _carried(rng: np.random.Generator, burden: str, bones: Bones) -> tuple[Mesh,
     side = int(rng.integers(2))
     y = bones.shoulder_width * (1 - 2 * side)
     wrist = bones.shoulder - bones.arm - bones.forearm
-    shade = figure.cloth(rng)
-    part = figure.FOREARM + side
+    shade = human_body.cloth(rng)
+    part = human_body.FOREARM + side
     if burden == 'shopping':
         tall = float(rng.uniform(0.25, 0.4))
         middle = (0, y, wrist - 0.14 - tall / 2)
@@ -112,9 +114,11 @@ def _carried(rng: np.random.Generator, burden: str, bones: Bones) -> tuple[Mesh,
         strap = tube(
             [(0.02, 1.5 * y, low + 0.1), (0.06, -0.3 * y, bones.shoulder)], 0.018, 3, shade
         )
-        return merge([bag, strap]), figure.CHEST
+        return merge([bag, strap]), human_body.CHEST
     if burden == 'phone':
-        return box((0.02, 0.075, 0.15), (0.03, y, wrist - 0.08), 0.1, 0.1), figure.FOREARM + side
+        return box(
+            (0.02, 0.075, 0.15), (0.03, y, wrist - 0.08), 0.1, 0.1
+        ), human_body.FOREARM + side
     # The umbrella is modelled along the forearm, which is held level: x is up then.
     handle = np.array((0.0, y, wrist - 0.05))
     top = handle + (0.95, 0, 0.1)
@@ -129,7 +133,7 @@ def _carried(rng: np.random.Generator, burden: str, bones: Bones) -> tuple[Mesh,
         merge(
             [tube([handle, top], 0.012, 4, 0.1), loft(sections, dark[None], caps=(False, True))]
         ),
-        figure.FOREARM + 0,
+        human_body.FOREARM + 0,
     )
 
 
@@ -137,7 +141,7 @@ class _Pram:
     """A pram in front of its pusher, with wheels that roll."""
 
     def __init__(self, rng: np.random.Generator, bones: Bones) -> None:
-        self._shade, self._hood = figure.cloth(rng), figure.cloth(rng)
+        self._shade, self._hood = human_body.cloth(rng), human_body.cloth(rng)
         self.handle = np.array((0.42 * bones.arm / 0.3, 0.18, 0.6 * bones.height))
 
     def add(self, skin: Skin, first: int) -> list[Motion]:
@@ -169,7 +173,7 @@ def _gait(rng: np.random.Generator, bones: Bones, stride: float, runs: bool) -> 
     """
     phase = np.arange(_STEPS) / _STEPS
     stance = float(rng.uniform(0.3, 0.38) if runs else rng.uniform(0.58, 0.64))
-    made = figure.standing(bones, _STEPS)
+    made = human_body.standing(bones, _STEPS)
     lift = bones.height * float(rng.uniform(0.1, 0.16) if runs else rng.uniform(0.03, 0.06))
     toe_off = float(rng.uniform(0.8, 1.1) if runs else rng.uniform(0.6, 0.85))
     strike = float(rng.uniform(0.0, 0.15) if runs else rng.uniform(0.2, 0.35))
@@ -262,7 +266,7 @@ def _hip_height(bones: Bones, made: Pose, stance: float, straight: float) -> np.
 
 def _idle(rng: np.random.Generator, bones: Bones) -> Pose:
     """Return the postures of one round of standing about: weight shifts, arms and head move."""
-    made = figure.standing(bones, _STEPS)
+    made = human_body.standing(bones, _STEPS)
     way = 2 * np.pi * np.arange(_STEPS) / _STEPS
 
     def wave(size: float, most: int = 3) -> np.ndarray:

@@ -8,11 +8,11 @@ import numpy as np
 from sast_ros.detector import Detections
 from sast_ros.labels import CLASSES
 from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale
-from sast_ros_training.simulation.drive import DriveWindow, WINDOW_US
+from sast_ros_training.simulation.sequence import SequenceWindow, WINDOW_US
 
 
 def label_detections(
-    boxes: np.ndarray, window: DriveWindow, height: int, width: int
+    boxes: np.ndarray, window: SequenceWindow, height: int, width: int
 ) -> Detections:
     """Return the labels of a window (``BOX_DTYPE[N]``) in the form in which detections come."""
     corners = np.stack(
@@ -46,7 +46,7 @@ class Preview(OverlayVideo):
         self._sensor = height, width
         super().__init__(path, width * self._scale, height * self._scale, 1e6 / WINDOW_US)
 
-    def add(self, window: DriveWindow, boxes: np.ndarray) -> None:
+    def add(self, window: SequenceWindow, boxes: np.ndarray) -> None:
         """Append the picture of a window with its ``BOX_DTYPE[N]`` labels."""
         self.write(
             draw_overlay(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sast_ros_training.simulation import coachwork
-from sast_ros_training.simulation.coachwork import both, CAR, Finish, glass, paint, Profile
+from sast_ros_training.simulation import car_body
+from sast_ros_training.simulation.car_body import both, CAR, Finish, glass, paint, Profile
 from sast_ros_training.simulation.mesh import Body, box, merge, Mesh
 from sast_ros_training.simulation.rig import RiggedBody, rolling, Skin
 
@@ -175,13 +175,13 @@ def _build(rng: np.random.Generator, name: str, lights: bool) -> Body:
     van = name in _VANS
     skin = Skin(5)
     pieces = [
-        coachwork.sides(profile, finish, _band(rng, name, finish)),
-        coachwork.lids(
+        car_body.sides(profile, finish, _band(rng, name, finish)),
+        car_body.lids(
             profile, min(finish.paint + finish.sky, 0.92), 0.05 if name == 'pickup' else None
         ),
-        coachwork.front(profile, finish, rng.random() < 0.7, float(draw(0.14, 0.3))),
-        coachwork.rear(profile, finish, float(draw(0.18, 0.36)), rng.random() < 0.4),
-        coachwork.greenhouse(
+        car_body.front(profile, finish, rng.random() < 0.7, float(draw(0.14, 0.3))),
+        car_body.rear(profile, finish, float(draw(0.18, 0.36)), rng.random() < 0.4),
+        car_body.greenhouse(
             profile,
             finish,
             pillars,
@@ -189,8 +189,8 @@ def _build(rng: np.random.Generator, name: str, lights: bool) -> Body:
             (0.12, 0.88) if rng.random() < 0.9 or not style.blind else (0.5, 0.5),
             style.blind,
         ),
-        coachwork.underbody(profile),
-        coachwork.mirrors(profile, finish.paint if rng.random() < 0.6 else finish.trim),
+        car_body.underbody(profile),
+        car_body.mirrors(profile, finish.paint if rng.random() < 0.6 else finish.trim),
     ]
     pieces += _details(rng, profile, finish, pillars, van)
     skin.add(merge(pieces), 0)
@@ -203,14 +203,14 @@ def _build(rng: np.random.Generator, name: str, lights: bool) -> Body:
         float(draw(0.6, 0.78)),
     )
     tread = float(draw(0.17, 0.25))
-    rim = coachwork.wheel(radius, tread, *alloy)
+    rim = car_body.wheel(radius, tread, *alloy)
     centres = []
     for axle in profile.wheels:
         for side in (1, -1):
             centre = (axle, side * (profile.width / 2 - 0.03 - tread / 2), radius)
             centres.append(centre)
             skin.add((rim if side > 0 else rim.mirrored()).moved(centre), len(centres))
-    motions = [coachwork.springs(rng, length), rolling(centres, radius)]
+    motions = [car_body.springs(rng, length), rolling(centres, radius)]
     return RiggedBody(skin, motions, CAR, (2.0, 18.0))
 
 
@@ -240,22 +240,22 @@ def _details(
 ) -> list[Mesh]:
     """Seams, handles, mouldings, roof rails and roof boxes."""
     front_seam = min(profile.cowl - 0.05, profile.wheels[0] - 1.2 * profile.radius)
-    pieces = [coachwork.seam(profile, front_seam, finish.seam)]
+    pieces = [car_body.seam(profile, front_seam, finish.seam)]
     for x in pillars:
         if x > profile.wheels[1] + 1.2 * profile.radius:
-            pieces.append(coachwork.seam(profile, x, finish.seam))
+            pieces.append(car_body.seam(profile, x, finish.seam))
             pieces.append(
-                coachwork.handle(profile, x + 0.18, finish.seam if rng.random() < 0.6 else 0.7)
+                car_body.handle(profile, x + 0.18, finish.seam if rng.random() < 0.6 else 0.7)
             )
     rear_seam = profile.wheels[1] + 1.2 * profile.radius
     if len(pillars) > 0 and rear_seam < pillars[-1] - 0.3:
-        pieces.append(coachwork.seam(profile, rear_seam, finish.seam))
+        pieces.append(car_body.seam(profile, rear_seam, finish.seam))
     if rng.random() < 0.3:
         shade = finish.trim if rng.random() < 0.6 else paint(rng)
         wide = float(rng.uniform(0.03, 0.12))
         height = float(rng.uniform(0.3, 0.7))
         span = (profile.wheels[0] - 1.2 * profile.radius, rear_seam)
-        pieces.append(coachwork.strip(profile, *span, height, wide, shade))
+        pieces.append(car_body.strip(profile, *span, height, wide, shade))
     top = profile.height
     if rng.random() < 0.25 and not van:
         y = 0.4 * profile.width * profile.tumble

@@ -10,16 +10,10 @@ import time
 
 import numpy as np
 import pytest
-from sast_ros_training.simulation import figure
-from sast_ros_training.simulation.cycles import (
-    make_cyclist,
-    make_motorcyclist,
-    make_parked_bicycle,
-    make_scooter,
-)
+from sast_ros_training.simulation import human_body
+from sast_ros_training.simulation.buses_trucks import make_bus, make_truck
 from sast_ros_training.simulation.distractors import DISTRACTORS
 from sast_ros_training.simulation.gltf import load_models, ModelError
-from sast_ros_training.simulation.heavy import make_bus, make_truck
 from sast_ros_training.simulation.mesh import (
     assemble,
     Body,
@@ -38,6 +32,12 @@ from sast_ros_training.simulation.mesh import (
 )
 from sast_ros_training.simulation.people import make_pedestrian
 from sast_ros_training.simulation.rig import rolling
+from sast_ros_training.simulation.two_wheelers import (
+    make_cyclist,
+    make_motorcyclist,
+    make_parked_bicycle,
+    make_scooter,
+)
 from sast_ros_training.simulation.vehicles import make_car, make_van
 
 Maker = Callable[[np.random.Generator], Body]
@@ -202,9 +202,9 @@ def test_posing_is_fast_enough_for_two_hundred_frames_a_second() -> None:
 
 
 def test_legs_reach_their_feet_without_stretching() -> None:
-    bones = figure.make_bones(np.random.default_rng(0), 1.75)
-    standing = figure.standing(bones, 3)
-    matrices = figure.pose(bones, standing)
+    bones = human_body.make_bones(np.random.default_rng(0), 1.75)
+    standing = human_body.standing(bones, 3)
+    matrices = human_body.pose(bones, standing)
     for part in matrices:
         np.testing.assert_allclose(
             part[:, :3, :3] @ part[:, :3, :3].transpose(0, 2, 1),
@@ -212,7 +212,7 @@ def test_legs_reach_their_feet_without_stretching() -> None:
             atol=1e-9,
         )
     ankle = np.array((0.0, bones.hip_width, bones.ankle, 1.0))
-    np.testing.assert_allclose((matrices[figure.FOOT] @ ankle)[:, 2], bones.ankle, atol=1e-3)
+    np.testing.assert_allclose((matrices[human_body.FOOT] @ ankle)[:, 2], bones.ankle, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
         simulated.
 
     """
-    from sast_ros_training.simulation.drive import GEOMETRIES, WINDOW_US
     from sast_ros_training.simulation.motion import MOTIONS
+    from sast_ros_training.simulation.sequence import GEOMETRIES, WINDOW_US
 
     data, simulation = config.data, config.data.simulation
     if not data.window_ms == data.stride_ms == WINDOW_US / 1000:
@@ -106,14 +106,14 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
 def simulate_drive(plan: DrivePlan) -> None:
     """Simulate one drive into the cache."""
     from sast_ros.labels import CLASSES
-    from sast_ros_training.simulation.drive import Drive, WINDOW_US
+    from sast_ros_training.simulation.sequence import SimulatedSequence, WINDOW_US
 
     models = None
     if plan.models is not None:
         from sast_ros_training.simulation.gltf import load_models
 
         models = load_models(Path(plan.models))
-    drive = Drive(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
+    drive = SimulatedSequence(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
     network = model_config(plan.network)
     downsample = downsampling(network, (drive.height, drive.width))
     histogram = StackedHistogram(

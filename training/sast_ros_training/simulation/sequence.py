@@ -38,9 +38,9 @@ _PATIENCE_US = 1_000_000
 
 
 @dataclass(frozen=True)
-class DriveWindow:
+class SequenceWindow:
     """
-    50 ms of a drive.
+    50 ms of a sequence.
 
     ``chunk``: the events of (t_end - 50 ms, t_end]; ``t_end``: microseconds since the start;
     ``labels``: ``LABEL_DTYPE`` array of the objects in the picture at ``t_end``: box clipped to
@@ -54,7 +54,7 @@ class DriveWindow:
     labels: np.ndarray
 
 
-class Drive:
+class SimulatedSequence:
     """
     A simulated sequence, decided by its seed.
 
@@ -90,7 +90,7 @@ class Drive:
             )
         if not seconds > 0:
             raise SettingError(
-                f'a drive of {seconds} s cannot be simulated; give a length above 0'
+                f'a sequence of {seconds} s cannot be simulated; give a length above 0'
             )
         self.seed = (seed,) if isinstance(seed, int) else tuple(seed)
         # The length goes in as well: (1,) and (1, 0) are different seeds
@@ -134,7 +134,7 @@ class Drive:
             'sensor': asdict(self.settings),
         }
 
-    def windows(self) -> Iterator[DriveWindow]:
+    def windows(self) -> Iterator[SequenceWindow]:
         """
         Yield the sequence from its start, window by window.
 
@@ -159,7 +159,7 @@ class Drive:
             now = end
             labels = self._labels(scene, end, history)
             labels['t'] -= zero
-            yield DriveWindow(_joined(chunks, zero), end - zero, labels)
+            yield SequenceWindow(_joined(chunks, zero), end - zero, labels)
         self.tail = self._tail(scene, now, zero)
 
     def _stirs(self, actor: Actor, end: int) -> bool:

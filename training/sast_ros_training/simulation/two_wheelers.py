@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from sast_ros_training.simulation import figure
-from sast_ros_training.simulation.coachwork import springs
-from sast_ros_training.simulation.figure import Bones
+from sast_ros_training.simulation import human_body
+from sast_ros_training.simulation.car_body import springs
+from sast_ros_training.simulation.human_body import Bones
 from sast_ros_training.simulation.mesh import (
     Body,
     box,
@@ -31,21 +31,21 @@ TWO_WHEELER = 1
 _STEPS = 48
 
 #: Postures, after how much of what they repeat.
-_Ride = tuple[figure.Pose, float, Literal['distance', 'seconds']]
+_Ride = tuple[human_body.Pose, float, Literal['distance', 'seconds']]
 
 
 def make_cyclist(rng: np.random.Generator, lights: bool = False) -> Body:
     """Return a bicycle and its rider: city, trekking, racing, mountain or child's bicycle."""
     bones = _rider_bones(rng)
-    clothes = figure.make_clothes(rng, 0.6)
+    clothes = human_body.make_clothes(rng, 0.6)
     if rng.random() < 0.45:
-        clothes = replace(clothes, helmet=figure.cloth(rng))
+        clothes = replace(clothes, helmet=human_body.cloth(rng))
     if clothes.skirt is not None:
         clothes = replace(clothes, skirt=None)
     bike = _Bicycle(rng, bones.hip)
-    skin = Skin(4 + figure.PARTS)
+    skin = Skin(4 + human_body.PARTS)
     bike.add(skin, lights)
-    figure.dress(skin, bones, clothes, 4)
+    human_body.dress(skin, bones, clothes, 4)
     sways = springs(rng, 4.0, 0.7)
     rolls = [rolling([centre], bike.radius, float(rng.random())) for centre in bike.axles]
     cadence = bike.radius * 2 * np.pi * float(rng.uniform(1.6, 3.0))
@@ -54,7 +54,7 @@ def make_cyclist(rng: np.random.Generator, lights: bool = False) -> Body:
     offset = float(rng.random())
     crank = rotation(1, 2 * np.pi * np.arange(_STEPS) / _STEPS)
     cranks = motion([placed(crank, bike.bracket, bike.bracket)], cadence, offset=offset)
-    rider = motion(figure.pose(bones, bike.seat(rng, bones)), cadence, offset=offset)
+    rider = motion(human_body.pose(bones, bike.seat(rng, bones)), cadence, offset=offset)
     return RiggedBody(skin, [sways, *rolls, cranks, rider], TWO_WHEELER, (2.0, 8.0))
 
 
@@ -72,7 +72,7 @@ def _rider_bones(rng: np.random.Generator) -> Bones:
     height = float(
         rng.uniform(1.15, 1.5) if child else np.clip(rng.normal(1.73, 0.08), 1.52, 1.95)
     )
-    return figure.make_bones(rng, height)
+    return human_body.make_bones(rng, height)
 
 
 def _spoked(
@@ -135,7 +135,7 @@ class _Bicycle:
     def add(self, skin: Skin, lights: bool) -> None:
         """Add the bicycle: frame on part 0, wheels on 1 and 2, cranks on 3."""
         rng = self._rng
-        paint = figure.cloth(rng)
+        paint = human_body.cloth(rng)
         tyre = float(rng.uniform(0.02, 0.06))
         shade = float(rng.choice((0.7, 0.4, 0.06)))
         wall = tyre if rng.random() < 0.65 else shade
@@ -196,7 +196,7 @@ class _Bicycle:
         """Mudguards, carrier, basket, child seat."""
         rng = self._rng
         pieces = []
-        shade = figure.cloth(rng)
+        shade = human_body.cloth(rng)
         for (x, _, z), span in zip(self.axles, ((0.2, 2.2), (0.9, 3.1)), strict=True):
             turn = np.linspace(*span, 5)
             out = self.radius + 0.025
@@ -209,21 +209,21 @@ class _Bicycle:
         pieces.append(box((0.38, 0.12, 0.02), (rx + 0.05, 0, top), 0.1))
         if chance < 0.2:
             size = rng.uniform((0.3, 0.25, 0.2), (0.4, 0.4, 0.35))
-            pieces.append(box(size, (rx, 0, top + size[2] / 2), figure.cloth(rng), 0.0, 1.1))
+            pieces.append(box(size, (rx, 0, top + size[2] / 2), human_body.cloth(rng), 0.0, 1.1))
         elif chance < 0.35:
             for y in (0.17, -0.17):
-                pieces.append(box((0.32, 0.13, 0.33), (rx, y, top - 0.18), figure.cloth(rng)))
+                pieces.append(box((0.32, 0.13, 0.33), (rx, y, top - 0.18), human_body.cloth(rng)))
         elif chance < 0.42:
-            pieces.append(box((0.2, 0.28, 0.5), (rx - 0.05, 0, top + 0.3), figure.cloth(rng)))
+            pieces.append(box((0.2, 0.28, 0.5), (rx - 0.05, 0, top + 0.3), human_body.cloth(rng)))
             pieces.append(ellipsoid((rx + 0.06, 0, top + 0.58), (0.12, 0.1, 0.13), 6, 4, 0.5))
         if rng.random() < 0.25:
             x, z = self.grip[0] + 0.2, self.grip[2] - 0.1
-            pieces.append(box((0.26, 0.34, 0.24), (x, 0, z), figure.cloth(rng), 0.0, 1.15))
+            pieces.append(box((0.26, 0.34, 0.24), (x, 0, z), human_body.cloth(rng), 0.0, 1.15))
         return pieces
 
-    def seat(self, rng: np.random.Generator, bones: Bones) -> figure.Pose:
+    def seat(self, rng: np.random.Generator, bones: Bones) -> human_body.Pose:
         """Return the rider's postures over one turn of the pedals."""
-        made = figure.standing(bones, _STEPS)
+        made = human_body.standing(bones, _STEPS)
         turn = 2 * np.pi * np.arange(_STEPS) / _STEPS
         x, _, z = self.bracket
         for side in (0, 1):
@@ -239,7 +239,7 @@ class _Bicycle:
         return made
 
 
-def _ride(rng: np.random.Generator, made: figure.Pose, bones: Bones, grip: np.ndarray) -> None:
+def _ride(rng: np.random.Generator, made: human_body.Pose, bones: Bones, grip: np.ndarray) -> None:
     """Lean the trunk so that the arms reach the grips a little bent, and hold them."""
     reach = float(rng.uniform(0.86, 0.95)) * (bones.arm + bones.forearm)
     lean = np.linspace(0.0, 1.3, 60)
@@ -322,22 +322,22 @@ class _Machine(ABC):
 
 
 def _motor(rng: np.random.Generator, lights: bool, machine: _Machine) -> Body:
-    bones = figure.make_bones(rng, float(np.clip(rng.normal(1.75, 0.07), 1.55, 1.95)))
-    clothes = figure.make_clothes(rng, 0.3)
+    bones = human_body.make_bones(rng, float(np.clip(rng.normal(1.75, 0.07), 1.55, 1.95)))
+    clothes = human_body.make_clothes(rng, 0.3)
     clothes = replace(
         clothes,
         skirt=None,
-        helmet=figure.cloth(rng),
+        helmet=human_body.cloth(rng),
         skin=clothes.skin if isinstance(machine, _Moped) else 0.05,
         girth=max(1.1, clothes.girth),
         leg=1.0,
     )
-    skin = Skin(3 + figure.PARTS)
+    skin = Skin(3 + human_body.PARTS)
     skin.add(merge(machine.pieces(lights)), 0)
     for number, wheel in enumerate(machine.wheels()):
         skin.add(wheel, 1 + number)
-    figure.dress(skin, bones, clothes, 3)
-    made = figure.standing(bones, 24)
+    human_body.dress(skin, bones, clothes, 3)
+    made = human_body.standing(bones, 24)
     way = 2 * np.pi * np.arange(24) / 24
     made.hips[:] = machine.hips + (0, 0, 0.05)
     made.hips[:, 1] += 0.01 * np.sin(way)
@@ -346,7 +346,7 @@ def _motor(rng: np.random.Generator, lights: bool, machine: _Machine) -> Body:
     made.knees[0], made.knees[1] = (1, 0.3, 0.2), (1, -0.3, 0.2)
     _ride(rng, made, bones, machine.grip)
     made.look += 0.15 * np.sin(way + 1)
-    rider = motion(figure.pose(bones, made), float(rng.uniform(2, 5)), 'seconds', rng.random())
+    rider = motion(human_body.pose(bones, made), float(rng.uniform(2, 5)), 'seconds', rng.random())
     rolls = [
         rolling([centre], radius, float(rng.random()))
         for centre, radius in zip(machine.axles, machine.radii, strict=True)
@@ -385,7 +385,7 @@ class _Motorcycle(_Machine):
 
     def pieces(self, lights: bool) -> list[Mesh]:
         rng = self._rng
-        paint, dark = figure.cloth(rng), float(rng.uniform(0.02, 0.08))
+        paint, dark = human_body.cloth(rng), float(rng.uniform(0.02, 0.08))
         metal = float(rng.choice((0.08, 0.4, 0.6)))
         (fx, _, fz), (rx, _, rz) = self.axles
         seat, grip = self.hips[2] - 0.02, self.grip
@@ -485,7 +485,7 @@ class _Moped(_Machine):
 
     def pieces(self, lights: bool) -> list[Mesh]:
         rng = self._rng
-        paint, dark = figure.cloth(rng), float(rng.uniform(0.02, 0.08))
+        paint, dark = human_body.cloth(rng), float(rng.uniform(0.02, 0.08))
         (fx, _, fz), (rx, _, rz) = self.axles
         seat, grip = self.hips[2] - 0.02, self.grip
         head = np.array((grip[0] + 0.05, 0.0, grip[2] - 0.1))
@@ -530,22 +530,22 @@ class _Moped(_Machine):
             pieces.append(box((0.03, 0.11, 0.1), grip * (1, 0, 1) + (0.05, y, 0.2), dark))
         if rng.random() < 0.3:
             size = rng.uniform((0.35, 0.38, 0.28), (0.5, 0.5, 0.5))
-            pieces.append(box(size, (-0.8, 0, seat + 0.08 + size[2] / 2), figure.cloth(rng)))
+            pieces.append(box(size, (-0.8, 0, seat + 0.08 + size[2] / 2), human_body.cloth(rng)))
         return pieces
 
 
 def _kick_scooter(rng: np.random.Generator, lights: bool) -> Body:
     bones = _rider_bones(rng)
-    clothes = figure.make_clothes(rng, 0.5)
+    clothes = human_body.make_clothes(rng, 0.5)
     if rng.random() < 0.3:
-        clothes = replace(clothes, helmet=figure.cloth(rng))
+        clothes = replace(clothes, helmet=human_body.cloth(rng))
     electric = bones.height > 1.5 and rng.random() < 0.75
     radius = float(rng.uniform(0.1, 0.14) if electric else rng.uniform(0.07, 0.1))
     half = float(rng.uniform(0.4, 0.48)) * (bones.height / 1.73) ** 0.5
     axles = [(half + 0.05, 0.0, radius), (-half, 0.0, radius)]
     deck = radius + 0.05
     top = deck + 0.55 * bones.height
-    paint, dark = figure.cloth(rng), float(rng.uniform(0.02, 0.08))
+    paint, dark = human_body.cloth(rng), float(rng.uniform(0.02, 0.08))
     grip = np.array((half - 0.12, 0.24, top))
     pieces = [
         box((1.5 * half, 0.16, 0.06), (-0.1 * half, 0, deck - 0.03), dark),
@@ -555,14 +555,14 @@ def _kick_scooter(rng: np.random.Generator, lights: bool) -> Body:
         box((0.12, 0.08, 0.02), (half + 0.05, 0, 2 * radius + 0.02), paint),
         box((0.03, 0.05, 0.05), (half - 0.06, 0, top - 0.1), 0.8, 3.0 if lights else 0.0),
     ]
-    skin = Skin(3 + figure.PARTS)
+    skin = Skin(3 + human_body.PARTS)
     skin.add(merge(pieces), 0)
     for number, centre in enumerate(axles):
         skin.add(_thick_wheel(rng, centre, radius, 0.06, 0.6), 1 + number)
-    figure.dress(skin, bones, clothes, 3)
+    human_body.dress(skin, bones, clothes, 3)
     made, period, clock = _kicking(rng, bones, deck) if not electric else _riding(rng, bones, deck)
     _ride(rng, made, bones, grip)
-    rider = motion(figure.pose(bones, made), period, clock, rng.random())
+    rider = motion(human_body.pose(bones, made), period, clock, rng.random())
     motions = [springs(rng, 1.5, 0.5), *(rolling([axle], radius) for axle in axles), rider]
     speeds = (2.0, 6.0) if electric else (1.5, 3.5)
     return RiggedBody(skin, motions, TWO_WHEELER, speeds)
@@ -570,7 +570,7 @@ def _kick_scooter(rng: np.random.Generator, lights: bool) -> Body:
 
 def _riding(rng: np.random.Generator, bones: Bones, deck: float) -> _Ride:
     """Return postures on an electric scooter: both feet on the deck, swaying."""
-    made = figure.standing(bones, 24)
+    made = human_body.standing(bones, 24)
     way = 2 * np.pi * np.arange(24) / 24
     made.balls[0] = (0.2, 0.04, deck)
     made.balls[1] = (-0.12, -0.05, deck)
@@ -582,7 +582,7 @@ def _riding(rng: np.random.Generator, bones: Bones, deck: float) -> _Ride:
 
 def _kicking(rng: np.random.Generator, bones: Bones, deck: float) -> _Ride:
     """Return postures on a kick scooter: one leg pushes the ground back, then swings ahead."""
-    made = figure.standing(bones, _STEPS)
+    made = human_body.standing(bones, _STEPS)
     phase = np.arange(_STEPS) / _STEPS
     period = float(rng.uniform(1.6, 2.6)) * bones.height / 1.5
     made.balls[0] = (0.12, 0.0, deck)

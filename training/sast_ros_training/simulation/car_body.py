@@ -8,7 +8,7 @@ import numpy as np
 from sast_ros_training.simulation.mesh import assemble, box, grid, merge, Mesh, quad
 from sast_ros_training.simulation.rig import Motion, motion, placed, rotation
 
-#: The class of everything that has a coachwork.
+#: The class of everything that has a body of sheet metal.
 CAR = 2
 
 #: Rows of the side of a body: sill, middle, shoulder, upper edge.

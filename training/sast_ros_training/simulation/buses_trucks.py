@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from sast_ros_training.simulation.coachwork import both, CAR, glass, paint, springs, wheel
+from sast_ros_training.simulation.car_body import both, CAR, glass, paint, springs, wheel
 from sast_ros_training.simulation.mesh import (
     Body,
     box,
