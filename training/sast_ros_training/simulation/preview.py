@@ -11,34 +11,17 @@ from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale
 from sast_ros_training.simulation.sequence import SequenceWindow, WINDOW_US
 
 
-def label_detections(
-    boxes: np.ndarray, window: SequenceWindow, height: int, width: int
-) -> Detections:
-    """Return the labels of a window (``BOX_DTYPE[N]``) in the form in which detections come."""
-    corners = np.stack(
-        [boxes['x'], boxes['y'], boxes['x'] + boxes['w'], boxes['y'] + boxes['h']], axis=1
-    ).astype(np.float32)
-    sure = np.ones(len(boxes), np.float32)
-    return Detections(
-        boxes=corners,
-        scores=sure,
-        class_ids=boxes['class_id'].astype(np.int64),
-        objectness=sure,
-        class_scores=sure,
-        class_names=CLASSES,
-        width=width,
-        height=height,
-        t_start=window.t_end - WINDOW_US,
-        t_end=window.t_end,
-        events=len(window.chunk),
-    )
-
-
 class Preview(OverlayVideo):
     """
-    The video ``path``: a picture every 50 ms, small sensors enlarged.
+    The video ``path`` of a sensor: a picture every 50 ms, small sensors enlarged.
 
-    height, width: size of the sensor in pixels.
+    Parameters
+    ----------
+    path : pathlib.Path
+        File to write.
+    height, width : int
+        Size of the sensor in pixels.
+
     """
 
     def __init__(self, path: Path, height: int, width: int) -> None:
@@ -48,11 +31,20 @@ class Preview(OverlayVideo):
 
     def add(self, window: SequenceWindow, boxes: np.ndarray) -> None:
         """Append the picture of a window with its ``BOX_DTYPE[N]`` labels."""
-        self.write(
-            draw_overlay(
-                [window.chunk],
-                label_detections(boxes, window, *self._sensor),
-                *self._sensor,
-                self._scale,
-            )
+        height, width = self._sensor
+        x, y, w, h = (boxes[name] for name in 'xywh')
+        sure = np.ones(len(boxes), np.float32)
+        labels = Detections(
+            boxes=np.stack([x, y, x + w, y + h], axis=1).astype(np.float32),
+            scores=sure,
+            class_ids=boxes['class_id'].astype(np.int64),
+            objectness=sure,
+            class_scores=sure,
+            class_names=CLASSES,
+            width=width,
+            height=height,
+            t_start=window.t_end - WINDOW_US,
+            t_end=window.t_end,
+            events=len(window.chunk),
         )
+        self.write(draw_overlay([window.chunk], labels, height, width, self._scale))

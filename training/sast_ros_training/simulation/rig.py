@@ -1,6 +1,7 @@
 """
-Bodies that move: meshes on parts whose poses repeat over a distance or a time.
+Bodies, rigid or with parts whose poses repeat over a distance or a time.
 
+Body coordinates: metres, x forward, y to the left, z up, origin on the ground below the middle.
 All poses of one period are computed in advance; a posed body then costs one interpolation and one
 small matrix product, whatever its number of joints.
 """
@@ -12,7 +13,62 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sast_ros_training.simulation.mesh import Body, extent, merge, Mesh, Values
+from sast_ros_training.simulation.mesh import full_turn, merge, Mesh, Values
+
+Clock = Literal['distance', 'seconds']
+Size = tuple[float, float, float]
+
+#: In which a walker comes to stand, and the other way round.
+_SETTLE_SECONDS = 0.35
+
+
+class Body:
+    """
+    An object in the world; this class is rigid, ``RiggedBody`` moves.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Topology and materials; ``vertices`` gives the pose.
+    class_id : int or None
+        0 pedestrian, 1 two-wheeler, 2 car, None for what has no label.
+    speeds : tuple of float
+        Slowest and fastest usual speed in m/s; (0, 0) stands still.
+    size : tuple of float, optional
+        Length, width and height in metres; those of the vertices if left out.
+
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        class_id: int | None = None,
+        speeds: tuple[float, float] = (0.0, 0.0),
+        size: Size | None = None,
+    ) -> None:
+        self.mesh = mesh
+        self.class_id = class_id
+        self.speeds = speeds
+        self.size = size or _extent(mesh.vertices)
+
+    def vertices(self, distance: float, seconds: float) -> np.ndarray:
+        """
+        Return the posed vertices in body coordinates, ``float32[V, 3]``.
+
+        Parameters
+        ----------
+        distance : float
+            Metres moved along the heading so far: wheels turn and legs step by it.
+        seconds : float
+            Time for everything else: sway, flutter, arms of those who stand.
+
+        """
+        return self.mesh.vertices
+
+
+def _extent(vertices: np.ndarray) -> Size:
+    length, width, height = np.ptp(vertices, axis=0).tolist()
+    return length, width, height
 
 
 @dataclass(frozen=True)
@@ -20,40 +76,38 @@ class Motion:
     """
     The poses of some parts over one period.
 
-    poses: ``float32[K, P, 4, 3]`` at K equal steps for P parts; a vertex ``[x, y, z, 1]`` times
-        such a matrix is where the vertex of the mesh has moved to.
-    period: metres or seconds after which the poses repeat.
-    clock: which of the two.
-    offset: share of the period that has passed at the start.
+    ``poses`` are ``float32[K, P, 4, 3]``, those of P parts at K equal steps: a vertex
+    ``[x, y, z, 1]`` times such a matrix is where it has moved to. They repeat after ``period``
+    metres or seconds (``clock``), of which the share ``offset`` has passed at the start.
     """
 
     poses: np.ndarray
     period: float
-    clock: Literal['distance', 'seconds'] = 'distance'
+    clock: Clock = 'distance'
     offset: float = 0.0
 
     def at(self, distance: float, seconds: float) -> np.ndarray:
         """Return the poses then, ``float32[P * 4, 3]``, interpolated between two steps."""
-        count = len(self.poses)
         passed = distance if self.clock == 'distance' else seconds
-        phase = (passed / self.period + self.offset) % 1.0 * count
-        step = int(phase)
-        share = np.float32(phase - step)
-        now, then = self.poses[step % count], self.poses[(step + 1) % count]
-        return (now + share * (then - now)).reshape(-1, 3)
+        return interpolate(self.poses, passed / self.period + self.offset).reshape(-1, 3)
 
 
-def still(count: int = 1) -> Motion:
-    """Return the motion of parts that stay as they are modelled."""
-    pose = np.eye(4, 3, dtype=np.float32)
-    return Motion(np.broadcast_to(pose, (1, count, 4, 3)), 1.0)
+def interpolate(cycle: np.ndarray, phase: float) -> np.ndarray:
+    """Return a cycle's value at a phase (1.0 is one turn) between its equal steps ``[K, ...]``."""
+    count = len(cycle)
+    place = phase % 1.0 * count
+    step = int(place)
+    now, then = cycle[step % count], cycle[(step + 1) % count]
+    return now + np.float32(place - step) * (then - now)
+
+
+def still() -> Motion:
+    """Return the motion of a part that stays as it is modelled."""
+    return Motion(np.eye(4, 3, dtype=np.float32)[None, None], 1.0)
 
 
 def motion(
-    matrices: Sequence[np.ndarray],
-    period: float,
-    clock: Literal['distance', 'seconds'] = 'distance',
-    offset: float = 0.0,
+    matrices: Sequence[np.ndarray], period: float, clock: Clock = 'distance', offset: float = 0.0
 ) -> Motion:
     """Make a motion of one ``[K, 4, 4]`` array of (column vector) matrices for each part."""
     poses = np.stack(matrices, 1)[:, :, :3].transpose(0, 1, 3, 2)
@@ -64,13 +118,16 @@ class Skin:
     """
     Collects pieces of mesh and the part, or the two parts, that each vertex follows.
 
+    Those that are given at once are the first parts, ``more`` is the number of further parts.
     ``finish`` gives the mesh and the matrix that poses it.
     """
 
-    def __init__(self, parts: int) -> None:
-        self._parts = parts
+    def __init__(self, pieces: Sequence[Mesh] = (), more: int = 0) -> None:
+        self._parts = len(pieces) + more
         self._pieces: list[Mesh] = []
         self._rows: list[np.ndarray] = []
+        for part, piece in enumerate(pieces):
+            self.add(piece, part)
 
     def add(
         self,
@@ -108,13 +165,12 @@ class RiggedBody(Body):
         motions: Sequence[Motion],
         class_id: int | None = None,
         speeds: tuple[float, float] = (0.0, 0.0),
-        size: tuple[float, float, float] | None = None,
+        size: Size | None = None,
     ) -> None:
         mesh, self._weights = skin.finish()
         self._motions = tuple(motions)
         super().__init__(mesh, class_id, speeds, size)
-        if size is None:
-            self.size = extent(self.vertices(0.0, 0.0))
+        self.size = size or _extent(self.vertices(0.0, 0.0))
 
     def vertices(self, distance: float, seconds: float) -> np.ndarray:
         """Return the posed vertices, see ``Body.vertices``."""
@@ -132,9 +188,6 @@ class Standstill:
     The times of the calls must not run backwards.
     """
 
-    #: Seconds in which a walker comes to stand, and the other way round.
-    SETTLE = 0.35
-
     def __init__(self) -> None:
         self._share = 1.0
         self._last: tuple[float, float] | None = None
@@ -145,18 +198,19 @@ class Standstill:
             passed = seconds - self._last[1]
             if passed > 0:
                 moving = abs(distance - self._last[0]) > 0.05 * passed
-                change = passed / self.SETTLE * (1 if moving else -1)
+                change = passed / _SETTLE_SECONDS * (1 if moving else -1)
                 self._share = min(max(self._share + change, 0.0), 1.0)
         self._last = distance, seconds
         return self._share * self._share * (3 - 2 * self._share)
 
 
-def placed(rotation: np.ndarray, pivot: Values, now: Values) -> np.ndarray:
+def placed(rotation: np.ndarray, pivot: Values, now: Values | None = None) -> np.ndarray:
     """
-    Return ``[K, 4, 4]`` matrices that turn around ``pivot`` and move it to ``now``.
+    Return ``[K, 4, 4]`` matrices that turn by ``rotation`` ([K, 3, 3]) around ``pivot`` ([3]).
 
-    rotation: ``[K, 3, 3]``; pivot: ``[3]``; now: ``[3]`` or ``[K, 3]``.
+    ``now``: where the pivot moves to, ``[3]`` or ``[K, 3]``; it stays if left out.
     """
+    now = pivot if now is None else now
     matrices = np.zeros((len(rotation), 4, 4))
     matrices[:, :3, :3] = rotation
     matrices[:, :3, 3] = np.asarray(now, float) - rotation @ np.asarray(pivot, float)
@@ -176,12 +230,10 @@ def rotation(axis: int, angle: Values) -> np.ndarray:
     return turned
 
 
-def rolling(
-    centres: Sequence[tuple[float, float, float]], radius: float, offset: float = 0.0
-) -> Motion:
+def rolling(centres: Sequence[Values], radius: float, offset: float = 0.0) -> Motion:
     """Return the motion of wheels of one radius with these axles, which roll with the body."""
-    turns = rotation(1, 2 * np.pi * np.arange(48) / 48)
-    matrices = [placed(turns, centre, centre) for centre in centres]
+    turns = rotation(1, full_turn(48))
+    matrices = [placed(turns, centre) for centre in centres]
     return motion(matrices, 2 * np.pi * radius, offset=offset)
 
 

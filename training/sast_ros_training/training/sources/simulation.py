@@ -110,7 +110,7 @@ def simulate_drive(plan: DrivePlan) -> None:
 
     models = None
     if plan.models is not None:
-        from sast_ros_training.simulation.gltf import load_models
+        from sast_ros_training.simulation.models import load_models
 
         models = load_models(Path(plan.models))
     drive = SimulatedSequence(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
