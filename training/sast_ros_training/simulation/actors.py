@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from sast_ros_training.simulation import buses_trucks, people, two_wheelers, vehicles
+from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.distractors import MOVING, STANDING
 from sast_ros_training.simulation.motion import make_path, MovingCamera, Path
-from sast_ros_training.simulation.rig import Body
 from sast_ros_training.simulation.street import Street
 
 PEDESTRIAN, TWO_WHEELER, CAR = range(3)
@@ -56,21 +56,7 @@ class Actor:
 
 
 class Traffic:
-    """
-    Draws the bodies of a sequence.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Everything is drawn from it.
-    camera : MovingCamera
-        What must see every labelled body at some time.
-    street : Street
-        Where the bodies move.
-    seconds : float
-        Length of the sequence.
-
-    """
+    """Draws the bodies of a sequence from a random generator."""
 
     def __init__(
         self, rng: np.random.Generator, camera: MovingCamera, street: Street, seconds: float

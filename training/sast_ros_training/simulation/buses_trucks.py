@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.car_body import glass, on_wheels, paint, wheel
-from sast_ros_training.simulation.mesh import (
-    both_sides,
-    box,
-    fan,
-    grid,
-    merge,
-    Mesh,
-    quad,
-    rectangle,
-    tube,
-    Values,
-)
-from sast_ros_training.simulation.rig import Body
+from sast_ros_training.simulation.mesh import both_sides, fan, grid, merge, Mesh, quad, Values
+from sast_ros_training.simulation.shapes import box, rectangle, tube
 
 
 def make_bus(rng: np.random.Generator, lights: bool = False) -> Body:

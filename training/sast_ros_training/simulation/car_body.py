@@ -5,26 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sast_ros_training.simulation.mesh import (
-    assemble,
-    both_sides,
-    box,
-    grid,
-    merge,
-    Mesh,
-    rectangle,
-    wheel_circle,
-)
-from sast_ros_training.simulation.rig import (
-    Body,
-    Motion,
-    motion,
-    placed,
-    RiggedBody,
-    rolling,
-    rotation,
-    Skin,
-)
+from sast_ros_training.simulation.body import Body, RiggedBody, Skin
+from sast_ros_training.simulation.mesh import assemble, both_sides, grid, merge, Mesh
+from sast_ros_training.simulation.rig import Motion, motion, placed, rolling, rotation
+from sast_ros_training.simulation.shapes import box, rectangle, wheel_circle
 
 CAR = 2
 
@@ -40,24 +24,15 @@ class CarBody:
     ``sky`` is the light of the sky that roof, lids and shoulders reflect, ``dusk`` how much darker
     the lower half of the sides is than the upper one.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Draws everything that is not given.
-    ranges : dict of str to tuple of float
-        What the proportions are drawn from. In metres: ``length``, ``height``, ``radius`` of the
-        wheels, ``clearance`` of the sills, ``arc``, by which the ends of the roof are lower than
-        its highest place, ``bow``, by which the middle of the windscreen is ahead of its sides. As
-        shares of the length: ``width``, distance of ``front_axle`` and ``rear_axle`` from the end,
-        and of the edges of the windscreen (``cowl``, ``screen_top``) and the rear window
-        (``roof_end``, ``rear_base``) from the front. ``belt``, lower edge of the side windows: of
-        the height; ``nose``, ``tail``, front of the bonnet and rear edge of the boot lid: of the
-        belt's height; width of nose, tail and roof: ``front_taper``, ``rear_taper``, ``tumble``.
-    doors : int
-        Doors on a side, 1 to 3; two may be drawn as one.
-    lights : bool
-        Head and tail lamps are on.
-
+    Proportions are drawn from ``ranges``. In metres: ``length``, ``height``, ``radius`` of the
+    wheels, ``clearance`` of the sills, ``arc``, by which the ends of the roof are lower than its
+    highest place, ``bow``, by which the middle of the windscreen is ahead of its sides. As shares
+    of the length: ``width``, distance of ``front_axle`` and ``rear_axle`` from the end, and of the
+    edges of the windscreen (``cowl``, ``screen_top``) and the rear window (``roof_end``,
+    ``rear_base``) from the front. ``belt``, lower edge of the side windows: of the height;
+    ``nose``, ``tail``, front of the bonnet and rear edge of the boot lid: of the belt's height;
+    width of nose, tail and roof: ``front_taper``, ``rear_taper``, ``tumble``. There are 1 to 3
+    ``doors`` on a side; two may be drawn as one.
     """
 
     def __init__(
@@ -235,15 +210,9 @@ class CarBody:
         """
         Return pillars, panes and roof.
 
-        Parameters
-        ----------
-        last : float
-            Width of the pillar at the rear end in metres.
-        rear_glass : tuple of float
-            Share of the height of the rear face where its glass begins and ends.
-        blind : int
-            Number of side panes that are sheet metal, counted from the rear.
-
+        ``last``: width of the pillar at the rear end in metres; ``rear_glass``: share of the
+        height of the rear face where its glass begins and ends; ``blind``: number of side panes
+        that are sheet metal, counted from the rear.
         """
         points, cells = self._columns(last, blind)
         shades = np.tile(cells, (4, 1))

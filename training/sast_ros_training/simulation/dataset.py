@@ -65,21 +65,10 @@ class SequencePlan:
 
 def labelled_boxes(labels: np.ndarray, height: int) -> np.ndarray:
     """
-    Return the labels that a recording comes with.
+    Return those of the labels (``LABEL_DTYPE[N]``) that a recording comes with, ``BOX_DTYPE[M]``.
 
-    Parameters
-    ----------
-    labels : LABEL_DTYPE[N]
-        Objects that have never made enough events to be noticed, that are hidden but for a
-        quarter, or that are too small are left out.
-    height : int
-        Height of the sensor in pixels.
-
-    Returns
-    -------
-    BOX_DTYPE[N]
-        The boxes that are left.
-
+    Objects that have never made enough events to be noticed, that are hidden but for a quarter, or
+    that are too small for a sensor of this height are left out.
     """
     side = MIN_SIDE * max(1.0, height / 240)
     chosen = labels[

@@ -5,31 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sast_ros_training.simulation.mesh import (
-    assemble,
-    box,
-    disc,
-    ellipsoid,
-    fan,
-    full_turn,
-    grid,
-    merge,
-    Mesh,
-    quad,
-    rectangle,
-    tube,
-    Values,
-)
-from sast_ros_training.simulation.rig import (
-    Body,
-    Motion,
-    motion,
-    placed,
-    RiggedBody,
-    rolling,
-    rotation,
-    Skin,
-)
+from sast_ros_training.simulation.body import Body, RiggedBody, Skin
+from sast_ros_training.simulation.mesh import assemble, fan, grid, merge, Mesh, quad, Values
+from sast_ros_training.simulation.rig import full_turn, Motion, motion, placed, rolling, rotation
+from sast_ros_training.simulation.shapes import box, disc, ellipsoid, rectangle, tube
 from sast_ros_training.simulation.two_wheelers import make_parked_bicycle
 
 #: Poses in one period of a motion.

@@ -55,12 +55,7 @@ class Surface:
 
 class Document:
     """
-    A glTF file.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A ``.glb`` or ``.gltf`` file.
+    A ``.glb`` or ``.gltf`` file.
 
     Raises
     ------

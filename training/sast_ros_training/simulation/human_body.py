@@ -8,8 +8,10 @@ its arms hanging; every bone has one part of the rig.
 from __future__ import annotations
 
 import numpy as np
-from sast_ros_training.simulation.mesh import box, disc, ellipsoid, loft, merge, Mesh, tube
-from sast_ros_training.simulation.rig import bend, limb, placed, rotation, Skin
+from sast_ros_training.simulation.body import Skin
+from sast_ros_training.simulation.mesh import loft, merge, Mesh
+from sast_ros_training.simulation.rig import bend, limb, placed, rotation
+from sast_ros_training.simulation.shapes import box, disc, ellipsoid, tube
 
 PELVIS, CHEST, HEAD = 0, 1, 2
 #: Parts of the left limbs; the right ones follow.

@@ -16,18 +16,11 @@ import struct
 from typing import Any
 
 import numpy as np
+from sast_ros_training.simulation.body import Body, RiggedBody, Skin, Standstill
 from sast_ros_training.simulation.car_body import springs
 from sast_ros_training.simulation.gltf import Document, ModelError, Surface
 from sast_ros_training.simulation.mesh import assemble
-from sast_ros_training.simulation.rig import (
-    Body,
-    interpolate,
-    Motion,
-    RiggedBody,
-    rolling,
-    Skin,
-    Standstill,
-)
+from sast_ros_training.simulation.rig import interpolate, Motion, rolling
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,11 +28,11 @@ _LOG = logging.getLogger(__name__)
 MAX_TRIANGLES = 20_000
 
 #: Words in names of folders and files that say what a model is; the first that fits counts.
-_WORDS: tuple[tuple[int, str], ...] = (
-    (1, 'bicycle bike motorcycle motorbike scooter moped cyclist'),
-    (0, 'pedestrian person people human man woman male female child boy girl'),
-    (2, 'car cars suv taxi bus truck lorry van vehicle sedan pickup wagon'),
-)
+_WORDS = {
+    1: 'bicycle bike motorcycle motorbike scooter moped cyclist',
+    0: 'pedestrian person people human man woman male female child boy girl',
+    2: 'car cars suv taxi bus truck lorry van vehicle sedan pickup wagon',
+}
 _WHEELS = {'wheel', 'wheels', 'tire', 'tyre'}
 _CLASSES = {'pedestrian': 0, 'two-wheeler': 1, 'car': 2}
 #: Metres between which the length is drawn, and the greatest height.
@@ -55,12 +48,7 @@ _SIZES: dict[str, tuple[float, float, float]] = {
     'motorcycle': (2.0, 2.3, 1.4),
 }
 #: The same for a class; of pedestrians the height is drawn.
-_USUAL_SIZES = {
-    0: (1.5, 1.95, 2.0),
-    1: (1.7, 2.2, 1.4),
-    2: (3.8, 4.9, 1.8),
-    None: (0.5, 1.5, 3.0),
-}
+_USUAL_SIZES = {0: (1.5, 1.95, 2.0), 1: (1.7, 2.2, 1.4), 2: (3.8, 4.9, 1.8), None: (0.5, 1.5, 3.0)}
 _SPEEDS = {0: (0.7, 1.8), 1: (2.0, 9.0), 2: (2.0, 18.0), None: (0.0, 0.0)}
 
 
@@ -118,11 +106,8 @@ class ModelLibrary:
     @property
     def makers(self) -> dict[int, Sequence[Callable[..., Body]]]:
         """The models of each labelled class that has any."""
-        makers: dict[int, list[Model]] = {}
-        for model in self.models:
-            if model.class_id is not None:
-                makers.setdefault(model.class_id, []).append(model)
-        return {class_id: makers[class_id] for class_id in sorted(makers)}
+        listed = {k: [model for model in self.models if model.class_id == k] for k in range(3)}
+        return {class_id: makers for class_id, makers in listed.items() if makers}
 
     @property
     def distractors(self) -> Sequence[Callable[..., Body]]:
@@ -203,16 +188,6 @@ def load_models(folder: str | Path) -> ModelLibrary:
     Models of more than 20 000 triangles, those whose wheels lie in other files, and those that no
     word describes are left out with a warning.
 
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        Where the models are.
-
-    Returns
-    -------
-    ModelLibrary
-        The models that can be used.
-
     Raises
     ------
     ModelError
@@ -263,7 +238,7 @@ def _load(path: Path, name: str, entry: dict[str, Any]) -> Model | None:
     words, parts = _words(name), _WHEELS - {'wheels'}
     if entry.get('skip') or words & parts:  # a wheel is a part of another model
         return None
-    fitting = [number for number, known in _WORDS if words & set(known.split())]
+    fitting = [number for number, known in _WORDS.items() if words & set(known.split())]
     if 'class' not in entry and not fitting:
         _LOG.warning(
             '%s is left out: no word of its name says what it is; add it to models.json', path

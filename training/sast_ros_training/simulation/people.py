@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sast_ros_training.simulation.body import Body, RiggedBody, Size, Skin, Standstill
 from sast_ros_training.simulation.human_body import (
     CHEST,
     cloth,
@@ -11,18 +12,9 @@ from sast_ros_training.simulation.human_body import (
     PARTS,
     Postures,
 )
-from sast_ros_training.simulation.mesh import box, circle, full_turn, loft, merge, Mesh, ring, tube
-from sast_ros_training.simulation.rig import (
-    Body,
-    Motion,
-    motion,
-    RiggedBody,
-    rolling,
-    Size,
-    Skin,
-    Standstill,
-    still,
-)
+from sast_ros_training.simulation.mesh import loft, merge, Mesh
+from sast_ros_training.simulation.rig import full_turn, Motion, motion, rolling, still
+from sast_ros_training.simulation.shapes import box, circle, ring, tube
 
 PEDESTRIAN = 0
 

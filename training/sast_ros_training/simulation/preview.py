@@ -12,17 +12,7 @@ from sast_ros_training.simulation.sequence import SequenceWindow, WINDOW_US
 
 
 class Preview(OverlayVideo):
-    """
-    The video ``path`` of a sensor: a picture every 50 ms, small sensors enlarged.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        File to write.
-    height, width : int
-        Size of the sensor in pixels.
-
-    """
+    """The video of a sensor: a picture every 50 ms, small sensors enlarged."""
 
     def __init__(self, path: Path, height: int, width: int) -> None:
         self._scale = min(video_scale(height, width), 2)

@@ -20,19 +20,7 @@ class SceneRenderer:
     """
     Renders a scene frame by frame; a standing camera's background only once.
 
-    Parameters
-    ----------
-    camera : MovingCamera
-        The camera.
-    street : Street
-        What stands still, with its textures.
-    light : Light
-        Illumination.
-    still : sequence of Actor
-        Bodies that never move.
-    moving : sequence of Actor
-        Bodies that move, with and without owner.
-
+    ``still`` bodies never move, ``moving`` ones do, with and without owner.
     """
 
     def __init__(

@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from sast_ros_training.simulation.body import Body, RiggedBody, Skin
 from sast_ros_training.simulation.car_body import springs
 from sast_ros_training.simulation.human_body import cloth, HumanBody, PARTS, Postures
-from sast_ros_training.simulation.mesh import (
-    box,
-    disc,
-    ellipsoid,
-    full_turn,
-    grid,
-    loft,
-    merge,
-    Mesh,
-    quad,
-    ring,
-    tube,
-    Values,
-    wheel_circle,
-)
-from sast_ros_training.simulation.rig import (
-    Body,
-    Clock,
-    motion,
-    placed,
-    RiggedBody,
-    rolling,
-    rotation,
-    Skin,
-)
+from sast_ros_training.simulation.mesh import grid, loft, merge, Mesh, quad, Values
+from sast_ros_training.simulation.rig import Clock, full_turn, motion, placed, rolling, rotation
+from sast_ros_training.simulation.shapes import box, disc, ellipsoid, ring, tube, wheel_circle
 
 TWO_WHEELER = 1
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.car_body import CarBody, on_wheels, paint, wheel
-from sast_ros_training.simulation.mesh import both_sides, box, merge, Mesh
-from sast_ros_training.simulation.rig import Body
+from sast_ros_training.simulation.mesh import both_sides, merge, Mesh
+from sast_ros_training.simulation.shapes import box
 
 #: Share of the cars of this style, doors on a side, side panes of sheet metal, ranges.
 _Style = tuple[Any, ...]

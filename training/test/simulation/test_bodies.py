@@ -10,26 +10,16 @@ import time
 
 import numpy as np
 import pytest
+from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.buses_trucks import make_bus, make_truck
 from sast_ros_training.simulation.distractors import MOVING, STANDING
 from sast_ros_training.simulation.gltf import ModelError
 from sast_ros_training.simulation.human_body import FOOT, HumanBody, Postures
-from sast_ros_training.simulation.mesh import (
-    assemble,
-    box,
-    disc,
-    ellipsoid,
-    merge,
-    Mesh,
-    MeshError,
-    quad,
-    rectangle,
-    ring,
-    tube,
-)
+from sast_ros_training.simulation.mesh import assemble, merge, Mesh, MeshError, quad
 from sast_ros_training.simulation.models import load_models
 from sast_ros_training.simulation.people import make_pedestrian
-from sast_ros_training.simulation.rig import Body, rolling
+from sast_ros_training.simulation.rig import rolling
+from sast_ros_training.simulation.shapes import box, disc, ellipsoid, rectangle, ring, tube
 from sast_ros_training.simulation.two_wheelers import (
     make_cyclist,
     make_motorcyclist,
