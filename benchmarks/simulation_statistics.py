@@ -10,9 +10,9 @@ What is compared:
 
 * active: share of the pixels with an event; events/active: events of such a pixel; ON: share of
   ON events.
-* noise: events per second of a pixel with nobody near: lone events (none in the 5x5 pixels around)
-  over places without any, which is right for evenly spread noise at any rate and however much of
-  the picture is busy. A moving camera adds the traces of faint texture to it.
+* noise: events per second of a pixel: lone events (none in the 5x5 pixels around) over places
+  without any, which is right for evenly spread noise at any rate and however much of the picture
+  is busy. A moving camera adds the traces of faint texture to it.
 * lone: share of the events with no other in the 3x3 pixels around.
 * Of busy places (at least 8 of 5x5 pixels active): interval: between two events of a pixel;
   mixed: share of the pixels with several events that fire in both polarities; agree: share of
@@ -73,9 +73,9 @@ REFERENCES: dict[str, dict[str, Any]] = {
     },
 }
 
-MIN_EVENTS = 50  # below that, a share says nothing
+MIN_EVENTS = 50  # below that, a share has no meaning
 MIN_BUSY_EVENTS = 300  # events in busy places
-SMALLEST_BOX = 200  # square pixels
+MIN_BOX_AREA = 200  # square pixels
 CONTROL_RATES = (8, 11, 16, 23, 32, 45)  # pictures a window that real recordings are tried with
 INTERVAL_BINS = np.logspace(1, math.log10(WINDOW_US), 61)
 PHASE_BINS = 25
@@ -140,7 +140,7 @@ class Sample:
 
     def add_box(self, chunk: EventChunk, box: np.void) -> None:
         """Take in the events inside a labelled box, of what moves and can be seen."""
-        if not box['recent'] or box['visibility'] < 0.5 or box['w'] * box['h'] < SMALLEST_BOX:
+        if not box['recent'] or box['visibility'] < 0.5 or box['w'] * box['h'] < MIN_BOX_AREA:
             return
         left, top = math.floor(box['x']), math.floor(box['y'])
         right, bottom = math.ceil(box['x'] + box['w']), math.ceil(box['y'] + box['h'])
@@ -243,7 +243,7 @@ def simulated(motion: str, sequences: int, seconds: float) -> Sample:
         pictures.append(original(self, start, end))
         return pictures[-1]
 
-    # A sequence says of its windows what a sensor would, not how many pictures they were made of
+    # A sequence does not report how many pictures its windows were rendered from
     with mock.patch.object(SceneRenderer, 'steps', noted):
         for seed in range(sequences):
             sequence = SimulatedSequence(seed, seconds, motion=motion)

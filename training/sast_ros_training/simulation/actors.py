@@ -1,4 +1,4 @@
-"""Who is on the street: bodies and their paths, chosen so that the camera gets to see them."""
+"""Traffic: bodies and their paths, chosen so that they pass the field of view of the camera."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Traffic:
         busy = rng.uniform(1.0, 4.5)
         count = min(_MAX_ACTORS, 1 + rng.poisson(busy * (0.6 + self._seconds / 5)))
         kind = rng.random()
-        quiet = not self._camera.moves and kind < 0.3  # one or two far away, or nobody at all
+        quiet = not self._camera.moves and kind < 0.3  # one or two far away, or none
         if quiet:
             count = 0 if kind < 0.04 else int(rng.integers(1, 3))
         classes = list(_SHARES)
@@ -98,7 +98,7 @@ class Traffic:
         return actors
 
     def _park(self, actors: list[Actor]) -> None:
-        """Add cars along the kerb; a standing camera sees hardly anything of them."""
+        """Add cars along the kerb; to a static camera they are almost invisible."""
         rng, street = self._rng, self._street
         middle = self._camera.position(self._seconds / 2)[0]
         for _ in range(rng.poisson(5.0 if self._camera.moves else 2.0)):
@@ -171,7 +171,7 @@ class Traffic:
             if not -front[1] + 0.3 < place[1] < front[0] - 0.3:
                 continue
             speed = 0.0 if rng.random() < 0.06 else rng.uniform(*body.speeds)
-            if rng.random() < 0.6:  # hardly anybody rushes past right in front of a camera
+            if rng.random() < 0.6:  # few bodies pass fast right in front of a camera
                 gap = float(np.linalg.norm(place - camera.position(when)[:2]))
                 speed = min(speed, 1.6 * camera.width / camera.focal * gap)
             stops = rng.random() < 0.18

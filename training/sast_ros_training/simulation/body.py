@@ -123,9 +123,9 @@ class RiggedBody(Body):
 
 class Standstill:
     """
-    Tells whether a walker walks or stands, from the distances it has gone at what times.
+    Whether a walker walks or stands, from the distances at the times of the calls.
 
-    The times of the calls must not run backwards.
+    These times must not run backwards.
     """
 
     def __init__(self) -> None:

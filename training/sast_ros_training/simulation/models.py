@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 #: A model with more triangles would cost more time than the rest of a scene.
 MAX_TRIANGLES = 20_000
 
-#: Words in names of folders and files that say what a model is; the first that fits counts.
+#: Words in names of folders and files that determine the class of a model; the first match counts.
 _WORDS = {
     1: 'bicycle bike motorcycle motorbike scooter moped cyclist',
     0: 'pedestrian person people human man woman male female child boy girl',
@@ -181,7 +181,7 @@ def load_models(folder: str | Path) -> ModelLibrary:
 
     What a model is follows from the words in its name (``car``, ``woman``, ``bicycle``...), its
     front from the names of its wheels or from the way its feet go, its size from its class. A file
-    ``models.json`` in the folder may say otherwise: it maps paths to objects with any of ``class``
+    ``models.json`` in the folder overrides this: it maps paths to objects with any of ``class``
     (pedestrian, two-wheeler, car or null), ``height`` or ``length`` in metres, ``forward`` (one of
     +x -x +y -y +z -z in the model's axes; up is y, or z for a front along y) and ``skip``.
 
@@ -388,5 +388,5 @@ def _stride(walk: np.ndarray) -> float:
     """Return the way of one cycle, so that standing feet stay where they are."""
     way = -float(_ground_way(walk, 2)[0])
     height = float(np.ptp(walk[0, :, 2]))
-    # A clip whose feet tell nothing gets a usual stride.
+    # A clip without usable feet gets a usual stride.
     return way if 0.3 * height < way < 2.0 * height else 0.8 * height

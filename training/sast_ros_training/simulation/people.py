@@ -223,7 +223,7 @@ def _foot(
 
 
 def _hip_height(person: HumanBody, made: Postures, stance: float, straight: float) -> np.ndarray:
-    """Return ``[K]`` heights at which legs, stretched by a share at most, reach standing feet."""
+    """Return ``[K]`` hip heights at which legs, straight up to a share, reach standing feet."""
     reach = straight * (person.thigh + person.shank)
     lowest = np.full(_STEPS, reach + person.ankle)
     for side in (0, 1):

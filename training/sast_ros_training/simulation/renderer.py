@@ -29,54 +29,55 @@ _POINTER = ctypes.c_void_p
 _INT64 = ctypes.c_int64
 
 
+_RECORD = np.dtype((np.void, 64))
+_TEXTURE = np.dtype([('log_size', 'i4'), ('base', 'i4'), ('scale', 'f4'), ('tile', 'f4', 2)])
+
+
+def _allocate(height: int, width: int) -> dict[str, np.ndarray]:
+    """Return the arrays that ``struct picture`` of render.c points to, in its order."""
+    stride = -(-width // _LANES) * _LANES
+    blocks = stride // _LANES
+    samples = 4 * height * stride + _LANES  # the last span may reach beyond the last row
+    rows = 4 * height + _ROWS
+    return {
+        'depth': np.zeros(samples, np.float32),
+        'numbers': np.zeros(samples, np.uint32),
+        'kept_depth': np.zeros(samples, np.float32),
+        'kept_numbers': np.zeros(samples, np.uint32),
+        'records': np.zeros(4096, _RECORD),
+        'owners': np.zeros(4096, np.uint8),
+        'touched': np.zeros((height, blocks), np.uint8),
+        'stale': np.zeros((height, blocks), np.uint8),
+        'luminance': np.zeros((height, width), np.float32),
+        'shown': np.zeros((height, width), np.uint8),
+        'kept_luminance': np.zeros((height, width), np.float32),
+        'kept_shown': np.zeros((height, width), np.uint8),
+        'textures': np.zeros(0, _TEXTURE),
+        'texels': np.zeros(1, np.uint32),
+        'sample_columns': np.resize(_SAMPLE_X, rows),
+        'first': np.zeros(rows, np.int32),
+        'end': np.zeros(rows, np.int32),
+        'base': np.zeros(rows, np.float32),
+        'vertices': np.zeros((1024, 3), np.float32),
+        'points': np.zeros((6, 1024), np.float64),
+        'kind': np.zeros(stride + 1, np.uint8),
+        'cover': np.zeros((4 * height, stride // 64 + 1), np.uint64),
+    }
+
+
 class _Picture(ctypes.Structure):
     """Mirror of ``struct picture`` in render.c."""
 
     _fields_ = [
-        ('height', _INT64),
-        ('width', _INT64),
-        ('stride', _INT64),
-        ('blocks', _INT64),
+        *((name, _INT64) for name in ('height', 'width', 'stride', 'blocks')),
         ('focal', ctypes.c_double),
         ('camera', ctypes.c_double * 12),
         ('body', ctypes.c_double * 12),
         ('sun', ctypes.c_double * 3),
-        ('sun_strength', ctypes.c_double),
-        ('ambient', ctypes.c_double),
-        ('count', _INT64),
-        ('kept_count', _INT64),
-        *[
-            (name, _POINTER)
-            for name in (
-                'depth',
-                'numbers',
-                'kept_depth',
-                'kept_numbers',
-                'records',
-                'owners',
-                'touched',
-                'stale',
-                'luminance',
-                'shown',
-                'kept_luminance',
-                'kept_shown',
-                'textures',
-                'texels',
-                'sample_columns',
-                'first',
-                'end',
-                'base',
-                'vertices',
-                'points',
-                'kind',
-                'cover',
-            )
-        ],
+        *((name, ctypes.c_double) for name in ('sun_strength', 'ambient')),
+        *((name, _INT64) for name in ('count', 'kept_count')),
+        *((name, ctypes.c_void_p) for name in _allocate(1, 1)),
     ]
-
-
-_RECORD = np.dtype((np.void, 64))
-_TEXTURE = np.dtype([('log_size', 'i4'), ('base', 'i4'), ('scale', 'f4'), ('tile', 'f4', 2)])
 
 
 def _declare(name: str, result: type | None, *arguments: type) -> Callable[..., Any]:
@@ -139,41 +140,15 @@ class Renderer:
         if not focal > 0:
             raise ValueError(f'Renderer: focal is {focal}; it must be positive')
         self.height, self.width, self.focal = height, width, float(focal)
-        stride = -(-width // _LANES) * _LANES
-        blocks = stride // _LANES
-        samples = 4 * height * stride + _LANES  # the last span may reach beyond the last row
-        self._luminance = np.zeros((height, width), np.float32)
-        self._owners = np.zeros((height, width), np.uint8)
-        shapes, texels = _pyramids(textures)
+        self._arrays = _allocate(height, width)
+        self._arrays['textures'], self._arrays['texels'] = _pyramids(textures)
+        self._luminance, self._owners = self._arrays['luminance'], self._arrays['shown']
         self._texture_count = len(textures)
-        self._arrays = {
-            'depth': np.zeros(samples, np.float32),
-            'numbers': np.zeros(samples, np.uint32),
-            'kept_depth': np.zeros(samples, np.float32),
-            'kept_numbers': np.zeros(samples, np.uint32),
-            'records': np.zeros(4096, _RECORD),
-            'owners': np.zeros(4096, np.uint8),
-            'touched': np.zeros((height, blocks), np.uint8),
-            'stale': np.zeros((height, blocks), np.uint8),
-            'luminance': self._luminance,
-            'shown': self._owners,
-            'kept_luminance': np.zeros((height, width), np.float32),
-            'kept_shown': np.zeros((height, width), np.uint8),
-            'textures': shapes,
-            'texels': texels,
-            'sample_columns': np.tile(_SAMPLE_X, height + _ROWS // 4),
-            'first': np.zeros(4 * height + _ROWS, np.int32),
-            'end': np.zeros(4 * height + _ROWS, np.int32),
-            'base': np.zeros(4 * height + _ROWS, np.float32),
-            'vertices': np.zeros((1024, 3), np.float32),
-            'points': np.zeros((6, 1024), np.float64),
-            'kind': np.zeros(stride + 1, np.uint8),
-            'cover': np.zeros((4 * height, stride // 64 + 1), np.uint64),
-        }
+        blocks = self._arrays['touched'].shape[1]
         self._picture = _Picture(
             height=height,
             width=width,
-            stride=stride,
+            stride=blocks * _LANES,
             blocks=blocks,
             focal=self.focal,
             **{name: pointer(array) for name, array in self._arrays.items()},
@@ -371,7 +346,7 @@ def _wrong_corner(count: int) -> ValueError:
 
 
 def _pyramids(textures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mip pyramids of all textures: their shapes and their texels as ``struct texture`` says."""
+    """Return the mip pyramids of all textures: ``struct texture`` and texels."""
     shapes = np.zeros(len(textures), _TEXTURE)
     parts: list[np.ndarray] = []
     base = 0

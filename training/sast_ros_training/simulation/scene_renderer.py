@@ -1,4 +1,4 @@
-"""Pictures of a scene at any time: what stands still, who moves, and the camera that sees them."""
+"""Pictures of a scene at any time: background, moving bodies, and the labels' projected boxes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from sast_ros_training.simulation.vehicles import make_car, make_van
 
 Maker = Callable[[np.random.Generator], Body]
 
-#: Maker, class, and the least and greatest length, width and height in metres.
+#: Maker, class, and the minimum and maximum length, width and height in metres.
 LABELLED: dict[str, tuple[Maker, int, tuple[float, ...], tuple[float, ...]]] = {
     'car': (make_car, 2, (3.2, 1.4, 1.1), (5.6, 2.6, 2.6)),
     'van': (make_van, 2, (3.8, 1.4, 1.6), (6.6, 2.7, 3.3)),
@@ -77,12 +77,12 @@ def test_poses_fit_the_mesh_and_are_finite(name: str) -> None:
 
 @pytest.mark.parametrize('name', LABELLED)
 def test_labelled_bodies_have_their_class_and_a_plausible_size(name: str) -> None:
-    maker, class_id, least, most = LABELLED[name]
+    maker, class_id, smallest, largest = LABELLED[name]
     for seed in range(30):
         body = maker(np.random.default_rng(seed))
         assert body.class_id == class_id
-        assert (np.array(body.size) >= least).all(), (seed, body.size)
-        assert (np.array(body.size) <= most).all(), (seed, body.size)
+        assert (np.array(body.size) >= smallest).all(), (seed, body.size)
+        assert (np.array(body.size) <= largest).all(), (seed, body.size)
         assert 0 < body.speeds[0] < body.speeds[1]
         assert len(body.mesh.triangles) < 1200
         # Origin on the ground below the middle.
