@@ -238,7 +238,7 @@ class CarBody:
         roof_x = [self.screen_top, self.screen_top - 0.07]
         cells = [self.paint]
         panes = np.resize(self.panes, len(self.pillars) + 1)
-        panes[len(panes) - blind :] = self.paint
+        panes[np.arange(len(panes)) >= len(panes) - blind] = self.paint
         for x, pane in zip(self.pillars, panes):
             base_x += [x + 0.045, x - 0.045]
             roof_x += [x + 0.015, x - 0.065]

@@ -71,7 +71,8 @@ class Document:
         data, chunk = path.read_bytes(), b''
         if data[:4] == b'glTF':
             (length,) = struct.unpack_from('<I', data, 12)
-            data, chunk = data[20 : 20 + length], data[28 + length :]
+            end, binary = 20 + length, 28 + length
+            data, chunk = data[20:end], data[binary:]
         self._json: dict[str, Any] = json.loads(data)
         version = self._json['asset']['version']
         if not str(version).startswith('2'):
@@ -138,7 +139,8 @@ class Document:
             else:
                 view = self._json['bufferViews'][source['bufferView']]
                 start = view.get('byteOffset', 0)
-                data = self._buffers[view['buffer']][start : start + view['byteLength']]
+                end = start + view['byteLength']
+                data = self._buffers[view['buffer']][start:end]
             with Image.open(io.BytesIO(data)) as picture:
                 colour = np.asarray(picture.convert('RGB'), np.float32) / 255
             linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
