@@ -95,13 +95,13 @@ def run(model_name: str, seed: tuple[int, int], seconds: float, geometry: str) -
     from sast_ros.pipeline import EventPipeline
     from sast_ros.process import keep_heap
     from sast_ros_training.simulation.dataset import labelled_boxes
-    from sast_ros_training.simulation.drive import Drive
+    from sast_ros_training.simulation.sequence import SimulatedSequence
     import torch
 
     torch.set_num_threads(1)
     keep_heap()
     model = load_model(model_name)
-    drive = Drive(seed, seconds, geometry)
+    drive = SimulatedSequence(seed, seconds, geometry)
     detector = StreamingDetector(model, score_threshold=0.01, max_detections=100)
     pipeline = EventPipeline(detector, (drive.height, drive.width))
     labels, found, events = {}, {}, {}

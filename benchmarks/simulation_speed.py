@@ -1,11 +1,11 @@
 """
 Windows per second that one core simulates: scene, pictures, event camera and labels.
 
-    python benchmarks/simulation_speed.py [--drives 16] [--seconds 2] [--geometries gen1]
+    python benchmarks/simulation_speed.py [--sequences 16] [--seconds 2] [--geometries gen1]
     [--json FILE]
 
-Of every camera motion the given number of drives, by seed; the time is that of the processor, on
-one thread, with the making of the scene in it. `slowest` is the slowest single drive.
+The given number of sequences of every camera motion, by seed; processor time of one thread, which
+includes making the scene. `slowest` is the slowest single sequence.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 import time
 
-from sast_ros_training.simulation.drive import Drive, GEOMETRIES
 from sast_ros_training.simulation.motion import MOTIONS
+from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence
 from workload import report
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--drives', type=int, default=16)
+    parser.add_argument('--sequences', type=int, default=16)
     parser.add_argument('--seconds', type=float, default=2.0)
     parser.add_argument('--geometries', nargs='+', default=['gen1'], choices=list(GEOMETRIES))
     parser.add_argument('--json', type=Path)
@@ -33,14 +33,14 @@ def main() -> None:
         totals = {}
         for motion in MOTIONS:
             times, windows, events = [], 0, 0
-            for seed in range(arguments.drives):
+            for seed in range(arguments.sequences):
                 began = time.process_time()
-                drive = Drive((seed, 4), arguments.seconds, geometry, motion)
-                events += sum(len(window.chunk) for window in drive.windows())
+                sequence = SimulatedSequence((seed, 4), arguments.seconds, geometry, motion)
+                events += sum(len(window.chunk) for window in sequence.windows())
                 times.append(time.process_time() - began)
-                windows += drive.count
+                windows += sequence.count
             totals[motion] = sum(times), windows
-            slowest = windows / arguments.drives / max(times)
+            slowest = windows / arguments.sequences / max(times)
             rows.append(
                 [
                     geometry,

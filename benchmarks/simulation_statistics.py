@@ -1,18 +1,18 @@
 """
-Statistics of simulated drives beside those of real recordings, in windows of 50 ms.
+Statistics of simulated sequences beside those of real recordings, in windows of 50 ms.
 
-    python benchmarks/simulation_statistics.py [--drives N] [--json FILE] [--plot FILE]
+    python benchmarks/simulation_statistics.py [--sequences N] [--json FILE] [--plot FILE]
 
-A number of drives for each way of holding the camera, and the recordings of ../shared where they
-are beside the repository (they hold no labelled object); published figures of real streets stand
-below them for comparison. Every value is a median over windows or boxes, with the 10th and 90th
-percentile. What is compared:
+A number of sequences for each camera motion, and the recordings of ../shared where they are beside
+the repository (they hold no labelled object); published figures of real streets stand below them
+for comparison. Every value is a median over windows or boxes, with the 10th and 90th percentile.
+What is compared:
 
 * active: share of the pixels with an event; events/active: events of such a pixel; ON: share of
   ON events.
-* noise: events per second of a pixel with nobody near: lone events (none in the 5x5 pixels around)
-  over places without any, which is right for evenly spread noise at any rate and however much of
-  the picture is busy. A moving camera adds the traces of faint texture to it.
+* noise: events per second of a pixel: lone events (none in the 5x5 pixels around) over places
+  without any, which is right for evenly spread noise at any rate and however much of the picture
+  is busy. A moving camera adds the traces of faint texture to it.
 * lone: share of the events with no other in the 3x3 pixels around.
 * Of busy places (at least 8 of 5x5 pixels active): interval: between two events of a pixel;
   mixed: share of the pixels with several events that fire in both polarities; agree: share of
@@ -42,9 +42,9 @@ from sast_ros.bags import open_recording, RecordingError
 from sast_ros.cli.terminal import open_console
 from sast_ros.events import EventChunk
 from sast_ros.labels import CLASSES
-from sast_ros_training.simulation.drive import Drive, WINDOW_US
 from sast_ros_training.simulation.motion import MOTIONS
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
+from sast_ros_training.simulation.sequence import SimulatedSequence, WINDOW_US
 from workload import host, REPOSITORY
 
 RECORDINGS = {
@@ -73,9 +73,9 @@ REFERENCES: dict[str, dict[str, Any]] = {
     },
 }
 
-MIN_EVENTS = 50  # below that, a share says nothing
+MIN_EVENTS = 50  # below that, a share has no meaning
 MIN_BUSY_EVENTS = 300  # events in busy places
-SMALLEST_BOX = 200  # square pixels
+MIN_BOX_AREA = 200  # square pixels
 CONTROL_RATES = (8, 11, 16, 23, 32, 45)  # pictures a window that real recordings are tried with
 INTERVAL_BINS = np.logspace(1, math.log10(WINDOW_US), 61)
 PHASE_BINS = 25
@@ -140,7 +140,7 @@ class Sample:
 
     def add_box(self, chunk: EventChunk, box: np.void) -> None:
         """Take in the events inside a labelled box, of what moves and can be seen."""
-        if not box['recent'] or box['visibility'] < 0.5 or box['w'] * box['h'] < SMALLEST_BOX:
+        if not box['recent'] or box['visibility'] < 0.5 or box['w'] * box['h'] < MIN_BOX_AREA:
             return
         left, top = math.floor(box['x']), math.floor(box['y'])
         right, bottom = math.ceil(box['x'] + box['w']), math.ceil(box['y'] + box['h'])
@@ -232,8 +232,8 @@ def percentiles(values: Sequence[float]) -> list[float]:
     return [float(f'{value:.4g}') for value in np.percentile(values, (10, 50, 90))]
 
 
-def simulated(motion: str, drives: int, seconds: float) -> Sample:
-    """Simulate drives with the seeds 0, 1, ... and take in all their windows."""
+def simulated(motion: str, sequences: int, seconds: float) -> Sample:
+    """Simulate sequences with the seeds 0, 1, ... and take in all their windows."""
     sample = Sample(motion, real=False)
     described, recent = [], []
     pictures: list[int] = []
@@ -243,25 +243,25 @@ def simulated(motion: str, drives: int, seconds: float) -> Sample:
         pictures.append(original(self, start, end))
         return pictures[-1]
 
-    # A drive says of its windows what a sensor would, not how many pictures they were made of
+    # A sequence does not report how many pictures its windows were rendered from
     with mock.patch.object(SceneRenderer, 'steps', noted):
-        for seed in range(drives):
-            drive = Drive(seed, seconds, motion=motion)
+        for seed in range(sequences):
+            sequence = SimulatedSequence(seed, seconds, motion=motion)
             one = Sample(motion, real=False)
-            for window in drive.windows():
+            for window in sequence.windows():
                 start = window.t_end - WINDOW_US
-                one.add(window.chunk, start, drive.height, drive.width, pictures[-1:])
+                one.add(window.chunk, start, sequence.height, sequence.width, pictures[-1:])
                 recent += list(window.labels['recent'])
                 for box in window.labels:
                     one.add_box(window.chunk, box)
             one.finish()
             sample.merge(one)
-            described.append({**drive.describe(), **medians(one)})
+            described.append({**sequence.describe(), **medians(one)})
     sample.facts = {
         'pictures_a_window': percentiles(pictures),
         'labels': len(recent),
         'recent_labels': round(float(np.mean(recent or [0])), 3),
-        'drives': described,
+        'sequences': described,
     }
     return sample
 
@@ -447,8 +447,8 @@ def plot(samples: list[Sample], path: Path) -> None:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside lower center', ncols=4, frameon=False)
     figure.suptitle(
-        'Simulated drives beside real recordings, windows of 50 ms. Shaded: published figures of '
-        'a real street, static camera (grey) and of people, hand-held (orange)'
+        'Simulated sequences beside real recordings, windows of 50 ms. Shaded: published figures '
+        'of a real street, static camera (grey) and of people, hand-held (orange)'
     )
     figure.savefig(path, dpi=110, facecolor='white')
 
@@ -481,12 +481,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--drives', type=int, default=24, help='of each camera motion')
+    parser.add_argument('--sequences', type=int, default=24, help='of each camera motion')
     parser.add_argument('--seconds', type=float, default=1.0, help='length of each')
     parser.add_argument('--json', type=Path, metavar='FILE')
     parser.add_argument('--plot', type=Path, metavar='FILE')
     arguments = parser.parse_args()
-    samples = [simulated(motion, arguments.drives, arguments.seconds) for motion in MOTIONS]
+    samples = [simulated(motion, arguments.sequences, arguments.seconds) for motion in MOTIONS]
     shared = Path(os.environ.get('SAST_ROS_SHARED', REPOSITORY.parent / 'shared'))
     skipped = {}
     for name, parts in RECORDINGS.items():
@@ -500,9 +500,9 @@ def main() -> None:
     show(summaries)
     if arguments.json:
         result = {
-            'benchmark': 'simulated drives beside real recordings, 50 ms windows',
+            'benchmark': 'simulated sequences beside real recordings, 50 ms windows',
             'host': host(),
-            'seconds_a_drive': arguments.seconds,
+            'seconds_a_sequence': arguments.seconds,
             'results': summaries,
             'skipped': skipped,
             'published': REFERENCES,

@@ -25,7 +25,7 @@ from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventPacketEncoder
 from sast_ros.windows import WindowCutter
 from sast_ros_training.simulation.dataset import FRAME_ID, labelled_boxes
-from sast_ros_training.simulation.drive import Drive
+from sast_ros_training.simulation.sequence import SimulatedSequence
 
 #: What drivers of event cameras use, but reliable: the demo counts every message.
 _QOS = QoSProfile(
@@ -52,7 +52,7 @@ def main() -> int:
     node = Node('event_camera')
     publisher = node.create_publisher(EventPacket, arguments.topic, _QOS)
     # The first sequence of "sast-ros simulate" with this seed
-    drive = Drive((arguments.seed, 0), arguments.seconds, motion=arguments.motion)
+    drive = SimulatedSequence((arguments.seed, 0), arguments.seconds, motion=arguments.motion)
     chunks, labels = _simulate(drive)
     np.save(arguments.labels, labels)
     cutter = WindowCutter(arguments.window_us, arguments.window_us)
@@ -83,7 +83,7 @@ def main() -> int:
     return 0
 
 
-def _simulate(drive: Drive) -> tuple[list[EventChunk], np.ndarray]:
+def _simulate(drive: SimulatedSequence) -> tuple[list[EventChunk], np.ndarray]:
     """Return the events of the drive, message by message, and its labels, ``BOX_DTYPE[N]``."""
     chunks: list[EventChunk] = []
     labels = []

@@ -17,8 +17,8 @@ from sast_ros.events import EventChunk
 from sast_ros.events.encoders import cut_packets, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES
 from sast_ros_training.simulation.dataset import labelled_boxes
-from sast_ros_training.simulation.drive import (
-    Drive,
+from sast_ros_training.simulation.sequence import (
+    SimulatedSequence,
 )
 
 BAGS = 40
@@ -66,7 +66,7 @@ class Fleet:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Cut excerpts from one drive and replay them."""
     folder = tmp_path_factory.mktemp('fleet')
-    drive = Drive(4, (_LENGTH_US + BAGS * _STEP_US) / 1e6, 'gen1', 'static')
+    drive = SimulatedSequence(4, (_LENGTH_US + BAGS * _STEP_US) / 1e6, 'gen1', 'static')
     windows = list(drive.windows())
     boxes = np.concatenate([labelled_boxes(window.labels, drive.height) for window in windows])
     bags = [
@@ -82,7 +82,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     return made
 
 
-def write_excerpt(path: Path, drive: Drive, windows: list, boxes: np.ndarray, number: int) -> Path:
+def write_excerpt(
+    path: Path, drive: SimulatedSequence, windows: list, boxes: np.ndarray, number: int
+) -> Path:
     """Write ``number`` windows later than the first 0.75 s of a drive, and their labels."""
     begin = number * _STEP_US
     last = number + _LENGTH_US // _STEP_US

@@ -17,8 +17,8 @@
 #endif
 
 #define BLOCK 128
-/* Events of one pixel between two pictures: at the lowest threshold more than a contrast of 1 : 600. */
-#define MOST 64
+/* Maximum events of one pixel between two pictures: at the lowest threshold a contrast of over 1 : 600. */
+#define MAX_EVENTS 64
 
 /* Before sorting: key = time << 2 | caused by the scene << 1 | polarity. */
 typedef struct {
@@ -86,7 +86,7 @@ void sast_camera_blur(const float *restrict in, int64_t height, int64_t width, f
 
 /* Photoreceptors of a block of pixels, and which of them need a look: flag[i] = 1 where the filtered intensity has left
  * the dead zone, or where the pixel is held (its level is NaN and fails every comparison). Returns whether any does.
- * rate, floor: cutoff in radians per step at luminance 1, and its least value.
+ * rate, floor: cutoff in radians per step at luminance 1, and its minimum.
  */
 MULTIVERSIONED
 static int filter_block(const float *restrict luminance, const float *restrict before, float *restrict level,
@@ -134,7 +134,7 @@ static int64_t fire(float begin, float end, float drift, float on, float off, in
     if (!polarity && !(rise <= -off)) {
       break;
     }
-    if (n == MOST) {
+    if (n == MAX_EVENTS) {
       centre = begin + change;
       break;
     }
@@ -182,7 +182,7 @@ int64_t sast_camera_advance(const float *luminance, int64_t height, int64_t widt
   float after[BLOCK];
   uint8_t flag[BLOCK];
   int64_t n = *count;
-  for (; row < height && capacity - n >= MOST * width; ++row) {
+  for (; row < height && capacity - n >= MAX_EVENTS * width; ++row) {
     for (int64_t x = 0; x < width; x += BLOCK) {
       const int64_t first = row * width + x, size = width - x < BLOCK ? width - x : BLOCK;
       float *const before = photoreceptor + first;

@@ -1,4 +1,4 @@
-/* Triangles to a picture: the loops of sast_ros/simulation/renderer.py.
+/* Triangles to a picture: the loops of simulation/renderer.py.
  *
  * The picture has four samples a pixel on a rotated grid: a sample row for every quarter of a pixel, and in each a sample
  * per column, at the offsets `sample_x`. So near-vertical and near-horizontal edges both move through a pixel in four

@@ -1,5 +1,1 @@
-"""Simulated event cameras in simulated streets."""
-
-from sast_ros_training.simulation.drive import Drive, DriveWindow
-
-__all__ = ['Drive', 'DriveWindow']
+"""Simulated event cameras in simulated streets; see ``sequence.SimulatedSequence``."""

@@ -10,7 +10,7 @@ their own, reset, leak, shot noise, hot pixels, and a bus that carries only so m
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 import math
 
 import numpy as np
@@ -18,17 +18,17 @@ from sast_ros.events.chunk import EventChunk, MAX_SENSOR_SIDE
 from sast_ros.kernels import pointer
 from sast_ros_training.kernels import library
 
-#: Longest step between two pictures in microseconds; nothing is known of what happens in between.
-LONGEST_STEP_US = 1_000_000
+#: Maximum step between two pictures in microseconds.
+MAX_STEP_US = 1_000_000
 
-#: Most events of a pixel in one step; room that the kernel wants for every pixel of a row.
+#: Maximum events of a pixel in one step; the kernel needs room for them for a row of pixels.
 _MAX_PER_PIXEL = 64
 
 #: Standard deviation over the pixels of the logarithm of their shot noise rate.
 _NOISE_SPREAD = 0.8
 
-#: How many times noisier than the mean a dark place can make a pixel.
-_NOISIEST = 8.0
+#: How many times noisier than the mean a dark pixel can be.
+_MAX_NOISE_RATIO = 8.0
 
 _POINTER, _INT64, _INT32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
 _FLOAT, _DOUBLE = ctypes.c_float, ctypes.c_double
@@ -83,61 +83,64 @@ _sort.argtypes = [
 ]
 
 
+def _setting(default: float, low: float = 0.0, high: float = 1e9) -> float:
+    """Declare a field of ``CameraSettings`` and the values it may have."""
+    return field(default=default, metadata={'range': (low, high)})
+
+
 @dataclass(frozen=True)
 class CameraSettings:
     """
     A sensor and how its biases are set.
 
-    Parameters
-    ----------
-    focus: share of a pixel's light that the lens leaves in its row, and in its column; the rest
-        goes to the neighbours. 1 is perfectly sharp.
-    threshold_on, threshold_off: mean contrast (difference of natural logarithms) of an event.
-    mismatch: standard deviation of a pixel's thresholds, relative to their mean.
-    bandwidth_hz: cutoff of the photoreceptor at luminance 1; it falls in proportion to luminance.
-    dark_bandwidth_hz: least cutoff.
-    dark_luminance: what dark current and stray light add to every luminance; contrasts fade below.
-    refractory_us: time that a pixel is held in reset after an event; it then starts from the
-        intensity of that moment.
-    noise_hz: shot noise events per pixel and second in the mean; lognormal over the pixels.
-    noise_on: share of ON events in it.
-    noise_dark: how much more noise dark places make: the rate goes with intensity to the power of
-        minus this, up to 8 times the mean; 0 = everywhere the same. The mean holds for the first
-        picture. Hot pixels follow as well.
-    leak_hz: ON events per second of a pixel that sees nothing change.
-    hot_pixels: share of pixels that fire all the time, half of them ON, half OFF.
-    hot_hz: events per second of a hot pixel in the mean; exponential over the hot pixels.
-    max_rate: events per second that the sensor can send; 0 = no limit.
-
     Raises
     ------
-    ValueError: a value outside the possible.
+    ValueError
+        When a value is outside the possible.
 
     """
 
-    focus: float = 1.0
-    threshold_on: float = 0.25
-    threshold_off: float = 0.25
-    mismatch: float = 0.03
-    bandwidth_hz: float = 1000.0
-    dark_bandwidth_hz: float = 30.0
-    dark_luminance: float = 1e-3
-    refractory_us: float = 200.0
-    noise_hz: float = 0.01
-    noise_on: float = 0.5
-    noise_dark: float = 0.0
-    leak_hz: float = 0.0
-    hot_pixels: float = 0.0
-    hot_hz: float = 50.0
-    max_rate: float = 0.0
+    #: Share of a pixel's light that the lens leaves in its row, and in its column; the rest goes
+    #: to the neighbours. 1 is perfectly sharp.
+    focus: float = _setting(1.0, 0.34, 1.0)
+    #: Mean contrast (difference of natural logarithms) of an event.
+    threshold_on: float = _setting(0.25, 0.05, 10.0)
+    threshold_off: float = _setting(0.25, 0.05, 10.0)
+    #: Standard deviation of a pixel's thresholds, relative to their mean.
+    mismatch: float = _setting(0.03, 0.0, 0.3)
+    #: Cutoff of the photoreceptor at luminance 1; it falls in proportion to luminance.
+    bandwidth_hz: float = _setting(1000.0)
+    #: Minimum cutoff.
+    dark_bandwidth_hz: float = _setting(30.0, 0.1)
+    #: What dark current and stray light add to every luminance; contrasts fade below.
+    dark_luminance: float = _setting(1e-3, 1e-9, 1e3)
+    #: Time that a pixel is held in reset after an event; it then starts from the intensity of
+    #: that moment.
+    refractory_us: float = _setting(200.0)
+    #: Shot noise, events per second of a pixel in the mean; the rates of the pixels are
+    #: distributed log-normally.
+    noise_hz: float = _setting(0.01)
+    #: Share of ON events in it.
+    noise_on: float = _setting(0.5, 0.0, 1.0)
+    #: How much noisier dark places are: the rate goes with intensity to the power of minus this,
+    #: up to 8 times the mean; 0 = everywhere the same. The mean holds for the first picture. Hot
+    #: pixels follow as well.
+    noise_dark: float = _setting(0.0, 0.0, 4.0)
+    #: ON events per second of a pixel that sees nothing change.
+    leak_hz: float = _setting(0.0)
+    #: Share of pixels that fire all the time, half of them ON, half OFF.
+    hot_pixels: float = _setting(0.0, 0.0, 1.0)
+    #: Events per second of a hot pixel in the mean; exponential over the hot pixels.
+    hot_hz: float = _setting(50.0)
+    #: Events per second that the sensor can send; 0 = no limit.
+    max_rate: float = _setting(0.0, 0.0, 1e12)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            low, high = _RANGES.get(field.name, (0.0, 1e9))
-            value = getattr(self, field.name)
+        for each in fields(self):
+            (low, high), value = each.metadata['range'], getattr(self, each.name)
             if not low <= value <= high:
                 raise ValueError(
-                    f'CameraSettings: {field.name} is {value}; it must lie between {low:g} and '
+                    f'CameraSettings: {each.name} is {value}; it must lie between {low:g} and '
                     f'{high:g}'
                 )
 
@@ -146,22 +149,21 @@ class CameraSettings:
         """
         Draw a realistic sensor, biased for the light.
 
-        Means of the thresholds 0.17 to 0.4 with up to 60 % between ON and OFF, 2 to 6 %
-        mismatch; 0.15 to 8 ms refractory; dark current and stray light of 0.003 to 0.05 by day, a
-        tenth of it by night. A third of the sensors is limited to 2 to 20 million
-        events per second, half have a leak of 0.003 to 0.1 Hz, one pixel in 500 000 to 1000 is hot
-        (5 to 200 Hz).
+        Means of the thresholds 0.17 to 0.4 with up to 60 % between ON and OFF, 2 to 6 % mismatch;
+        0.15 to 8 ms refractory; dark current and stray light of 0.003 to 0.05 by day, a tenth of
+        it by night. A third of the sensors is limited to 2 to 20 million events per second, half
+        have a leak of 0.003 to 0.1 Hz, one pixel in 500 000 to 1000 is hot (5 to 200 Hz).
 
-        By day: 300 to 3000 Hz bandwidth at luminance 1, 0.003 to 0.08 Hz noise per pixel.
-        By night: 60 to 600 Hz, 0.02 to 2 Hz. Three lenses in four are not quite sharp, and three
+        By day: 300 to 3000 Hz bandwidth at luminance 1, 0.003 to 0.08 Hz noise per pixel. By
+        night: 60 to 600 Hz, 0.02 to 2 Hz. Three lenses in four are not quite sharp, and three
         sensors in four noisier in the dark, by a power of up to 1.
 
         Parameters
         ----------
-        rng:
-            all is drawn from it, always the same number of values.
-        night:
-            which of the two; ``None`` draws night once in five.
+        rng : numpy.random.Generator
+            All is drawn from it, always the same number of values.
+        night : bool or None
+            Which of the two; ``None`` draws night once in five.
 
         """
         dark = bool(rng.random() < 0.2)
@@ -189,20 +191,6 @@ class CameraSettings:
         )
 
 
-_RANGES = {
-    'focus': (0.34, 1.0),
-    'threshold_on': (0.05, 10.0),
-    'threshold_off': (0.05, 10.0),
-    'mismatch': (0.0, 0.3),
-    'dark_bandwidth_hz': (0.1, 1e9),
-    'dark_luminance': (1e-9, 1e3),
-    'noise_on': (0.0, 1.0),
-    'noise_dark': (0.0, 4.0),
-    'hot_pixels': (0.0, 1.0),
-    'max_rate': (0.0, 1e12),
-}
-
-
 class EventCamera:
     """
     Pixels that watch a luminance and fire when its logarithm has changed enough.
@@ -212,19 +200,25 @@ class EventCamera:
 
     Parameters
     ----------
-    height, width: sensor size in pixels.
-    settings: the sensor.
-    seed: chooses thresholds, rates and noise; the same pictures give the same events.
+    height, width : int
+        Sensor size in pixels.
+    settings : CameraSettings
+        The sensor.
+    seed : int
+        Chooses thresholds, rates and noise; the same pictures give the same events.
 
     Attributes
     ----------
-    dropped: events that the rate limit has cost since the start.
+    dropped : int
+        Events that the rate limit has cost since the start.
 
     Raises
     ------
-    ValueError: a size that no sensor has; pictures of another size or type; time that does not go
-        on, or by more than a second at once.
-    RuntimeError: ``advance`` before ``start``.
+    ValueError
+        When no sensor has the size, a picture has another size or type, or time does not go on,
+        or goes on by more than a second at once.
+    RuntimeError
+        When ``advance`` is called before ``start``.
 
     """
 
@@ -284,7 +278,7 @@ class EventCamera:
         self._on_share[hot] = rng.integers(0, 2, np.count_nonzero(hot)) * 255
         total = float(rates.sum())
         if settings.noise_dark > 0:  # candidates, of which the kernel takes one in eight
-            total *= _NOISIEST
+            total *= _MAX_NOISE_RATIO
         self._interval_us = 1e6 / total if total > 0 else math.inf
         self._next = np.array([self._interval_us * rng.standard_exponential()])
         self._share, self._other = np.empty(pixels, np.float32), np.empty(pixels, np.int32)
@@ -311,7 +305,7 @@ class EventCamera:
         mean = _noisiness(
             pointer(self._photoreceptor), self._photoreceptor.size, self.settings.noise_dark
         )
-        self._noise_scale = 1 / (_NOISIEST * mean)
+        self._noise_scale = 1 / (_MAX_NOISE_RATIO * mean)
         # A leak lowers every level, and only the ON event that it ends in raises it again.
         dead = self._on if self.settings.leak_hz > 0 else self._on + self._off
         self._level[:] = self._photoreceptor - self._on + self._start_place * dead
@@ -327,23 +321,23 @@ class EventCamera:
 
         Parameters
         ----------
-        luminance:
-            ``float32[height, width]`` at ``t_us``; may be overwritten afterwards.
-        t_us:
-            later than the last picture, by a second at most.
-        owners:
-            ``uint8[height, width]`` of the objects whose events ``take_owner_events`` counts,
-            0 = nobody; may be overwritten afterwards.
+        luminance : float32[height, width]
+            Picture at ``t_us``; may be overwritten afterwards.
+        t_us : int
+            Later than the last picture, by a second at most.
+        owners : uint8[height, width] or None
+            Objects whose events ``take_owner_events`` counts, 0 for none; may be overwritten
+            afterwards.
 
         """
         if self._now_us is None:
             raise RuntimeError('EventCamera: advance() before start(); give it a first picture')
         t_us = int(t_us)
         span = t_us - self._now_us
-        if not 0 < span <= LONGEST_STEP_US:
+        if not 0 < span <= MAX_STEP_US:
             raise ValueError(
                 f'EventCamera: the picture of {t_us} us follows one of {self._now_us} us; '
-                f'give pictures 1 to {LONGEST_STEP_US} us apart'
+                f'give pictures 1 to {MAX_STEP_US} us apart'
             )
         picture = self._seen(luminance)
         self._owners_now, self._owners_before = self._owners_before, self._owners_now
@@ -378,8 +372,7 @@ class EventCamera:
         Return ``int64[256]``: events of every owner since the last call.
 
         An event belongs to the owner of its pixel at the end of the step, or if that is 0 to the
-        one at its beginning. Noise and leak are nobody's; events that the rate limit has dropped
-        do not count.
+        one at its beginning. Noise, leak and events that the rate limit has dropped do not count.
         """
         counts = self._by_owner.copy()
         self._by_owner.fill(0)

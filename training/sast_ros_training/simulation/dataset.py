@@ -7,7 +7,7 @@ Each is a rosbag2 mcap file with events, boxes in the Prophesee layout, and a pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 import contextlib
 from dataclasses import dataclass
@@ -16,35 +16,37 @@ import json
 import multiprocessing
 import os
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
-from sast_ros_training.simulation.drive import (
-    Drive,
-    GEOMETRIES,
-    WINDOW_US,
-)
-
-if TYPE_CHECKING:
-    from sast_ros_training.simulation.gltf import ModelLibrary
+from sast_ros_training.simulation.models import load_models
+from sast_ros_training.simulation.preview import Preview
+from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence, WINDOW_US
 
 EVENTS_TOPIC = '/event_camera/events'
 FRAME_ID = 'event_camera'
 
-#: Message types by the name of the format.
-FORMATS = {
-    'evt3': 'event_camera_msgs/msg/EventPacket',
-    'dvs': 'dvs_msgs/msg/EventArray',
+#: Message type and encoder by the name of the format.
+_FORMATS = {
+    'evt3': ('event_camera_msgs/msg/EventPacket', EventPacketEncoder),
+    'dvs': ('dvs_msgs/msg/EventArray', EventArrayEncoder),
 }
+
+_load_models_once = functools.cache(load_models)
 
 
 @dataclass(frozen=True)
 class SequencePlan:
-    """What is to be simulated; everything else follows from the seed."""
+    """
+    What is to be simulated; everything else follows from the seed.
+
+    ``geometry``, ``motion`` and ``models`` (a folder) are those of ``SimulatedSequence``;
+    ``encoding`` is 'evt3' or 'dvs'; ``video`` asks for a preview.
+    """
 
     seed: int
     index: int
@@ -63,11 +65,10 @@ class SequencePlan:
 
 def labelled_boxes(labels: np.ndarray, height: int) -> np.ndarray:
     """
-    Return the labels that a recording comes with, as ``BOX_DTYPE[N]``.
+    Return those of the labels (``LABEL_DTYPE[N]``) that a recording comes with, ``BOX_DTYPE[M]``.
 
-    labels: ``LABEL_DTYPE[N]``; objects that have never made enough events to be noticed, that
-    are hidden but for a quarter, or that are too small are left out.
-    height: of the sensor in pixels.
+    Objects that have never made enough events to be noticed, that are hidden but for a quarter, or
+    that are too small for a sensor of this height are left out.
     """
     side = MIN_SIDE * max(1.0, height / 240)
     chosen = labels[
@@ -89,53 +90,54 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     Returns its entry in ``dataset.json``. The files get their names when they are complete; the
     same plan gives the same bytes.
     """
-    models = _models(plan.models) if plan.models else None
-    drive = Drive((plan.seed, plan.index), plan.seconds, plan.geometry, plan.motion, models=models)
-    bag, boxes_file = folder / f'{plan.name}.mcap', folder / f'{plan.name}_bbox.npy'
+    models = _load_models_once(plan.models) if plan.models else None
+    seed = plan.seed, plan.index
+    sequence = SimulatedSequence(seed, plan.seconds, plan.geometry, plan.motion, models)
+    height, width = sequence.height, sequence.width
+    message_type, make_encoder = _FORMATS[plan.encoding]
+    encode: Any = make_encoder(width, height, FRAME_ID)
+    bag = folder / f'{plan.name}.mcap'
     part = bag.with_suffix('.mcap.part')
     boxes, events = [], 0
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(part.open('wb'))
-        writer = _EventBag(stream, plan.encoding, drive.width, drive.height)
+        topic = McapTopic(stack.enter_context(part.open('wb')), EVENTS_TOPIC, message_type)
         preview = None
         if plan.video:
-            from sast_ros_training.simulation.preview import Preview
-
-            preview = Preview(folder / f'{plan.name}.mp4', drive.height, drive.width)
+            preview = Preview(folder / f'{plan.name}.mp4', height, width)
             stack.enter_context(preview)
-        for window in drive.windows():
-            writer.write(window.chunk)
-            boxes.append(labelled_boxes(window.labels, drive.height))
-            events += len(window.chunk)
+        for window in sequence.windows():
+            events += _write_packets(topic, encode, window.chunk)
+            boxes.append(labelled_boxes(window.labels, height))
             if preview is not None:
                 preview.add(window, boxes[-1])
-        writer.write(drive.tail)
-        events += len(drive.tail)
-        writer.finish()
+        events += _write_packets(topic, encode, sequence.tail)
+        topic.finish()
     rows = np.concatenate(boxes)
+    boxes_file = folder / f'{plan.name}_bbox.npy'
     part_boxes = boxes_file.with_suffix('.npy.part')
     with part_boxes.open('wb') as stream:
         np.save(stream, rows)
     os.replace(part, bag)
     os.replace(part_boxes, boxes_file)
+    counts = np.bincount(rows['class_id'], minlength=len(CLASSES)).tolist()
     return {
         'name': plan.name,
-        **drive.describe(),
-        'windows': drive.count,
+        **sequence.describe(),
+        'windows': sequence.count,
         'events': events,
-        'boxes': {
-            name: int((rows['class_id'] == index).sum()) for index, name in enumerate(CLASSES)
-        },
+        'boxes': dict(zip(CLASSES, counts, strict=True)),
         'tracks': len(np.unique(rows['track_id'])),
     }
 
 
-@functools.cache
-def _models(folder: Path) -> ModelLibrary:
-    """Return the models of a folder, read once by each process."""
-    from sast_ros_training.simulation.gltf import load_models
-
-    return load_models(folder)
+def _write_packets(
+    topic: McapTopic, encode: Callable[[EventChunk, int], bytes], chunk: EventChunk
+) -> int:
+    """Append events in messages of 4 ms; return how many."""
+    for packet in cut_packets(chunk):
+        # Stamped as a driver does: when the first data of the message came, logged when the last.
+        topic.write(encode(packet, 1000 * int(packet.t[0])), 1000 * int(packet.t[-1]))
+    return len(chunk)
 
 
 def write_dataset(
@@ -150,16 +152,15 @@ def write_dataset(
     index_file = folder / 'dataset.json'
     index_file.unlink(missing_ok=True)  # a folder with an index is complete
     entries = []
-    if workers > 1 and len(plans) > 1:
-        context = multiprocessing.get_context('spawn')
-        with ProcessPoolExecutor(min(workers, len(plans)), mp_context=context) as pool:
-            for entry in pool.map(write_sequence, [folder] * len(plans), plans):
-                entries.append(entry)
-                yield entry
-    else:
-        for plan in plans:
-            entries.append(write_sequence(folder, plan))
-            yield entries[-1]
+    with contextlib.ExitStack() as stack:
+        run: Any = map
+        if workers > 1 and len(plans) > 1:
+            context = multiprocessing.get_context('spawn')
+            pool = ProcessPoolExecutor(min(workers, len(plans)), mp_context=context)
+            run = stack.enter_context(pool).map
+        for entry in run(write_sequence, [folder] * len(plans), plans):
+            entries.append(entry)
+            yield entry
     first = plans[0]
     height, width = GEOMETRIES[first.geometry]
     content = {
@@ -177,24 +178,3 @@ def write_dataset(
     part = index_file.with_suffix('.json.part')
     part.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
     os.replace(part, index_file)
-
-
-class _EventBag:
-    """An mcap recording of one event topic, a message every 4 ms; time begins at 0."""
-
-    def __init__(self, stream: Any, format_name: str, width: int, height: int) -> None:
-        encoder = EventPacketEncoder if format_name == 'evt3' else EventArrayEncoder
-        self._encode = encoder(width, height, FRAME_ID)
-        self._mcap = McapTopic(stream, EVENTS_TOPIC, FORMATS[format_name])
-
-    def write(self, chunk: EventChunk) -> None:
-        """Append the events, in messages as a driver sends them."""
-        for packet in cut_packets(chunk):
-            # Stamped as a driver does: when the first data of the message came, logged when the
-            # last did.
-            stamp, logged = 1000 * int(packet.t[0]), 1000 * int(packet.t[-1])
-            self._mcap.write(self._encode(packet, stamp), logged)
-
-    def finish(self) -> None:
-        """Complete the file."""
-        self._mcap.finish()

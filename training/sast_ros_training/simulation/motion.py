@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,22 +12,27 @@ MOTIONS = ('static', 'pan', 'handheld', 'driving')
 
 
 @dataclass(frozen=True)
-class CameraPath:
+class MovingCamera:
     """
-    Where the camera is and where it looks, at any time of a sequence.
+    A pinhole camera with its pose at any time of a sequence.
 
-    Position ``start + velocity * s(t)`` in metres; yaw (to the left), pitch (upwards) and roll in
-    radians are a base value, a rate and a sum of sines ``(amplitude, Hz, phase)`` each.
+    Picture and ``focal`` length in pixels. From ``start`` (metres) it moves along ``heading``
+    (radians) with ``speed`` (m/s) and the yaw rate ``turn``, but not between the two seconds of
+    ``stop``; someone who walks lifts it by ``bob`` metres. To yaw (to the left), pitch (upwards)
+    and roll, the ``angles`` in radians, come ``waves``: sines ``[N, 3]`` of amplitude, Hz, phase.
     """
 
     motion: str
+    height: int
+    width: int
+    focal: float
     start: np.ndarray
     heading: float
     speed: float
     stop: tuple[float, float]
     turn: float
     angles: tuple[float, float, float]
-    sines: tuple[np.ndarray, np.ndarray, np.ndarray]
+    waves: Sequence[np.ndarray]
     bob: float
 
     @property
@@ -36,10 +42,9 @@ class CameraPath:
 
     def position(self, seconds: float) -> np.ndarray:
         """``float64[3]`` metres."""
-        moving = seconds - _stopped(self.stop, seconds)
-        way = self.speed * moving
+        moving = self._moving_time(seconds)
         yaw = self.heading + 0.5 * self.turn * moving  # the chord of a constant turn
-        place = self.start + way * np.array([np.cos(yaw), np.sin(yaw), 0.0])
+        place = self.start + self.speed * moving * np.array([np.cos(yaw), np.sin(yaw), 0.0])
         if self.bob:
             place[2] += self.bob * np.sin(2 * np.pi * 1.9 * seconds)
         return place
@@ -49,47 +54,45 @@ class CameraPath:
         yaw, pitch, roll = (
             base
             + float(np.sum(waves[:, 0] * np.sin(2 * np.pi * waves[:, 1] * seconds + waves[:, 2])))
-            for base, waves in zip(self.angles, self.sines, strict=True)
+            for base, waves in zip(self.angles, self.waves, strict=True)
         )
-        yaw += self.turn * (seconds - _stopped(self.stop, seconds))
-        forward = np.array(
-            [np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)]
-        )
+        yaw += self.turn * self._moving_time(seconds)
+        level = np.cos(pitch)
+        forward = np.array([np.cos(yaw) * level, np.sin(yaw) * level, np.sin(pitch)])
         right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
         down = np.cross(forward, right)
-        right, down = (
-            np.cos(roll) * right + np.sin(roll) * down,
-            np.cos(roll) * down - np.sin(roll) * right,
-        )
-        rotation = np.stack([right, down, forward])
-        return np.concatenate(
-            [rotation, -(rotation @ self.position(seconds))[:, None]], axis=1
-        ).astype(np.float32)
+        cosine, sine = np.cos(roll), np.sin(roll)
+        rotation = np.stack([cosine * right + sine * down, cosine * down - sine * right, forward])
+        shift = -(rotation @ self.position(seconds))
+        return np.concatenate([rotation, shift[:, None]], axis=1).astype(np.float32)
+
+    def _moving_time(self, seconds: float) -> float:
+        """Return the time so far without the stop."""
+        return seconds - float(np.clip(seconds - self.stop[0], 0, self.stop[1] - self.stop[0]))
 
 
-def _stopped(stop: tuple[float, float], seconds: float) -> float:
-    """Return how long of the time so far was spent standing."""
-    return float(np.clip(seconds - stop[0], 0, stop[1] - stop[0]))
-
-
-def make_camera_path(
-    rng: np.random.Generator, motion: str, seconds: float, road: float, front: tuple[float, float]
-) -> CameraPath:
+def make_camera(
+    rng: np.random.Generator,
+    motion: str,
+    size: tuple[int, int],
+    seconds: float,
+    road: float,
+    front: tuple[float, float],
+) -> MovingCamera:
     """
     Draw a camera for a street.
 
-    ``motion``: one of ``MOTIONS``; ``road``: half the width of the road, ``front``: distance of
-    the houses to the left and the right, in metres.
+    ``size``: height and width of the picture; ``road``: half the width of the road, ``front``:
+    distance of the houses to the left and the right, in metres.
     """
-    speed = turn = bob = 0.0
+    speed = turn = heading = bob = 0.0
     stop = (0.0, 0.0)
-    waves = [np.zeros((1, 3)) for _ in range(3)]
+    waves = [np.zeros((1, 3))] * 3
     height = rng.uniform(1.0, 2.2) if rng.random() < 0.65 else rng.uniform(2.2, 9.0)
     if motion == 'driving':
         height = rng.uniform(0.9, 2.2)
-        place = np.array([0.0, -rng.uniform(0.2, 0.7) * road, height])
+        y = -rng.uniform(0.2, 0.7) * road
         yaw = rng.normal(0, 0.06)
-        heading = 0.0
         speed = rng.uniform(1, 8) if rng.random() < 0.5 else rng.uniform(4, 16)
         if rng.random() < 0.2:
             start = rng.uniform(0, seconds)
@@ -98,42 +101,31 @@ def make_camera_path(
             turn = rng.normal(0, 0.12)
         waves = [_waves(rng, size, 0.8, 4.0) for size in (0.002, 0.003, 0.002)]
     else:
-        heading = 0.0
         side = rng.choice((-1, 1))
         wall = front[0] if side > 0 else front[1]
         y = side * rng.uniform(0.1, max(wall - 0.5, 0.2))
-        place = np.array([0.0, y, height])
         # Across the road, or along it in one of the two directions
-        across = -side * np.pi / 2
-        yaw = (
-            across + rng.normal(0, 0.45)
-            if rng.random() < 0.5
-            else (rng.choice((0.0, np.pi)) + rng.normal(0, 0.3))
-        )
-        if motion == 'pan':
-            if rng.random() < 0.5:
-                waves[0] = _waves(rng, rng.uniform(0.03, 0.35), 0.05, 0.35)
-            else:
-                turn = rng.choice((-1, 1)) * rng.uniform(0.02, 0.4)
-            waves[1] = _waves(rng, rng.uniform(0, 0.03), 0.1, 0.4)
-        elif motion == 'handheld':
-            size = np.exp(rng.uniform(np.log(0.002), np.log(0.016)))
-            waves = [_waves(rng, size * share, 0.4, 3.5) for share in (1, 0.8, 0.5)]
-            if rng.random() < 0.5:
-                heading = yaw
-                speed = rng.uniform(0.3, 1.6)
-                bob = rng.uniform(0.005, 0.02)
+        if rng.random() < 0.5:
+            yaw = -side * np.pi / 2 + rng.normal(0, 0.45)
+        else:
+            yaw = rng.choice((0.0, np.pi)) + rng.normal(0, 0.3)
+    if motion == 'pan':
+        if rng.random() < 0.5:
+            waves[0] = _waves(rng, rng.uniform(0.03, 0.35), 0.05, 0.35)
+        else:
+            turn = rng.choice((-1, 1)) * rng.uniform(0.02, 0.4)
+        waves[1] = _waves(rng, rng.uniform(0, 0.03), 0.1, 0.4)
+    elif motion == 'handheld':
+        shake = np.exp(rng.uniform(np.log(0.002), np.log(0.016)))
+        waves = [_waves(rng, shake * share, 0.4, 3.5) for share in (1, 0.8, 0.5)]
+        if rng.random() < 0.5:
+            heading, speed, bob = yaw, rng.uniform(0.3, 1.6), rng.uniform(0.005, 0.02)
     pitch = -rng.uniform(0, 0.12) - max(height - 2, 0) * rng.uniform(0.02, 0.09)
-    return CameraPath(
-        motion,
-        place,
-        heading,
-        speed,
-        stop,
-        turn,
-        (float(yaw), float(pitch), float(rng.normal(0, 0.02))),
-        (waves[0], waves[1], waves[2]),
-        bob,
+    angles = float(yaw), float(pitch), float(rng.normal(0, 0.02))
+    focal = float(size[1] / 2 / np.tan(np.radians(rng.uniform(32, 78)) / 2))
+    place = np.array([0.0, y, height])
+    return MovingCamera(
+        motion, *size, focal, place, heading, speed, stop, turn, angles, waves, bob
     )
 
 
@@ -147,10 +139,10 @@ def _waves(rng: np.random.Generator, size: float, slow: float, fast: float) -> n
 @dataclass(frozen=True)
 class Path:
     """
-    The way of a body over the ground, sampled in time.
+    The path of a body over the ground, sampled in time.
 
-    ``times``: ``float64[N]`` seconds; ``places``: ``float64[N, 2]`` metres; ``headings``:
-    ``float64[N]`` radians; ``distances``: ``float64[N]`` metres along the way.
+    ``times`` in seconds, ``places`` ``float64[N, 2]`` and ``distances`` along the path in metres,
+    ``headings`` in radians.
     """
 
     times: np.ndarray
@@ -178,11 +170,11 @@ def make_path(
     speed: float,
     when: float,
     seconds: float,
-    bend: float,
-    stops: bool,
+    bend: float = 0.0,
+    stops: bool = False,
 ) -> Path:
     """
-    Draw the way of a body that is at ``place`` at the time ``when``.
+    Draw the path of a body that is at ``place`` at the time ``when``.
 
     ``speed``: metres per second; ``bend``: curvature per metre; ``stops``: it comes to a halt for
     a while, or starts from one.

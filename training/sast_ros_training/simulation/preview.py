@@ -8,51 +8,33 @@ import numpy as np
 from sast_ros.detector import Detections
 from sast_ros.labels import CLASSES
 from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale
-from sast_ros_training.simulation.drive import DriveWindow, WINDOW_US
-
-
-def label_detections(
-    boxes: np.ndarray, window: DriveWindow, height: int, width: int
-) -> Detections:
-    """Return the labels of a window (``BOX_DTYPE[N]``) in the form in which detections come."""
-    corners = np.stack(
-        [boxes['x'], boxes['y'], boxes['x'] + boxes['w'], boxes['y'] + boxes['h']], axis=1
-    ).astype(np.float32)
-    sure = np.ones(len(boxes), np.float32)
-    return Detections(
-        boxes=corners,
-        scores=sure,
-        class_ids=boxes['class_id'].astype(np.int64),
-        objectness=sure,
-        class_scores=sure,
-        class_names=CLASSES,
-        width=width,
-        height=height,
-        t_start=window.t_end - WINDOW_US,
-        t_end=window.t_end,
-        events=len(window.chunk),
-    )
+from sast_ros_training.simulation.sequence import SequenceWindow, WINDOW_US
 
 
 class Preview(OverlayVideo):
-    """
-    The video ``path``: a picture every 50 ms, small sensors enlarged.
-
-    height, width: size of the sensor in pixels.
-    """
+    """The video of a sensor: a picture every 50 ms, small sensors enlarged."""
 
     def __init__(self, path: Path, height: int, width: int) -> None:
         self._scale = min(video_scale(height, width), 2)
         self._sensor = height, width
         super().__init__(path, width * self._scale, height * self._scale, 1e6 / WINDOW_US)
 
-    def add(self, window: DriveWindow, boxes: np.ndarray) -> None:
+    def add(self, window: SequenceWindow, boxes: np.ndarray) -> None:
         """Append the picture of a window with its ``BOX_DTYPE[N]`` labels."""
-        self.write(
-            draw_overlay(
-                [window.chunk],
-                label_detections(boxes, window, *self._sensor),
-                *self._sensor,
-                self._scale,
-            )
+        height, width = self._sensor
+        x, y, w, h = (boxes[name] for name in 'xywh')
+        sure = np.ones(len(boxes), np.float32)
+        labels = Detections(
+            boxes=np.stack([x, y, x + w, y + h], axis=1).astype(np.float32),
+            scores=sure,
+            class_ids=boxes['class_id'].astype(np.int64),
+            objectness=sure,
+            class_scores=sure,
+            class_names=CLASSES,
+            width=width,
+            height=height,
+            t_start=window.t_end - WINDOW_US,
+            t_end=window.t_end,
+            events=len(window.chunk),
         )
+        self.write(draw_overlay([window.chunk], labels, height, width, self._scale))

@@ -14,72 +14,70 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import ctypes
-from typing import Any, NamedTuple, TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 from sast_ros.kernels import pointer
 from sast_ros_training.kernels import library
-
-if TYPE_CHECKING:
-    from sast_ros_training.simulation.mesh import Mesh
+from sast_ros_training.simulation.mesh import Mesh
 
 _LANES = 16  # LANES in render.c
 _ROWS = 8  # ROWS in render.c
 _MAX_SIDE = 4096  # of a texture
-_MAX_KNOWN = 4096  # arrays of triangles whose address is remembered
 _SAMPLE_X = (0.375, 0.875, 0.125, 0.625)  # sample_x in render.c
 _POINTER = ctypes.c_void_p
 _INT64 = ctypes.c_int64
+
+
+_RECORD = np.dtype((np.void, 64))
+_TEXTURE = np.dtype([('log_size', 'i4'), ('base', 'i4'), ('scale', 'f4'), ('tile', 'f4', 2)])
+
+
+def _allocate(height: int, width: int) -> dict[str, np.ndarray]:
+    """Return the arrays that ``struct picture`` of render.c points to, in its order."""
+    stride = -(-width // _LANES) * _LANES
+    blocks = stride // _LANES
+    samples = 4 * height * stride + _LANES  # the last span may reach beyond the last row
+    rows = 4 * height + _ROWS
+    return {
+        'depth': np.zeros(samples, np.float32),
+        'numbers': np.zeros(samples, np.uint32),
+        'kept_depth': np.zeros(samples, np.float32),
+        'kept_numbers': np.zeros(samples, np.uint32),
+        'records': np.zeros(4096, _RECORD),
+        'owners': np.zeros(4096, np.uint8),
+        'touched': np.zeros((height, blocks), np.uint8),
+        'stale': np.zeros((height, blocks), np.uint8),
+        'luminance': np.zeros((height, width), np.float32),
+        'shown': np.zeros((height, width), np.uint8),
+        'kept_luminance': np.zeros((height, width), np.float32),
+        'kept_shown': np.zeros((height, width), np.uint8),
+        'textures': np.zeros(0, _TEXTURE),
+        'texels': np.zeros(1, np.uint32),
+        'sample_columns': np.resize(_SAMPLE_X, rows),
+        'first': np.zeros(rows, np.int32),
+        'end': np.zeros(rows, np.int32),
+        'base': np.zeros(rows, np.float32),
+        'vertices': np.zeros((1024, 3), np.float32),
+        'points': np.zeros((6, 1024), np.float64),
+        'kind': np.zeros(stride + 1, np.uint8),
+        'cover': np.zeros((4 * height, stride // 64 + 1), np.uint64),
+    }
 
 
 class _Picture(ctypes.Structure):
     """Mirror of ``struct picture`` in render.c."""
 
     _fields_ = [
-        ('height', _INT64),
-        ('width', _INT64),
-        ('stride', _INT64),
-        ('blocks', _INT64),
+        *((name, _INT64) for name in ('height', 'width', 'stride', 'blocks')),
         ('focal', ctypes.c_double),
         ('camera', ctypes.c_double * 12),
         ('body', ctypes.c_double * 12),
         ('sun', ctypes.c_double * 3),
-        ('sun_strength', ctypes.c_double),
-        ('ambient', ctypes.c_double),
-        ('count', _INT64),
-        ('kept_count', _INT64),
-        *[
-            (name, _POINTER)
-            for name in (
-                'depth',
-                'numbers',
-                'kept_depth',
-                'kept_numbers',
-                'records',
-                'owners',
-                'touched',
-                'stale',
-                'luminance',
-                'shown',
-                'kept_luminance',
-                'kept_shown',
-                'textures',
-                'texels',
-                'sample_columns',
-                'first',
-                'end',
-                'base',
-                'vertices',
-                'points',
-                'kind',
-                'cover',
-            )
-        ],
+        *((name, ctypes.c_double) for name in ('sun_strength', 'ambient')),
+        *((name, _INT64) for name in ('count', 'kept_count')),
+        *((name, ctypes.c_void_p) for name in _allocate(1, 1)),
     ]
-
-
-_RECORD = np.dtype((np.void, 64))
-_TEXTURE = np.dtype([('log_size', 'i4'), ('base', 'i4'), ('scale', 'f4'), ('tile', 'f4', 2)])
 
 
 def _declare(name: str, result: type | None, *arguments: type) -> Callable[..., Any]:
@@ -114,15 +112,22 @@ class Renderer:
     """
     A picture of ``height`` x ``width`` pixels that triangles are drawn into.
 
+    Not to be used by two threads at once.
+
     Parameters
     ----------
-    height, width: size of the picture in pixels.
-    focal: focal length of the pinhole camera in pixels; its axis meets the middle of the picture.
-    textures: ``float32[2^a, 2^b]`` each, row 0 at v = 0; they repeat, and one tile is one unit of
-        u and of v. A texture multiplies the luminance of the surface.
+    height, width : int
+        Size of the picture in pixels.
+    focal : float
+        Focal length of the pinhole camera in pixels; its axis meets the middle of the picture.
+    textures : sequence of float32[2^a, 2^b]
+        Row 0 is at v = 0; they repeat, and one tile is one unit of u and of v. A texture
+        multiplies the luminance of the surface.
 
-    A ``ValueError`` is raised for sizes, textures and meshes that cannot be drawn. Not to be used
-    by two threads at once.
+    Raises
+    ------
+    ValueError
+        When a size, a texture or a mesh cannot be drawn.
 
     """
 
@@ -135,41 +140,15 @@ class Renderer:
         if not focal > 0:
             raise ValueError(f'Renderer: focal is {focal}; it must be positive')
         self.height, self.width, self.focal = height, width, float(focal)
-        stride = -(-width // _LANES) * _LANES
-        blocks = stride // _LANES
-        samples = 4 * height * stride + _LANES  # the last span may reach beyond the last row
-        self._luminance = np.zeros((height, width), np.float32)
-        self._owners = np.zeros((height, width), np.uint8)
-        shapes, texels = _pyramids(textures)
+        self._arrays = _allocate(height, width)
+        self._arrays['textures'], self._arrays['texels'] = _pyramids(textures)
+        self._luminance, self._owners = self._arrays['luminance'], self._arrays['shown']
         self._texture_count = len(textures)
-        self._arrays = {
-            'depth': np.zeros(samples, np.float32),
-            'numbers': np.zeros(samples, np.uint32),
-            'kept_depth': np.zeros(samples, np.float32),
-            'kept_numbers': np.zeros(samples, np.uint32),
-            'records': np.zeros(4096, _RECORD),
-            'owners': np.zeros(4096, np.uint8),
-            'touched': np.zeros((height, blocks), np.uint8),
-            'stale': np.zeros((height, blocks), np.uint8),
-            'luminance': self._luminance,
-            'shown': self._owners,
-            'kept_luminance': np.zeros((height, width), np.float32),
-            'kept_shown': np.zeros((height, width), np.uint8),
-            'textures': shapes,
-            'texels': texels,
-            'sample_columns': np.tile(_SAMPLE_X, height + _ROWS // 4),
-            'first': np.zeros(4 * height + _ROWS, np.int32),
-            'end': np.zeros(4 * height + _ROWS, np.int32),
-            'base': np.zeros(4 * height + _ROWS, np.float32),
-            'vertices': np.zeros((1024, 3), np.float32),
-            'points': np.zeros((6, 1024), np.float64),
-            'kind': np.zeros(stride + 1, np.uint8),
-            'cover': np.zeros((4 * height, stride // 64 + 1), np.uint64),
-        }
+        blocks = self._arrays['touched'].shape[1]
         self._picture = _Picture(
             height=height,
             width=width,
-            stride=stride,
+            stride=blocks * _LANES,
             blocks=blocks,
             focal=self.focal,
             **{name: pointer(array) for name, array in self._arrays.items()},
@@ -178,7 +157,6 @@ class Renderer:
         self._camera_pose = _view(self._picture, 'camera')
         self._body_pose = _view(self._picture, 'body')
         self._materials: dict[int, _Material] = {}
-        self._triangles: dict[int, tuple[np.ndarray, np.ndarray, int]] = {}
         self._kept = False
         self.view(np.eye(3, 4))
         self.light((0.0, 0.0, 1.0), 1.0, 0.0)
@@ -226,27 +204,25 @@ class Renderer:
         """
         if not 0 <= owner <= 255:
             raise ValueError(f'Renderer: owner is {owner}; it must lie between 0 and 255')
-        material = self._materials.get(id(mesh)) or self._material(mesh)
-        count = self._place(vertices, body_to_world)
+        material, count = self._place(mesh, vertices, body_to_world)
         self._reserve_records(self._picture.count + material.triangle_count + 1)
         triangles, *surface = material.pointers
         if not _draw(self._address, count, triangles, material.triangle_count, *surface, owner):
             raise _wrong_corner(count)
 
-    def shade(
-        self, vertices: np.ndarray, triangles: np.ndarray, body_to_world: np.ndarray
-    ) -> None:
+    def shade(self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray) -> None:
         """
-        Cast the shadow of a body on the ground.
+        Cast the shadow of a mesh on the ground.
 
         It falls on what has been drawn so far within 3 cm of the plane z = 0, which then shows
-        its ambient light only; shadows that overlap darken no more than one. ``vertices`` are
-        ``float32[V, 3]``, ``triangles`` ``int32[T, 3]``. A sun below the horizon casts none.
+        its ambient light only; shadows that overlap darken no more than one. A sun below the
+        horizon casts none.
         """
         if self._picture.sun[2] <= 0:
             return
-        count = self._place(vertices, body_to_world)
-        if not _shade(self._address, count, *self._corners(triangles)):
+        material, count = self._place(mesh, vertices, body_to_world)
+        triangles = material.pointers[0]
+        if not _shade(self._address, count, triangles, material.triangle_count):
             raise _wrong_corner(count)
 
     def keep(self) -> None:
@@ -276,12 +252,11 @@ class Renderer:
         _visible(self._address, pointer(counts))
         return counts
 
-    def covered(
-        self, vertices: np.ndarray, triangles: np.ndarray, body_to_world: np.ndarray
-    ) -> int:
-        """Count the samples that a body would cover in the picture if nothing else were there."""
-        count = self._place(vertices, body_to_world)
-        samples = _covered(self._address, count, *self._corners(triangles))
+    def covered(self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray) -> int:
+        """Count the samples that a mesh would cover in the picture if nothing else were there."""
+        material, count = self._place(mesh, vertices, body_to_world)
+        triangles = material.pointers[0]
+        samples = _covered(self._address, count, triangles, material.triangle_count)
         if samples < 0:
             raise _wrong_corner(count)
         return samples
@@ -295,41 +270,39 @@ class Renderer:
         It is that of the part of the vertices' convex hull that is more than 0.1 m ahead; ``None``
         if there is no such part.
         """
-        count = self._place(vertices, body_to_world)
+        count = self._place_vertices(vertices, body_to_world)
         extent = np.empty(4)
         if not _box(self._address, count, pointer(extent)):
             return None
         left, top, right, bottom = extent.tolist()
         return left, top, right, bottom
 
+    def _place(
+        self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray
+    ) -> tuple[_Material, int]:
+        """Hand vertices and their pose to the kernels; return material and number of vertices."""
+        material = self._materials.get(id(mesh)) or self._material(mesh)
+        return material, self._place_vertices(vertices, body_to_world)
+
     def _material(self, mesh: Mesh) -> _Material:
-        triangles = _as_triangles(mesh.triangles)
-        texture = np.ascontiguousarray(mesh.texture, np.int16)
-        arrays = (
-            triangles,
-            np.ascontiguousarray(mesh.albedo, np.float32),
-            np.ascontiguousarray(mesh.emission, np.float32),
-            texture,
-            np.ascontiguousarray(mesh.uv, np.float32),
-        )
-        count = len(triangles)
-        shapes = [array.shape for array in arrays[1:]]
-        if shapes != [(count,), (count,), (count,), (count, 3, 2)]:
+        if len(mesh.texture) and mesh.texture.max() >= self._texture_count:
             raise ValueError(
-                f'Renderer: a mesh of {count} triangles has albedo, emission, texture and uv of '
-                f'shapes {shapes}; they must be [T], [T], [T] and [T, 3, 2]'
-            )
-        if count and texture.max() >= self._texture_count:
-            raise ValueError(
-                f'Renderer: a mesh uses texture {texture.max()}, but there are '
+                f'Renderer: a mesh uses texture {mesh.texture.max()}, but there are '
                 f'{self._texture_count}; hand all textures to the constructor'
             )
-        material = _Material(mesh, arrays, count, tuple(pointer(array) for array in arrays))
+        arrays = (
+            np.ascontiguousarray(mesh.triangles, np.int32),
+            np.ascontiguousarray(mesh.albedo, np.float32),
+            np.ascontiguousarray(mesh.emission, np.float32),
+            np.ascontiguousarray(mesh.texture, np.int16),
+            np.ascontiguousarray(mesh.uv, np.float32),
+        )
+        pointers = tuple(pointer(array) for array in arrays)
+        material = _Material(mesh, arrays, len(arrays[0]), pointers)
         self._materials[id(mesh)] = material
         return material
 
-    def _place(self, vertices: np.ndarray, body_to_world: np.ndarray) -> int:
-        """Hand vertices and their pose to the kernels; returns how many they are."""
+    def _place_vertices(self, vertices: np.ndarray, body_to_world: np.ndarray) -> int:
         shape = np.shape(vertices)
         if len(shape) != 2 or shape[1] != 3:
             raise ValueError(f'Renderer: vertices have shape {shape}; it must be [V, 3]')
@@ -345,17 +318,6 @@ class Renderer:
         self._arrays['vertices'][:count] = vertices
         self._body_pose[...] = body_to_world
         return count
-
-    def _corners(self, triangles: np.ndarray) -> tuple[int, int]:
-        """Address and number of triangles; remembered, as a body is shaded in every frame."""
-        known = self._triangles.get(id(triangles))
-        if known is None:
-            if len(self._triangles) > _MAX_KNOWN:
-                self._triangles.clear()
-            corners = _as_triangles(triangles)
-            known = triangles, corners, pointer(corners)
-            self._triangles[id(triangles)] = known
-        return known[2], len(known[1])
 
     def _reserve_records(self, count: int) -> None:
         for name in ('records', 'owners'):
@@ -383,15 +345,8 @@ def _wrong_corner(count: int) -> ValueError:
     )
 
 
-def _as_triangles(triangles: np.ndarray) -> np.ndarray:
-    triangles = np.ascontiguousarray(triangles, np.int32)
-    if triangles.ndim != 2 or triangles.shape[1] != 3:
-        raise ValueError(f'Renderer: triangles have shape {triangles.shape}; they must be [T, 3]')
-    return triangles
-
-
 def _pyramids(textures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mip pyramids of all textures: their shapes and their texels as ``struct texture`` says."""
+    """Return the mip pyramids of all textures: ``struct texture`` and texels."""
     shapes = np.zeros(len(textures), _TEXTURE)
     parts: list[np.ndarray] = []
     base = 0

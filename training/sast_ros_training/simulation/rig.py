@@ -1,5 +1,5 @@
 """
-Bodies that move: meshes on parts whose poses repeat over a distance or a time.
+Poses of moving parts that repeat over a distance or a time.
 
 All poses of one period are computed in advance; a posed body then costs one interpolation and one
 small matrix product, whatever its number of joints.
@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sast_ros_training.simulation.mesh import Body, extent, merge, Mesh, Values
+from numpy.typing import ArrayLike as Values
+
+Clock = Literal['distance', 'seconds']
+
+
+def full_turn(count: int) -> np.ndarray:
+    """Return ``float64[count]`` angles that divide a full turn evenly, from 0."""
+    return 2 * np.pi * np.arange(count) / count
 
 
 @dataclass(frozen=True)
@@ -20,143 +27,51 @@ class Motion:
     """
     The poses of some parts over one period.
 
-    poses: ``float32[K, P, 4, 3]`` at K equal steps for P parts; a vertex ``[x, y, z, 1]`` times
-        such a matrix is where the vertex of the mesh has moved to.
-    period: metres or seconds after which the poses repeat.
-    clock: which of the two.
-    offset: share of the period that has passed at the start.
+    ``poses`` are ``float32[K, P, 4, 3]``, those of P parts at K equal steps: a vertex
+    ``[x, y, z, 1]`` times such a matrix is where it has moved to. They repeat after ``period``
+    metres or seconds (``clock``), of which the share ``offset`` has passed at the start.
     """
 
     poses: np.ndarray
     period: float
-    clock: Literal['distance', 'seconds'] = 'distance'
+    clock: Clock = 'distance'
     offset: float = 0.0
 
     def at(self, distance: float, seconds: float) -> np.ndarray:
         """Return the poses then, ``float32[P * 4, 3]``, interpolated between two steps."""
-        count = len(self.poses)
         passed = distance if self.clock == 'distance' else seconds
-        phase = (passed / self.period + self.offset) % 1.0 * count
-        step = int(phase)
-        share = np.float32(phase - step)
-        now, then = self.poses[step % count], self.poses[(step + 1) % count]
-        return (now + share * (then - now)).reshape(-1, 3)
+        return interpolate(self.poses, passed / self.period + self.offset).reshape(-1, 3)
 
 
-def still(count: int = 1) -> Motion:
-    """Return the motion of parts that stay as they are modelled."""
-    pose = np.eye(4, 3, dtype=np.float32)
-    return Motion(np.broadcast_to(pose, (1, count, 4, 3)), 1.0)
+def interpolate(cycle: np.ndarray, phase: float) -> np.ndarray:
+    """Return a cycle's value at a phase (1.0 is one turn) between its equal steps ``[K, ...]``."""
+    count = len(cycle)
+    place = phase % 1.0 * count
+    step = int(place)
+    now, then = cycle[step % count], cycle[(step + 1) % count]
+    return now + np.float32(place - step) * (then - now)
+
+
+def still() -> Motion:
+    """Return the motion of a part that stays as it is modelled."""
+    return Motion(np.eye(4, 3, dtype=np.float32)[None, None], 1.0)
 
 
 def motion(
-    matrices: Sequence[np.ndarray],
-    period: float,
-    clock: Literal['distance', 'seconds'] = 'distance',
-    offset: float = 0.0,
+    matrices: Sequence[np.ndarray], period: float, clock: Clock = 'distance', offset: float = 0.0
 ) -> Motion:
     """Make a motion of one ``[K, 4, 4]`` array of (column vector) matrices for each part."""
     poses = np.stack(matrices, 1)[:, :, :3].transpose(0, 1, 3, 2)
     return Motion(np.ascontiguousarray(poses, np.float32), period, clock, offset)
 
 
-class Skin:
+def placed(rotation: np.ndarray, pivot: Values, now: Values | None = None) -> np.ndarray:
     """
-    Collects pieces of mesh and the part, or the two parts, that each vertex follows.
+    Return ``[K, 4, 4]`` matrices that turn by ``rotation`` ([K, 3, 3]) around ``pivot`` ([3]).
 
-    ``finish`` gives the mesh and the matrix that poses it.
+    ``now``: where the pivot moves to, ``[3]`` or ``[K, 3]``; it stays if left out.
     """
-
-    def __init__(self, parts: int) -> None:
-        self._parts = parts
-        self._pieces: list[Mesh] = []
-        self._rows: list[np.ndarray] = []
-
-    def add(
-        self,
-        piece: Mesh,
-        part: int,
-        other: int | np.ndarray | None = None,
-        share: Values = 0.0,
-    ) -> None:
-        """Add a piece; its vertices follow ``part``, by ``share`` ([V] or one) ``other``."""
-        count = len(piece.vertices)
-        points = np.concatenate([piece.vertices, np.ones((count, 1), np.float32)], 1)
-        rows = np.zeros((count, self._parts, 4), np.float32)
-        shares = np.broadcast_to(np.asarray(share, np.float32), count)
-        rows[:, part] = (1 - shares)[:, None] * points
-        if other is not None:
-            rows[np.arange(count), other] += shares[:, None] * points
-        self._pieces.append(piece)
-        self._rows.append(rows.reshape(count, -1))
-
-    def finish(self) -> tuple[Mesh, np.ndarray]:
-        """Return the mesh and ``float32[V, 4 * parts]``: times the poses it gives vertices."""
-        return merge(self._pieces), np.concatenate(self._rows)
-
-
-class RiggedBody(Body):
-    """
-    A body whose parts move.
-
-    The motions in their order make up the parts that the skin refers to.
-    """
-
-    def __init__(
-        self,
-        skin: Skin,
-        motions: Sequence[Motion],
-        class_id: int | None = None,
-        speeds: tuple[float, float] = (0.0, 0.0),
-        size: tuple[float, float, float] | None = None,
-    ) -> None:
-        mesh, self._weights = skin.finish()
-        self._motions = tuple(motions)
-        super().__init__(mesh, class_id, speeds, size)
-        if size is None:
-            self.size = extent(self.vertices(0.0, 0.0))
-
-    def vertices(self, distance: float, seconds: float) -> np.ndarray:
-        """Return the posed vertices, see ``Body.vertices``."""
-        return self._weights @ self._poses(distance, seconds)
-
-    def _poses(self, distance: float, seconds: float) -> np.ndarray:
-        poses = [motion.at(distance, seconds) for motion in self._motions]
-        return poses[0] if len(poses) == 1 else np.concatenate(poses)
-
-
-class Standstill:
-    """
-    Tells whether a walker walks or stands, from the distances it has gone at what times.
-
-    The times of the calls must not run backwards.
-    """
-
-    #: Seconds in which a walker comes to stand, and the other way round.
-    SETTLE = 0.35
-
-    def __init__(self) -> None:
-        self._share = 1.0
-        self._last: tuple[float, float] | None = None
-
-    def walks(self, distance: float, seconds: float) -> float:
-        """Return how much of the pose is a walker's: 1 walks, 0 stands, between them a blend."""
-        if self._last is not None:
-            passed = seconds - self._last[1]
-            if passed > 0:
-                moving = abs(distance - self._last[0]) > 0.05 * passed
-                change = passed / self.SETTLE * (1 if moving else -1)
-                self._share = min(max(self._share + change, 0.0), 1.0)
-        self._last = distance, seconds
-        return self._share * self._share * (3 - 2 * self._share)
-
-
-def placed(rotation: np.ndarray, pivot: Values, now: Values) -> np.ndarray:
-    """
-    Return ``[K, 4, 4]`` matrices that turn around ``pivot`` and move it to ``now``.
-
-    rotation: ``[K, 3, 3]``; pivot: ``[3]``; now: ``[3]`` or ``[K, 3]``.
-    """
+    now = pivot if now is None else now
     matrices = np.zeros((len(rotation), 4, 4))
     matrices[:, :3, :3] = rotation
     matrices[:, :3, 3] = np.asarray(now, float) - rotation @ np.asarray(pivot, float)
@@ -176,12 +91,10 @@ def rotation(axis: int, angle: Values) -> np.ndarray:
     return turned
 
 
-def rolling(
-    centres: Sequence[tuple[float, float, float]], radius: float, offset: float = 0.0
-) -> Motion:
+def rolling(centres: Sequence[Values], radius: float, offset: float = 0.0) -> Motion:
     """Return the motion of wheels of one radius with these axles, which roll with the body."""
-    turns = rotation(1, 2 * np.pi * np.arange(48) / 48)
-    matrices = [placed(turns, centre, centre) for centre in centres]
+    turns = rotation(1, full_turn(48))
+    matrices = [placed(turns, centre) for centre in centres]
     return motion(matrices, 2 * np.pi * radius, offset=offset)
 
 

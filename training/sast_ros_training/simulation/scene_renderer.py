@@ -1,52 +1,46 @@
-"""Pictures of a scene at any time: what stands still, who moves, and the camera that sees them."""
+"""Pictures of a scene at any time: background, moving bodies, and the labels' projected boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from sast_ros_training.simulation.actors import Actor, View
+from sast_ros_training.simulation.actors import Actor
+from sast_ros_training.simulation.mesh import Mesh
+from sast_ros_training.simulation.motion import MovingCamera
 from sast_ros_training.simulation.renderer import Renderer
 from sast_ros_training.simulation.street import Light, Street
 
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
 _MIN_STEPS, _MAX_STEPS = 8, 64
-_LARGEST_SHADOW = 3.0  # metres beyond the body
+_MAX_SHADOW = 3.0  # metres beyond the body
 
 
 class SceneRenderer:
     """
     Renders a scene frame by frame; a standing camera's background only once.
 
-    Parameters
-    ----------
-    view: the camera.
-    street: what stands still, with its textures.
-    light: illumination.
-    still: bodies that never move.
-    moving: bodies that move, with and without owner.
-
+    ``still`` bodies never move, ``moving`` ones do, with and without owner.
     """
 
     def __init__(
         self,
-        view: View,
+        camera: MovingCamera,
         street: Street,
         light: Light,
         still: Sequence[Actor],
         moving: Sequence[Actor],
     ) -> None:
-        self._view, self._light, self._street = view, light, street
+        self._camera, self._light, self._street = camera, light, street
         self._moving = list(moving)
-        self._renderer = Renderer(view.height, view.width, view.focal, street.textures)
+        self._renderer = Renderer(camera.height, camera.width, camera.focal, street.textures)
         self._renderer.light(light.sun, light.sun_strength, light.ambient)
         self._pieces = [(piece.mesh, piece.mesh.vertices, _IDENTITY) for piece in street.pieces]
         self._bodies = [(actor.body.mesh, *actor.pose(0.0)) for actor in still]
-        spheres = [(*piece.centre, piece.radius) for piece in street.pieces]
-        self._piece_spheres = np.array(spheres, np.float64)
-        self._body_spheres = np.array([_sphere(actor, 0.0) for actor in still]).reshape(-1, 4)
-        if not view.path.moves:
-            self._draw_still(view.path.pose(0.0), 0.0)
+        self._piece_spheres = np.array([(*piece.centre, piece.radius) for piece in street.pieces])
+        self._body_spheres = _spheres(still, 0.0)
+        if not camera.moves:
+            self._draw_still(camera.pose(0.0), 0.0)
             self._renderer.keep()
 
     def picture(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
@@ -56,26 +50,22 @@ class SceneRenderer:
         It is luminance ``float32[H, W]`` and owners ``uint8[H, W]``; the next picture may
         overwrite them.
         """
-        renderer = self._renderer
-        pose = self._view.path.pose(seconds)
-        if self._view.path.moves:
+        pose = self._camera.pose(seconds)
+        if self._camera.moves:
             self._draw_still(pose, seconds)
         else:
-            renderer.restore()
-        posed = [(actor, *actor.pose(seconds)) for actor in self._seen(pose, seconds)]
-        if self._light.sun_strength > 0:
-            for actor, vertices, placement in posed:
-                renderer.shade(vertices, actor.body.mesh.triangles, placement)
-        for actor, vertices, placement in posed:
-            renderer.draw(actor.body.mesh, vertices, placement, actor.owner)
-        luminance, owners = renderer.finish()
+            self._renderer.restore()
+        actors = self._seen(pose, seconds)
+        bodies = [(actor.body.mesh, *actor.pose(seconds)) for actor in actors]
+        self._draw_bodies(bodies, [actor.owner for actor in actors])
+        luminance, owners = self._renderer.finish()
         if self._light.flicker:
             luminance = luminance * np.float32(self._light.at(seconds))
         return luminance, owners
 
     def boxes(self, seconds: float) -> dict[int, tuple[Actor, np.ndarray]]:
         """Return actor and projected box (x1, y1, x2, y2 in pixels, not clipped) by owner."""
-        pose = self._view.path.pose(seconds)
+        pose = self._camera.pose(seconds)
         self._renderer.view(pose)
         boxes = {}
         for actor in self._seen(pose, seconds):
@@ -90,12 +80,11 @@ class SceneRenderer:
 
     def covered(self, actor: Actor, seconds: float) -> int:
         """Return how many samples the body would cover if nothing hid it."""
-        vertices, placement = actor.pose(seconds)
-        return self._renderer.covered(vertices, actor.body.mesh.triangles, placement)
+        return self._renderer.covered(actor.body.mesh, *actor.pose(seconds))
 
     def steps(self, start: float, end: float) -> int:
         """Return how many pictures a time needs so that little moves by more than a pixel."""
-        limit = np.array([self._view.width, self._view.height] * 2, float)
+        limit = np.array([self._camera.width, self._camera.height] * 2, float)
         first, last = self.boxes(start), self.boxes(end)
         # Flicker wants five pictures a swing
         farthest = 5 * self._light.flicker_hz * (end - start) if self._light.flicker else 0.0
@@ -106,7 +95,7 @@ class SceneRenderer:
                 np.clip(boxes[owner][1], -0.1 * limit, 1.1 * limit) for boxes in (first, last)
             )
             farthest = max(farthest, 1.3 * float(np.abs(before - after).max()))
-        if self._view.path.moves:
+        if self._camera.moves:
             farthest = max(farthest, self._flow(start, end))
         return int(np.clip(np.ceil(farthest), _MIN_STEPS, _MAX_STEPS))
 
@@ -115,39 +104,40 @@ class SceneRenderer:
         renderer.view(pose)
         renderer.clear(self._light.sky)
         above = _IDENTITY.copy()
-        above[:2, 3] = self._view.path.position(seconds)[:2]
+        above[:2, 3] = self._camera.position(seconds)[:2]
         renderer.draw(self._street.sky.mesh, self._street.sky.mesh.vertices, above)
         for index in np.flatnonzero(self._inside(pose, self._piece_spheres)):
             renderer.draw(*self._pieces[index])
-        bodies = [
-            self._bodies[index] for index in np.flatnonzero(self._inside(pose, self._body_spheres))
-        ]
+        seen = np.flatnonzero(self._inside(pose, self._body_spheres))
+        self._draw_bodies([self._bodies[index] for index in seen], [0] * len(seen))
+
+    def _draw_bodies(
+        self, bodies: list[tuple[Mesh, np.ndarray, np.ndarray]], owners: list[int]
+    ) -> None:
         if self._light.sun_strength > 0:
-            for mesh, vertices, placement in bodies:
-                renderer.shade(vertices, mesh.triangles, placement)
-        for body in bodies:
-            renderer.draw(*body)
+            for body in bodies:
+                self._renderer.shade(*body)
+        for body, owner in zip(bodies, owners, strict=True):
+            self._renderer.draw(*body, owner)
 
     def _seen(self, pose: np.ndarray, seconds: float) -> list[Actor]:
-        spheres = np.array([_sphere(actor, seconds) for actor in self._moving]).reshape(-1, 4)
-        return [self._moving[index] for index in np.flatnonzero(self._inside(pose, spheres))]
+        inside = self._inside(pose, _spheres(self._moving, seconds))
+        return [self._moving[index] for index in np.flatnonzero(inside)]
 
     def _inside(self, pose: np.ndarray, spheres: np.ndarray) -> np.ndarray:
         """Whether each sphere (``[N, 4]`` centre and radius) reaches into the field of view."""
         x, y, z = (spheres[:, :3] @ pose[:, :3].T + pose[:, 3]).T
-        radius, focal = spheres[:, 3], self._view.focal
+        radius, focal = spheres[:, 3], self._camera.focal
         inside = z > -radius
         # Distance of the centre from the planes through the borders of the picture
-        for offset, side in ((x, self._view.width / 2), (y, self._view.height / 2)):
+        for offset, side in ((x, self._camera.width / 2), (y, self._camera.height / 2)):
             inside &= np.abs(offset) * focal - z * side < radius * np.hypot(focal, side)
         return inside
 
     def _flow(self, start: float, end: float) -> float:
         """Return how far still things move in the picture, in pixels (upper part of them)."""
-        before, after = (
-            self._view.path.pose(seconds).astype(np.float64) for seconds in (start, end)
-        )
-        focal, height, width = self._view.focal, self._view.height, self._view.width
+        before, after = (self._camera.pose(seconds).astype(float) for seconds in (start, end))
+        focal, height, width = self._camera.focal, self._camera.height, self._camera.width
         columns, rows = np.meshgrid(np.linspace(0, width, 7), np.linspace(0, height, 7))
         rays = np.stack(
             [(columns - width / 2) / focal, (rows - height / 2) / focal, np.ones_like(rows)], -1
@@ -155,11 +145,9 @@ class SceneRenderer:
         directions = rays @ before[:, :3]
         camera = -before[:, :3].T @ before[:, 3]
         # Where a ray meets the ground or the fronts of the houses
-        ground = np.where(
-            directions[:, 2] < -1e-6, -camera[2] / np.minimum(directions[:, 2], -1e-6), np.inf
-        )
+        across, up = directions[:, 1], directions[:, 2]
+        ground = np.where(up < -1e-6, -camera[2] / np.minimum(up, -1e-6), np.inf)
         left, right = self._street.front
-        across = directions[:, 1]
         wall = np.where(
             across > 0,
             (left - camera[1]) / np.maximum(across, 1e-6),
@@ -173,7 +161,11 @@ class SceneRenderer:
         return float(np.quantile(moved, 0.9)) if len(moved) else 0.0
 
 
-def _sphere(actor: Actor, seconds: float) -> tuple[float, float, float, float]:
-    place, _, _ = actor.path.at(seconds)
-    radius = 0.6 * float(np.linalg.norm(actor.body.size)) + _LARGEST_SHADOW
-    return float(place[0]), float(place[1]), actor.body.size[2] / 2, radius
+def _spheres(actors: Sequence[Actor], seconds: float) -> np.ndarray:
+    """Return ``[N, 4]`` centres and radii around bodies and their shadows."""
+    spheres = []
+    for actor in actors:
+        (x, y), _, _ = actor.path.at(seconds)
+        radius = 0.6 * float(np.linalg.norm(actor.body.size)) + _MAX_SHADOW
+        spheres.append((x, y, actor.body.size[2] / 2, radius))
+    return np.array(spheres).reshape(-1, 4)

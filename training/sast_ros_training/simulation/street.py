@@ -6,11 +6,11 @@ The road runs along the x axis, its middle at y = 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sast_ros_training.simulation import textures as surface
-from sast_ros_training.simulation.mesh import Mesh, Values
+from sast_ros_training.simulation.mesh import assemble, Mesh, Values
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,8 @@ def make_light(rng: np.random.Generator) -> Light:
     )
     kind = rng.choice(4, p=(0.42, 0.33, 0.13, 0.12))
     if kind == 0:
-        return Light(
-            sun, rng.uniform(0.5, 1.0), rng.uniform(0.15, 0.4), rng.uniform(0.5, 1), False
-        )
+        strength, ambient = rng.uniform(0.5, 1.0), rng.uniform(0.15, 0.4)
+        return Light(sun, strength, ambient, rng.uniform(0.5, 1), False)
     if kind == 1:
         return Light(sun, rng.uniform(0, 0.1), rng.uniform(0.2, 0.6), rng.uniform(0.4, 1), False)
     if kind == 2:
@@ -83,15 +82,8 @@ def make_light(rng: np.random.Generator) -> Light:
     # A street lamp instead of the sun
     ambient = rng.uniform(0.004, 0.03)
     flicker = np.exp(rng.uniform(np.log(0.02), np.log(0.2))) if rng.random() < 0.25 else 0.0
-    return Light(
-        sun,
-        ambient * rng.uniform(0, 3),
-        ambient,
-        ambient * rng.uniform(0.1, 1),
-        True,
-        float(flicker),
-        float(rng.choice((100.0, 120.0))),
-    )
+    strength, sky = ambient * rng.uniform(0, 3), ambient * rng.uniform(0.1, 1)
+    return Light(sun, strength, ambient, sky, True, float(flicker), rng.choice((100.0, 120.0)))
 
 
 def make_street(rng: np.random.Generator, reach: float, light: Light) -> Street:
@@ -114,35 +106,36 @@ def make_street(rng: np.random.Generator, reach: float, light: Light) -> Street:
 
 def _piece(quads: Values, albedo: Values, texture: Values, tiles: Values) -> Piece:
     """
-    Make a piece of quads.
+    Make a piece of quads; albedo, texture and the size of its tile in metres for each.
 
-    ``quads``: corners ``[4, 3]`` in order around each; ``tiles``: size in metres of one tile of
-    the texture, for each; texture coordinates follow the edges 0-1 and 0-3.
+    ``quads``: corners ``[4, 3]`` in order around each; texture coordinates follow the edges 0-1
+    and 0-3.
     """
     corners = np.asarray(quads, np.float32)
     count = len(corners)
-    first = 4 * np.arange(count, dtype=np.int32)[:, None]
-    triangles = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]], axis=1).reshape(-1, 3)
+    first = 4 * np.arange(count)[:, None]
     tile = np.asarray(tiles, np.float32)
-    along = np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1) / tile
-    across = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1) / tile
-    zero = np.zeros_like(along)
-    a, b, c, d = (
-        np.stack(pair, axis=1)
-        for pair in ((zero, zero), (along, zero), (along, across), (zero, across))
+    along, across = (
+        np.linalg.norm(corners[:, end] - corners[:, 0], axis=1) / tile for end in (1, 3)
     )
-    uv = np.stack([a, b, c, a, c, d], axis=1).reshape(-1, 3, 2)
-    vertices = corners.reshape(-1, 3)
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
-    mesh = Mesh(
-        vertices,
-        triangles.astype(np.int32),
+    u = np.stack([0 * along, along, along, 0 * along], axis=1)
+    v = np.stack([0 * along, 0 * along, across, across], axis=1)
+    order = [0, 1, 2, 0, 2, 3]
+    mesh = assemble(
+        corners,
+        first + order,
         np.repeat(np.asarray(albedo, np.float32), 2),
-        np.zeros(2 * count, np.float32),
-        np.repeat(np.asarray(texture, np.int16), 2),
-        uv.astype(np.float32),
+        texture=np.repeat(np.asarray(texture), 2),
+        uv=np.stack([u, v], -1)[:, order].reshape(-1, 3, 2),
     )
+    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     return Piece(mesh, (low + high) / 2, float(np.linalg.norm(high - low) / 2))
+
+
+def _flat(boxes: Values, height: float) -> np.ndarray:
+    """Return quads ``[N, 4, 3]`` from ``[N, 4]`` x1, y1, x2, y2 on the ground."""
+    corners = np.asarray(boxes)[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    return np.concatenate([corners, np.full((len(corners), 4, 1), height)], axis=2)
 
 
 def _ground(rng: np.random.Generator, road: float, kerb: float, far: float) -> Piece:
@@ -153,36 +146,27 @@ def _ground(rng: np.random.Generator, road: float, kerb: float, far: float) -> P
     if rng.random() < 0.5:
         tones[1] = tones[3]
     tones[4] = tones[0]
-    quads = [
-        [[-far, low, 0], [far, low, 0], [far, high, 0], [-far, high, 0]]
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
-    return _piece(quads, tones, list(kinds), [rng.uniform(3, 8) for _ in kinds])
+    boxes = [(-far, low, far, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return _piece(_flat(boxes, 0.0), tones, kinds, [rng.uniform(3, 8) for _ in kinds])
 
 
 def _markings(rng: np.random.Generator, road: float, reach: float) -> Piece:
-    """Lines, zebra crossings and kerbs, a finger's breadth above the ground."""
-    height, tone = 0.01, rng.uniform(0.35, 0.9)
-    boxes = []
+    """Lines, zebra crossings and kerbs, 1 cm above the ground."""
+    tone, boxes = rng.uniform(0.35, 0.9), []
     wide, dash, gap = rng.uniform(0.08, 0.15), rng.uniform(1, 6), rng.uniform(0, 8)
     lanes = [0.0] if road < 5 else [-road / 2, 0.0, road / 2]
     for lane in lanes:
         boxes += [(x, lane - wide, x + dash, lane + wide) for x in _steps(reach, dash + gap)]
     for side in (-1, 1):
         if rng.random() < 0.4:
-            place = side * (road - 0.25)
-            boxes.append((-reach, place - wide, reach, place + wide))
-        place = side * road
-        boxes.append((-reach, place - 0.08, reach, place + 0.08))
+            y = side * (road - 0.25)
+            boxes.append((-reach, y - wide, reach, y + wide))
+        boxes.append((-reach, side * road - 0.08, reach, side * road + 0.08))
     if rng.random() < 0.5:
         start = rng.uniform(-20, 30)
         boxes += [(start, y, start + 3.5, y + 0.5) for y in np.arange(-road + 0.3, road - 0.5, 1)]
-    quads = [
-        [[x1, y1, height], [x2, y1, height], [x2, y2, height], [x1, y2, height]]
-        for x1, y1, x2, y2 in boxes
-    ]
-    count = len(quads)
-    return _piece(quads, [tone] * count, [surface.ASPHALT] * count, [4.0] * count)
+    count = len(boxes)
+    return _piece(_flat(boxes, 0.01), [tone] * count, [surface.ASPHALT] * count, [4.0] * count)
 
 
 def _steps(reach: float, step: float) -> np.ndarray:
@@ -193,19 +177,17 @@ def _sky(rng: np.random.Generator, light: Light) -> Piece:
     """Put a cylinder around everything."""
     sides, radius, high = 24, 580.0, 420.0
     turn = np.linspace(0, 2 * np.pi, sides + 1)
-    ring = np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=1)
-    quads = [
-        [[*ring[i], -5.0], [*ring[i + 1], -5.0], [*ring[i + 1], high], [*ring[i], high]]
-        for i in range(sides)
-    ]
+    low, top = (
+        np.stack([radius * np.cos(turn), radius * np.sin(turn), np.full(sides + 1, z)], axis=1)
+        for z in (-5.0, high)
+    )
+    quads = np.stack([low[:-1], low[1:], top[1:], top[:-1]], axis=1)
     piece = _piece(quads, [0.0] * sides, [surface.SKY] * sides, [150.0] * sides)
     emission = np.full(2 * sides, light.sky, np.float32)
     bright = rng.integers(0, sides)  # one side of the sky is brighter
     shift = np.abs((np.arange(sides) - bright + sides // 2) % sides - sides // 2)
     emission *= np.repeat(1 + rng.uniform(0, 0.8) * np.exp(-shift / 5), 2).astype(np.float32)
-    mesh = piece.mesh
-    mesh = Mesh(mesh.vertices, mesh.triangles, mesh.albedo, emission, mesh.texture, mesh.uv)
-    return Piece(mesh, piece.centre, piece.radius)
+    return replace(piece, mesh=replace(piece.mesh, emission=emission))
 
 
 def _row_of_houses(

@@ -10,39 +10,27 @@ import time
 
 import numpy as np
 import pytest
-from sast_ros_training.simulation import figure
-from sast_ros_training.simulation.cycles import (
+from sast_ros_training.simulation.body import Body
+from sast_ros_training.simulation.buses_trucks import make_bus, make_truck
+from sast_ros_training.simulation.distractors import MOVING, STANDING
+from sast_ros_training.simulation.gltf import ModelError
+from sast_ros_training.simulation.human_body import FOOT, HumanBody, Postures
+from sast_ros_training.simulation.mesh import assemble, merge, Mesh, MeshError, quad
+from sast_ros_training.simulation.models import load_models
+from sast_ros_training.simulation.people import make_pedestrian
+from sast_ros_training.simulation.rig import rolling
+from sast_ros_training.simulation.shapes import box, disc, ellipsoid, rectangle, ring, tube
+from sast_ros_training.simulation.two_wheelers import (
     make_cyclist,
     make_motorcyclist,
     make_parked_bicycle,
     make_scooter,
 )
-from sast_ros_training.simulation.distractors import DISTRACTORS
-from sast_ros_training.simulation.gltf import load_models, ModelError
-from sast_ros_training.simulation.heavy import make_bus, make_truck
-from sast_ros_training.simulation.mesh import (
-    assemble,
-    Body,
-    box,
-    capsule,
-    cylinder,
-    disc,
-    ellipsoid,
-    grid,
-    merge,
-    Mesh,
-    MeshError,
-    quad,
-    ring,
-    tube,
-)
-from sast_ros_training.simulation.people import make_pedestrian
-from sast_ros_training.simulation.rig import rolling
 from sast_ros_training.simulation.vehicles import make_car, make_van
 
 Maker = Callable[[np.random.Generator], Body]
 
-#: Maker, class, and the least and greatest length, width and height in metres.
+#: Maker, class, and the minimum and maximum length, width and height in metres.
 LABELLED: dict[str, tuple[Maker, int, tuple[float, ...], tuple[float, ...]]] = {
     'car': (make_car, 2, (3.2, 1.4, 1.1), (5.6, 2.6, 2.6)),
     'van': (make_van, 2, (3.8, 1.4, 1.6), (6.6, 2.7, 3.3)),
@@ -55,7 +43,7 @@ LABELLED: dict[str, tuple[Maker, int, tuple[float, ...], tuple[float, ...]]] = {
 }
 MAKERS: dict[str, Maker] = {
     **{name: entry[0] for name, entry in LABELLED.items()},
-    **{name: maker for name, (maker, _) in DISTRACTORS.items()},
+    **{maker.__name__.removeprefix('make_'): maker for maker in (*STANDING, *MOVING)},
 }
 
 
@@ -89,12 +77,12 @@ def test_poses_fit_the_mesh_and_are_finite(name: str) -> None:
 
 @pytest.mark.parametrize('name', LABELLED)
 def test_labelled_bodies_have_their_class_and_a_plausible_size(name: str) -> None:
-    maker, class_id, least, most = LABELLED[name]
+    maker, class_id, smallest, largest = LABELLED[name]
     for seed in range(30):
         body = maker(np.random.default_rng(seed))
         assert body.class_id == class_id
-        assert (np.array(body.size) >= least).all(), (seed, body.size)
-        assert (np.array(body.size) <= most).all(), (seed, body.size)
+        assert (np.array(body.size) >= smallest).all(), (seed, body.size)
+        assert (np.array(body.size) <= largest).all(), (seed, body.size)
         assert 0 < body.speeds[0] < body.speeds[1]
         assert len(body.mesh.triangles) < 1200
         # Origin on the ground below the middle.
@@ -103,12 +91,11 @@ def test_labelled_bodies_have_their_class_and_a_plausible_size(name: str) -> Non
         assert abs(posed[:, 1].min() + posed[:, 1].max()) < 0.4 * body.size[1] + 0.2
 
 
-def test_distractors_have_no_class() -> None:
-    assert any(moves for _, moves in DISTRACTORS.values())
-    for name, (maker, moves) in DISTRACTORS.items():
-        body = maker(np.random.default_rng(0))
-        assert body.class_id is None, name
-        assert (body.speeds[1] > 0) == moves, name
+@pytest.mark.parametrize('maker', [*STANDING, *MOVING])
+def test_distractors_have_no_class(maker: Maker) -> None:
+    body = maker(np.random.default_rng(0))
+    assert body.class_id is None
+    assert (body.speeds[1] > 0) == (maker in MOVING)
 
 
 def test_a_parked_bicycle_takes_the_class_that_it_is_given() -> None:
@@ -202,31 +189,28 @@ def test_posing_is_fast_enough_for_two_hundred_frames_a_second() -> None:
 
 
 def test_legs_reach_their_feet_without_stretching() -> None:
-    bones = figure.make_bones(np.random.default_rng(0), 1.75)
-    standing = figure.standing(bones, 3)
-    matrices = figure.pose(bones, standing)
+    person = HumanBody(np.random.default_rng(0), 1.75)
+    matrices = person.pose(Postures(person, 3))
     for part in matrices:
         np.testing.assert_allclose(
             part[:, :3, :3] @ part[:, :3, :3].transpose(0, 2, 1),
             np.broadcast_to(np.eye(3), (3, 3, 3)),
             atol=1e-9,
         )
-    ankle = np.array((0.0, bones.hip_width, bones.ankle, 1.0))
-    np.testing.assert_allclose((matrices[figure.FOOT] @ ankle)[:, 2], bones.ankle, atol=1e-3)
+    ankle = np.array((0.0, person.hip_width, person.ankle, 1.0))
+    np.testing.assert_allclose((matrices[FOOT] @ ankle)[:, 2], person.ankle, atol=1e-3)
 
 
 @pytest.mark.parametrize(
     'mesh',
     [
         box((1, 2, 3)),
-        capsule((0, 0, 0), (0, 0, 1), 0.1),
-        cylinder((0, 0, 0), (1, 0, 0), 0.2),
         disc((0, 0, 0), (1, 0, 0), 0.5),
         ellipsoid((0, 0, 0), (1, 1, 1)),
         ring((0, 0, 0), (0, 1, 0), 0.1, 0.2),
         tube([(0, 0, 0), (0, 0, 1), (1, 0, 2)], 0.1),
     ],
-    ids=['box', 'capsule', 'cylinder', 'disc', 'ellipsoid', 'ring', 'tube'],
+    ids=['box', 'disc', 'ellipsoid', 'ring', 'tube'],
 )
 def test_shapes_have_no_triangle_without_area(mesh: Mesh) -> None:
     corners = mesh.vertices[mesh.triangles]
@@ -236,15 +220,20 @@ def test_shapes_have_no_triangle_without_area(mesh: Mesh) -> None:
     assert area.min() > 0
 
 
-def test_a_textured_quad_repeats_its_texture() -> None:
-    mesh = quad([(0, 0, 0), (4, 0, 0), (4, 0, 2), (0, 0, 2)], texture=3, repeat=(2.0, 1.0))
-    assert (mesh.texture == 3).all()
-    assert mesh.uv.reshape(-1, 2).max(0).tolist() == [2.0, 1.0]
-
-
-def test_a_grid_leaves_out_cells_that_are_not_kept() -> None:
-    points = np.zeros((3, 3, 3))
-    assert len(grid(points, keep=[[True, False], [False, True]]).triangles) == 4
+@pytest.mark.parametrize(
+    ('ranges', 'corners'),
+    [
+        ((2, (0.2, -0.2), (1, 3)), [(2, 0.2, 1), (2, -0.2, 1), (2, -0.2, 3), (2, 0.2, 3)]),
+        (((0, 1), 2, (3, 4)), [(0, 2, 3), (1, 2, 3), (1, 2, 4), (0, 2, 4)]),
+        (((0, 1), (2, 3), 4), [(0, 2, 4), (1, 2, 4), (1, 3, 4), (0, 3, 4)]),
+    ],
+    ids=['x', 'y', 'z'],
+)
+def test_a_rectangle_lies_at_right_angles_to_an_axis(ranges: tuple, corners: list) -> None:
+    mesh, expected = rectangle(*ranges, albedo=0.3), quad(corners, albedo=0.3)
+    np.testing.assert_array_equal(mesh.vertices, expected.vertices)
+    np.testing.assert_array_equal(mesh.triangles, expected.triangles)
+    np.testing.assert_array_equal(mesh.albedo, expected.albedo)
 
 
 def test_merging_keeps_pieces_in_order() -> None:
@@ -254,13 +243,13 @@ def test_merging_keeps_pieces_in_order() -> None:
     assert len(merge([]).triangles) == 0
 
 
-def test_painting_and_moving_leave_the_mesh_itself_alone() -> None:
+def test_moving_and_rotating_leave_the_mesh_itself_alone() -> None:
     mesh = box((1, 1, 1), albedo=0.2)
-    assert mesh.painted(0.9, 2.0).emission.tolist() == [2.0] * 12
     assert mesh.moved((0, 0, 5)).vertices[:, 2].min() == pytest.approx(4.5)
-    turned = mesh.transformed([[0, -1, 0, 2], [1, 0, 0, 0], [0, 0, 1, 0]])
-    assert turned.vertices[:, 0].mean() == pytest.approx(2.0)
-    assert mesh.albedo.tolist() == pytest.approx([0.2] * 12)
+    turned = mesh.moved((2, 0, 0)).rotated([[0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert turned.vertices.mean(0).tolist() == pytest.approx([0.0, 2.0, 0.0])
+    assert turned.albedo.tolist() == pytest.approx([0.2] * 12)
+    assert mesh.vertices.mean(0).tolist() == pytest.approx([0.0, 0.0, 0.0])
 
 
 def test_arrays_that_make_no_mesh_are_refused() -> None:
@@ -345,7 +334,7 @@ def write_car(path: Path) -> None:
     """Write a box with two axles that looks along x, in centimetres, y up."""
     builder = Builder()
     shell = builder.mesh(box((400, 100, 160), (0, 80, 0)), 0.5)
-    wheels = builder.mesh(cylinder((0, 0, -70), (0, 0, 70), 30), 0.01)
+    wheels = builder.mesh(tube([(0, 0, -70), (0, 0, 70)], 30), 0.01)
     builder.document['nodes'] = [
         {'name': 'Shell', 'mesh': shell},
         {'name': 'Car_FrontWheels', 'mesh': wheels, 'translation': [120, 30, 0]},
@@ -476,7 +465,7 @@ def test_models_that_cannot_serve_are_left_out_with_a_warning(
     assert [model.name for model in load_models(tmp_path).models] == ['car.glb']
     assert 'mystery.glb is left out: no word of its name' in caplog.text
     assert 'vehicle.glb is left out: its wheels' in caplog.text
-    monkeypatch.setattr('sast_ros_training.simulation.gltf.MAX_TRIANGLES', 10)
+    monkeypatch.setattr('sast_ros_training.simulation.models.MAX_TRIANGLES', 10)
     with pytest.raises(ModelError, match='no usable model'):
         load_models(tmp_path)
     assert 'more than 10' in caplog.text

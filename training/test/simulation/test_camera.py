@@ -1,4 +1,4 @@
-"""The event camera fires when, where and as often as its model says."""
+"""Events of the camera: times, places, rates and owners follow its model."""
 
 from __future__ import annotations
 
@@ -323,7 +323,7 @@ def test_an_event_belongs_to_the_owner_of_its_pixel_now_or_else_just_before() ->
     assert counts.sum() == len(chunk)
     assert camera.take_owner_events().sum() == 0
     camera.advance(picture, 3_000)
-    assert camera.take_owner_events()[9] > 0  # nobody owns pixels now, but 9 did just before
+    assert camera.take_owner_events()[9] > 0  # 9 owned pixels just before
     camera.advance(brighter(picture, 1.0), 4_000)
     assert camera.take_owner_events()[1:].sum() == 0
 

@@ -10,7 +10,7 @@ from sast_ros.bags import (
 from sast_ros.cli import main
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.windows import WindowCutter
-from sast_ros_training.simulation.drive import Drive
+from sast_ros_training.simulation.sequence import SimulatedSequence
 
 
 def simulate(folder, *more):
@@ -22,8 +22,8 @@ def simulate(folder, *more):
 @pytest.mark.parametrize('format_name', ['evt3', 'dvs'])
 def test_the_recording_holds_the_events_of_the_drive(tmp_path, format_name):
     content = simulate(tmp_path, '--format', format_name, '--no-video')
-    drive = Drive((6, 0), 0.4)
-    expected = [window.chunk for window in drive.windows()] + [drive.tail]
+    sequence = SimulatedSequence((6, 0), 0.4)
+    expected = [window.chunk for window in sequence.windows()] + [sequence.tail]
     with open_recording(tmp_path / 'drive_0000.mcap') as recording:
         assert recording.sensor_size == (240, 304)
         chunks = list(recording)

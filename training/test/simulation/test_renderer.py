@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sast_ros_training.simulation.mesh import Mesh
+from sast_ros_training.simulation.mesh import assemble, Mesh
 from sast_ros_training.simulation.renderer import Renderer
 
 IDENTITY = np.eye(3, 4)
@@ -140,10 +140,12 @@ def test_triangles_of_a_surface_leave_no_gap_and_share_no_sample():
     triangles = np.concatenate(
         [corner[:, None] + (0, 1, side + 1), corner[:, None] + (0, side + 1, side)]
     ).astype(np.int32)
-    whole = renderer.covered(vertices, triangles, IDENTITY)
-    apart = sum(renderer.covered(vertices, one[None], IDENTITY) for one in triangles)
     edge = np.array([(0, side - 1, side * side - 1), (0, side * side - 1, side * (side - 1))])
-    assert whole == apart == renderer.covered(vertices, edge, IDENTITY) > 4000
+    whole, outline, *apart = (
+        renderer.covered(assemble(vertices, each, 0.5), vertices, IDENTITY)
+        for each in (triangles, edge, *triangles[:, None])
+    )
+    assert whole == sum(apart) == outline > 4000
 
 
 def test_texture_is_perspective_correct():
@@ -276,7 +278,7 @@ def overhead_renderer() -> Renderer:
 def test_shadow_falls_where_the_sun_throws_it():
     renderer = overhead_renderer()
     plate = polygons([[(-0.5, -0.5, 1), (0.5, -0.5, 1), (0.5, 0.5, 1), (-0.5, 0.5, 1)]])
-    renderer.shade(plate.vertices, plate.triangles, at(0.0, 0.5))
+    renderer.shade(plate, plate.vertices, at(0.0, 0.5))
     luminance = renderer.finish()[0]
     lit, dark = 0.5 * (0.2 + 0.7 * 0.8), 0.5 * 0.2
     # One metre up moves the shadow by -SUN / 0.8 = 0.6 m west and 0.45 m north of (0, 0.5).
@@ -288,8 +290,8 @@ def test_shadow_falls_where_the_sun_throws_it():
 def test_shadows_that_overlap_darken_once():
     renderer = overhead_renderer()
     plate = polygons([[(-0.5, -0.5, 1), (0.5, -0.5, 1), (0.5, 0.5, 1), (-0.5, 0.5, 1)]])
-    renderer.shade(plate.vertices, plate.triangles, IDENTITY)
-    renderer.shade(plate.vertices, plate.triangles, at(0.1, 0.1))
+    renderer.shade(plate, plate.vertices, IDENTITY)
+    renderer.shade(plate, plate.vertices, at(0.1, 0.1))
     assert np.unique(renderer.finish()[0]).tolist() == pytest.approx([0.1, 0.38])
 
 
@@ -299,7 +301,7 @@ def test_shadow_spares_what_stands_above_the_ground_and_what_is_drawn_later():
     renderer.draw(raised, raised.vertices, IDENTITY)
     before = renderer.finish()[0].copy()
     plate = polygons([[(-0.5, -0.5, 1), (0.5, -0.5, 1), (0.5, 0.5, 1), (-0.5, 0.5, 1)]])
-    renderer.shade(plate.vertices, plate.triangles, IDENTITY)
+    renderer.shade(plate, plate.vertices, IDENTITY)
     after = renderer.finish()[0]
     np.testing.assert_array_equal(after[before == 0.9], before[before == 0.9])
     assert (after == np.float32(0.1)).sum() > 50
@@ -313,7 +315,7 @@ def test_there_is_no_shadow_without_a_sun_above_the_horizon():
     before = renderer.finish()[0].copy()
     renderer.light((0.6, 0.0, -0.8), 0.7, 0.2)
     plate = polygons([[(-0.5, -0.5, 1), (0.5, -0.5, 1), (0.5, 0.5, 1), (-0.5, 0.5, 1)]])
-    renderer.shade(plate.vertices, plate.triangles, IDENTITY)
+    renderer.shade(plate, plate.vertices, IDENTITY)
     np.testing.assert_array_equal(renderer.finish()[0], before)
 
 
@@ -335,7 +337,7 @@ def draw_street(renderer) -> None:
 def draw_bodies(renderer, bodies, step) -> None:
     places = [at(4 + 3 * k - 0.3 * step, 0.4 * step - k, 0.1 * step) for k in range(len(bodies))]
     for body, place in zip(bodies, places):
-        renderer.shade(body.vertices, body.triangles, place)
+        renderer.shade(body, body.vertices, place)
     for owner, (body, place) in enumerate(zip(bodies, places), 10):
         renderer.draw(body, body.vertices, place, owner)
 
@@ -425,12 +427,12 @@ def test_visible_and_covered_tell_how_much_is_hidden():
     front = rectangle((0, 0.5), (-1, 1), 5.0, emission=0.5)  # 10 x 40 pixels, half of it on back
     renderer.draw(back, back.vertices, IDENTITY, 1)
     renderer.draw(front, front.vertices, IDENTITY, 2)
-    assert renderer.covered(back.vertices, back.triangles, IDENTITY) == 4 * 400
+    assert renderer.covered(back, back.vertices, IDENTITY) == 4 * 400
     assert renderer.visible()[:3].tolist() == [4 * (1600 - 200 - 400), 4 * 200, 4 * 400]
     aside = np.array([[1.0, 0, 0, 2], [0, 1, 0, 0], [0, 0, 1, 0]])
-    assert renderer.covered(back.vertices, back.triangles, aside) == 4 * 20 * 10
+    assert renderer.covered(back, back.vertices, aside) == 4 * 20 * 10
     aside[0, 3] = 4
-    assert renderer.covered(back.vertices, back.triangles, aside) == 0
+    assert renderer.covered(back, back.vertices, aside) == 0
 
 
 def test_pixel_belongs_to_the_highest_owner_among_its_samples():
@@ -487,12 +489,12 @@ def test_geometry_beyond_all_measure_does_no_harm():
     corners[::13, 2] = corners[::13, 1]
     mesh = polygons(corners, uv=rng.normal(size=(3, 2)) * 1e6, texture=0, albedo=0.5)
     renderer.clear(0.0)
-    renderer.shade(mesh.vertices, mesh.triangles, IDENTITY)
+    renderer.shade(mesh, mesh.vertices, IDENTITY)
     renderer.draw(mesh, mesh.vertices, IDENTITY, 255)
     luminance, owners = renderer.finish()
     assert luminance.min() >= 0 and luminance.max() <= 0.56
     assert renderer.visible().sum() == 4 * 30 * 50
-    assert renderer.covered(mesh.vertices, mesh.triangles, IDENTITY) <= 4 * 30 * 50
+    assert renderer.covered(mesh, mesh.vertices, IDENTITY) <= 4 * 30 * 50
 
 
 def test_nothing_to_draw_changes_nothing():
@@ -500,7 +502,7 @@ def test_nothing_to_draw_changes_nothing():
     renderer.clear(0.5)
     empty = polygons(np.zeros((0, 3, 3)))
     renderer.draw(empty, empty.vertices, IDENTITY)
-    renderer.shade(empty.vertices, empty.triangles, IDENTITY)
+    renderer.shade(empty, empty.vertices, IDENTITY)
     assert renderer.box(empty.vertices, IDENTITY) is None
     assert np.all(renderer.finish()[0] == 0.5)
 
@@ -521,13 +523,13 @@ def test_wrong_input_is_refused(noise):
     with pytest.raises(ValueError, match='corner'):
         renderer.draw(square, square.vertices[:3], IDENTITY)
     with pytest.raises(ValueError, match='corner'):
-        renderer.shade(square.vertices[:3], square.triangles, IDENTITY)
+        renderer.shade(square, square.vertices[:3], IDENTITY)
     with pytest.raises(ValueError, match='pose'):
         renderer.draw(square, square.vertices, np.eye(3))
     with pytest.raises(ValueError, match='owner is 256'):
         renderer.draw(square, square.vertices, IDENTITY, 256)
     with pytest.raises(ValueError, match='corner'):
-        renderer.covered(square.vertices, -square.triangles, IDENTITY)
+        renderer.covered(square, square.vertices[:3], IDENTITY)
     textured = rectangle((-1, 1), (-1, 1), 2.0, texture=0)
     with pytest.raises(ValueError, match='texture 0'):
         renderer.draw(textured, textured.vertices, IDENTITY)

@@ -29,7 +29,7 @@ class DrivePlan:
     A drive to simulate into the cache; the same plan gives the same bytes.
 
     ``models`` is a folder with glTF models, ``network`` the published configuration whose frame
-    the histograms are made for; see ``Drive`` for the others.
+    the histograms are made for; see ``SimulatedSequence`` for the others.
     """
 
     target: Path
@@ -73,8 +73,8 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
 
 
 def _mistakes(config: TrainingConfig) -> Iterator[str]:
-    from sast_ros_training.simulation.drive import GEOMETRIES, WINDOW_US
     from sast_ros_training.simulation.motion import MOTIONS
+    from sast_ros_training.simulation.sequence import GEOMETRIES, WINDOW_US
 
     data, simulation = config.data, config.data.simulation
     if not data.window_ms == data.stride_ms == WINDOW_US / 1000:
@@ -121,11 +121,11 @@ def _plan(config: TrainingConfig, kind: str, seed: int, motion: str | None) -> D
 def simulate_drive(plan: DrivePlan) -> None:
     """Simulate one drive into the cache."""
     from sast_ros.labels import CLASSES
-    from sast_ros_training.simulation.drive import Drive, WINDOW_US
-    from sast_ros_training.simulation.gltf import load_models
+    from sast_ros_training.simulation.models import load_models
+    from sast_ros_training.simulation.sequence import SimulatedSequence, WINDOW_US
 
     models = None if plan.models is None else load_models(Path(plan.models))
-    drive = Drive(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
+    drive = SimulatedSequence(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
     network = model_config(plan.network)
     downsample = sensor_geometry(network, (drive.height, drive.width)).downsample
     histogram = StackedHistogram(

@@ -7,23 +7,23 @@ import pytest
 from sast_ros.events.chunk import EventChunk
 from sast_ros.labels import CLASSES, LABEL_DTYPE
 from sast_ros.windows import WindowCutter
-from sast_ros_training.simulation.drive import (
-    Drive,
+from sast_ros_training.simulation.motion import MOTIONS
+from sast_ros_training.simulation.sequence import (
     GEOMETRIES,
+    SimulatedSequence,
     WINDOW_US,
 )
-from sast_ros_training.simulation.motion import MOTIONS
 
 
-def record(drive):
-    windows = list(drive.windows())
-    return windows, [window.chunk for window in windows] + [drive.tail]
+def record(sequence):
+    windows = list(sequence.windows())
+    return windows, [window.chunk for window in windows] + [sequence.tail]
 
 
 @pytest.fixture(scope='module', params=MOTIONS)
 def recorded(request):
-    drive = Drive((5, 1), 0.5, motion=request.param)
-    return (drive, *record(drive))
+    sequence = SimulatedSequence((5, 1), 0.5, motion=request.param)
+    return (sequence, *record(sequence))
 
 
 def joined(chunks):
@@ -33,7 +33,7 @@ def joined(chunks):
 
 
 def test_the_same_seed_gives_the_same_events_and_labels():
-    first, second = (record(Drive(3, 0.3)) for _ in range(2))
+    first, second = (record(SimulatedSequence(3, 0.3)) for _ in range(2))
     for a, b in zip(first[1], second[1], strict=True):
         for name in 'xypt':
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
@@ -43,16 +43,16 @@ def test_the_same_seed_gives_the_same_events_and_labels():
 
 @pytest.mark.parametrize('other', [4, (3, 0), (3, 1)])
 def test_another_seed_gives_another_drive(other):
-    first, second = (joined(record(Drive(seed, 0.2))[1]) for seed in (3, other))
+    first, second = (joined(record(SimulatedSequence(seed, 0.2))[1]) for seed in (3, other))
     assert len(first) != len(second) or (first.t != second.t).any()
 
 
 def test_the_stream_is_in_order_and_on_the_sensor(recorded):
-    drive, _, chunks = recorded
+    sequence, _, chunks = recorded
     stream = joined(chunks)
     assert (np.diff(stream.t) >= 0).all()
-    assert stream.x.max() < drive.width
-    assert stream.y.max() < drive.height
+    assert stream.x.max() < sequence.width
+    assert stream.y.max() < sequence.height
 
 
 def test_windows_that_are_cut_from_the_stream_end_at_the_times_of_the_labels(recorded):
@@ -64,14 +64,14 @@ def test_windows_that_are_cut_from_the_stream_end_at_the_times_of_the_labels(rec
 
 
 def test_labels_lie_in_the_picture(recorded):
-    drive, windows, _ = recorded
+    sequence, windows, _ = recorded
     for window in windows:
         labels = window.labels
         assert labels.dtype == LABEL_DTYPE
         assert (labels['t'] == window.t_end).all()
         assert (labels['x'] >= 0).all()
-        assert (labels['x'] + labels['w'] <= drive.width + 1e-3).all()
-        assert (labels['y'] + labels['h'] <= drive.height + 1e-3).all()
+        assert (labels['x'] + labels['w'] <= sequence.width + 1e-3).all()
+        assert (labels['y'] + labels['h'] <= sequence.height + 1e-3).all()
         assert (labels['class_id'] < len(CLASSES)).all()
         assert len(set(labels['track_id'])) == len(labels)
         assert ((labels['visibility'] > 0) & (labels['visibility'] <= 1)).all()
@@ -82,9 +82,9 @@ def test_the_events_of_an_object_lie_in_its_box():
     """In a still picture nearly all events that are no noise are those of labelled objects."""
     inside = total = 0
     for index in range(6):
-        drive = Drive((11, index), 0.6, motion='static')
+        sequence = SimulatedSequence((11, index), 0.6, motion='static')
         before = []
-        for window in drive.windows():
+        for window in sequence.windows():
             chunk, labels = window.chunk, [*window.labels, *before]
             hit = np.zeros(len(chunk), bool)
             for label in labels:
@@ -106,7 +106,7 @@ def test_boxes_move_steadily():
     """An object does not jump between two labels unless it passes very near."""
     for index in range(4):
         tracks = {}
-        for window in Drive((23, index), 0.6, motion='static').windows():
+        for window in SimulatedSequence((23, index), 0.6, motion='static').windows():
             for label in window.labels:
                 tracks.setdefault(int(label['track_id']), []).append(label)
         for track in tracks.values():
@@ -117,7 +117,7 @@ def test_boxes_move_steadily():
 
 def test_an_object_is_seen_once_it_has_made_enough_events():
     counts = {}
-    for window in Drive((11, 0), 1.0, motion='static').windows():
+    for window in SimulatedSequence((11, 0), 1.0, motion='static').windows():
         for label in window.labels:
             enough = label['events'] >= max(12, 0.03 * label['w'] * label['h'])
             counts[label['track_id']] = counts.get(label['track_id'], False) or enough
@@ -127,15 +127,15 @@ def test_an_object_is_seen_once_it_has_made_enough_events():
 
 @pytest.mark.parametrize('geometry', GEOMETRIES)
 def test_every_geometry(geometry):
-    drive = Drive(1, 0.05, geometry)
-    (window,) = drive.windows()
-    assert (drive.height, drive.width) == GEOMETRIES[geometry]
-    assert (window.chunk.width, window.chunk.height) == (drive.width, drive.height)
+    sequence = SimulatedSequence(1, 0.05, geometry)
+    (window,) = sequence.windows()
+    assert (sequence.height, sequence.width) == GEOMETRIES[geometry]
+    assert (window.chunk.width, window.chunk.height) == (sequence.width, sequence.height)
     assert len(window.chunk) > 0
 
 
 def test_all_classes_appear():
-    counts = [Drive((2, index), 0.05).describe()['actors'] for index in range(12)]
+    counts = [SimulatedSequence((2, index), 0.05).describe()['actors'] for index in range(12)]
     for name in CLASSES:
         assert sum(count[name] for count in counts) > 0
 
@@ -150,4 +150,4 @@ def test_all_classes_appear():
 )
 def test_impossible_drives_are_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
-        Drive(**{'seed': 1, 'seconds': 1.0, **arguments})
+        SimulatedSequence(**{'seed': 1, 'seconds': 1.0, **arguments})
