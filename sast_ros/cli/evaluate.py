@@ -31,7 +31,7 @@ from sast_ros.process import limit_spinning
 if TYPE_CHECKING:
     from rich.table import Table
     from sast_ros.evaluation.batch.jobs import JobResult
-    from sast_ros.evaluation.batch.plan import Replay, ReplayOptions
+    from sast_ros.evaluation.batch.plan import Replay
 
 #: Minimum score of the detections of replays: without the rest the average precision would only
 #: be worse.
@@ -160,9 +160,11 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.evaluation.errors import EvaluationError
     from sast_ros.evaluation.inputs import EvaluationInputs, SCORES
     from sast_ros.evaluation.labels import label_classes
+    from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
     from sast_ros.evaluation.metrics.summary import compute_metrics
     from sast_ros.evaluation.protocol import Protocol
     from sast_ros.evaluation.report.page import write_report
+    from sast_ros.replay import ReplayOptions
 
     protocol = Protocol(
         arguments.protocol,
@@ -170,8 +172,15 @@ def run(arguments: argparse.Namespace) -> int:
         label_classes(arguments.label_classes) if arguments.label_classes else None,
         arguments.label_topic,
     )
+    options = ReplayOptions(
+        **detector_options(arguments),
+        score=arguments.score,
+        threads=arguments.threads,
+        video=arguments.video,
+        video_min_score=OPERATING_SCORE,  # all of them would hide the events
+    )
     inputs = EvaluationInputs(
-        arguments.inputs, arguments.labels, arguments.out, _options(arguments), arguments.video
+        arguments.inputs, arguments.labels, arguments.out, options, arguments.topic
     )
     inputs.replay(lambda replays: _replay(arguments, replays), _show_finished)
     entries = inputs.pair(protocol)
@@ -193,9 +202,9 @@ def run(arguments: argparse.Namespace) -> int:
         report: Path | None = arguments.out / 'report.html'
         try:
             write_report(arguments.out / 'report.html', result, entries)
-        except MissingPackageError as error:
+        except ModuleNotFoundError as error:
             report = None
-            print_error(f'no report was written ({error})')
+            print_error(f'no report was written ({format_error(error)})')
         if not write_json(result, arguments.json):
             untrained = any(
                 (one.detected.summary or {}).get('weights') == 'untrained' for one in entries
@@ -205,24 +214,6 @@ def run(arguments: argparse.Namespace) -> int:
         for reason in inputs.failed.values():
             print_error(f'left out: {reason}')
     return 1 if inputs.failed else 0
-
-
-def _options(arguments: argparse.Namespace) -> ReplayOptions:
-    from sast_ros.evaluation.batch.plan import ReplayOptions
-
-    return ReplayOptions(
-        model=arguments.model,
-        device=arguments.device,
-        topic=arguments.topic,
-        window_ms=arguments.window_ms,
-        stride_ms=arguments.stride_ms,
-        score_threshold=arguments.score_threshold,
-        nms_iou=arguments.nms_iou,
-        max_detections=MAX_DETECTIONS,
-        score=arguments.score,
-        sensor_size=arguments.sensor_size,
-        threads=arguments.threads,
-    )
 
 
 def _replay(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+import functools
 from pathlib import Path
 
 from sast_ros.errors import format_error, SastError
@@ -11,16 +12,16 @@ from sast_ros.evaluation.batch.jobs import JobResult
 from sast_ros.evaluation.batch.plan import (
     load_finished,
     lock_folder,
+    options_digest,
     plan_replay,
     Replay,
-    ReplayOptions,
-    VIDEO,
 )
 from sast_ros.evaluation.detections import is_detections, read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.label_files import find_labels
 from sast_ros.evaluation.protocol import pair_recording, Protocol
 from sast_ros.evaluation.report.entry import ReportEntry
+from sast_ros.replay import ReplayOptions, VIDEO
 
 #: Names of the scores that a detection can have.
 SCORES = {'product': 'objectness x class probability', 'class': 'class probability'}
@@ -43,8 +44,8 @@ class EvaluationInputs:
         Folder for the replays, a folder for each recording.
     options : ReplayOptions
         Options of the replays.
-    video : bool
-        Whether the replays write ``overlay.mp4``.
+    topic : str, optional
+        Topic with events of the recordings; by default the only one.
 
     Raises
     ------
@@ -59,7 +60,7 @@ class EvaluationInputs:
         labels: Path,
         out: Path,
         options: ReplayOptions,
-        video: bool = False,
+        topic: str | None = None,
     ) -> None:
         if not labels.exists():
             raise EvaluationError(f'{labels} does not exist; name the folder or file with labels')
@@ -67,7 +68,7 @@ class EvaluationInputs:
         self._labels = labels
         self._out = out
         self._options = options
-        self._video = video
+        self._topic = topic
         self._detected: dict[Path, RecordedDetections] = {}
         self._planned: dict[Path, Replay] = {}
         self._failed: dict[Path, str] = {}
@@ -158,11 +159,15 @@ class EvaluationInputs:
                         pair_recording(detected, self._labels, protocol),
                         detected,
                         path if planned else None,
-                        planned.options.topic if planned else summary.get('topic') or None,
+                        planned.topic if planned else summary.get('topic') or None,
                         video if summary and video.is_file() else None,
                     )
                 )
         return entries
+
+    @functools.cached_property
+    def _digest(self) -> str:
+        return options_digest(self._options, self._topic)
 
     def _add(self, path: Path) -> str:
         """Read detections or plan a replay, and return the name of the recording."""
@@ -176,7 +181,7 @@ class EvaluationInputs:
             raise EvaluationError(
                 f'{path}: its detections would be written into the recording; give another --out'
             )
-        self._planned[path] = plan_replay(path, folder, self._options, self._video)
+        self._planned[path] = plan_replay(path, folder, self._options, self._topic, self._digest)
         return name
 
     @contextlib.contextmanager

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
+from sast_ros.evaluation.box_filter import BOXES_1MPX, BOXES_GEN1
+from sast_ros.evaluation.metrics.average_precision import mean_average_precision
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('pedestrian', 'car')

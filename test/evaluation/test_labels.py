@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.labels import canonical, find_labels, label_classes, read_labels
+from sast_ros.evaluation.label_files import find_labels
+from sast_ros.evaluation.labels import canonical, label_classes, read_labels
 from sast_ros.labels import BOX_DTYPE
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import contextlib
 from dataclasses import asdict, dataclass, replace
 import fcntl
-import functools
 import hashlib
 from importlib import metadata
 import json
@@ -23,9 +22,7 @@ import sast_ros
 from sast_ros.bags import open_recording
 from sast_ros.evaluation.detections import read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
-
-#: The overlay of a replay, beside its detections.
-VIDEO = 'overlay.mp4'
+from sast_ros.replay import ReplayOptions, VIDEO
 
 #: As many bytes of a file are read at its beginning and at its end.
 _EDGE = 1 << 20
@@ -36,65 +33,31 @@ _PACKAGE = Path(sast_ros.__file__).parent
 _UNRELATED = {'cli', 'demo', 'evaluation', 'ros', 'tracking', 'visualization'}
 
 
-@dataclass(frozen=True)
-class ReplayOptions:
+def options_digest(options: ReplayOptions, topic: str | None) -> str:
     """
-    What decides the detections of a recording, beside the recording itself.
+    Return SHA-256 of the options that decide detections, the topic, the weights and the program.
 
-    Parameters
-    ----------
-    model, device : str
-        As for ``choose_model``.
-    topic : str, optional
-        Topic with events; by default the only one.
-    window_ms, stride_ms, score_threshold, nms_iou, max_detections
-        Options of the pipeline and the detector.
-    score : {'product', 'class'}
-        Score of a detection.
-    sensor_size : (int, int), optional
-        Height and width in pixels, for recordings without it.
-    threads : int
-        CPU threads of the network; their number changes the last bits of sums.
+    Raises
+    ------
+    OSError
+        If the weights cannot be read.
 
     """
-
-    model: str = 'default'
-    device: str = 'auto'
-    topic: str | None = None
-    window_ms: float = 50
-    stride_ms: float = 50
-    score_threshold: float = 0.01
-    nms_iou: float = 0.45
-    max_detections: int = 100
-    score: str = 'product'
-    sensor_size: tuple[int, int] | None = None
-    threads: int = 1
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """
-        SHA-256 of the options, the weights and the program.
-
-        Raises
-        ------
-        OSError
-            If the weights cannot be read.
-
-        """
-        weights = _PACKAGE / 'model' / 'weights' / f'{self.model}.safetensors'
-        if not weights.is_file():
-            weights = Path(self.model)
-        trained = weights.suffix == '.safetensors'
-        fields = {**asdict(self), 'model': None if trained else self.model}
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            fields['torch'] = metadata.version('torch').partition('+')[0]  # of any build
-        content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
-        if trained and weights.exists():  # if not, loading it raises the error
-            content.update(weights.read_bytes())
-        for path in sorted(_PACKAGE.rglob('*.py')):
-            if path.relative_to(_PACKAGE).parts[0] not in _UNRELATED:
-                content.update(path.read_bytes())
-        return content.hexdigest()
+    weights = _PACKAGE / 'model' / 'weights' / f'{options.model}.safetensors'
+    if not weights.is_file():
+        weights = Path(options.model)
+    trained = weights.suffix == '.safetensors'
+    fields = {**asdict(options), 'topic': topic, 'model': None if trained else options.model}
+    del fields['video'], fields['video_min_score']
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        fields['torch'] = metadata.version('torch').partition('+')[0]  # of any build
+    content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
+    if trained and weights.exists():  # if not, loading it raises the error
+        content.update(weights.read_bytes())
+    for path in sorted(_PACKAGE.rglob('*.py')):
+        if path.relative_to(_PACKAGE).parts[0] not in _UNRELATED:
+            content.update(path.read_bytes())
+    return content.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -109,22 +72,22 @@ class Replay:
     folder : Path
         Folder of its detections.
     options : ReplayOptions
-        What decides the detections.
+        Options of the detector.
+    topic : str, optional
+        Topic with events; by default the only one.
     digest : str
-        Digest of the options on the machine that planned the replay.
+        ``options_digest`` on the machine that planned the replay.
     key : str
         Digest of the options and the recording.
-    video : bool
-        Whether to write ``overlay.mp4``.
 
     """
 
     path: Path
     folder: Path
     options: ReplayOptions
+    topic: str | None
     digest: str
     key: str
-    video: bool = False
 
     def with_absolute_paths(self) -> Replay:
         """Return the same replay for processes with another working directory."""
@@ -135,24 +98,26 @@ class Replay:
         return replace(self, path=path, folder=folder, options=options)
 
 
-def plan_replay(path: Path, folder: Path, options: ReplayOptions, video: bool = False) -> Replay:
+def plan_replay(
+    path: Path, folder: Path, options: ReplayOptions, topic: str | None, digest: str
+) -> Replay:
     """
-    Return the replay of a recording into a folder.
+    Return the replay of a recording into a folder; ``digest``: that of the options.
 
     Raises
     ------
     RecordingError
         If there is no such recording.
     OSError
-        If the recording or the weights cannot be read.
+        If the recording cannot be read.
 
     """
     if not path.exists():
         open_recording(path)  # raises the error
-    key = hashlib.sha256(f'{options.digest} {recording_digest(path)}'.encode())
+    key = hashlib.sha256(f'{digest} {recording_digest(path)}'.encode())
     for library in sorted((_PACKAGE / 'kernels').glob('*.so')):
         key.update(library.read_bytes())
-    return Replay(path, folder, options, options.digest, key.hexdigest(), video)
+    return Replay(path, folder, options, topic, digest, key.hexdigest())
 
 
 def recording_digest(path: Path) -> str:
@@ -188,7 +153,7 @@ def load_finished(replay: Replay) -> RecordedDetections | None:
         return None
     if detected.windows is None or (detected.summary or {}).get('replay_key') != replay.key:
         return None
-    if replay.video and len(detected.windows) and not (replay.folder / VIDEO).is_file():
+    if replay.options.video and len(detected.windows) and not (replay.folder / VIDEO).is_file():
         return None
     return detected
 

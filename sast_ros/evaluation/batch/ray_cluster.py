@@ -10,7 +10,6 @@ import signal
 import socket
 from typing import Any
 
-from sast_ros.errors import MissingPackageError
 from sast_ros.evaluation.batch.jobs import attempt, BatchError, JobResult, supervise
 
 #: Address of a cluster on this machine alone, which ends with the command.
@@ -61,20 +60,13 @@ def run_on_ray(
 
     Raises
     ------
-    MissingPackageError
-        If Ray is not installed.
     BatchError
         If there is no such cluster, none of its nodes is large enough, or the function raised it.
 
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingPackageError(
-            "Ray is not installed; use --workers, or: pip install 'sast_ros[fleet]'"
-        ) from error
+    import ray
     from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, WorkerCrashedError
 
     _connect(ray, address)

@@ -10,7 +10,6 @@ Objects with a 1 Megapixel Event Camera", NeurIPS 2020; evaluation of its toolbo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,51 +17,11 @@ from sast_ros.evaluation.box_filter import BOXES_GEN1, BoxFilter
 from sast_ros.evaluation.metrics.coco import coco_metrics
 
 
-@dataclass(frozen=True)
-class AveragePrecision:
-    """
-    Average precision of detections, each 0..1, NaN without labels.
-
-    Parameters
-    ----------
-    ap, ap50, ap75 : float
-        Mean over the classes that have labels.
-    by_class : dict of str to (float, float, float)
-        The same three of each class.
-    labels : dict of str to int
-        Number of labels of each class that were evaluated.
-    images : int
-        Number of frames that were evaluated.
-
-    """
-
-    ap: float
-    ap50: float
-    ap75: float
-    by_class: dict[str, tuple[float, float, float]]
-    labels: dict[str, int]
-    images: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return JSON-ready values; ``None`` stands for NaN."""
-
-        def named(values: tuple[float, float, float]) -> dict[str, float | None]:
-            rounded = (None if np.isnan(value) else round(value, 4) for value in values)
-            return dict(zip(('ap', 'ap50', 'ap75'), rounded))
-
-        return {
-            **named((self.ap, self.ap50, self.ap75)),
-            'by_class': {name: named(values) for name, values in self.by_class.items()},
-            'labels': self.labels,
-            'images': self.images,
-        }
-
-
 def mean_average_precision(
     frames: Iterable[tuple[np.ndarray, np.ndarray]],
     classes: Sequence[str],
     boxes: BoxFilter = BOXES_GEN1,
-) -> AveragePrecision:
+) -> dict[str, Any]:
     """
     Return the mean average precision of detections.
 
@@ -76,10 +35,11 @@ def mean_average_precision(
     boxes : BoxFilter
         Which boxes are evaluated, and from when on.
 
-    Raises
-    ------
-    MissingPackageError
-        If faster-coco-eval is not installed.
+    Returns
+    -------
+    dict
+        JSON-ready: ``ap``, ``ap50`` and ``ap75``, 0..1, ``None`` without labels; ``by_class`` with
+        the same; ``labels``, number of labels of each class; ``images``, number of frames.
 
     """
     chosen: list[tuple[np.ndarray, np.ndarray]] = []
@@ -89,15 +49,14 @@ def mean_average_precision(
             chosen.append((labels[boxes(labels)], detections[boxes(detections)]))
     metrics = coco_metrics(chosen, classes)
 
-    def triple(class_id: int | None = None) -> tuple[float, float, float]:
-        ap, ap50, ap75 = (
-            metrics.average_precision(iou, class_id=class_id) for iou in (None, 0.5, 0.75)
-        )
-        return ap, ap50, ap75
+    def averages(class_id: int | None = None) -> dict[str, float | None]:
+        values = (metrics.average_precision(iou, class_id=class_id) for iou in (None, 0.5, 0.75))
+        rounded = (None if np.isnan(value) else round(value, 4) for value in values)
+        return dict(zip(('ap', 'ap50', 'ap75'), rounded))
 
-    return AveragePrecision(
-        *triple(),
-        {name: triple(index) for index, name in enumerate(classes)},
-        dict(zip(classes, metrics.labels.tolist())),
-        len(chosen),
-    )
+    return {
+        **averages(),
+        'by_class': {name: averages(index) for index, name in enumerate(classes)},
+        'labels': dict(zip(classes, metrics.labels.tolist())),
+        'images': len(chosen),
+    }

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.recfunctions import append_fields
-from sast_ros.errors import MissingPackageError
 
 #: IoU thresholds of the COCO metrics.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10).round(2)
@@ -89,18 +88,9 @@ def coco_metrics(
     classes : sequence of str
         Class names in class-id order; there must be no other ids.
 
-    Raises
-    ------
-    MissingPackageError
-        If faster-coco-eval is not installed.
-
     """
-    try:
-        from faster_coco_eval import COCO, COCOeval_faster
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"metrics need {error.name}, which is not installed; pip install 'sast_ros[evaluate]'"
-        ) from error
+    from faster_coco_eval import COCO, COCOeval_faster
+
     annotations: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     counts = np.zeros(len(classes), np.int64)

@@ -33,8 +33,6 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
     ------
     EvaluationError
         If there are no recordings, their classes differ, or no label passed the box filter.
-    MissingPackageError
-        If faster-coco-eval is not installed.
 
     """
     recordings = sorted(recordings, key=lambda recording: recording.name)

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-import importlib
 import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from sast_ros.errors import MissingPackageError
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.metrics.breakdown import SPEEDS
 from sast_ros.evaluation.metrics.error_analysis import worst_false_positives, worst_missed
@@ -55,20 +53,12 @@ def write_report(path: Path, result: dict[str, Any], entries: Sequence[ReportEnt
 
     Raises
     ------
-    MissingPackageError
+    ModuleNotFoundError
         If jinja2, matplotlib or Pillow is not installed.
     OSError
         If the file cannot be written.
 
     """
-    for name in ('jinja2', 'matplotlib', 'PIL'):
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            raise MissingPackageError(
-                f'the report needs {error.name}, which is not installed; '
-                "pip install 'sast_ros[evaluate]'"
-            ) from error
     page = _render(path.parent, result, entries)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'{path.name}.part')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sast_ros.evaluation.mistakes import outcomes, worst_alarms, worst_misses
-from sast_ros.evaluation.pairing import Pair, PairedRecording
+from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('car', 'pedestrian')
@@ -31,7 +31,7 @@ def recording(*pairs, name='a', free=()) -> PairedRecording:
         t = round(seconds * 1e6)
         truth = boxes(t, [(x, c, 1, track, *width) for x, c, track, *width in labels])
         seen = boxes(t, [(x, c, score, 0) for x, c, score in found])
-        made.append(Pair(t, truth, seen, at=t))
+        made.append(Frame(t, truth, seen, at=t))
     rest = [boxes(round(t * 1e6), [(x, c, score, 0)]) for t, x, c, score in free]
     return PairedRecording(
         name, CLASSES, tuple(made), np.concatenate([boxes(0, []), *rest]), 1_000_000

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sast_ros.evaluation import figures
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.evaluate import evaluate
-from sast_ros.evaluation.pairing import Pair, PairedRecording
+from sast_ros.evaluation.metrics.summary import compute_metrics
+from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('car', 'pedestrian')
@@ -30,7 +30,7 @@ def recording(*pairs, name='a', free=(), free_us=0, left_out=None) -> PairedReco
     for t, labels, found, *events in pairs:
         truth = boxes(*((x, c, 1, track) for x, c, track in labels))
         seen = boxes(*((x, c, score, 0) for x, c, score in found))
-        made.append(Pair(round(t * 1e6), truth, seen, *events))
+        made.append(Frame(round(t * 1e6), truth, seen, *events))
     return PairedRecording(name, CLASSES, tuple(made), boxes(*free), free_us, left_out or {})
 
 
@@ -111,8 +111,8 @@ class TestEvaluate:
     def test_several_recordings_are_one(self):
         a = recording((1, [(10, 0, 1)], [(10, 0, 0.9)]), name='a', left_out={'bus': 2})
         b = recording((1, [(10, 0, 1)], [(200, 0, 0.95)]), name='b', left_out={'bus': 1})
-        result = evaluate([b, a])
-        assert result == evaluate([a, b])
+        result = compute_metrics([b, a])
+        assert result == compute_metrics([a, b])
         assert result['AP50'] == pytest.approx(0.5 * 51 / 101)
         assert result['per_class']['pedestrian']['AP'] is None
         assert result['labels_left_out'] == {'bus': 3}
@@ -125,11 +125,11 @@ class TestEvaluate:
 
     def test_nothing_to_judge(self):
         with pytest.raises(EvaluationError, match='no recording'):
-            evaluate([])
+            compute_metrics([])
         with pytest.raises(EvaluationError, match='no label counts'):
-            evaluate([recording((1, [], [(10, 0, 0.9)]))])
+            compute_metrics([recording((1, [], [(10, 0, 0.9)]))])
 
     def test_recordings_with_other_classes_are_not_mixed(self):
         other = PairedRecording('b', ('bear',), (), boxes(), 0)
         with pytest.raises(EvaluationError, match='b has the classes bear, a has car, pedestrian'):
-            evaluate([recording((1, [(10, 0, 1)], [])), other])
+            compute_metrics([recording((1, [(10, 0, 1)], [])), other])
