@@ -22,7 +22,9 @@ def write_labelled_recordings(folder: Path, names: list[str], seconds: float) ->
     """Write ``NAME.mcap`` and ``NAME_bbox.npy`` for each name, and one ``dataset.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / 'dataset.json').write_text(json.dumps({'classes': CLASSES}))
-    return [write_labelled_recording(folder / f'{n}.mcap', i, seconds) for i, n in enumerate(names)]
+    return [
+        write_labelled_recording(folder / f'{n}.mcap', i, seconds) for i, n in enumerate(names)
+    ]
 
 
 def write_labelled_recording(path: Path, seed: int, seconds: float) -> Path:

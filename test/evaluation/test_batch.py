@@ -12,26 +12,31 @@ import signal
 import subprocess
 import sys
 
-from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
 from evaluation import batch_jobs
+from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
 import numpy as np
 import pytest
 from sast_ros.cli import main
-from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.batch.jobs import BatchError, JobResult
-from sast_ros.evaluation.batch.workers import run_in_processes
-from sast_ros.evaluation.inputs import EvaluationInputs
-from sast_ros.evaluation.replays import (
-    hold,
+from sast_ros.evaluation.batch.plan import (
+    lock_folder,
+    options_digest,
     plan_replay,
     recording_digest,
-    ReplayOptions,
-    run_replay,
-    run_replay_on_node,
-    with_absolute_paths,
+    Replay,
 )
+from sast_ros.evaluation.batch.replay import run_replay, run_replay_on_node
+from sast_ros.evaluation.batch.workers import run_in_processes
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.inputs import EvaluationInputs
+from sast_ros.replay import ReplayOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def plan(path: Path, folder: Path) -> Replay:
+    options = ReplayOptions()
+    return plan_replay(path, folder, options, None, options_digest(options, None))
 
 
 class TestProcesses:
@@ -44,9 +49,9 @@ class TestProcesses:
     def test_every_job_is_done_once_and_a_failure_is_one_of_its_own(self):
         ends = self.ends([7, 'bad', 8, 9])
         assert [end.index for end in ends] == [0, 1, 2, 3]
-        assert [end.result[0] for end in ends if end.result] == [7, 8, 9]
+        assert [end.value[0] for end in ends if end.value] == [7, 8, 9]
         assert ends[1].reason == 'a bad job'
-        assert os.getpid() not in {end.result[1] for end in ends if end.result}
+        assert os.getpid() not in {end.value[1] for end in ends if end.value}
         assert multiprocessing.active_children() == []
 
     def test_a_process_that_is_killed_costs_one_attempt(self, tmp_path):
@@ -58,16 +63,22 @@ class TestProcesses:
     def test_a_job_that_kills_its_process_again_and_again_fails(self):
         ends = self.ends([1, 'deadly', 2], retries=1)
         assert [bool(end.reason) for end in ends] == [False, True, False]
-        assert 'died 2 times' in ends[1].reason
+        assert 'killed in attempt 2' in ends[1].reason
 
-    def test_what_nobody_foresaw_ends_all(self):
-        with pytest.raises(BatchError, match="unexpected KeyError: 'nobody foresaw it'"):
-            self.ends(['endless', 'bug'])
+    def test_an_unexpected_exception_fails_its_job_and_is_logged_with_its_traceback(self, caplog):
+        ends = self.ends([1, 'bug', 2])
+        assert [bool(end.reason) for end in ends] == [False, True, False]
+        assert 'KeyError' in ends[1].reason
+        assert 'Traceback' in caplog.text
+
+    def test_a_condition_of_all_jobs_ends_them(self):
+        with pytest.raises(BatchError):
+            self.ends(['endless', 'no device'])
         assert multiprocessing.active_children() == []
 
     def test_the_processes_end_with_the_iterator(self):
         outcomes = run_in_processes(batch_jobs.work, [1, 'endless', 'endless'], 2)
-        assert next(outcomes).result[0] == 1
+        assert next(outcomes).value[0] == 1
         outcomes.close()
         assert multiprocessing.active_children() == []
 
@@ -75,9 +86,9 @@ class TestProcesses:
     def test_the_processes_end_with_a_parent_that_is_killed(self):
         program = (
             'import os\nfrom evaluation.batch_jobs import work\n'
-            'from sast_ros.evaluation.batch import run_in_processes\n'
+            'from sast_ros.evaluation.batch.workers import run_in_processes\n'
             'outcomes = run_in_processes(work, [1, 2, "endless", "endless"], 2)\n'
-            'pids = {next(outcomes).result[1] for _ in range(2)}\n'
+            'pids = {next(outcomes).value[1] for _ in range(2)}\n'
             'print(*pids, flush=True)\n'
             'os.kill(os.getpid(), 9)'
         )
@@ -128,10 +139,9 @@ class TestDigests:
         [
             {'model': 'gen1-tiny'},
             {'device': 'cpu'},
-            {'topic': '/events'},
             {'window_ms': 25},
             {'stride_ms': 25},
-            {'score_threshold': 0.1},
+            {'score_threshold': 0.2},
             {'nms_iou': 0.5},
             {'max_detections': 10},
             {'score': 'class'},
@@ -141,16 +151,18 @@ class TestDigests:
         ids=lambda change: next(iter(change)),
     )
     def test_every_option_counts(self, change):
-        assert replace(ReplayOptions(), **change).digest != ReplayOptions().digest
+        usual = ReplayOptions()
+        assert options_digest(replace(usual, **change), None) != options_digest(usual, None)
+        assert options_digest(usual, '/events') != options_digest(usual, None)
 
     def test_the_weights_count_and_not_their_place(self, tmp_path):
         first, second = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
         first.write_bytes(b'weights')
         second.write_bytes(b'weights')
-        digest = ReplayOptions(model=str(first)).digest
-        assert ReplayOptions(model=str(second)).digest == digest
+        digest = options_digest(ReplayOptions(model=str(first)), None)
+        assert options_digest(ReplayOptions(model=str(second)), None) == digest
         second.write_bytes(b'others')
-        assert ReplayOptions(model=str(second)).digest != digest
+        assert options_digest(ReplayOptions(model=str(second)), None) != digest
 
 
 def test_processes_give_the_figures_of_one_process(batch, tmp_path):
@@ -220,7 +232,7 @@ def test_a_signal_at_the_very_beginning_leaves_nothing_behind(batch, tmp_path, m
 
     monkeypatch.setattr(Path, 'mkdir', make_and_end)
     with pytest.raises(SystemExit):
-        run_replay(plan_replay(batch.bags[0], tmp_path, ReplayOptions()))
+        run_replay(plan(batch.bags[0], tmp_path))
     assert len(made) == 1
     assert [*tmp_path.iterdir()] == []
 
@@ -329,11 +341,11 @@ class TestMistakes:
         (sentence,) = self.said(capsys, *command)
         assert 'bag_corrupt.mcap is damaged' in sentence
 
-    def test_nothing_that_can_be_judged(self, batch, tmp_path, capsys):
+    def test_nothing_that_can_be_evaluated(self, batch, tmp_path, capsys):
         bags = [batch.corrupt, tmp_path / 'missing.mcap']
         said = self.said(capsys, *batch.command('--out', tmp_path, bags=bags))
         assert len(said) == 3
-        assert 'none of the 2 inputs can be judged' in said[-1]
+        assert 'none of the 2 inputs can be evaluated' in said[-1]
 
     def test_no_workers(self, batch, capsys):
         said = self.said(capsys, *batch.command('--workers', 0), code=2)
@@ -347,7 +359,7 @@ class TestMistakes:
             assert 'none.safetensors' in sentence
 
     def test_another_command_that_replays_into_the_same_folder(self, batch, tmp_path, capsys):
-        with hold(tmp_path):
+        with lock_folder(tmp_path):
             command = batch.command('--out', tmp_path, bags=batch.bags[:2])
             (sentence,) = self.said(capsys, *command)
         assert f'process {os.getpid()} on' in sentence
@@ -364,7 +376,7 @@ class TestMistakes:
         monkeypatch.setitem(sys.modules, 'ray', None)
         command = batch.command('--out', tmp_path, '--ray-address', 'auto')
         (sentence,) = self.said(capsys, *command)
-        assert "pip install 'sast_ros[batch]'" in sentence
+        assert "pip install 'sast_ros[fleet]'" in sentence
 
 
 class TestNodes:
@@ -374,8 +386,7 @@ class TestNodes:
     def planned(self, batch, tmp_path):
         """Plan a replay here, as it is sent to another machine."""
         bag = shutil.copy(batch.bags[0], tmp_path)
-        planned = plan_replay(Path(bag), tmp_path / 'out' / 'bag_00', ReplayOptions())
-        return with_absolute_paths(planned)
+        return plan(Path(bag), tmp_path / 'out' / 'bag_00').with_absolute_paths()
 
     @pytest.mark.parametrize('name', ['bag_00.mcap', 'out'])
     def test_files_that_it_does_not_see(self, planned, tmp_path, name):
@@ -399,7 +410,7 @@ class TestNodes:
 
 def test_an_error_that_nobody_foresaw_does_not_stop_the_others(batch, tmp_path):
     inputs = EvaluationInputs(batch.bags[:2], batch.corrupt.parent, tmp_path, ReplayOptions())
-    ends = [JobResult(1, reason='so odd', error=KeyError()), JobResult(0, reason='as well')]
+    ends = [JobResult(1, reason='so odd', trace='KeyError'), JobResult(0, reason='as well')]
     inputs.replay(lambda replays: iter(ends), lambda *numbers: None)
     assert list(inputs.failed) == batch.bags[:2]
     assert list(inputs.failed.values())[1].endswith('bag_01.mcap: so odd')

@@ -140,7 +140,7 @@ class TestCoco:
     @pytest.mark.parametrize(
         ('content', 'sentence'),
         [
-            ({'images': []}, 'is no COCO file'),
+            ({'images': []}, 'is not a COCO file'),
             (coco([{'id': 1}], []), 'is incomplete'),
             (
                 coco([{'id': 1, 't': 5}], [{'image_id': 1, 'category_id': 9, 'bbox': [0] * 4}]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sast_ros.evaluation.box_filter import BoxFilter
-from sast_ros.evaluation.metrics.matching import count_matches, match, MatchCounts, iou_matrix
+from sast_ros.evaluation.metrics.matching import count_matches, iou_matrix, match, MatchCounts
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('pedestrian', 'two-wheeler', 'car')

@@ -44,7 +44,7 @@ def detected(times, windows=None, classes=('car',), **options) -> RecordedDetect
 
 
 def seen(recording) -> list[tuple[int, list[int]]]:
-    return [(one.t, one.found['t'].tolist()) for one in recording.frames]
+    return [(one.t, one.detections['t'].tolist()) for one in recording.frames]
 
 
 class TestLastWindow:
@@ -59,7 +59,7 @@ class TestLastWindow:
         found = detected([700_000], windows=np.arange(1, 40) * STEP)
         result = pair_last_window(labels([700_000, 750_000]), found, BOXES_GEN1)
         assert seen(result) == [(700_000, [700_000]), (750_000, [])]
-        assert result.frames[0].events == 5000 / 0.05
+        assert result.frames[0].event_rate == 5000 / 0.05
 
     def test_nor_where_windows_are_unknown(self):
         result = pair_last_window(labels([750_000]), detected([700_000]), BOXES_GEN1)
@@ -80,7 +80,10 @@ class TestLastWindow:
     def test_times_that_were_looked_at_count_without_objects(self):
         truth = labels([700_000], looked_at=[700_000, 800_000])
         found = detected(np.arange(1, 40) * STEP)
-        assert [t for t, _ in seen(pair_last_window(truth, found, BOXES_GEN1))] == [700_000, 800_000]
+        assert [t for t, _ in seen(pair_last_window(truth, found, BOXES_GEN1))] == [
+            700_000,
+            800_000,
+        ]
 
     def test_labels_in_ros_time_find_the_window_by_its_stamp(self):
         windows = np.arange(1, 40) * STEP
@@ -121,7 +124,7 @@ class TestClasses:
         result = pair_last_window(truth, found, BOXES_GEN1)
         assert result.classes == ('car', 'pedestrian')
         assert result.frames[0].labels['class_id'].tolist() == [0, 1]
-        assert result.frames[0].found['class_id'].tolist() == [1, 0]
+        assert result.frames[0].detections['class_id'].tolist() == [1, 0]
 
     def test_labels_that_nobody_could_find_are_counted_and_left_out(self):
         truth = Labels(
