@@ -16,7 +16,7 @@ VERSION = re.search(r'<version>\s*([^<\s]+)\s*</version>', Path('package.xml').r
 
 
 REPLAY = ['av', 'mcap', 'pillow', 'pyyaml', 'rich', 'rosbags', 'zstandard']
-EVALUATE = [*REPLAY, 'faster-coco-eval', 'matplotlib']
+EVALUATE = [*REPLAY, 'faster-coco-eval', 'jinja2', 'matplotlib']
 
 
 def share(folder):
@@ -48,7 +48,7 @@ setup(
     packages=find_packages(include=[f'{PACKAGE}*']),
     package_data={
         PACKAGE: ['py.typed'],
-        f'{PACKAGE}.evaluation': ['*.css'],
+        f'{PACKAGE}.evaluation.report': ['*.css', '*.j2'],
         f'{PACKAGE}.model': ['weights/*'],
     },
     data_files=[

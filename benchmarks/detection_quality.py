@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sast_ros.evaluation.coco import mark_ignored
-from sast_ros.evaluation.matching import count_matches, OPERATING_SCORE
+from sast_ros.evaluation.metrics.coco import mark_ignored
+from sast_ros.evaluation.metrics.matching import count_matches, OPERATING_SCORE
 from workload import host
 
 #: Sides of squares in sensor pixels between small, medium and large objects.
@@ -136,10 +136,11 @@ def average(
     classes: list[str],
     sequences: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
+    from sast_ros.evaluation.box_filter import BOXES_1MPX, BOXES_GEN1
+    from sast_ros.evaluation.metrics.average_precision import mean_average_precision
 
     boxes = BOXES_1MPX if sequences[0]['geometry'] == '1mpx' else BOXES_GEN1
-    return mean_average_precision(images, classes, boxes).as_dict()
+    return mean_average_precision(images, classes, boxes)
 
 
 def by_size(sequences: list[dict[str, Any]], classes: list[str]) -> dict[str, dict[str, Any]]:

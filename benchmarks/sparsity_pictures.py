@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
-from sast_ros.evaluation.matching import OPERATING_SCORE
+from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
 from sast_ros.visualization.overlay import BACKGROUND, OFF, ON
 
 if TYPE_CHECKING:

@@ -10,7 +10,12 @@ import sys
 import time
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_detector, number_between, whole_number
+from sast_ros.cli.arguments import (
+    add_detector,
+    detector_options,
+    number_between,
+    whole_number,
+)
 from sast_ros.cli.terminal import (
     new_table,
     open_console,
@@ -20,17 +25,16 @@ from sast_ros.cli.terminal import (
     UNTRAINED_WARNING,
     write_json,
 )
-from sast_ros.defaults import MAX_DETECTIONS
+from sast_ros.errors import format_error
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from sast_ros.evaluation.evaluate import Protocol
-    from sast_ros.evaluation.fleet import Outcome
-    from sast_ros.evaluation.replays import Replay, ReplayOptions
+    from sast_ros.evaluation.batch.jobs import JobResult
+    from sast_ros.evaluation.batch.plan import Replay
 
-#: Recordings are replayed with this least score: what is left out could only make the average
-#: precision worse.
+#: Minimum score of the detections of replays: without the rest the average precision would only
+#: be worse.
 SCORE_THRESHOLD = 0.01
 
 
@@ -38,12 +42,12 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'evaluate',
-        help='detections or recordings + labels -> mAP and more',
-        description='Judge detections against labels by the protocol of the Prophesee automotive '
-        'data sets: the first half second and small boxes are left out, and each label is '
-        'compared with the last window that had ended then. Recordings are replayed first, those '
-        'that the same command has replayed before excepted. Of several inputs one that cannot '
-        'be judged is left out and told at the end, with exit code 1.',
+        help='detections or recordings + labels -> mAP and other metrics',
+        description='Evaluate detections against labels by the protocol of the Prophesee '
+        'automotive data sets: the first half second and small boxes are left out, and each label '
+        'is compared with the last window that had ended then. Recordings are replayed first; '
+        'replays that the same command has finished before are reused. If one of several inputs '
+        'fails, it is left out and reported at the end, with exit code 1.',
     )
     command.add_argument(
         'inputs',
@@ -66,7 +70,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--label-classes',
         metavar='C',
-        help='class names of .npy labels in class-id order: gen1, 1mpx, or names with commas '
+        help='class names of .npy labels in class-id order: gen1, 1mpx, or a comma-separated list '
         '(default: dataset.json beside them, else by the sensor)',
     )
     command.add_argument(
@@ -74,62 +78,60 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         choices=('last-window', 'prophesee-legacy'),
         default='last-window',
         help='which detections a label is compared with: those of the last window that had ended '
-        'then, or as in the toolbox all within 50 ms (default: %(default)s)',
+        'then, or all within 50 ms as in the toolbox (default: %(default)s)',
     )
     command.add_argument(
         '--boxes',
         choices=('auto', 'gen1', '1mpx', 'all'),
         default='auto',
-        help='which boxes count: diagonal and sides of at least 30 and 10 pixels (gen1), of 60 '
-        'and 20 (1mpx), or all (default: by the sensor)',
+        help='minimum size of boxes: diagonal 30 and sides 10 pixels (gen1), 60 and 20 (1mpx), or '
+        'none (all) (default: by the sensor)',
     )
     command.add_argument(
         '--score',
         choices=('product', 'class'),
         default='product',
-        help='what orders the detections of replayed recordings: objectness x class probability, '
-        'or the class probability alone as in the papers (default: %(default)s)',
+        help='score of the detections of replays: objectness x class probability, or the class '
+        'probability alone as in the papers (default: %(default)s)',
     )
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
     add_detector(command, SCORE_THRESHOLD)
-    _add_fleet(command)
+    _add_batch(command)
     command.add_argument(
         '--video',
         action='store_true',
-        help='write overlay.mp4 of every replay, to which the report links',
+        help='write overlay.mp4 of every replay; the report links to it',
     )
     command.add_argument(
         '--out',
         type=Path,
         default=Path('out/evaluate'),
         metavar='DIR',
-        help='report.html, and results of the replays, a folder for each recording (default: '
-        '%(default)s)',
+        help='report.html, and the replays in a folder for each recording (default: %(default)s)',
     )
     command.add_argument(
-        '--json', metavar='FILE', help='write all figures to FILE; - is standard output'
+        '--json', metavar='FILE', help='write all metrics to FILE; - is standard output'
     )
     command.set_defaults(command=run)
     return command
 
 
-def _add_fleet(command: argparse.ArgumentParser) -> None:
-    """Add what says where recordings are replayed; the figures do not depend on it."""
+def _add_batch(command: argparse.ArgumentParser) -> None:
+    """Add where recordings are replayed; the metrics do not depend on it."""
     command.add_argument(
         '--threads',
         type=whole_number(1, 256),
         default=1,
         metavar='N',
-        help='threads of the network on a processor; the last bits of detections depend on it '
+        help='CPU threads of the network; the last bits of detections depend on it '
         '(default: %(default)s)',
     )
     command.add_argument(
         '--workers',
         type=whole_number(1, 1024),
         metavar='N',
-        help='recordings replayed at the same time, in processes of their own: about as many as '
-        'cores / threads, with 0.5 GB of memory each (default: 1, in this process; with Ray as '
-        'many as there is room for)',
+        help='number of worker processes, about cores / threads, with 0.5 GB of memory each '
+        '(default: 1, in this process; with Ray as many as there is room for)',
     )
     command.add_argument(
         '--ray-address',
@@ -141,27 +143,28 @@ def _add_fleet(command: argparse.ArgumentParser) -> None:
         '--gpus-per-recording',
         type=number_between(0, 64),
         metavar='F',
-        help='GPUs that a recording takes on Ray, for example 0.25 (default: 1 with --device '
-        'cuda, else 0)',
+        help='GPUs per recording on Ray, for example 0.25 (default: 1 with --device cuda, else 0)',
     )
     command.add_argument(
         '--retries',
         type=whole_number(0, 100),
         default=2,
         metavar='N',
-        help='how often a recording is tried again whose process was killed '
-        '(default: %(default)s)',
+        help='retries of a recording whose process was killed (default: %(default)s)',
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it and return the exit code."""
+    """Run the command and return the exit code."""
     limit_spinning()
     from sast_ros.evaluation.errors import EvaluationError
-    from sast_ros.evaluation.evaluate import evaluate, Protocol
-    from sast_ros.evaluation.inputs import Inputs
+    from sast_ros.evaluation.inputs import EvaluationInputs, SCORES
     from sast_ros.evaluation.labels import label_classes
-    from sast_ros.evaluation.report import write_report
+    from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
+    from sast_ros.evaluation.metrics.summary import compute_metrics
+    from sast_ros.evaluation.protocol import Protocol
+    from sast_ros.evaluation.report.page import write_report
+    from sast_ros.replay import ReplayOptions
 
     protocol = Protocol(
         arguments.protocol,
@@ -169,98 +172,88 @@ def run(arguments: argparse.Namespace) -> int:
         label_classes(arguments.label_classes) if arguments.label_classes else None,
         arguments.label_topic,
     )
-    inputs = Inputs(
-        arguments.inputs, arguments.labels, arguments.out, _options(arguments), arguments.video
+    options = ReplayOptions(
+        **detector_options(arguments),
+        score=arguments.score,
+        threads=arguments.threads,
+        video=arguments.video,
+        video_min_score=OPERATING_SCORE,  # all of them would hide the events
     )
-    inputs.replay(lambda replays: _replay(arguments, replays), _tell_before)
-    judged = inputs.judge(protocol)
+    inputs = EvaluationInputs(
+        arguments.inputs, arguments.labels, arguments.out, options, arguments.topic
+    )
+    inputs.replay(lambda replays: _replay(arguments, replays), _show_finished)
+    entries = inputs.pair(protocol)
     try:
-        if not judged:
-            raise EvaluationError(f'none of the {len(arguments.inputs)} inputs can be judged')
-        figures = evaluate([one.paired for one in judged])
-        result = {**_conventions(arguments, protocol), **figures}
-        result['failed'] = [
-            {'input': str(path), 'reason': reason} for path, reason in inputs.failed.items()
-        ]
-        report = arguments.out / 'report.html'
-        missing = ''
+        if not entries:
+            raise EvaluationError(f'none of the {len(arguments.inputs)} inputs can be evaluated')
+        result = {
+            'protocol': protocol.name,
+            'boxes': protocol.boxes,
+            'score': SCORES[arguments.score],
+            'threads': arguments.threads,
+            'labels_from': str(arguments.labels),
+            'inputs': [str(path) for path in arguments.inputs],
+            **compute_metrics([one.paired for one in entries]),
+            'failed': [
+                {'input': str(path), 'reason': reason} for path, reason in inputs.failed.items()
+            ],
+        }
+        report: Path | None = arguments.out / 'report.html'
         try:
-            write_report(report, result, judged)
-        except ImportError as error:
-            missing = f'no report was written ({error})'
+            write_report(arguments.out / 'report.html', result, entries)
+        except ModuleNotFoundError as error:
+            report = None
+            print_error(f'no report was written ({format_error(error)})')
         if not write_json(result, arguments.json):
-            console = open_console()
-            console.print()
-            console.print(_table(result))
-            console.print(_classes(result))
-            if not missing:
-                console.print(f'report: {report}')
-            if inputs.untrained:
-                console.print(UNTRAINED_WARNING, style='bold yellow')
-        if missing:
-            print_error(missing)
+            untrained = any(
+                (one.detected.summary or {}).get('weights') == 'untrained' for one in entries
+            )
+            _show(result, report, untrained)
     finally:
         for reason in inputs.failed.values():
             print_error(f'left out: {reason}')
     return 1 if inputs.failed else 0
 
 
-def _options(arguments: argparse.Namespace) -> ReplayOptions:
-    from sast_ros.evaluation.replays import ReplayOptions
-
-    return ReplayOptions(
-        model=arguments.model,
-        device=arguments.device,
-        topic=arguments.topic,
-        window_ms=arguments.window_ms,
-        stride_ms=arguments.stride_ms,
-        score_threshold=arguments.score_threshold,
-        nms_iou=arguments.nms_iou,
-        max_detections=MAX_DETECTIONS,
-        score=arguments.score,
-        sensor_size=arguments.sensor_size,
-        threads=arguments.threads,
-    )
-
-
-def _replay(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[Outcome]:
-    """Make the replays where they are to be made, and show how far that is."""
-    from sast_ros.evaluation.replays import run_replay
+def _replay(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:
+    """Run the replays, and show the progress."""
+    from sast_ros.evaluation.batch.replay import run_replay
 
     if arguments.ray_address is not None:
-        outcomes = _replay_on_ray(arguments, replays)
+        results = _replay_on_ray(arguments, replays)
     elif (arguments.workers or 1) > 1:
-        from sast_ros.evaluation.fleet import run_in_processes
+        from sast_ros.evaluation.batch.workers import run_in_processes
 
-        outcomes = run_in_processes(run_replay, replays, arguments.workers, arguments.retries)
+        results = run_in_processes(run_replay, replays, arguments.workers, arguments.retries)
     else:
-        from sast_ros.evaluation.fleet import run_here
+        from sast_ros.evaluation.batch.jobs import run_serially
 
-        yield from run_here(_replay_here, replays)
+        yield from run_serially(_replay_here, replays)
         return
-    with contextlib.closing(outcomes), _show_fleet(len(replays)) as progress:
-        for outcome in outcomes:
-            progress(outcome)
-            yield outcome
+    with contextlib.closing(results), _show_batch(len(replays)) as progress:
+        for result in results:
+            progress(result)
+            yield result
 
 
 def _replay_here(replay: Replay) -> None:
-    from sast_ros.evaluation.replays import run_replay
+    from sast_ros.evaluation.batch.replay import run_replay
 
     with show_progress(f'replay {replay.path.name}') as progress:
         run_replay(replay, progress)
 
 
-def _replay_on_ray(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[Outcome]:
-    from sast_ros.evaluation.fleet_ray import run_on_ray
-    from sast_ros.evaluation.replays import run_replay_on_node, with_absolute_paths
+def _replay_on_ray(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:
+    from sast_ros.evaluation.batch.ray_cluster import run_on_ray
+    from sast_ros.evaluation.batch.replay import run_replay_on_node
 
     gpus = arguments.gpus_per_recording
     if gpus is None:
         gpus = 1 if arguments.device.startswith('cuda') else 0
     return run_on_ray(
         run_replay_on_node,
-        [with_absolute_paths(replay) for replay in replays],
+        [replay.with_absolute_paths() for replay in replays],
         arguments.ray_address,
         cpus=arguments.threads,
         gpus=gpus,
@@ -269,79 +262,75 @@ def _replay_on_ray(arguments: argparse.Namespace, replays: list[Replay]) -> Iter
     )
 
 
-def _tell_before(count: int, total: int) -> None:
+def _show_finished(count: int, total: int) -> None:
     print(f'replay: {count} of {total} recordings were replayed before', file=sys.stderr)
 
 
 @contextlib.contextmanager
-def _show_fleet(total: int) -> Iterator[Callable[[Outcome], None]]:
+def _show_batch(total: int) -> Iterator[Callable[[JobResult], None]]:
     """Show how many recordings are done: a bar with events per second, or lines."""
     done = events = 0
     began = time.perf_counter()
     console = open_console(stderr=True)
-    if not console.is_terminal:
-        with show_progress('replay') as tell:
+    with contextlib.ExitStack() as stack:
+        if console.is_terminal:
+            bar = stack.enter_context(progress_bar(console, 'rate', transient=True))
+            task = bar.add_task('replay', total=total, rate=f'0 of {total} recordings')
+        else:
+            tell = stack.enter_context(show_progress('replay'))
 
-            def count(outcome: Outcome) -> None:
-                nonlocal done
-                done += 1
-                tell(done, total, 'recordings')
-
-            yield count
-        return
-    with progress_bar(console, 'rate', transient=True) as bar:
-        task = bar.add_task('replay', total=total, rate=f'0 of {total} recordings')
-
-        def draw(outcome: Outcome) -> None:
+        def count(result: JobResult) -> None:
             nonlocal done, events
             done += 1
-            events += (outcome.result or {}).get('events', 0)
-            speed = events / (time.perf_counter() - began) / 1e6
-            text = f'{done} of {total} recordings, {speed:.2f} Mev/s'
-            bar.update(task, completed=done, rate=text)
+            events += (result.value or {}).get('events', 0)
+            if console.is_terminal:
+                speed = events / (time.perf_counter() - began) / 1e6
+                text = f'{done} of {total} recordings, {speed:.2f} Mev/s'
+                bar.update(task, completed=done, rate=text)
+            else:
+                tell(done, total, 'recordings')
 
-        yield draw
-
-
-def _conventions(arguments: argparse.Namespace, protocol: Protocol) -> dict[str, Any]:
-    from sast_ros.evaluation.inputs import SCORES
-
-    return {
-        'protocol': protocol.name,
-        'boxes': protocol.boxes,
-        'score': SCORES[arguments.score],
-        'threads': arguments.threads,
-        'labels_from': str(arguments.labels),
-        'inputs': [str(path) for path in arguments.inputs],
-    }
+        yield count
 
 
-def _table(result: dict[str, Any]) -> Table:
+def _show(result: dict[str, Any], report: Path | None, untrained: bool) -> None:
+    """Print the most important metrics."""
+    console = open_console()
+    console.print()
+    console.print(_overview(result))
+    console.print(_classes(result))
+    if report is not None:
+        console.print(f'report: {report}')
+    if untrained:
+        console.print(UNTRAINED_WARNING, style='bold yellow')
+
+
+def _overview(result: dict[str, Any]) -> Table:
     table = new_table('evaluate')
     table.add_row('protocol', f'{result["protocol"]}, score: {result["score"]}')
     table.add_row(
-        'judged',
-        f'{result["labels"]} labels at {result["images"]} times of '
+        'evaluated',
+        f'{result["labels"]} labels in {result["images"]} frames of '
         f'{len(result["recordings"])} recordings',
     )
     if result['labels_left_out']:
         left = ', '.join(f'{count} {name}' for name, count in result['labels_left_out'].items())
-        table.add_row('left out', f'{left}: classes that the detector does not know')
+        table.add_row('left out', f'{left}: classes that the detector does not have')
     table.add_row('mAP', f'{_number(result["AP"])} (AP50 {_number(result["AP50"])})')
-    alarms = result['false_positives']
-    if alarms['minutes_without_labels']:
+    rate = result['false_positives']
+    if rate['minutes_without_labels']:
         table.add_row(
-            'false alarms',
-            f'{alarms["per_minute"]:.1f} a minute in {alarms["minutes_without_labels"]:.1f} '
+            'false positives',
+            f'{rate["per_minute"]:.1f} per minute, in {rate["minutes_without_labels"]:.1f} '
             'minutes without labels',
         )
-    late = result['latency']
-    if late['tracks']:
-        found = late['tracks'] - late['never_found']
-        text = f'{found} of {late["tracks"]} new objects found'
-        if late['median_ms'] is not None:
-            text += f', half of them after {late["median_ms"]:.0f} ms, 90 % after'
-            text += f' {late["p90_ms"]:.0f} ms'
+    latency = result['latency']
+    if latency['tracks']:
+        detected = latency['tracks'] - latency['never_found']
+        text = f'{detected} of {latency["tracks"]} new objects detected'
+        if latency['median_ms'] is not None:
+            text += f', after {latency["median_ms"]:.0f} ms (median), {latency["p90_ms"]:.0f} ms '
+            text += '(90th percentile)'
         table.add_row('latency', text)
     return table
 
@@ -352,20 +341,17 @@ def _classes(result: dict[str, Any]) -> Table:
     point = result['operating_point']
     table = Table(box=None, pad_edge=False, title_justify='left')
     names = ['AP', 'AP50', 'AP75', 'AP_small', 'AP_medium', 'AP_large', 'AR_100']
+    shares = ['precision', 'recall']
     table.add_column('')
     for name in ('labels', *names):
         table.add_column(name.replace('_', ' '), justify='right')
-    for name in ('precision', 'recall'):
+    for name in shares:
         table.add_column(f'{name} at {point["score"]:g}', justify='right')
-    rows = {**result['per_class'], 'all': {**result, **_shares(point)}}
+    rows = {**result['per_class'], 'all': {**result, **{name: point[name] for name in shares}}}
     for row, values in rows.items():
-        cells = [_number(values[name]) for name in (*names, 'precision', 'recall')]
+        cells = [_number(values[name]) for name in names + shares]
         table.add_row(row, str(values['labels']), *cells)
     return table
-
-
-def _shares(point: dict[str, Any]) -> dict[str, Any]:
-    return {name: point[name] for name in ('precision', 'recall')}
 
 
 def _number(value: float | None) -> str:

@@ -22,13 +22,13 @@ from sast_ros.demo.run import (
     WINDOW_US,
 )
 from sast_ros.detector import Detections, StageShare
-from sast_ros.evaluation import BOXES_GEN1
-from sast_ros.evaluation.detected import Detected
+from sast_ros.evaluation.box_filter import BOXES_GEN1
+from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.evaluate import evaluate
 from sast_ros.evaluation.labels import canonical, Labels
-from sast_ros.evaluation.matching import count_matches, MIN_IOU, OPERATING_SCORE
-from sast_ros.evaluation.pairing import pair
+from sast_ros.evaluation.metrics.matching import count_matches, MIN_IOU, OPERATING_SCORE
+from sast_ros.evaluation.metrics.summary import compute_metrics
+from sast_ros.evaluation.pairing import pair_last_window
 from sast_ros.events import open_decoder
 from sast_ros.labels import CLASSES
 from sast_ros.visualization import (
@@ -278,7 +278,7 @@ def _write_report(
         return None
     rows = np.concatenate([window_row(detections) for _, detections in pairs])
     first, last = pairs[0][0], pairs[-1][0]
-    detected = Detected(
+    detected = RecordedDetections(
         name='the drive',
         path=folder / 'detections.npy',
         boxes=np.concatenate([detection_boxes(detections) for _, detections in pairs]),
@@ -293,13 +293,14 @@ def _write_report(
     )
     labels = Labels(folder / LABELS_FILE, np.load(folder / LABELS_FILE), rows['t'], CLASSES)
     try:
-        from sast_ros.evaluation.report import Judged, write_report
+        from sast_ros.evaluation.report.entry import ReportEntry
+        from sast_ros.evaluation.report.page import write_report
 
-        paired = pair(labels, detected, BOXES_GEN1)
+        paired = pair_last_window(labels, detected, BOXES_GEN1)
         overlay = folder / 'overlay.mp4' if video == 'overlay.mp4' else None
-        judged = Judged(paired, detected, folder / EVENTS_FILE, None, overlay)
+        entry = ReportEntry(paired, detected, folder / EVENTS_FILE, None, overlay)
         conventions = {'boxes': 'gen1', 'labels_from': LABELS_FILE}
-        write_report(folder / REPORT_FILE, {**conventions, **evaluate([paired])}, [judged])
+        write_report(folder / REPORT_FILE, {**conventions, **compute_metrics([paired])}, [entry])
     except (EvaluationError, ImportError) as error:
         return f'none: {error}'
     return REPORT_FILE

@@ -1,17 +1,6 @@
-"""Judging detections against labels."""
+"""
+Evaluation of detections against labels.
 
-from sast_ros.evaluation.average_precision import (
-    AveragePrecision,
-    BOXES_1MPX,
-    BOXES_GEN1,
-    BoxFilter,
-    mean_average_precision,
-)
-
-__all__ = [
-    'BOXES_1MPX',
-    'BOXES_GEN1',
-    'AveragePrecision',
-    'BoxFilter',
-    'mean_average_precision',
-]
+Labels, detections and their pairing in time are read here; ``metrics`` computes, ``batch`` replays
+many recordings, ``report`` shows.
+"""

@@ -1,4 +1,4 @@
-"""What can be wrong with an evaluation."""
+"""The error of an evaluation that the user can correct."""
 
 from __future__ import annotations
 
@@ -6,8 +6,4 @@ from sast_ros.errors import SastError
 
 
 class EvaluationError(SastError, ValueError):
-    """
-    Labels or detections that cannot be read, or that do not belong together.
-
-    The text names the file and says what is wrong and what to do.
-    """
+    """Labels or detections that cannot be read, or that do not belong together."""

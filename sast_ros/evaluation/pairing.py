@@ -1,132 +1,155 @@
 """
-Which detections are compared with which labels.
+Pairing in time: which detections are compared with which labels.
 
-A label is compared with the detections of one window, the last one that had ended at the time of
-the label: what a vehicle would have known then. (The evaluator of the Prophesee toolbox pools all
-detections within 50 ms before and after; three windows of a 20 Hz detector are then compared with
-one label, two of them count as false alarms, and a perfect detector is worth 0.83. ``pool`` does
-it that way.)
+``pair_last_window`` compares a label with the detections of the last window that had ended at its
+time, which is what was known then. ``pair_pooled`` pools all detections within 50 ms before and
+after, as the evaluator of the Prophesee toolbox does. Three windows of a 20 Hz detector are then
+compared with one label, two of them count as false positives, and a perfect detector has an AP of
+0.83.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from sast_ros.evaluation.average_precision import BoxFilter
-from sast_ros.evaluation.detected import Detected
+from sast_ros.evaluation.box_filter import BoxFilter
+from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import Labels
 
 #: Half the width of the pool of the Prophesee evaluator in microseconds.
 POOL_US = 50_000
 
+#: Share of labels outside the sensor above which they are of another recording; a track that
+#: leaves the picture is often labelled a little too far.
+_MAX_OUTSIDE = 0.01
+
 
 @dataclass(frozen=True)
-class Pair:
+class Frame:
     """
-    Labels and detections of one time.
+    Labels and detections of one annotated time.
 
-    ``t``: microseconds since the start of the recording; ``labels``, ``found``: ``BOX_DTYPE``
-    arrays of what counts, class ids those of ``PairedRecording.classes``; ``events``: of the
-    window per second, NaN if nobody tells; ``at``: the time on the clock of the detections in
-    microseconds, the end of the window where one is meant.
+    Parameters
+    ----------
+    t : int
+        Microseconds since the start of the recording.
+    labels, detections : BOX_DTYPE[N]
+        What passed the box filter; class ids refer to ``PairedRecording.classes``.
+    event_rate : float
+        Events of the window per second, NaN if unknown.
+    t_end : int
+        End of the window, else the annotated time, on the clock of the detections (microseconds).
+
     """
 
     t: int
     labels: np.ndarray
-    found: np.ndarray
-    events: float = float('nan')
-    at: int = 0
+    detections: np.ndarray
+    event_rate: float = float('nan')
+    t_end: int = 0
 
 
 @dataclass(frozen=True)
 class PairedRecording:
     """
-    One recording, ready to be judged.
+    One recording, ready for the metrics.
 
     Parameters
     ----------
-    name: of the recording.
-    classes: common class names; class ids count in them.
-    pairs: of every labelled time that counts, in order.
-    free: boxes of the detections in intervals without labels, ``BOX_DTYPE[N]``.
-    free_us: length of these intervals together.
-    left_out: labels of classes that the detector does not know, by name.
-    start_us: start of the recording on the clock of the detections.
+    name : str
+        Name of the recording.
+    classes : tuple of str
+        Classes of labels and detections in class-id order.
+    frames : tuple of Frame
+        All annotated times that are evaluated, in order.
+    unlabelled : BOX_DTYPE[N]
+        Detections in intervals without labels.
+    unlabelled_us : int
+        Total length of these intervals.
+    left_out : dict of str to int
+        Number of labels of each class that the detector does not have.
+    start_us : int
+        Start of the recording on the clock of the detections.
 
     """
 
     name: str
     classes: tuple[str, ...]
-    pairs: tuple[Pair, ...]
-    free: np.ndarray
-    free_us: int
+    frames: tuple[Frame, ...]
+    unlabelled: np.ndarray
+    unlabelled_us: int
     left_out: dict[str, int] = field(default_factory=dict)
     start_us: int = 0
 
 
-def pair(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecording:
+def pair_last_window(
+    labels: Labels, detected: RecordedDetections, boxes: BoxFilter
+) -> PairedRecording:
     """
-    Pair every labelled time with the last window that had ended then.
+    Pair every annotated time with the last window that had ended then.
 
     Raises
     ------
-    EvaluationError: the two do not belong together: no common class, no common time.
+    EvaluationError
+        If labels and detections have no class or no time in common.
 
     """
     classes, truth, found, left_out = _common_classes(labels, detected)
     windows = detected.windows
     ends = np.unique(detected.boxes['t']) if windows is None else windows['t']
-    times = ends
+    times = ends  # of the windows, on the clock of the labels
     if labels.clock != detected.clock:
         if windows is None or labels.clock != 'ros':
             raise EvaluationError(
                 f'{labels.path} and {detected.path} have different clocks, one of them ROS time, '
-                'and nothing tells the difference; replay the recording, which notes both'
+                'with an unknown offset; replay the recording, which stores both'
             )
         times = windows['stamp_ns'] // 1000
-    start = _start(labels, detected, times, ends)
     shift = int(times[0] - ends[0]) if len(times) else 0
+    start = _start(labels, detected, shift)
     _check_times(labels, detected, times)
-    # What had ended before the label; where windows without detections are unknown, only the
-    # window that must have ended last can be meant
+    # If windows without detections are unknown, only the window that must have ended last counts
     index = np.searchsorted(times, labels.times, 'right') - 1
     age = labels.times - times[index.clip(min=0)]
     limit = 2 * detected.stride_us if windows is not None else detected.stride_us - 1
     valid = (index >= 0) & (age <= limit)
-    counted = truth[boxes(truth)]
-    reported = found[boxes(found)]
-    asked = _asked(labels, counted)
-    pairs = []
-    for time, which, known in zip(labels.times, index, valid):
-        if time - start <= boxes.skip_us or not asked(time):
-            continue
-        rows = _at(counted, time).copy()
+    truth, found = truth[boxes(truth)], found[boxes(found)]
+    evaluated = labels.times - start > boxes.skip_us
+    if len(labels.times) == len(np.unique(labels.boxes['t'])):
+        # A file of boxes lists only times with objects; as in the evaluator of the data sets,
+        # those with a box that passes the filter are evaluated
+        evaluated &= np.isin(labels.times, truth['t'])
+    frames = []
+    for time, window, known in zip(
+        labels.times[evaluated].tolist(), index[evaluated], valid[evaluated]
+    ):
+        rows = _at(truth, time).copy()
         rows['t'] -= start
-        seen = _at(reported, ends[which]) if known else reported[:0]
+        seen = _at(found, ends[window]) if known else found[:0]
         rate = float('nan')
         if windows is not None and known and detected.summary is not None:
-            rate = float(windows['events'][which]) / detected.duration_us * 1e6
-        at = int(ends[which] if known else time - shift)
-        pairs.append(Pair(int(time - start), rows, seen, rate, at))
-    free, free_us = _free(labels, detected, reported, times, ends, start, boxes)
+            rate = float(windows['events'][window]) / detected.duration_us * 1e6
+        frames.append(
+            Frame(time - start, rows, seen, rate, int(ends[window]) if known else time - shift)
+        )
+    chosen, length = _unlabelled(labels, detected, found['t'] + shift, times, shift, start, boxes)
     return PairedRecording(
-        detected.name, classes, tuple(pairs), free, free_us, left_out, start - shift
+        detected.name, classes, tuple(frames), found[chosen], length, left_out, start - shift
     )
 
 
-def pool(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecording:
+def pair_pooled(labels: Labels, detected: RecordedDetections, boxes: BoxFilter) -> PairedRecording:
     """
-    Pair as the evaluator of the Prophesee toolbox does.
+    Pair every annotated time with all detections within 50 ms before and after.
 
-    Every labelled time with all detections within 50 ms before and after. Times count from the
-    zero of the clock.
+    Times count from the zero of the clock.
 
     Raises
     ------
-    EvaluationError: the two do not belong together: no common class, no common time.
+    EvaluationError
+        If labels and detections have no class or no time in common.
 
     """
     classes, truth, found, left_out = _common_classes(labels, detected)
@@ -138,11 +161,11 @@ def pool(labels: Labels, detected: Detected, boxes: BoxFilter) -> PairedRecordin
     _check_times(labels, detected, detected.boxes['t'])
     truth = truth[boxes(truth) & (truth['t'] > boxes.skip_us)]
     found = found[boxes(found) & (found['t'] > boxes.skip_us)]
-    pairs = []
-    for time in np.unique(truth['t']):
+    frames = []
+    for time in np.unique(truth['t']).tolist():
         low, high = np.searchsorted(found['t'], [time - POOL_US, time + POOL_US + 1])
-        pairs.append(Pair(int(time), _at(truth, time), found[low:high], at=int(time)))
-    return PairedRecording(detected.name, classes, tuple(pairs), found[:0], 0, left_out)
+        frames.append(Frame(time, _at(truth, time), found[low:high], t_end=time))
+    return PairedRecording(detected.name, classes, tuple(frames), found[:0], 0, left_out)
 
 
 def _at(boxes: np.ndarray, time: int) -> np.ndarray:
@@ -151,7 +174,7 @@ def _at(boxes: np.ndarray, time: int) -> np.ndarray:
 
 
 def _common_classes(
-    labels: Labels, detected: Detected
+    labels: Labels, detected: RecordedDetections
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, dict[str, int]]:
     """Return the common classes, the boxes of both with ids in them, and what is left out."""
     theirs = detected.classes or labels.classes
@@ -169,17 +192,15 @@ def _common_classes(
             f'{int(detected.boxes["class_id"][unknown][0])}, but only {len(theirs)} classes are '
             f'known ({", ".join(theirs)}); give all names with --label-classes'
         )
-    counts = np.bincount(labels.boxes['class_id'], minlength=len(labels.classes))
+    counts = np.bincount(labels.boxes['class_id'], minlength=len(labels.classes)).tolist()
     left_out = {
-        name: int(count)
-        for name, count in zip(labels.classes, counts)
-        if name not in common and count
+        name: count for name, count in zip(labels.classes, counts) if name not in common and count
     }
     truth = _renumber(labels.boxes, labels.classes, common)
     if not len(truth):
         raise EvaluationError(
             f'{labels.path}: all {len(labels.boxes)} labels are of classes that the detector does '
-            f'not know ({", ".join(left_out)}; it knows {", ".join(theirs)}); give the names of '
+            f'not have ({", ".join(left_out)}; it has {", ".join(theirs)}); give the names of '
             'the labels with --label-classes'
         )
     return common, truth, _renumber(detected.boxes, theirs, common), left_out
@@ -188,30 +209,39 @@ def _common_classes(
 def _renumber(boxes: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> np.ndarray:
     table = np.array([new.index(name) if name in new else -1 for name in old], np.int64)
     ids = table[boxes['class_id']]
-    kept = boxes[ids >= 0].copy()
+    kept = boxes[ids >= 0]
     kept['class_id'] = ids[ids >= 0]
     return kept
 
 
-def _start(labels: Labels, detected: Detected, times: np.ndarray, ends: np.ndarray) -> int:
+def _start(labels: Labels, detected: RecordedDetections, shift: int) -> int:
     """
     Return the start of the recording on the clock of the labels.
 
-    Where nobody tells it, recordings start at 0, as those of the Prophesee data sets do, or at
-    the first box if that is more than a minute after 0.
+    If it is unknown, it is 0, as in the Prophesee data sets, or the time of the first box if that
+    is more than a minute after 0.
     """
     if detected.start_us is not None:
-        shift = int(times[0] - ends[0]) if len(times) else 0
         return detected.start_us + shift
     first = min(int(boxes['t'][0]) for boxes in (labels.boxes, detected.boxes) if len(boxes))
     return 0 if first < 60_000_000 else first
 
 
-def _check_times(labels: Labels, detected: Detected, times: np.ndarray) -> None:
-    """Refuse labels that lie wholly outside the time of the detections."""
+def _check_times(labels: Labels, detected: RecordedDetections, times: np.ndarray) -> None:
+    """Raise an error for labels that lie wholly outside the detections in time or space."""
     if not len(times):
         return
-    _check_place(labels, detected)
+    boxes = labels.boxes
+    if detected.sensor_size is not None:
+        height, width = detected.sensor_size
+        x, y = boxes['x'] + boxes['w'] / 2, boxes['y'] + boxes['h'] / 2
+        outside = (x < 0) | (x > width) | (y < 0) | (y > height)
+        if outside.mean() > _MAX_OUTSIDE:
+            raise EvaluationError(
+                f'{labels.path}: {int(outside.sum())} of {len(boxes)} labels lie outside the '
+                f'{width}x{height} pixels of {detected.path}; they are of another recording or '
+                'sensor'
+            )
     first, last = int(times[0]), int(times[-1]) + 10 * detected.stride_us
     if labels.clock == 'recording':
         if detected.start_us is not None:
@@ -227,65 +257,35 @@ def _check_times(labels: Labels, detected: Detected, times: np.ndarray) -> None:
         )
 
 
-def _check_place(labels: Labels, detected: Detected) -> None:
-    """Refuse labels that lie outside the sensor of the recording."""
-    if detected.sensor_size is None:
-        return
-    height, width = detected.sensor_size
-    boxes = labels.boxes
-    middle_x, middle_y = boxes['x'] + boxes['w'] / 2, boxes['y'] + boxes['h'] / 2
-    outside = (middle_x < 0) | (middle_x > width) | (middle_y < 0) | (middle_y > height)
-    if outside.mean() > 0.01:  # a track that leaves the picture is followed a little too far
-        raise EvaluationError(
-            f'{labels.path}: {int(outside.sum())} of {len(boxes)} labels lie outside the '
-            f'{width}x{height} pixels of {detected.path}; they are of another recording or sensor'
-        )
-
-
-def _asked(labels: Labels, counted: np.ndarray) -> Callable[[int], bool]:
-    """
-    Return a function that says whether a time is judged.
-
-    A file of boxes names only times with objects; of these, as in the evaluator of the data sets,
-    times count that have a box which counts. A source that names its times counts with all.
-    """
-    if len(labels.times) > len(np.unique(labels.boxes['t'])):
-        return lambda time: True
-    known = set(np.unique(counted['t']).tolist())
-    return lambda time: int(time) in known
-
-
-def _free(
+def _unlabelled(
     labels: Labels,
-    detected: Detected,
+    detected: RecordedDetections,
     found: np.ndarray,
     times: np.ndarray,
-    ends: np.ndarray,
+    shift: int,
     start: int,
     boxes: BoxFilter,
 ) -> tuple[np.ndarray, int]:
     """
-    Return detections in intervals without labels, and the length of these in microseconds.
+    Return which detections are in intervals without labels, and the total length of these.
 
-    Such an interval lies between labelled times, or before the first or behind the last one; it is
-    longer than three of the usual steps from one label to the next and than half a second, of
-    which one step at each labelled end does not count.
+    ``found``: times of the detections; all times are on the clock of the labels. Such an interval
+    lies between annotated times, or before the first or after the last one. It is longer than half
+    a second and than three of the usual steps between annotated times, of which one step at each
+    annotated end is not counted.
     """
+    chosen, length = np.zeros(len(found), bool), 0
     if not len(times):
-        return found[:0], 0
-    labelled = np.unique(labels.boxes['t'])
-    step = int(np.median(np.diff(labelled))) if len(labelled) > 1 else detected.stride_us
-    shift = int(times[0] - ends[0])
+        return chosen, length
+    annotated = np.unique(labels.boxes['t'])
+    step = int(np.median(np.diff(annotated))) if len(annotated) > 1 else detected.stride_us
     last = int(times[-1])
     if detected.end_us is not None:
         last = max(last, detected.end_us + shift)
-    first = start + boxes.skip_us
-    borders = np.concatenate([[first - step], labelled[labelled > first - step], [last + step]])
-    length, chosen = 0, np.zeros(len(found), bool)
-    when = found['t'] + shift
-    for low, high in zip(borders[:-1], borders[1:]):
-        if high - low <= max(3 * step, 500_000):
-            continue
-        length += int(high - low - 2 * step)
-        chosen |= (when > low + step) & (when <= high - step)
-    return found[chosen], length
+    first = start + boxes.skip_us - step
+    edges = np.concatenate([[first], annotated[annotated > first], [last + step]])
+    for low, high in zip(edges[:-1], edges[1:]):
+        if high - low > max(3 * step, 500_000):
+            length += int(high - low - 2 * step)
+            chosen |= (found > low + step) & (found <= high - step)
+    return chosen, length

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 from sast_ros.bags.definitions import message_types
-from sast_ros.bags.detections import (
-    DETECTIONS_TYPE,
-)
+from sast_ros.bags.detections import DETECTIONS_TYPE
 from sast_ros.bags.rosbag import topic_messages
 from sast_ros.bags.storage import open_storage
-from sast_ros.evaluation.boxes import check_boxes
+from sast_ros.evaluation.boxes import check_boxes, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events import EVENT_TYPES
 from sast_ros.labels import BOX_DTYPE
@@ -27,44 +25,44 @@ def read_topic(
 
     Parameters
     ----------
-    path:
-        rosbag2 folder, ``.mcap`` or ``.db3`` file.
-    topic:
-        name of the topic; by default the only one of this type.
+    path : Path
+        A rosbag2 folder, ``.mcap`` or ``.db3`` file.
+    topic : str, optional
+        Name of the topic; by default the only one of this type.
 
     Returns
     -------
-    ``BOX_DTYPE[N]`` with ``t`` the stamp of the message's header in microseconds, sorted by it
-    (class ids by the names, ``class_confidence`` the score of the best hypothesis, a track id for
-    each ``id``); ``int64[M]`` stamps of all messages, those without objects too; class names.
+    boxes : BOX_DTYPE[N]
+        Sorted by ``t``, the stamp of the message in microseconds. ``class_confidence`` is the
+        score of the best hypothesis; there is one track id for each ``id``.
+    stamps : int64[M]
+        Stamps of all messages, with or without objects.
+    classes : tuple of str
+        Class names in class-id order.
 
     Raises
     ------
-    EvaluationError: no such topic, several of them, no messages, or boxes that are none.
-    RecordingError: no bag, or a damaged one.
+    EvaluationError
+        If the topic does not exist or is ambiguous, has no messages, or has invalid boxes.
+    RecordingError
+        If this is not a bag, or a damaged one.
 
     """
-    rows: list[tuple[int, float, float, float, float, str, str, float]] = []
+    objects: list[tuple[int, str, str, float, list[float]]] = []
     stamps = []
     store = message_types()
     with ExitStack() as stack:
         files, _ = open_storage(path, stack)
-        chosen = _choose(
-            path,
-            sorted(
-                {
-                    connection.topic
-                    for file in files
-                    for connection in file.connections()
-                    if connection.msgtype == DETECTIONS_TYPE
-                }
-            ),
-            topic,
-        )
+        found = {
+            connection.topic
+            for file in files
+            for connection in file.connections()
+            if connection.msgtype == DETECTIONS_TYPE
+        }
+        chosen = _choose(path, sorted(found), topic)
         for _, raw in topic_messages(files, chosen, DETECTIONS_TYPE):
             array: Any = store.deserialize_cdr(raw, DETECTIONS_TYPE)
-            stamp = array.header.stamp
-            t = stamp.sec * 1_000_000 + stamp.nanosec // 1000
+            t = array.header.stamp.sec * 1_000_000 + array.header.stamp.nanosec // 1000
             stamps.append(t)
             for detection in array.detections:
                 if not detection.results:
@@ -72,34 +70,29 @@ def read_topic(
                         f'{path}: an object of {chosen} at {t / 1e6:.6f} s has no class; record '
                         'it with a hypothesis'
                     )
-                best = max(detection.results, key=lambda result: result.hypothesis.score)
-                box = detection.bbox
-                rows.append(
-                    (
-                        t,
-                        box.center.position.x - box.size_x / 2,
-                        box.center.position.y - box.size_y / 2,
-                        box.size_x,
-                        box.size_y,
-                        best.hypothesis.class_id,
-                        detection.id,
-                        best.hypothesis.score,
-                    )
+                best = max(
+                    (result.hypothesis for result in detection.results),
+                    key=lambda hypothesis: hypothesis.score,
+                )
+                box, middle = detection.bbox, detection.bbox.center.position
+                corner = [middle.x - box.size_x / 2, middle.y - box.size_y / 2]
+                objects.append(
+                    (t, best.class_id, detection.id, best.score, [*corner, box.size_x, box.size_y])
                 )
     if not stamps:
         raise EvaluationError(f'{path}: there are no messages on {chosen}; name another recording')
-    classes = tuple(sorted({row[5] for row in rows}))
-    tracks = {name: number for number, name in enumerate(sorted({row[6] for row in rows}))}
-    boxes = np.zeros(len(rows), BOX_DTYPE)
-    for index, (row, box) in enumerate(zip(rows, boxes)):
-        box['t'], box['x'], box['y'], box['w'], box['h'] = row[:5]
-        box['class_id'] = classes.index(row[5])
-        # Objects that nobody has tracked are objects of their own
-        box['track_id'] = tracks[row[6]] if row[6] else len(tracks) + index
-        box['class_confidence'] = row[7]
+    classes = tuple(sorted({name for _, name, *_ in objects}))
+    tracks = {name: number for number, name in enumerate(sorted({row[2] for row in objects}))}
+    boxes = np.array(
+        [
+            # Objects without an id are tracks of their own
+            (t, *box, classes.index(name), tracks[key] if key else len(tracks) + index, score)
+            for index, (t, name, key, score, box) in enumerate(objects)
+        ],
+        BOX_DTYPE,
+    )
     check_boxes(boxes, f'{path}, {chosen}')
-    order = np.argsort(boxes['t'], kind='stable')
-    return boxes[order], np.sort(np.array(stamps, np.int64)), classes
+    return sort_by_time(boxes), np.sort(np.array(stamps, np.int64)), classes
 
 
 def holds_only_detections(path: Path) -> bool:
@@ -108,7 +101,8 @@ def holds_only_detections(path: Path) -> bool:
 
     Raises
     ------
-    RecordingError: no bag, or a damaged one.
+    RecordingError
+        If this is not a bag, or a damaged one.
 
     """
     with ExitStack() as stack:

@@ -28,7 +28,7 @@ from sast_ros.cli import main  # noqa: E402 - after the skips
 from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.processes import Child  # noqa: E402 - after the skips
 from sast_ros.demo.run import _ros_environment  # noqa: E402 - after the skips
-from sast_ros.evaluation.matching import count_matches  # noqa: E402 - after the skips
+from sast_ros.evaluation.metrics.matching import count_matches  # noqa: E402 - after the skips
 from sast_ros.labels import BOX_DTYPE  # noqa: E402 - after the skips
 
 

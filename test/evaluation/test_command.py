@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from sast_ros.cli import main
-from sast_ros.evaluation.detected import read_detected
+from sast_ros.evaluation.detections import read_detections
 from sast_ros.labels import BOX_DTYPE
 
 
@@ -26,7 +26,7 @@ def replayed(drives, tmp_path_factory):
     """Replay both; return the figures and the folder with the replays."""
     out = tmp_path_factory.mktemp('replayed')
     bags = [str(drives / f'drive_000{index}.mcap') for index in range(2)]
-    json_file = out / 'figures.json'
+    json_file = out / 'metrics.json'
     arguments = ['--labels', str(drives), '--out', str(out), '--json', str(json_file)]
     assert main(['evaluate', *bags, *arguments]) == 0
     return json.loads(json_file.read_text()), out
@@ -65,7 +65,7 @@ def test_its_replays_can_be_judged_again(replayed, drives, capsys):
 
 
 def test_a_replay_knows_its_windows_and_its_start(replayed):
-    detected = read_detected(replayed[1] / 'drive_0000')
+    detected = read_detections(replayed[1] / 'drive_0000')
     assert detected.start_us == 0
     assert len(detected.windows) == 30
     assert detected.windows['t'].tolist() == list(range(50_000, 1_500_001, 50_000))

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.labels import canonical, find_labels, label_classes, read_labels
+from sast_ros.evaluation.label_files import find_labels
+from sast_ros.evaluation.labels import canonical, label_classes, read_labels
 from sast_ros.labels import BOX_DTYPE
 
 
@@ -139,7 +140,7 @@ class TestCoco:
     @pytest.mark.parametrize(
         ('content', 'sentence'),
         [
-            ({'images': []}, 'is no COCO file'),
+            ({'images': []}, 'is not a COCO file'),
             (coco([{'id': 1}], []), 'is incomplete'),
             (
                 coco([{'id': 1, 't': 5}], [{'image_id': 1, 'category_id': 9, 'bbox': [0] * 4}]),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sast_ros.evaluation.average_precision import BoxFilter
-from sast_ros.evaluation.matching import count_matches, match, MatchCounts, overlaps
+from sast_ros.evaluation.box_filter import BoxFilter
+from sast_ros.evaluation.metrics.matching import count_matches, iou_matrix, match, MatchCounts
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('pedestrian', 'two-wheeler', 'car')
@@ -30,10 +30,10 @@ def test_overlap_is_intersection_over_union() -> None:
         (10, 0, 10, 10, 0, 1),  # touches
         (0, 0, 0, 0, 0, 1),  # a point
     )
-    np.testing.assert_allclose(overlaps(square, others), [[1, 50 / 150, 0.25, 0, 0]])
-    np.testing.assert_allclose(overlaps(others, square), overlaps(square, others).T)
+    np.testing.assert_allclose(iou_matrix(square, others), [[1, 50 / 150, 0.25, 0, 0]])
+    np.testing.assert_allclose(iou_matrix(others, square), iou_matrix(square, others).T)
     point = boxes((3, 3, 0, 0, 0, 1))
-    assert overlaps(point, point) == 0
+    assert iou_matrix(point, point) == 0
 
 
 def test_a_detection_matches_a_label_of_its_class_that_it_overlaps_enough() -> None:
@@ -96,7 +96,7 @@ def test_no_label_is_matched_twice_and_every_match_is_of_the_class_and_overlaps(
         matched = match(labels, found, 0.4)
         pairs = [(i, j) for i, j in enumerate(matched) if j >= 0]
         assert len({j for _, j in pairs}) == len(pairs)
-        table = overlaps(found, labels)
+        table = iou_matrix(found, labels)
         for i, j in pairs:
             assert table[i, j] >= 0.4
             assert found['class_id'][i] == labels['class_id'][j]

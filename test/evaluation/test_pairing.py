@@ -9,11 +9,11 @@ import pytest
 from sast_ros.bags.detections import (
     WINDOW_DTYPE,
 )
-from sast_ros.evaluation import BOXES_GEN1
-from sast_ros.evaluation.detected import Detected
+from sast_ros.evaluation.box_filter import BOXES_GEN1
+from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import Labels
-from sast_ros.evaluation.pairing import pair, pool
+from sast_ros.evaluation.pairing import pair_last_window, pair_pooled
 from sast_ros.labels import BOX_DTYPE
 
 STEP = 50_000
@@ -31,7 +31,7 @@ def labels(times, classes=('car',), looked_at=None, **options) -> Labels:
     return Labels(Path('labels'), boxes(times, **options), looked_at, classes)
 
 
-def detected(times, windows=None, classes=('car',), **options) -> Detected:
+def detected(times, windows=None, classes=('car',), **options) -> RecordedDetections:
     """Make detections at ``times``, and windows that end at ``windows``."""
     table = None
     if windows is not None:
@@ -40,11 +40,11 @@ def detected(times, windows=None, classes=('car',), **options) -> Detected:
         table['stamp_ns'] = 1000 * (np.asarray(windows) + 7_000_000_000)
     known = {key: options.pop(key) for key in ('start_us', 'sensor_size') if key in options}
     known['summary'] = None if windows is None else {}
-    return Detected('a', Path('found'), boxes(times, **options), classes, table, **known)
+    return RecordedDetections('a', Path('found'), boxes(times, **options), classes, table, **known)
 
 
 def seen(recording) -> list[tuple[int, list[int]]]:
-    return [(one.t, one.found['t'].tolist()) for one in recording.pairs]
+    return [(one.t, one.detections['t'].tolist()) for one in recording.frames]
 
 
 class TestLastWindow:
@@ -52,45 +52,48 @@ class TestLastWindow:
 
     def test_one_window_for_each_label(self):
         found = detected(np.arange(1, 40) * STEP)
-        result = pair(labels([700_000, 749_999, 750_000]), found, BOXES_GEN1)
+        result = pair_last_window(labels([700_000, 749_999, 750_000]), found, BOXES_GEN1)
         assert seen(result) == [(700_000, [700_000]), (749_999, [700_000]), (750_000, [750_000])]
 
     def test_a_window_without_detections_is_not_replaced_by_an_older_one(self):
         found = detected([700_000], windows=np.arange(1, 40) * STEP)
-        result = pair(labels([700_000, 750_000]), found, BOXES_GEN1)
+        result = pair_last_window(labels([700_000, 750_000]), found, BOXES_GEN1)
         assert seen(result) == [(700_000, [700_000]), (750_000, [])]
-        assert result.pairs[0].events == 5000 / 0.05
+        assert result.frames[0].event_rate == 5000 / 0.05
 
     def test_nor_where_windows_are_unknown(self):
-        result = pair(labels([750_000]), detected([700_000]), BOXES_GEN1)
+        result = pair_last_window(labels([750_000]), detected([700_000]), BOXES_GEN1)
         assert seen(result) == [(750_000, [])]
 
     def test_the_first_half_second_counts_from_the_start_of_the_recording(self):
         times = 90_000_000 + np.arange(1, 40) * STEP
         found = detected(times, windows=times, start_us=90_000_000)
-        result = pair(labels([90_500_000, 90_500_001]), found, BOXES_GEN1)
+        result = pair_last_window(labels([90_500_000, 90_500_001]), found, BOXES_GEN1)
         assert seen(result) == [(500_001, [90_500_000])]
 
     def test_small_boxes_do_not_count(self):
         found = detected(np.arange(1, 40) * STEP)
         found.boxes['w'] = 9
-        result = pair(labels([700_000]), found, BOXES_GEN1)
+        result = pair_last_window(labels([700_000]), found, BOXES_GEN1)
         assert seen(result) == [(700_000, [])]
 
     def test_times_that_were_looked_at_count_without_objects(self):
         truth = labels([700_000], looked_at=[700_000, 800_000])
         found = detected(np.arange(1, 40) * STEP)
-        assert [t for t, _ in seen(pair(truth, found, BOXES_GEN1))] == [700_000, 800_000]
+        assert [t for t, _ in seen(pair_last_window(truth, found, BOXES_GEN1))] == [
+            700_000,
+            800_000,
+        ]
 
     def test_labels_in_ros_time_find_the_window_by_its_stamp(self):
         windows = np.arange(1, 40) * STEP
         truth = labels(7_000_000_000 + np.array([700_020, 750_000]))
         truth = Labels(truth.path, truth.boxes, truth.times, truth.classes, 'ros')
         found = detected([700_000, 750_000], windows, start_us=0)
-        result = pair(truth, found, BOXES_GEN1)
+        result = pair_last_window(truth, found, BOXES_GEN1)
         assert seen(result) == [(700_020, [700_000]), (750_000, [750_000])]
         with pytest.raises(EvaluationError, match='have different clocks'):
-            pair(truth, detected([700_000]), BOXES_GEN1)
+            pair_last_window(truth, detected([700_000]), BOXES_GEN1)
 
 
 class TestPool:
@@ -98,7 +101,7 @@ class TestPool:
 
     def test_fifty_milliseconds_before_and_after_both_ends_included(self):
         found = detected([649_999, 650_000, 700_000, 750_000, 750_001])
-        result = pool(labels([700_000]), found, BOXES_GEN1)
+        result = pair_pooled(labels([700_000]), found, BOXES_GEN1)
         assert seen(result) == [(700_000, [650_000, 700_000, 750_000])]
 
 
@@ -112,16 +115,16 @@ class TestClasses:
             np.array([700_000]),
             ('car', 'pedestrian'),
         )
-        found = Detected(
+        found = RecordedDetections(
             'a',
             Path('found'),
             boxes([700_000] * 3, classes=[0, 1, 2]),
             ('pedestrian', 'two-wheeler', 'car'),
         )
-        result = pair(truth, found, BOXES_GEN1)
+        result = pair_last_window(truth, found, BOXES_GEN1)
         assert result.classes == ('car', 'pedestrian')
-        assert result.pairs[0].labels['class_id'].tolist() == [0, 1]
-        assert result.pairs[0].found['class_id'].tolist() == [1, 0]
+        assert result.frames[0].labels['class_id'].tolist() == [0, 1]
+        assert result.frames[0].detections['class_id'].tolist() == [1, 0]
 
     def test_labels_that_nobody_could_find_are_counted_and_left_out(self):
         truth = Labels(
@@ -130,24 +133,24 @@ class TestClasses:
             np.array([700_000]),
             ('car', 'truck'),
         )
-        result = pair(truth, detected([700_000]), BOXES_GEN1)
+        result = pair_last_window(truth, detected([700_000]), BOXES_GEN1)
         assert result.left_out == {'truck': 2}
-        assert len(result.pairs[0].labels) == 1
+        assert len(result.frames[0].labels) == 1
 
     def test_no_common_class(self):
         with pytest.raises(EvaluationError, match='no class in common: labels of bear'):
-            pair(labels([700_000], ('bear',)), detected([700_000]), BOXES_GEN1)
+            pair_last_window(labels([700_000], ('bear',)), detected([700_000]), BOXES_GEN1)
 
     def test_a_detection_of_an_unknown_class(self):
-        found = Detected('a', Path('found'), boxes([700_000], classes=5), ('car',))
+        found = RecordedDetections('a', Path('found'), boxes([700_000], classes=5), ('car',))
         with pytest.raises(EvaluationError, match='1 detections have the class id 5'):
-            pair(labels([700_000]), found, BOXES_GEN1)
+            pair_last_window(labels([700_000]), found, BOXES_GEN1)
 
 
 class TestOtherRecordings:
     """Labels that cannot be of this recording."""
 
-    @pytest.mark.parametrize('protocol', [pair, pool])
+    @pytest.mark.parametrize('protocol', [pair_last_window, pair_pooled])
     def test_another_clock(self, protocol):
         found = detected(np.arange(1, 40) * STEP)
         with pytest.raises(EvaluationError, match='another recording or on another clock'):
@@ -156,7 +159,7 @@ class TestOtherRecordings:
     def test_another_sensor(self):
         found = detected([700_000], sensor_size=(240, 304))
         with pytest.raises(EvaluationError, match='outside the 304x240 pixels'):
-            pair(labels([700_000], x=900), found, BOXES_GEN1)
+            pair_last_window(labels([700_000], x=900), found, BOXES_GEN1)
 
 
 class TestIntervalsWithoutLabels:
@@ -166,14 +169,14 @@ class TestIntervalsWithoutLabels:
         times = np.concatenate([np.arange(20, 40), np.arange(80, 100)]) * STEP
         windows = np.arange(1, 100) * STEP
         found = detected([1_950_000, 2_000_000, 2_050_000, 3_000_000], windows, start_us=0)
-        result = pair(labels(times), found, BOXES_GEN1)
+        result = pair_last_window(labels(times), found, BOXES_GEN1)
         # From 0.5 to 0.95 s, and from 2.0 to 3.95 s
-        assert result.free_us == 450_000 + 1_950_000
-        assert result.free['t'].tolist() == [2_050_000, 3_000_000]
+        assert result.unlabelled_us == 450_000 + 1_950_000
+        assert result.unlabelled['t'].tolist() == [2_050_000, 3_000_000]
 
     def test_sparse_labels_leave_no_gaps(self):
         windows = np.arange(1, 200) * STEP
         found = detected(windows, windows, start_us=0)
-        result = pair(labels(np.arange(1, 10) * 1_000_000), found, BOXES_GEN1)
-        assert result.free_us == 0
-        assert len(result.free) == 0
+        result = pair_last_window(labels(np.arange(1, 10) * 1_000_000), found, BOXES_GEN1)
+        assert result.unlabelled_us == 0
+        assert len(result.unlabelled) == 0

@@ -22,15 +22,16 @@ from sast_ros.bags import (
     open_recording,
 )
 from sast_ros.bags.detections import WINDOW_DTYPE
-from sast_ros.evaluation import BOXES_GEN1
-from sast_ros.evaluation.detected import Detected
-from sast_ros.evaluation.evaluate import evaluate
+from sast_ros.evaluation.box_filter import BOXES_GEN1
+from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.labels import LABEL_CLASSES, Labels
-from sast_ros.evaluation.mistakes import Mistake
-from sast_ros.evaluation.pairing import pair, PairedRecording
-from sast_ros.evaluation.report import Judged, write_report
-from sast_ros.evaluation.report_pictures import crop_around, draw_mistake, read_events
-from sast_ros.evaluation.report_plots import class_number
+from sast_ros.evaluation.metrics.error_analysis import ErrorCase
+from sast_ros.evaluation.metrics.summary import compute_metrics
+from sast_ros.evaluation.pairing import pair_last_window, PairedRecording
+from sast_ros.evaluation.report.entry import ReportEntry
+from sast_ros.evaluation.report.page import write_report
+from sast_ros.evaluation.report.pictures import crop_around, draw_case, read_events
+from sast_ros.evaluation.report.plots import class_number
 from sast_ros.labels import BOX_DTYPE
 
 matplotlib = pytest.importorskip('matplotlib', reason='the plots need matplotlib')
@@ -49,7 +50,7 @@ def boxes(times, x=10.0, score=0.9, class_id=0) -> np.ndarray:
 
 def judged(
     name='drive', seconds=2.0, x=10.0, windows=True, summary=True, tracked=True, **more
-) -> Judged:
+) -> ReportEntry:
     """Cars labelled at 10 and found at x; a recording that began at 0."""
     ends = np.arange(1, round(20 * seconds) + 1) * STEP
     table = None
@@ -58,7 +59,7 @@ def judged(
         table['t'], table['stamp_ns'] = ends, 1000 * ends
         table['events'] = 1000 + 100 * np.arange(len(ends))
         table['kept_tokens'] = 0.4
-    detected = Detected(
+    detected = RecordedDetections(
         name,
         Path(f'{name}/detections.npy'),
         boxes(ends, x),
@@ -70,8 +71,8 @@ def judged(
     )
     labels = boxes(ends)
     labels['track_id'] = 0 if tracked else np.arange(len(ends))
-    paired = pair(Labels(Path('labels'), labels, ends, CLASSES), detected, BOXES_GEN1)
-    return Judged(paired, detected, **more)
+    paired = pair_last_window(Labels(Path('labels'), labels, ends, CLASSES), detected, BOXES_GEN1)
+    return ReportEntry(paired, detected, **more)
 
 
 class Page(HTMLParser):
@@ -108,21 +109,19 @@ class Page(HTMLParser):
         return ' '.join(' '.join(self.words).split())
 
 
-def report(tmp_path: Path, *recordings: Judged, **more) -> Page:
+def report(tmp_path: Path, *recordings: ReportEntry, **more) -> Page:
     path = tmp_path / 'report.html'
-    result = {**evaluate([one.paired for one in recordings]), **more}
+    result = {**compute_metrics([one.paired for one in recordings]), **more}
     write_report(path, result, recordings)
     return Page(path)
 
 
 def test_it_says_what_was_found(tmp_path):
     page = report(tmp_path, judged('sunny'), judged('foggy', x=200))
-    assert '60 labels at 60 times of 2 recordings' in page.text
-    assert 'At a score of 0.3, 50 of 100 labels are found and 50 of 100 boxes are right.' in (
-        page.text
-    )
+    assert '60 labels in 60 frames of 2 recordings' in page.text
+    assert 'At a score threshold of 0.3, 50 % of the labels are detected and 50 %' in page.text
     assert page.text.index('foggy') < page.text.index('sunny')  # the worst comes first
-    for heading in ('By class', 'Over time', 'Worst misses', 'Recordings', 'How it was judged'):
+    for heading in ('By class', 'Over time', 'Missed objects', 'Recordings', 'Protocol'):
         assert heading in page.text
     assert page.tags.count('svg') == 5 + 2
     assert 'diagonal under 30 or a side under 10' in page.text
@@ -133,13 +132,13 @@ def test_what_is_not_known_is_said_in_words(tmp_path):
     """No windows, no speeds, no new objects, a class without labels, no time without labels."""
     page = report(tmp_path, judged(seconds=1.0, windows=False, summary=False, tracked=False))
     for text in (
-        'these detections come without their windows',
-        'these labels are not tracked',
-        'No object came into view while labelled.',
+        'the detections come without windows.npy',
+        'these labels have no tracks',
+        'no new object in the labels',
         'Without labels: pedestrian.',
         'No object was missed.',
-        'No box with a score of at least 0.3 is wrong.',
-        'not judged',
+        'No detection with a score of at least 0.3 is a false positive.',
+        'not evaluated',
     ):
         assert text in page.text
     assert 'nan' not in page.text.lower().replace('mean and', '').split()
@@ -148,15 +147,15 @@ def test_what_is_not_known_is_said_in_words(tmp_path):
 
 def test_a_detector_that_finds_nothing_has_a_report_too(tmp_path):
     one = judged()
-    empty = Detected(**{**vars(one.detected), 'boxes': boxes([])})
+    empty = RecordedDetections(**{**vars(one.detected), 'boxes': boxes([])})
     labels = boxes(one.detected.windows['t'])
-    paired = pair(
+    paired = pair_last_window(
         Labels(Path('labels'), labels, np.unique(labels['t']), CLASSES), empty, BOXES_GEN1
     )
-    page = report(tmp_path, Judged(paired, empty))
-    assert 'there are no boxes with this score' in page.text
+    page = report(tmp_path, ReportEntry(paired, empty))
+    assert 'there are no detections with this score' in page.text
     assert 'There are no detections.' in page.text
-    assert 'no box near it' in page.text
+    assert 'no detection nearby' in page.text
 
 
 def test_nothing_is_loaded_and_nothing_is_run(tmp_path):
@@ -183,16 +182,16 @@ def test_names_from_outside_are_text(tmp_path):
 def test_recordings_that_failed_are_listed(tmp_path):
     failed = [{'input': 'broken.mcap', 'reason': 'broken.mcap is damaged; copy it again'}]
     page = report(tmp_path, judged(), failed=failed)
-    assert '1 of 2 recordings could not be judged' in page.text
+    assert '1 of 2 recordings could not be evaluated' in page.text
     assert 'broken.mcap is damaged; copy it again' in page.text
 
 
 def test_untrained_weights_are_called_so(tmp_path):
     one = judged()
     summary = {**one.detected.summary, 'weights': 'untrained', 'warnings': ['the end is missing']}
-    untrained = Detected(**{**vars(one.detected), 'summary': summary})
-    page = report(tmp_path, Judged(one.paired, untrained))
-    assert 'the boxes mean nothing' in page.text
+    untrained = RecordedDetections(**{**vars(one.detected), 'summary': summary})
+    page = report(tmp_path, ReportEntry(one.paired, untrained))
+    assert 'the detections are meaningless' in page.text
     assert 'the end is missing' in page.text
 
 
@@ -236,9 +235,9 @@ class TestPictures:
             messages.append((stamp, event_packet(events, stamp, number)))
         return write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}, 'mcap')
 
-    def detected(self, **more) -> Detected:
+    def detected(self, **more) -> RecordedDetections:
         start = START_NS // 1000
-        return Detected('bag', Path('detections.npy'), boxes([]), start_us=start, **more)
+        return RecordedDetections('bag', Path('detections.npy'), boxes([]), start_us=start, **more)
 
     def test_the_events_are_those_of_the_window(self, recording):
         with open_recording(recording) as whole:
@@ -253,7 +252,9 @@ class TestPictures:
     def test_messages_in_ros_time_find_their_events(self, recording):
         """The clock of the detections is another one than that of the events."""
         start = 5_000_000_000
-        detected = Detected('bag', Path('detections.mcap'), boxes([]), start_us=start, clock='ros')
+        detected = RecordedDetections(
+            'bag', Path('detections.mcap'), boxes([]), start_us=start, clock='ros'
+        )
         found = read_events(recording, None, detected, [start + 150_000])
         assert {int(x) for part in found[start + 150_000] for x in part.x} == {15}
 
@@ -261,7 +262,7 @@ class TestPictures:
         """A replay from 0.2 s on, whose first event is that of the part."""
         with open_recording(recording) as whole:
             first = int(next(iter(whole)).t[0])
-        part = Detected(
+        part = RecordedDetections(
             'bag',
             Path('detections.npy'),
             boxes([]),
@@ -280,8 +281,8 @@ class TestPictures:
         events = read_events(recording, None, self.detected(), [int(end)])[int(end)]
         label = boxes([end])
         label['x'], label['y'], label['w'], label['h'] = 2, 10, 12, 20
-        mistake = Mistake('bag', int(end), label[0], 'car', 0, 1.0, 0.0, '', label, label[:0])
-        uri = draw_mistake(mistake, events, CLASSES, self.detected(sensor_size=(HEIGHT, WIDTH)))
+        mistake = ErrorCase('bag', int(end), label[0], 'car', 0, 1.0, 0.0, '', label, label[:0])
+        uri = draw_case(mistake, events, CLASSES, self.detected(sensor_size=(HEIGHT, WIDTH)))
         head, data = uri.split(',')
         assert head == 'data:image/webp;base64'
         picture = np.asarray(image.open(io.BytesIO(base64.b64decode(data))).convert('RGB'))
@@ -317,7 +318,7 @@ class TestPictures:
         gone = tmp_path / 'gone.mcap'
         page = report(tmp_path, judged(x=200, recording=gone))
         assert f'{gone} does not exist' in page.text
-        assert 'nothing labelled there' in page.text
+        assert 'no label nearby' in page.text
 
 
 def test_links_lead_into_the_video(tmp_path):
@@ -335,8 +336,8 @@ def test_an_old_report_stays_if_the_new_one_fails(tmp_path, monkeypatch):
     path.write_text('old')
     one = judged()
     monkeypatch.setitem(sys.modules, 'matplotlib', None)
-    with pytest.raises(ImportError, match='pip install matplotlib'):
-        write_report(path, evaluate([one.paired]), [one])
+    with pytest.raises(ModuleNotFoundError, match='matplotlib'):
+        write_report(path, compute_metrics([one.paired]), [one])
     assert path.read_text() == 'old'
     assert list(tmp_path.iterdir()) == [path]
 
@@ -357,8 +358,10 @@ def test_classes_have_colours_of_their_own():
 
 def test_a_recording_without_anything_has_its_place_too(tmp_path):
     """No window, and no labelled time that counts."""
-    nothing = Detected('nothing', Path('x'), boxes([]), CLASSES, np.zeros(0, WINDOW_DTYPE), 0)
+    nothing = RecordedDetections(
+        'nothing', Path('x'), boxes([]), CLASSES, np.zeros(0, WINDOW_DTYPE), 0
+    )
     nothing = replace(nothing, summary={})
     empty = PairedRecording('nothing', CLASSES, (), boxes([]), 0)
-    page = report(tmp_path, judged(), Judged(empty, nothing))
+    page = report(tmp_path, judged(), ReportEntry(empty, nothing))
     assert '0 of 0 labels missed' in page.text

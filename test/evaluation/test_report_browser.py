@@ -17,10 +17,12 @@ import subprocess
 import numpy as np
 import pytest
 from sast_ros.cli import main
-from sast_ros.evaluation.detected import read_detected
+from sast_ros.evaluation.detections import read_detections
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.evaluate import evaluate, pair_recording, Protocol
-from sast_ros.evaluation.report import Judged, write_report
+from sast_ros.evaluation.metrics.summary import compute_metrics
+from sast_ros.evaluation.protocol import pair_recording, Protocol
+from sast_ros.evaluation.report.entry import ReportEntry
+from sast_ros.evaluation.report.page import write_report
 
 pytest.importorskip('matplotlib', reason='the plots need matplotlib')
 pytest.importorskip('faster_coco_eval', reason='the figures need faster-coco-eval')
@@ -127,20 +129,20 @@ def report(tmp_path_factory) -> Path:
         out = folder / 'replays' / bag.stem
         least = ['--score-threshold', '0.01', '--out', str(out), '--video']
         assert main(['replay', str(bag), *least]) == 0
-        detected = read_detected(out)
+        detected = read_detections(out)
         try:
             paired = pair_recording(detected, drives, Protocol())
         except EvaluationError as error:  # a drive on which nobody came by
             failed.append({'input': str(bag), 'reason': str(error)})
             continue
-        judged.append(Judged(paired, detected, bag, None, out / 'overlay.mp4'))
+        judged.append(ReportEntry(paired, detected, bag, None, out / 'overlay.mp4'))
     result = {
         'protocol': 'last-window',
         'boxes': 'auto',
         'score': 'objectness x class probability',
         'labels_from': 'drives',
         'inputs': [f'drives/{one.paired.name}.mcap' for one in judged],
-        **evaluate([one.paired for one in judged]),
+        **compute_metrics([one.paired for one in judged]),
         'failed': [] if SCREENSHOT else failed,
     }
     write_report(folder / 'report.html', result, judged)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
-from sast_ros.evaluation import BOXES_1MPX, BOXES_GEN1, mean_average_precision
+from sast_ros.evaluation.box_filter import BOXES_1MPX, BOXES_GEN1
+from sast_ros.evaluation.metrics.average_precision import mean_average_precision
 from sast_ros.labels import BOX_DTYPE, MIN_VISIBILITY
 from sast_ros_training.training.cache import CachedSequence
 
@@ -77,7 +78,7 @@ def summarise(results: Iterable[SequenceResult], classes: tuple[str, ...]) -> di
 
     def metrics(chosen: list[SequenceResult]) -> dict[str, Any]:
         images = [image for result in chosen for image in result.images]
-        return mean_average_precision(images, classes, boxes).as_dict()
+        return mean_average_precision(images, classes, boxes)
 
     motions = sorted({result.motion for result in results})
     return {

@@ -1,4 +1,4 @@
-"""Jobs for fleets: a module of its own, so that other processes can import it."""
+"""Jobs of a batch: a module of its own, so that other processes can import it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 import select
 import signal
 
-from sast_ros.evaluation.fleet import JobError
+from sast_ros.errors import SastError
+from sast_ros.evaluation.batch.jobs import BatchError
 
 
 def work(job: str | int | Path) -> tuple[object, int]:
     """Return the job and the process, or do what the job says."""
     if job == 'bad':
-        raise JobError('a bad job')
+        raise SastError('a bad job')
     if job == 'bug':
-        raise KeyError('nobody foresaw it')
+        raise KeyError('a bug')
+    if job == 'no device':
+        raise BatchError('there is no such device')
     if job == 'deadly':
         _die()
     if job == 'endless':

@@ -12,40 +12,46 @@ import signal
 import subprocess
 import sys
 
-from evaluation import fleet_jobs
+from evaluation import batch_jobs
 from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
 import numpy as np
 import pytest
 from sast_ros.cli import main
-from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.fleet import FleetError, Outcome, run_in_processes
-from sast_ros.evaluation.inputs import Inputs
-from sast_ros.evaluation.replays import (
-    hold,
+from sast_ros.evaluation.batch.jobs import BatchError, JobResult
+from sast_ros.evaluation.batch.plan import (
+    lock_folder,
+    options_digest,
     plan_replay,
     recording_digest,
-    ReplayOptions,
-    run_replay,
-    run_replay_on_node,
-    with_absolute_paths,
+    Replay,
 )
+from sast_ros.evaluation.batch.replay import run_replay, run_replay_on_node
+from sast_ros.evaluation.batch.workers import run_in_processes
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.inputs import EvaluationInputs
+from sast_ros.replay import ReplayOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def plan(path: Path, folder: Path) -> Replay:
+    options = ReplayOptions()
+    return plan_replay(path, folder, options, None, options_digest(options, None))
 
 
 class TestProcesses:
     """What becomes of jobs, whatever becomes of the processes."""
 
     def ends(self, jobs: list, workers: int = 2, retries: int = 2) -> list:
-        outcomes = run_in_processes(fleet_jobs.work, jobs, workers, retries)
+        outcomes = run_in_processes(batch_jobs.work, jobs, workers, retries)
         return sorted(outcomes, key=lambda outcome: outcome.index)
 
     def test_every_job_is_done_once_and_a_failure_is_one_of_its_own(self):
         ends = self.ends([7, 'bad', 8, 9])
         assert [end.index for end in ends] == [0, 1, 2, 3]
-        assert [end.result[0] for end in ends if end.result] == [7, 8, 9]
+        assert [end.value[0] for end in ends if end.value] == [7, 8, 9]
         assert ends[1].reason == 'a bad job'
-        assert os.getpid() not in {end.result[1] for end in ends if end.result}
+        assert os.getpid() not in {end.value[1] for end in ends if end.value}
         assert multiprocessing.active_children() == []
 
     def test_a_process_that_is_killed_costs_one_attempt(self, tmp_path):
@@ -57,26 +63,32 @@ class TestProcesses:
     def test_a_job_that_kills_its_process_again_and_again_fails(self):
         ends = self.ends([1, 'deadly', 2], retries=1)
         assert [bool(end.reason) for end in ends] == [False, True, False]
-        assert 'died 2 times' in ends[1].reason
+        assert 'killed in attempt 2' in ends[1].reason
 
-    def test_what_nobody_foresaw_ends_all(self):
-        with pytest.raises(FleetError, match="unexpected KeyError: 'nobody foresaw it'"):
-            self.ends(['endless', 'bug'])
+    def test_an_unexpected_exception_fails_its_job_and_is_logged_with_its_traceback(self, caplog):
+        ends = self.ends([1, 'bug', 2])
+        assert [bool(end.reason) for end in ends] == [False, True, False]
+        assert 'KeyError' in ends[1].reason
+        assert 'Traceback' in caplog.text
+
+    def test_a_condition_of_all_jobs_ends_them(self):
+        with pytest.raises(BatchError):
+            self.ends(['endless', 'no device'])
         assert multiprocessing.active_children() == []
 
     def test_the_processes_end_with_the_iterator(self):
-        outcomes = run_in_processes(fleet_jobs.work, [1, 'endless', 'endless'], 2)
-        assert next(outcomes).result[0] == 1
+        outcomes = run_in_processes(batch_jobs.work, [1, 'endless', 'endless'], 2)
+        assert next(outcomes).value[0] == 1
         outcomes.close()
         assert multiprocessing.active_children() == []
 
     @pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells of the end of a parent')
     def test_the_processes_end_with_a_parent_that_is_killed(self):
         program = (
-            'import os\nfrom evaluation.fleet_jobs import work\n'
-            'from sast_ros.evaluation.fleet import run_in_processes\n'
+            'import os\nfrom evaluation.batch_jobs import work\n'
+            'from sast_ros.evaluation.batch.workers import run_in_processes\n'
             'outcomes = run_in_processes(work, [1, 2, "endless", "endless"], 2)\n'
-            'pids = {next(outcomes).result[1] for _ in range(2)}\n'
+            'pids = {next(outcomes).value[1] for _ in range(2)}\n'
             'print(*pids, flush=True)\n'
             'os.kill(os.getpid(), 9)'
         )
@@ -127,10 +139,9 @@ class TestDigests:
         [
             {'model': 'gen1-tiny'},
             {'device': 'cpu'},
-            {'topic': '/events'},
             {'window_ms': 25},
             {'stride_ms': 25},
-            {'score_threshold': 0.1},
+            {'score_threshold': 0.2},
             {'nms_iou': 0.5},
             {'max_detections': 10},
             {'score': 'class'},
@@ -140,23 +151,25 @@ class TestDigests:
         ids=lambda change: next(iter(change)),
     )
     def test_every_option_counts(self, change):
-        assert replace(ReplayOptions(), **change).digest != ReplayOptions().digest
+        usual = ReplayOptions()
+        assert options_digest(replace(usual, **change), None) != options_digest(usual, None)
+        assert options_digest(usual, '/events') != options_digest(usual, None)
 
     def test_the_weights_count_and_not_their_place(self, tmp_path):
         first, second = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
         first.write_bytes(b'weights')
         second.write_bytes(b'weights')
-        digest = ReplayOptions(model=str(first)).digest
-        assert ReplayOptions(model=str(second)).digest == digest
+        digest = options_digest(ReplayOptions(model=str(first)), None)
+        assert options_digest(ReplayOptions(model=str(second)), None) == digest
         second.write_bytes(b'others')
-        assert ReplayOptions(model=str(second)).digest != digest
+        assert options_digest(ReplayOptions(model=str(second)), None) != digest
 
 
-def test_processes_give_the_figures_of_one_process(fleet, tmp_path):
+def test_processes_give_the_figures_of_one_process(batch, tmp_path):
     """One of the processes is killed half-way, and one of the recordings is corrupt."""
-    bags, out, target = fleet.bags[:10], tmp_path / 'out', tmp_path / 'figures.json'
+    bags, out, target = batch.bags[:10], tmp_path / 'out', tmp_path / 'metrics.json'
     arguments = ['--out', out, '--json', target, '--workers', 2]
-    command = fleet.command(*arguments, bags=[*bags[:3], fleet.corrupt, *bags[3:]])
+    command = batch.command(*arguments, bags=[*bags[:3], batch.corrupt, *bags[3:]])
     with Command(command, tmp_path / 'log') as running:
         running.until(lambda: len(summaries(out)) >= len(bags) // 2)
         # The last of its children; the first is a helper of multiprocessing
@@ -164,15 +177,15 @@ def test_processes_give_the_figures_of_one_process(fleet, tmp_path):
         os.kill(victim, signal.SIGKILL)
         assert running.wait() == 1
     assert is_gone(victim)
-    fleet.check(target, bags)
+    batch.check(target, bags)
     said = running.log.read_text()
     assert said.count('left out: ') == 1
     assert 'Traceback' not in said
 
 
-def test_a_command_that_was_killed_goes_on_where_it_was(fleet, tmp_path):
-    bags, out, target = fleet.bags[10:20], tmp_path / 'out', tmp_path / 'figures.json'
-    command = fleet.command('--out', out, '--json', target, '--workers', 2, bags=bags)
+def test_a_command_that_was_killed_goes_on_where_it_was(batch, tmp_path):
+    bags, out, target = batch.bags[10:20], tmp_path / 'out', tmp_path / 'metrics.json'
+    command = batch.command('--out', out, '--json', target, '--workers', 2, bags=bags)
     with Command(command, tmp_path / 'log') as running:
         running.until(lambda: len(summaries(out)) >= len(bags) // 2)
         children = running.children()
@@ -190,13 +203,13 @@ def test_a_command_that_was_killed_goes_on_where_it_was(fleet, tmp_path):
     assert len(after) == len(bags)
     said = running.log.read_text()
     assert f'replay: {len(before)} of {len(bags)} recordings were replayed before' in said
-    assert without_inputs(target) == fleet.figures(bags, tmp_path / 'serial.json')
+    assert without_inputs(target) == batch.metrics(bags, tmp_path / 'serial.json')
     left = [path.name for path in out.rglob('*') if path.name.endswith('.part')]
     assert left == []
 
 
-def test_a_command_that_is_ended_takes_its_processes_with_it(fleet, tmp_path):
-    command = fleet.command('--out', tmp_path / 'out', '--workers', 2, bags=fleet.bags[:10])
+def test_a_command_that_is_ended_takes_its_processes_with_it(batch, tmp_path):
+    command = batch.command('--out', tmp_path / 'out', '--workers', 2, bags=batch.bags[:10])
     with Command(command, tmp_path / 'log') as running:
         running.until(lambda: summaries(tmp_path / 'out'))
         children = running.children()
@@ -208,7 +221,7 @@ def test_a_command_that_is_ended_takes_its_processes_with_it(fleet, tmp_path):
     assert 'Traceback' not in running.log.read_text()
 
 
-def test_a_signal_at_the_very_beginning_leaves_nothing_behind(fleet, tmp_path, monkeypatch):
+def test_a_signal_at_the_very_beginning_leaves_nothing_behind(batch, tmp_path, monkeypatch):
     make, made = Path.mkdir, []
 
     def make_and_end(path: Path, *arguments: object, **options: object) -> None:
@@ -219,13 +232,13 @@ def test_a_signal_at_the_very_beginning_leaves_nothing_behind(fleet, tmp_path, m
 
     monkeypatch.setattr(Path, 'mkdir', make_and_end)
     with pytest.raises(SystemExit):
-        run_replay(plan_replay(fleet.bags[0], tmp_path, ReplayOptions()))
+        run_replay(plan(batch.bags[0], tmp_path))
     assert len(made) == 1
     assert [*tmp_path.iterdir()] == []
 
 
-def test_the_first_process_never_loads_torch(fleet, tmp_path):
-    command = fleet.command('--out', tmp_path, '--workers', 2, bags=fleet.bags[:2])
+def test_the_first_process_never_loads_torch(batch, tmp_path):
+    command = batch.command('--out', tmp_path, '--workers', 2, bags=batch.bags[:2])
     program = (
         'import sys\nfrom sast_ros.cli import main\n'
         'if __name__ == "__main__":\n'
@@ -246,49 +259,49 @@ class TestAgain:
     """The same command again does what has to be done again, and nothing else."""
 
     @pytest.fixture
-    def out(self, fleet, tmp_path):
+    def out(self, batch, tmp_path):
         """Give the folder of one replay that has been made."""
-        shutil.copytree(fleet.out / 'bag_00', tmp_path / 'out' / 'bag_00')
+        shutil.copytree(batch.out / 'bag_00', tmp_path / 'out' / 'bag_00')
         return tmp_path / 'out'
 
-    def made_again(self, fleet, out, *arguments, bag=None) -> bool:
+    def made_again(self, batch, out, *arguments, bag=None) -> bool:
         before = summaries(out)
-        bags = [bag or fleet.bags[0]]
-        assert main(fleet.command('--out', out, *arguments, bags=bags)) == 0
+        bags = [bag or batch.bags[0]]
+        assert main(batch.command('--out', out, *arguments, bags=bags)) == 0
         again = summaries(out) != before
         made = summaries(out)
-        assert main(fleet.command('--out', out, *arguments, bags=bags)) == 0
+        assert main(batch.command('--out', out, *arguments, bags=bags)) == 0
         assert summaries(out) == made
         return again
 
-    def test_what_is_done_is_not_done_again(self, fleet, out, capsys):
-        assert not self.made_again(fleet, out)
+    def test_what_is_done_is_not_done_again(self, batch, out, capsys):
+        assert not self.made_again(batch, out)
         assert 'replay: 1 of 1 recordings were replayed before' in capsys.readouterr().err
 
-    def test_with_another_option(self, fleet, out):
-        assert self.made_again(fleet, out, '--score-threshold', 0.05)
+    def test_with_another_option(self, batch, out):
+        assert self.made_again(batch, out, '--score-threshold', 0.05)
 
-    def test_another_recording_of_this_name(self, fleet, out, tmp_path):
-        other = tmp_path / fleet.bags[0].name
-        shutil.copy(fleet.bags[1], other)
-        assert self.made_again(fleet, out, bag=other)
+    def test_another_recording_of_this_name(self, batch, out, tmp_path):
+        other = tmp_path / batch.bags[0].name
+        shutil.copy(batch.bags[1], other)
+        assert self.made_again(batch, out, bag=other)
 
     @pytest.mark.parametrize('name', ['summary.json', 'windows.npy'])
-    def test_files_that_are_gone(self, fleet, out, name):
+    def test_files_that_are_gone(self, batch, out, name):
         (out / 'bag_00' / name).unlink()
-        assert self.made_again(fleet, out)
+        assert self.made_again(batch, out)
 
-    def test_half_of_a_file(self, fleet, out):
+    def test_half_of_a_file(self, batch, out):
         path = out / 'bag_00' / 'detections.npy'
         path.write_bytes(path.read_bytes()[:-100])
-        assert self.made_again(fleet, out)
+        assert self.made_again(batch, out)
 
-    def test_what_a_killed_process_left_is_removed(self, fleet, out):
+    def test_what_a_killed_process_left_is_removed(self, batch, out):
         (out / 'bag_00' / 'summary.json').unlink()
         left = out / 'bag_00' / 'replay-left.part'
         left.mkdir()
         (left / 'detections.npy.part').write_text('half')
-        assert self.made_again(fleet, out)
+        assert self.made_again(batch, out)
         assert not left.exists()
 
 
@@ -301,21 +314,21 @@ class TestMistakes:
         return [line for line in lines if not line.startswith('replay')]
 
     def test_two_recordings_of_one_name_are_refused_before_any_is_replayed(
-        self, fleet, tmp_path, capsys
+        self, batch, tmp_path, capsys
     ):
-        shutil.copy(fleet.bags[0], tmp_path)
-        bags = [fleet.bags[0], tmp_path / fleet.bags[0].name]
-        (sentence,) = self.said(capsys, *fleet.command('--out', tmp_path / 'out', bags=bags))
+        shutil.copy(batch.bags[0], tmp_path)
+        bags = [batch.bags[0], tmp_path / batch.bags[0].name]
+        (sentence,) = self.said(capsys, *batch.command('--out', tmp_path / 'out', bags=bags))
         assert 'two recordings are called bag_00' in sentence
         assert not (tmp_path / 'out').exists()
 
-    def test_one_without_labels_does_not_stop_the_others(self, fleet, tmp_path, capsys):
-        other = shutil.copy(fleet.bags[1], tmp_path / 'unlabelled.mcap')
+    def test_one_without_labels_does_not_stop_the_others(self, batch, tmp_path, capsys):
+        other = shutil.copy(batch.bags[1], tmp_path / 'unlabelled.mcap')
         missing = tmp_path / 'missing.mcap'
-        bags = [other, fleet.out / 'bag_00', missing]
-        target = tmp_path / 'figures.json'
+        bags = [other, batch.out / 'bag_00', missing]
+        target = tmp_path / 'metrics.json'
         arguments = ['--out', tmp_path / 'out', '--json', target]
-        said = self.said(capsys, *fleet.command(*arguments, bags=bags))
+        said = self.said(capsys, *batch.command(*arguments, bags=bags))
         assert len(said) == 2
         assert 'no labels of the recording unlabelled' in said[0]
         assert 'missing' in said[1]
@@ -323,45 +336,45 @@ class TestMistakes:
         assert [one['input'] for one in figures['failed']] == [str(other), str(missing)]
         assert [one['name'] for one in figures['recordings']] == ['bag_00']
 
-    def test_one_corrupt_recording_alone_is_an_error(self, fleet, tmp_path, capsys):
-        command = fleet.command('--out', tmp_path, bags=[fleet.corrupt])
+    def test_one_corrupt_recording_alone_is_an_error(self, batch, tmp_path, capsys):
+        command = batch.command('--out', tmp_path, bags=[batch.corrupt])
         (sentence,) = self.said(capsys, *command)
         assert 'bag_corrupt.mcap is damaged' in sentence
 
-    def test_nothing_that_can_be_judged(self, fleet, tmp_path, capsys):
-        bags = [fleet.corrupt, tmp_path / 'missing.mcap']
-        said = self.said(capsys, *fleet.command('--out', tmp_path, bags=bags))
+    def test_nothing_that_can_be_evaluated(self, batch, tmp_path, capsys):
+        bags = [batch.corrupt, tmp_path / 'missing.mcap']
+        said = self.said(capsys, *batch.command('--out', tmp_path, bags=bags))
         assert len(said) == 3
-        assert 'none of the 2 inputs can be judged' in said[-1]
+        assert 'none of the 2 inputs can be evaluated' in said[-1]
 
-    def test_no_workers(self, fleet, capsys):
-        said = self.said(capsys, *fleet.command('--workers', 0), code=2)
+    def test_no_workers(self, batch, capsys):
+        said = self.said(capsys, *batch.command('--workers', 0), code=2)
         assert "'0' is not a whole number from 1" in said[-1]
 
-    def test_weights_that_are_not_there(self, fleet, tmp_path, capsys):
+    def test_weights_that_are_not_there(self, batch, tmp_path, capsys):
         """They are missing for all recordings, so it is said once."""
         arguments = ['--out', tmp_path, '--model', tmp_path / 'none.safetensors']
         for words in (arguments, [*arguments, '--workers', 2]):
-            (sentence,) = self.said(capsys, *fleet.command(*words))
+            (sentence,) = self.said(capsys, *batch.command(*words))
             assert 'none.safetensors' in sentence
 
-    def test_another_command_that_replays_into_the_same_folder(self, fleet, tmp_path, capsys):
-        with hold(tmp_path):
-            command = fleet.command('--out', tmp_path, bags=fleet.bags[:2])
+    def test_another_command_that_replays_into_the_same_folder(self, batch, tmp_path, capsys):
+        with lock_folder(tmp_path):
+            command = batch.command('--out', tmp_path, bags=batch.bags[:2])
             (sentence,) = self.said(capsys, *command)
         assert f'process {os.getpid()} on' in sentence
         assert 'is replaying into' in sentence
 
-    def test_detections_that_would_lie_in_the_recording(self, fleet, tmp_path, capsys):
+    def test_detections_that_would_lie_in_the_recording(self, batch, tmp_path, capsys):
         folder = tmp_path / 'bag_00'
         folder.mkdir()
-        shutil.copy(fleet.bags[0], folder)
-        (sentence,) = self.said(capsys, *fleet.command('--out', tmp_path, bags=[folder]))
+        shutil.copy(batch.bags[0], folder)
+        (sentence,) = self.said(capsys, *batch.command('--out', tmp_path, bags=[folder]))
         assert 'written into the recording' in sentence
 
-    def test_ray_that_is_not_installed(self, fleet, tmp_path, capsys, monkeypatch):
+    def test_ray_that_is_not_installed(self, batch, tmp_path, capsys, monkeypatch):
         monkeypatch.setitem(sys.modules, 'ray', None)
-        command = fleet.command('--out', tmp_path, '--ray-address', 'auto')
+        command = batch.command('--out', tmp_path, '--ray-address', 'auto')
         (sentence,) = self.said(capsys, *command)
         assert "pip install 'sast_ros[fleet]'" in sentence
 
@@ -370,71 +383,70 @@ class TestNodes:
     """What is found out on another machine concerns all recordings."""
 
     @pytest.fixture
-    def planned(self, fleet, tmp_path):
+    def planned(self, batch, tmp_path):
         """Plan a replay here, as it is sent to another machine."""
-        bag = shutil.copy(fleet.bags[0], tmp_path)
-        planned = plan_replay(Path(bag), tmp_path / 'out' / 'bag_00', ReplayOptions())
-        return with_absolute_paths(planned)
+        bag = shutil.copy(batch.bags[0], tmp_path)
+        return plan(Path(bag), tmp_path / 'out' / 'bag_00').with_absolute_paths()
 
     @pytest.mark.parametrize('name', ['bag_00.mcap', 'out'])
     def test_files_that_it_does_not_see(self, planned, tmp_path, name):
         (tmp_path / 'out').mkdir()
         path = tmp_path / name
         path.rename(tmp_path / 'elsewhere')
-        with pytest.raises(FleetError, match=f'does not see {path}.*at the same place'):
+        with pytest.raises(BatchError, match=f'does not see {path}.*at the same place'):
             run_replay_on_node(planned)
 
     def test_another_version_of_what_decides_detections(self, planned, tmp_path):
         (tmp_path / 'out').mkdir()
-        with pytest.raises(FleetError, match='another version.*install the same'):
+        with pytest.raises(BatchError, match='another version.*install the same'):
             run_replay_on_node(replace(planned, digest='of another version'))
 
-    def test_detections_that_do_not_come_back(self, fleet, tmp_path):
+    def test_detections_that_do_not_come_back(self, batch, tmp_path):
         options = ReplayOptions()
-        inputs = Inputs(fleet.bags[:1], fleet.corrupt.parent, tmp_path, options)
+        inputs = EvaluationInputs(batch.bags[:1], batch.corrupt.parent, tmp_path, options)
         with pytest.raises(EvaluationError, match='the detections are not in'):
-            inputs.replay(lambda replays: iter([Outcome(0, {})]), lambda *numbers: None)
+            inputs.replay(lambda replays: iter([JobResult(0, {})]), lambda *numbers: None)
 
 
-def test_an_error_that_nobody_foresaw_does_not_stop_the_others(fleet, tmp_path):
-    inputs = Inputs(fleet.bags[:2], fleet.corrupt.parent, tmp_path, ReplayOptions())
-    ends = [Outcome(1, reason='so odd', error=KeyError()), Outcome(0, reason='as well')]
+def test_an_error_that_nobody_foresaw_does_not_stop_the_others(batch, tmp_path):
+    inputs = EvaluationInputs(batch.bags[:2], batch.corrupt.parent, tmp_path, ReplayOptions())
+    ends = [JobResult(1, reason='so odd', trace='KeyError'), JobResult(0, reason='as well')]
     inputs.replay(lambda replays: iter(ends), lambda *numbers: None)
-    assert list(inputs.failed) == fleet.bags[:2]
+    assert list(inputs.failed) == batch.bags[:2]
     assert list(inputs.failed.values())[1].endswith('bag_01.mcap: so odd')
 
 
-def test_the_sensor_size_may_be_given(fleet, tmp_path):
+def test_the_sensor_size_may_be_given(batch, tmp_path):
     """It is what a recording does not tell; here it tells the same."""
     arguments = ['--out', tmp_path, '--sensor-size', '304x240']
-    assert main(fleet.command(*arguments, bags=fleet.bags[:1])) == 0
+    assert main(batch.command(*arguments, bags=batch.bags[:1])) == 0
     for name in ('detections.npy', 'windows.npy'):
-        one, other = tmp_path / 'bag_00' / name, fleet.out / 'bag_00' / name
+        one, other = tmp_path / 'bag_00' / name, batch.out / 'bag_00' / name
         assert np.array_equal(np.load(one), np.load(other))
 
 
-def test_the_report_links_into_the_videos(fleet, tmp_path, capsys):
+def test_the_report_links_into_the_videos(batch, tmp_path, capsys):
     """Asking for videos makes the replays anew; without them they stay."""
-    bags, out = fleet.bags[:2], tmp_path / 'out'
-    assert main(fleet.command('--out', out, bags=bags)) == 0
+    bags, out = batch.bags[:2], tmp_path / 'out'
+    assert main(batch.command('--out', out, bags=bags)) == 0
     assert f'report: {out / "report.html"}' in capsys.readouterr().out
     assert 'overlay.mp4' not in (out / 'report.html').read_text()
     before = summaries(out)
     for words in (['--video'], ['--video'], []):
-        assert main(fleet.command('--out', out, *words, bags=bags)) == 0
+        assert main(batch.command('--out', out, *words, bags=bags)) == 0
         assert (out / 'bag_00' / 'overlay.mp4').stat().st_size > 1000
         assert 'href="bag_00/overlay.mp4' in (out / 'report.html').read_text()
     said = capsys.readouterr().err
     assert said.count('2 of 2 recordings were replayed before') == 2
     for name in ('detections.npy', 'windows.npy'):
-        one, other = out / 'bag_00' / name, fleet.out / 'bag_00' / name
+        one, other = out / 'bag_00' / name, batch.out / 'bag_00' / name
         assert np.array_equal(np.load(one), np.load(other))
     assert summaries(out) != before
 
 
-def test_figures_without_a_report(fleet, tmp_path, capsys, monkeypatch):
+def test_figures_without_a_report(batch, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, 'matplotlib', None)
-    assert main(fleet.command('--out', tmp_path, bags=fleet.bags[:1])) == 0
+    assert main(batch.command('--out', tmp_path, bags=batch.bags[:1])) == 0
     out, error = capsys.readouterr()
     assert 'mAP' in out
     assert 'no report was written' in error and 'pip install' in error

@@ -1,11 +1,12 @@
-"""Which mistakes a person is shown first, on cases worked out by hand."""
+"""Which error cases come first, on cases computed by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sast_ros.evaluation.mistakes import outcomes, worst_alarms, worst_misses
-from sast_ros.evaluation.pairing import Pair, PairedRecording
+from sast_ros.evaluation.metrics.error_analysis import worst_false_positives, worst_missed
+from sast_ros.evaluation.metrics.matching import match_recording
+from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('car', 'pedestrian')
@@ -31,19 +32,19 @@ def recording(*pairs, name='a', free=()) -> PairedRecording:
         t = round(seconds * 1e6)
         truth = boxes(t, [(x, c, 1, track, *width) for x, c, track, *width in labels])
         seen = boxes(t, [(x, c, score, 0) for x, c, score in found])
-        made.append(Pair(t, truth, seen, at=t))
+        made.append(Frame(t, truth, seen, t_end=t))
     rest = [boxes(round(t * 1e6), [(x, c, score, 0)]) for t, x, c, score in free]
     return PairedRecording(
         name, CLASSES, tuple(made), np.concatenate([boxes(0, []), *rest]), 1_000_000
     )
 
 
-def misses(*recordings, most=12):
-    return worst_misses([outcomes(one) for one in recordings], most)
+def misses(*recordings, limit=12):
+    return worst_missed([match_recording(one) for one in recordings], limit)
 
 
-def alarms(*recordings, most=12):
-    return worst_alarms([outcomes(one) for one in recordings], most)
+def false_positives(*recordings, limit=12):
+    return worst_false_positives([match_recording(one) for one in recordings], limit)
 
 
 def test_an_object_is_one_miss_however_often_it_is_missed():
@@ -51,7 +52,7 @@ def test_an_object_is_one_miss_however_often_it_is_missed():
     one = recording(*((t, [(10, 0, 1), (200, 1, 2)], [(200, 1, 0.9)]) for t in times))
     (miss,), count = misses(one)
     assert count == 1
-    assert (miss.name, miss.lasts_us) == ('car', 1_000_000)
+    assert (miss.name, miss.duration_us) == ('car', 1_000_000)
     assert miss.weight == pytest.approx(np.sqrt(40 * 50))
 
 
@@ -59,7 +60,7 @@ def test_time_and_size_make_a_miss_worse():
     long = recording(*((t / 10, [(10, 0, 1)], []) for t in range(10, 30)), name='long')
     short = recording(*((t / 10, [(10, 0, 1)], []) for t in range(10, 12)), name='short')
     large = recording(*((t / 10, [(10, 0, 1, 200)], []) for t in range(10, 30)), name='large')
-    worst, count = misses(short, long, large, most=2)
+    worst, count = misses(short, long, large, limit=2)
     assert [one.recording for one in worst] == ['large', 'long']
     assert count == 3
 
@@ -67,14 +68,14 @@ def test_time_and_size_make_a_miss_worse():
 def test_a_miss_is_shown_where_it_was_largest():
     sights = [(t / 10, [(10, 0, 1, 40 + t)], []) for t in (10, 12, 11)]
     (miss,), _ = misses(recording(*sorted(sights)))
-    assert miss.at == 1_200_000
+    assert miss.t_end == 1_200_000
     assert miss.box['w'] == 52
 
 
 def test_a_gap_between_labels_is_not_time_in_which_an_object_was_missed():
     times = (1.0, 1.1, 1.2, 61.2)
     (miss,), _ = misses(recording(*((t, [(10, 0, 1)], []) for t in times)))
-    assert miss.lasts_us == 100_000 + 100_000 + 200_000 + 100_000
+    assert miss.duration_us == 100_000 + 100_000 + 200_000 + 100_000
 
 
 def test_labels_without_tracks_do_not_fill_the_page():
@@ -87,61 +88,61 @@ def test_labels_without_tracks_do_not_fill_the_page():
 @pytest.mark.parametrize(
     ('found', 'expected'),
     [
-        ([], 'no box near it'),
-        ([(12, 0, 0.2)], 'found, but unsure: score 0.20'),
-        ([(12, 0, 0.05)], 'no box near it'),
-        ([(12, 1, 0.8)], 'taken for a pedestrian (0.80)'),
-        ([(30, 0, 0.8)], 'the box is too far off: IoU 0.33'),
+        ([], 'no detection nearby'),
+        ([(12, 0, 0.2)], 'score below the threshold: 0.20'),
+        ([(12, 0, 0.05)], 'no detection nearby'),
+        ([(12, 1, 0.8)], 'classified as pedestrian (0.80)'),
+        ([(30, 0, 0.8)], 'box not accurate enough: IoU 0.33'),
     ],
 )
-def test_a_miss_says_why(found, expected):
+def test_a_missed_object_has_a_reason(found, expected):
     (miss,), _ = misses(recording((1, [(10, 0, 1)], found)))
-    assert miss.why == expected
+    assert miss.reason == expected
 
 
-def test_a_miss_behind_another_object_is_told():
+def test_an_object_missed_behind_another_one_has_its_reason():
     """The one box there is stands for the other car."""
     (miss,), _ = misses(recording((1, [(10, 0, 1), (18, 0, 2)], [(10, 0, 0.9)])))
     assert miss.box['x'] == 18
-    assert miss.why == 'only another car in its place was found'
+    assert miss.reason == 'only another object (car) at this place was detected'
 
 
-def test_a_box_that_stays_is_one_alarm_with_its_best_score():
+def test_a_box_that_stays_is_one_false_positive_with_its_best_score():
     scores = (0.4, 0.8, 0.5)
     one = recording(*((1 + t / 10, [(200, 0, 1)], [(10 + t, 0, s)]) for t, s in enumerate(scores)))
-    (alarm,), count = alarms(one)
+    (case,), count = false_positives(one)
     assert count == 1
-    assert alarm.weight == pytest.approx(0.8)
-    assert alarm.at == 1_100_000
-    assert alarm.lasts_us == 300_000
-    assert alarm.why == 'nothing labelled there'
+    assert case.weight == pytest.approx(0.8)
+    assert case.t_end == 1_100_000
+    assert case.duration_us == 300_000
+    assert case.reason == 'no label nearby'
 
 
-def test_alarms_of_other_places_and_later_times_are_others():
+def test_false_positives_at_other_places_and_later_times_are_others():
     one = recording(
         (1, [(200, 0, 1)], [(10, 0, 0.6), (100, 0, 0.5), (200, 0, 0.9)]),
         (4, [(200, 0, 1)], [(10, 0, 0.7), (50, 0, 0.29)]),
     )
-    worst, count = alarms(one)
+    worst, count = false_positives(one)
     assert count == 3
     assert [round(one.weight, 2) for one in worst] == [0.7, 0.6, 0.5]
 
 
-def test_boxes_where_nobody_has_labelled_are_alarms():
+def test_detections_in_intervals_without_labels_are_false_positives():
     one = recording((1, [(10, 0, 1)], [(10, 0, 0.9)]), free=[(5, 60, 1, 0.6), (5.1, 60, 1, 0.2)])
-    (alarm,), _ = alarms(one)
-    assert (alarm.name, alarm.at) == ('pedestrian', 5_000_000)
-    assert alarm.why == 'in an interval without labels'
+    (case,), _ = false_positives(one)
+    assert (case.name, case.t_end) == ('pedestrian', 5_000_000)
+    assert case.reason == 'in an interval without labels'
 
 
 @pytest.mark.parametrize(
     ('found', 'expected'),
     [
-        ([(10, 0, 0.9), (14, 0, 0.8)], 'second box on a car'),
-        ([(12, 1, 0.8)], 'a car is there'),
-        ([(30, 0, 0.8)], 'near a car, but too far off: IoU 0.33'),
+        ([(10, 0, 0.9), (14, 0, 0.8)], 'duplicate of a car'),
+        ([(12, 1, 0.8)], 'a car is labelled there'),
+        ([(30, 0, 0.8)], 'near a car, box not accurate enough: IoU 0.33'),
     ],
 )
-def test_an_alarm_says_why(found, expected):
-    (alarm,), _ = alarms(recording((1, [(10, 0, 1)], found)))
-    assert alarm.why == expected
+def test_a_false_positive_has_a_reason(found, expected):
+    (case,), _ = false_positives(recording((1, [(10, 0, 1)], found)))
+    assert case.reason == expected

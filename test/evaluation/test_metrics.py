@@ -1,4 +1,4 @@
-"""What a vehicle team asks, on cases worked out by hand."""
+"""Metrics on cases computed by hand."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import json
 
 import numpy as np
 import pytest
-from sast_ros.evaluation import figures
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.evaluate import evaluate
-from sast_ros.evaluation.pairing import Pair, PairedRecording
+from sast_ros.evaluation.metrics.breakdown import by_event_rate, by_speed
+from sast_ros.evaluation.metrics.calibration import calibration
+from sast_ros.evaluation.metrics.latency import latency
+from sast_ros.evaluation.metrics.matching import match_recording
+from sast_ros.evaluation.metrics.operating_point import false_positives, operating_point
+from sast_ros.evaluation.metrics.summary import compute_metrics
+from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('car', 'pedestrian')
@@ -30,7 +34,7 @@ def recording(*pairs, name='a', free=(), free_us=0, left_out=None) -> PairedReco
     for t, labels, found, *events in pairs:
         truth = boxes(*((x, c, 1, track) for x, c, track in labels))
         seen = boxes(*((x, c, score, 0) for x, c, score in found))
-        made.append(Pair(round(t * 1e6), truth, seen, *events))
+        made.append(Frame(round(t * 1e6), truth, seen, *events))
     return PairedRecording(name, CLASSES, tuple(made), boxes(*free), free_us, left_out or {})
 
 
@@ -39,7 +43,7 @@ def test_precision_and_recall_at_the_operating_score():
         (1, [(10, 0, 1), (100, 1, 2)], [(10, 0, 0.9), (100, 1, 0.29), (200, 0, 0.5)]),
         (2, [(10, 0, 1)], [(12, 0, 0.3)]),
     )
-    point = figures.operating_point(figures.matched([one]), CLASSES)
+    point = operating_point([match_recording(one)], CLASSES)
     assert (point['labels'], point['detections'], point['matches']) == (3, 3, 2)
     assert point['per_class']['car']['precision'] == pytest.approx(2 / 3)
     assert point['per_class']['pedestrian'] == {
@@ -53,11 +57,11 @@ def test_precision_and_recall_at_the_operating_score():
 
 def test_false_alarms_per_minute():
     free = [(0, 0, 0.9, 0), (50, 0, 0.29, 0), (90, 1, 0.3, 0)]
-    result = figures.false_positives([recording(free=free, free_us=30_000_000)], CLASSES)
+    result = false_positives([recording(free=free, free_us=30_000_000)], CLASSES)
     assert result['minutes_without_labels'] == 0.5
     assert result['per_minute'] == 4
     assert result['per_class'] == {'car': 2, 'pedestrian': 2}
-    assert figures.false_positives([recording()], CLASSES)['per_minute'] is None
+    assert false_positives([recording()], CLASSES)['per_minute'] is None
 
 
 def test_latency_is_from_the_first_label_to_the_first_detection():
@@ -67,37 +71,37 @@ def test_latency_is_from_the_first_label_to_the_first_detection():
         (1.2, [(10, 0, 1), (100, 0, 2), (200, 0, 3)], [(100, 0, 0.2)]),
         (1.3, [(100, 0, 2), (200, 0, 3)], [(100, 0, 0.8)]),
     ]
-    result = figures.latency(figures.matched([recording(*sights)]))
+    result = latency([match_recording(recording(*sights))])
     # Track 1 was there at the start, track 2 is found after 0.2 s, track 3 never
     assert result['tracks'] == 2
     assert result['never_found'] == 1
     assert result['waits_ms'] == [200]
-    twice = figures.latency(figures.matched([recording(*sights), recording(*sights, name='b')]))
+    twice = latency([match_recording(recording(*sights, name=name)) for name in 'ab'])
     assert twice['tracks'] == 4  # track 2 of another recording is another object
 
 
 def test_calibration_compares_scores_with_shares():
     pairs = [(t, [(10, 0, 1)], [(10 if t % 2 else 200, 0, 0.85)]) for t in range(1, 11)]
-    result = figures.calibration(figures.matched([recording(*pairs)]))
+    result = calibration(match_recording(recording(*pairs)).frames)
     assert result['bins'][8]['detections'] == 10
     assert result['bins'][8]['precision'] == 0.5
     assert result['expected_error'] == pytest.approx(0.35)
-    assert figures.calibration([])['expected_error'] is None
+    assert calibration([])['expected_error'] is None
 
 
 def test_windows_of_few_and_of_many_events():
     pairs = [(t, [(10, 0, 1)], [(10 if t < 3 else 200, 0, 0.9)], t * 1e6) for t in range(1, 7)]
-    rows = figures.by_event_rate(figures.matched([recording(*pairs)]), CLASSES)
+    rows = by_event_rate(recording(*pairs).frames, CLASSES)
     assert [row['images'] for row in rows] == [2, 2, 2]
     assert [row['AP50'] for row in rows] == [1, 0, 0]
     unknown = [(1, [(10, 0, 1)], [])]
-    assert figures.by_event_rate(figures.matched([recording(*unknown)]), CLASSES) == []
+    assert by_event_rate(recording(*unknown).frames, CLASSES) == []
 
 
 def test_objects_that_stand_and_objects_that_move():
     """A standing car that is never found, and one of 100 pixels a second that always is."""
     pairs = [(t / 10, [(200, 0, 1), (10 * t, 0, 2)], [(10 * t, 0, 0.9)]) for t in range(5, 12)]
-    rows = figures.by_speed(figures.matched([recording(*pairs)]), CLASSES)
+    rows = by_speed([recording(*pairs)], CLASSES)
     assert {row['name']: (row['labels'], row['AP50']) for row in rows} == {
         'standing': (7, 0),
         'slow': (0, pytest.approx(float('nan'), nan_ok=True)),
@@ -106,13 +110,13 @@ def test_objects_that_stand_and_objects_that_move():
 
 
 class TestEvaluate:
-    """All figures together."""
+    """All metrics together."""
 
     def test_several_recordings_are_one(self):
         a = recording((1, [(10, 0, 1)], [(10, 0, 0.9)]), name='a', left_out={'bus': 2})
         b = recording((1, [(10, 0, 1)], [(200, 0, 0.95)]), name='b', left_out={'bus': 1})
-        result = evaluate([b, a])
-        assert result == evaluate([a, b])
+        result = compute_metrics([b, a])
+        assert result == compute_metrics([a, b])
         assert result['AP50'] == pytest.approx(0.5 * 51 / 101)
         assert result['per_class']['pedestrian']['AP'] is None
         assert result['labels_left_out'] == {'bus': 3}
@@ -123,13 +127,13 @@ class TestEvaluate:
         assert result['per_class']['car']['curve']['precision'][0] == 0.5
         json.dumps(result, allow_nan=False)
 
-    def test_nothing_to_judge(self):
+    def test_nothing_to_evaluate(self):
         with pytest.raises(EvaluationError, match='no recording'):
-            evaluate([])
-        with pytest.raises(EvaluationError, match='no label counts'):
-            evaluate([recording((1, [], [(10, 0, 0.9)]))])
+            compute_metrics([])
+        with pytest.raises(EvaluationError, match='no label is evaluated'):
+            compute_metrics([recording((1, [], [(10, 0, 0.9)]))])
 
     def test_recordings_with_other_classes_are_not_mixed(self):
         other = PairedRecording('b', ('bear',), (), boxes(), 0)
         with pytest.raises(EvaluationError, match='b has the classes bear, a has car, pedestrian'):
-            evaluate([recording((1, [(10, 0, 1)], [])), other])
+            compute_metrics([recording((1, [(10, 0, 1)], [])), other])

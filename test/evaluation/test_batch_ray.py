@@ -47,33 +47,33 @@ def working(cluster: Any) -> list[int]:
     return found
 
 
-def test_a_cluster_gives_the_figures_of_one_process(cluster, fleet, tmp_path):
+def test_a_cluster_gives_the_figures_of_one_process(cluster, batch, tmp_path):
     """One of its processes is killed half-way, and one of the recordings is corrupt."""
-    bags, out, target = fleet.bags, tmp_path / 'out', tmp_path / 'figures.json'
+    bags, out, target = batch.bags, tmp_path / 'out', tmp_path / 'metrics.json'
     arguments = ['--out', out, '--json', target, '--ray-address', cluster.address]
-    command = fleet.command(*arguments, bags=[*bags[:7], fleet.corrupt, *bags[7:]])
+    command = batch.command(*arguments, bags=[*bags[:7], batch.corrupt, *bags[7:]])
     with Command(command, tmp_path / 'log') as running:
         running.until(lambda: len(summaries(out)) >= len(bags) // 2)
         victim = running.until(lambda: working(cluster))[0]
         os.kill(victim, signal.SIGKILL)
         assert running.wait() == 1
     assert is_gone(victim)
-    fleet.check(target, bags)
+    batch.check(target, bags)
     said = [line for line in running.log.read_text().splitlines() if line.startswith('sast-ros')]
     assert len(said) == 1
     # Nothing of what Ray says about the process that died
     assert 'raylet' not in running.log.read_text()
 
 
-def test_a_command_that_was_killed_goes_on_where_it_was(cluster, fleet, tmp_path):
-    bags, out = fleet.bags[:12], tmp_path / 'out'
+def test_a_command_that_was_killed_goes_on_where_it_was(cluster, batch, tmp_path):
+    bags, out = batch.bags[:12], tmp_path / 'out'
     arguments = ['--out', out, '--ray-address', cluster.address]
-    command = fleet.command(*arguments, bags=bags)
+    command = batch.command(*arguments, bags=bags)
     with Command(command, tmp_path / 'log') as running:
         running.until(lambda: len(summaries(out)) >= len(bags) // 2)
         running.process.kill()
         running.wait()
-    target = tmp_path / 'figures.json'
+    target = tmp_path / 'metrics.json'
     before = summaries(out)
     assert len(before) >= len(bags) // 2
     with Command([*command, '--json', str(target)], tmp_path / 'log') as running:
@@ -82,12 +82,12 @@ def test_a_command_that_was_killed_goes_on_where_it_was(cluster, fleet, tmp_path
     assert {name: after[name] for name in before} == before
     assert len(after) == len(bags)
     assert 'recordings were replayed before' in running.log.read_text()
-    assert without_inputs(target) == fleet.figures(bags, tmp_path / 'serial.json')
+    assert without_inputs(target) == batch.metrics(bags, tmp_path / 'serial.json')
 
 
-def test_a_command_that_is_ended_leaves_no_task_behind(cluster, fleet, tmp_path):
+def test_a_command_that_is_ended_leaves_no_task_behind(cluster, batch, tmp_path):
     out = tmp_path / 'out'
-    command = fleet.command('--out', out, '--ray-address', cluster.address, bags=fleet.bags[:12])
+    command = batch.command('--out', out, '--ray-address', cluster.address, bags=batch.bags[:12])
     with Command(command, tmp_path / 'log') as running:
         running.until(lambda: summaries(out))
         running.process.terminate()
@@ -97,19 +97,19 @@ def test_a_command_that_is_ended_leaves_no_task_behind(cluster, fleet, tmp_path)
     assert 'Traceback' not in running.log.read_text()
 
 
-def test_a_task_that_no_node_has_room_for_is_one_sentence(cluster, fleet, tmp_path):
+def test_a_task_that_no_node_has_room_for_is_one_sentence(cluster, batch, tmp_path):
     arguments = ['--out', tmp_path, '--ray-address', cluster.address, '--gpus-per-recording', 0.5]
-    with Command(fleet.command(*arguments, bags=fleet.bags[:2]), tmp_path / 'log') as running:
+    with Command(batch.command(*arguments, bags=batch.bags[:2]), tmp_path / 'log') as running:
         assert running.wait() == 1
     assert 'has 1 CPUs and 0.5 GPUs for a recording' in running.log.read_text()
 
 
-def test_a_cluster_that_is_not_there_is_one_sentence(fleet, tmp_path, capsys):
+def test_a_cluster_that_is_not_there_is_one_sentence(batch, tmp_path, capsys):
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))
         address = f'127.0.0.1:{unused.getsockname()[1]}'
         for name in (address, f'ray://{address}'):
-            command = fleet.command('--out', tmp_path, '--ray-address', name, bags=fleet.bags[:2])
+            command = batch.command('--out', tmp_path, '--ray-address', name, bags=batch.bags[:2])
             assert main(command) == 1
             (sentence,) = capsys.readouterr().err.strip().splitlines()
             assert f'no Ray cluster at {name}' in sentence

@@ -1,4 +1,4 @@
-"""Detections of recordings, as ``sast-ros replay`` or somebody else has written them."""
+"""Detections of a recording, as ``sast-ros replay`` or another tool has written them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.bags.storage import is_storage_file
-from sast_ros.evaluation.boxes import read_boxes
+from sast_ros.evaluation.boxes import read_boxes, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import canonical
 from sast_ros.evaluation.topics import holds_only_detections, read_topic
@@ -19,25 +19,33 @@ _STRIDE_US = 50_000
 
 
 @dataclass(frozen=True)
-class Detected:
+class RecordedDetections:
     """
     The detections of one recording.
 
     Parameters
     ----------
-    name: of the recording, without suffix.
-    path: where they come from.
-    boxes: ``BOX_DTYPE[N]`` sorted by time, on the clock of the recording.
-    classes: class names in class-id order; empty if nobody tells.
-    windows: ``WINDOW_DTYPE[W]`` in order of time, or ``None`` where only boxes are known; then a
-        window without detections cannot be told from none.
-    start_us: first event of the recording, ``None`` if nobody tells.
-    end_us: last event, ``None`` if nobody tells.
-    stride_us: from window to window.
-    duration_us: integration time of a window.
-    sensor_size: (height, width) in pixels, ``None`` if nobody tells.
-    summary: of the replay, if there is one.
-    clock: of all times, ``'recording'`` or, where messages are all there is, ``'ros'``.
+    name : str
+        Name of the recording without suffix.
+    path : Path
+        Source of the detections.
+    boxes : BOX_DTYPE[N]
+        Sorted by time, on the clock of the recording.
+    classes : tuple of str
+        Class names in class-id order; empty if unknown.
+    windows : WINDOW_DTYPE[W], optional
+        In order of time; ``None`` if only boxes are known, so that a window without detections
+        cannot be told from a missing one.
+    start_us, end_us : int, optional
+        First and last event of the recording.
+    stride_us, duration_us : int
+        Stride and integration time of the windows.
+    sensor_size : (int, int), optional
+        Height and width in pixels.
+    summary : dict, optional
+        Summary of the replay.
+    clock : {'recording', 'ros'}
+        Clock of all times; ``'ros'`` for detections that were read from messages.
 
     """
 
@@ -57,7 +65,7 @@ class Detected:
 
 def is_detections(path: Path) -> bool:
     """
-    Return whether a path names detections and not a recording of events.
+    Return whether a path names detections, not a recording of events.
 
     Detections are a ``.npy`` file, the folder of a replay, or a bag with a topic of detections and
     none of events.
@@ -67,63 +75,63 @@ def is_detections(path: Path) -> bool:
     return path.exists() and is_storage_file(path) and holds_only_detections(path)
 
 
-def read_detected(path: Path) -> Detected:
+def read_detections(path: Path) -> RecordedDetections:
     """
     Read detections.
 
     Parameters
     ----------
-    path:
-        folder that ``sast-ros replay`` wrote, ``.npy`` file in the Prophesee layout, or ``.mcap``
+    path : Path
+        Folder that ``sast-ros replay`` wrote, ``.npy`` file in the Prophesee layout, or ``.mcap``
         or ``.db3`` file with a topic of ``vision_msgs/msg/Detection2DArray``.
 
     Raises
     ------
-    EvaluationError: they cannot be read, are no boxes, or do not fit their summary.
-    RecordingError: a damaged bag.
+    EvaluationError
+        If they cannot be read, are invalid, or do not fit their summary.
+    RecordingError
+        If a bag is damaged.
 
     """
     if is_storage_file(path):
-        return _from_topic(path)
+        return _read_bag(path)
     file = path / 'detections.npy' if path.is_dir() else path
     boxes = read_boxes(file)
-    folder = file.parent if file.name == 'detections.npy' else None
-    summary = _read_summary(folder / 'summary.json') if folder is not None else None
+    in_folder = file.name == 'detections.npy'
+    summary = _read_summary(file.with_name('summary.json')) if in_folder else None
     if summary is None:
         if not len(boxes):
             raise EvaluationError(f'{file}: holds no detections; name a file with boxes')
-        name = file.resolve().parent.name if folder is not None else file.stem
-        return Detected(name.removesuffix('_detections').removesuffix('_bbox'), file, boxes)
+        name = file.resolve().parent.name if in_folder else file.stem
+        name = name.removesuffix('_detections').removesuffix('_bbox')
+        return RecordedDetections(name, file, boxes)
     if summary.get('detections', len(boxes)) != len(boxes):
         raise EvaluationError(
             f'{file}: holds {len(boxes)} detections, but its summary.json counts '
             f'{summary["detections"]}; replay the recording again'
         )
-    windows = _read_windows(file.with_name('windows.npy'))
     size = summary.get('sensor_size') or {}
-    stride, duration = summary.get('stride_ms', 50), summary.get('window_ms', 50)
-    return Detected(
+    return RecordedDetections(
         name=Path(str(summary['recording'])).stem if 'recording' in summary else file.parent.name,
         path=file,
         boxes=boxes,
         classes=tuple(canonical(str(name)) for name in summary.get('classes', ())),
-        windows=windows,
+        windows=_read_windows(file.with_name('windows.npy')),
         start_us=summary.get('first_event_us'),
         end_us=summary.get('last_event_us'),
-        stride_us=round(1000 * stride),
-        duration_us=round(1000 * duration),
+        stride_us=round(1000 * summary.get('stride_ms', 50)),
+        duration_us=round(1000 * summary.get('window_ms', 50)),
         sensor_size=(size['height'], size['width']) if size else None,
         summary=summary,
     )
 
 
-def _from_topic(path: Path) -> Detected:
+def _read_bag(path: Path) -> RecordedDetections:
     boxes, stamps, classes = read_topic(path)
     windows = np.zeros(len(stamps), WINDOW_DTYPE)
     windows['t'], windows['stamp_ns'] = stamps, 1000 * stamps
     steps = np.diff(stamps)
-    stride = int(np.median(steps)) if len(steps) else _STRIDE_US
-    return Detected(
+    return RecordedDetections(
         name=path.stem.removesuffix('_detections'),
         path=path,
         boxes=boxes,
@@ -131,7 +139,7 @@ def _from_topic(path: Path) -> Detected:
         windows=windows,
         start_us=int(stamps[0]) - _STRIDE_US,
         end_us=int(stamps[-1]),
-        stride_us=max(stride, 1),
+        stride_us=max(int(np.median(steps)), 1) if len(steps) else _STRIDE_US,
         clock='ros',
     )
 
@@ -146,7 +154,7 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
             f'{path}: cannot be read ({error}); replay the recording again'
         ) from error
     if not isinstance(content, dict):
-        raise EvaluationError(f'{path}: is no summary of a replay; replay the recording again')
+        raise EvaluationError(f'{path}: is not the summary of a replay; replay again')
     return content
 
 
@@ -163,4 +171,4 @@ def _read_windows(path: Path) -> np.ndarray | None:
         raise EvaluationError(
             f'{path}: has other columns than this version writes; replay the recording again'
         )
-    return windows[np.argsort(windows['t'], kind='stable')]
+    return sort_by_time(windows)

@@ -1,0 +1,142 @@
+"""
+The COCO metrics of labels and detections, computed by faster-coco-eval.
+
+Everything is evaluated; which boxes and frames count is decided before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+import contextlib
+from dataclasses import dataclass
+import io
+from typing import Any
+
+import numpy as np
+from numpy.lib.recfunctions import append_fields
+
+#: IoU thresholds of the COCO metrics.
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10).round(2)
+
+#: Recall points at which the precision is sampled.
+RECALL_POINTS = np.linspace(0, 1, 101).round(2)
+
+#: Areas in square pixels, as in COCO: up to 32 x 32, up to 96 x 96, larger.
+AREAS = ('all', 'small', 'medium', 'large')
+
+
+@dataclass(frozen=True)
+class CocoMetrics:
+    """
+    Precision and recall of all classes, thresholds and areas.
+
+    Parameters
+    ----------
+    labels : int64[classes]
+        Number of labels that are not ignored.
+    precision : float64[10, 101, classes, 4]
+        Over IoU thresholds, recall points, classes and areas; -1 without labels.
+    recall : float64[10, classes, 4]
+        Maximum recall with at most 100 detections per frame and class.
+    scores : float64[101, classes]
+        Score at which each recall point is reached at an IoU of .5; 0 if it is not reached.
+
+    """
+
+    labels: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    scores: np.ndarray
+
+    def average_precision(
+        self, iou: float | None = None, area: str = 'all', class_id: int | None = None
+    ) -> float:
+        """
+        Return the mean precision over recall points and classes, 0..1; NaN without labels.
+
+        ``iou``: one threshold, or ``None`` for the mean over all ten; ``area``: one of ``AREAS``.
+        """
+        chosen = slice(None) if iou is None else np.isclose(IOU_THRESHOLDS, iou)
+        return _mean(self.precision[chosen][:, :, _classes(class_id), AREAS.index(area)])
+
+    def average_recall(self, class_id: int | None = None) -> float:
+        """Return the mean of the maximum recalls, 0..1; NaN without labels."""
+        return _mean(self.recall[:, _classes(class_id), AREAS.index('all')])
+
+
+def _classes(class_id: int | None) -> slice:
+    return slice(None) if class_id is None else slice(class_id, class_id + 1)
+
+
+def _mean(table: np.ndarray) -> float:
+    known = table[table > -1]
+    return float(known.mean()) if known.size else float('nan')
+
+
+def coco_metrics(
+    frames: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
+) -> CocoMetrics:
+    """
+    Compute the COCO metrics.
+
+    Parameters
+    ----------
+    frames : iterable of (BOX_DTYPE[N], BOX_DTYPE[M])
+        Labels and detections of one time each. Labels may have a field ``ignored``: a detection of
+        this class there is neither a true nor a false positive. In a frame without labels every
+        detection is a false positive.
+    classes : sequence of str
+        Class names in class-id order; there must be no other ids.
+
+    """
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    annotations: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    counts = np.zeros(len(classes), np.int64)
+    number = 0
+    for number, (labels, detections) in enumerate(frames, start=1):
+        ignored = np.zeros(len(labels), bool)
+        if 'ignored' in (labels.dtype.names or ()):
+            ignored = labels['ignored']
+        counts += np.bincount(labels['class_id'][~ignored], minlength=len(classes))
+        for row, crowd in zip(_rows(labels, number), ignored.tolist()):
+            area = row['bbox'][2] * row['bbox'][3]
+            row |= {'id': len(annotations) + 1, 'iscrowd': int(crowd), 'area': area}
+            annotations.append(row)
+        scores = detections['class_confidence'].tolist()
+        results.extend(row | {'score': s} for row, s in zip(_rows(detections, number), scores))
+    if not (results and counts.any()):
+        shape = (len(IOU_THRESHOLDS), len(RECALL_POINTS), len(classes), len(AREAS))
+        precision = np.where(counts > 0, 0.0, -1.0)[:, None] * np.ones(shape)
+        return CocoMetrics(counts, precision, precision[:, 0], np.zeros(shape[1:3]))
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+        truth = COCO(
+            {
+                'images': [{'id': n} for n in range(1, number + 1)],
+                'categories': [{'id': i, 'name': name} for i, name in enumerate(classes)],
+                'annotations': annotations,
+            }
+        )
+        evaluator = COCOeval_faster(truth, truth.loadRes(results), 'bbox')
+        evaluator.evaluate()
+        evaluator.accumulate()
+    # The last axis: at most 1, 10 and 100 detections
+    precision, recall, scores = (
+        np.asarray(evaluator.eval[name])[..., 2] for name in ('precision', 'recall', 'scores')
+    )
+    return CocoMetrics(counts, precision, recall, scores[0, :, :, 0].clip(min=0))
+
+
+def mark_ignored(labels: np.ndarray, ignored: np.ndarray) -> np.ndarray:
+    """Return the labels with the field ``ignored``, ``bool[N]``."""
+    marked: np.ndarray = append_fields(labels, 'ignored', ignored, usemask=False)
+    return marked
+
+
+def _rows(boxes: np.ndarray, image: int) -> list[dict[str, Any]]:
+    columns = [boxes[name].astype(np.float64).tolist() for name in 'xywh']
+    return [
+        {'image_id': image, 'category_id': category, 'bbox': list(box)}
+        for category, *box in zip(boxes['class_id'].tolist(), *columns)
+    ]

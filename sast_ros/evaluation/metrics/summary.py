@@ -1,0 +1,130 @@
+"""All metrics of a set of recordings, as ``sast-ros evaluate --json`` writes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+import math
+from typing import Any
+
+import numpy as np
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.metrics.breakdown import by_event_rate, by_speed
+from sast_ros.evaluation.metrics.calibration import calibration
+from sast_ros.evaluation.metrics.coco import coco_metrics, CocoMetrics, RECALL_POINTS
+from sast_ros.evaluation.metrics.latency import latency
+from sast_ros.evaluation.metrics.matching import match_recording
+from sast_ros.evaluation.metrics.operating_point import false_positives, operating_point
+from sast_ros.evaluation.pairing import PairedRecording
+
+
+def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
+    """
+    Compute the metrics of recordings together; they are taken in the order of their names.
+
+    Returns
+    -------
+    dict
+        JSON-ready, ``None`` for unknown values: ``AP``, ``AP50``, ``AP75``, ``AP_small``,
+        ``AP_medium``, ``AP_large``, ``AR_100``, ``per_class`` with the same and the
+        precision-recall curves, and the metrics of the other modules.
+
+    Raises
+    ------
+    EvaluationError
+        If there are no recordings, their classes differ, or no label passed the box filter.
+
+    """
+    recordings = sorted(recordings, key=lambda recording: recording.name)
+    if not recordings:
+        raise EvaluationError('there is no recording to evaluate; name detections or recordings')
+    classes = recordings[0].classes
+    for recording in recordings:
+        if recording.classes != classes:
+            raise EvaluationError(
+                f'{recording.name} has the classes {", ".join(recording.classes)}, '
+                f'{recordings[0].name} has {", ".join(classes)}; evaluate them one by one'
+            )
+    frames = [frame for recording in recordings for frame in recording.frames]
+    coco = coco_metrics(((frame.labels, frame.detections) for frame in frames), classes)
+    if not coco.labels.any():
+        raise EvaluationError(
+            'no label is evaluated: all are too small or in the first half second; use --boxes '
+            'all to include small ones'
+        )
+    matched = [match_recording(recording) for recording in recordings]
+    point = operating_point(matched, classes)
+    counts = [
+        {
+            'name': recording.name,
+            'images': len(recording.frames),
+            'labels': sum(len(frame.labels) for frame in recording.frames),
+            'detections': sum(len(frame.detections) for frame in recording.frames),
+        }
+        for recording in recordings
+    ]
+    result: dict[str, Any] = _plain(
+        {
+            **_averages(coco, None),
+            'classes': list(classes),
+            'images': len(frames),
+            'labels': int(coco.labels.sum()),
+            'detections': sum(row['detections'] for row in counts),
+            'labels_left_out': dict(
+                sum((Counter(recording.left_out) for recording in recordings), Counter())
+            ),
+            'per_class': {
+                name: {
+                    **_averages(coco, index),
+                    'labels': int(coco.labels[index]),
+                    'precision': point['per_class'][name]['precision'],
+                    'recall': point['per_class'][name]['recall'],
+                    'curve': _curve(coco, index),
+                }
+                for index, name in enumerate(classes)
+            },
+            'operating_point': point,
+            'false_positives': false_positives(recordings, classes),
+            'latency': latency(matched),
+            'by_event_rate': by_event_rate(frames, classes),
+            'by_speed': by_speed(recordings, classes),
+            'calibration': calibration([one for whole in matched for one in whole.frames]),
+            'recordings': counts,
+        }
+    )
+    return result
+
+
+def _averages(coco: CocoMetrics, class_id: int | None) -> dict[str, float]:
+    return {
+        'AP': coco.average_precision(class_id=class_id),
+        'AP50': coco.average_precision(0.5, class_id=class_id),
+        'AP75': coco.average_precision(0.75, class_id=class_id),
+        **{
+            f'AP_{area}': coco.average_precision(area=area, class_id=class_id)
+            for area in ('small', 'medium', 'large')
+        },
+        'AR_100': coco.average_recall(class_id),
+    }
+
+
+def _curve(coco: CocoMetrics, class_id: int) -> dict[str, list[float]] | None:
+    """Return precision and score at every recall point at an IoU of .5."""
+    if not coco.labels[class_id]:
+        return None
+    return {
+        'recall': RECALL_POINTS.tolist(),
+        'precision': coco.precision[0, :, class_id, 0].tolist(),
+        'score': coco.scores[:, class_id].tolist(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with ``None`` for everything that is not finite, as JSON requires."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,95 @@
+"""The error cases of the report: their pictures and their moments in the videos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sast_ros.bags.errors import RecordingError
+from sast_ros.evaluation.metrics.error_analysis import ErrorCase
+from sast_ros.evaluation.report.entry import ReportEntry
+from sast_ros.evaluation.report.pictures import draw_case, read_events
+
+#: Seconds of the video before an error that its link plays.
+_LEAD_S = 1.0
+
+_UNKNOWN = (
+    'only their detections were given; give sast-ros evaluate the recordings themselves to see '
+    'the events'
+)
+
+
+def collect_cases(
+    cases: Sequence[ErrorCase], total: int, entries: Mapping[str, ReportEntry]
+) -> dict[str, Any]:
+    """
+    Return what a section of the page shows.
+
+    Parameters
+    ----------
+    cases : sequence of ErrorCase
+        The cases to show.
+    total : int
+        Number of all cases.
+    entries : mapping of str to ReportEntry
+        The recordings by name.
+
+    Returns
+    -------
+    dict
+        ``cases`` with picture, time and video of each; ``total``; ``without_pictures``, names of
+        recordings by the reason.
+
+    """
+    pictures, without = _draw(cases, entries)
+    shown = []
+    for number, case in enumerate(cases):
+        entry = entries[case.recording]
+        at = _video_time(entry, case.t_end)
+        shown.append(
+            {
+                'case': case,
+                'picture': pictures.get(number),
+                'seconds': (case.t_end - entry.start_us) / 1e6,
+                'video': entry.video,
+                'interval': (max(0.0, at - _LEAD_S), at),
+            }
+        )
+    return {'cases': shown, 'total': total, 'without_pictures': without}
+
+
+def _draw(
+    cases: Sequence[ErrorCase], entries: Mapping[str, ReportEntry]
+) -> tuple[dict[int, str], dict[str, list[str]]]:
+    """Return the pictures by number, and names of recordings without by the reason."""
+    pictures: dict[int, str] = {}
+    without: dict[str, list[str]] = {}
+    for name in dict.fromkeys(case.recording for case in cases):
+        entry = entries[name]
+        if entry.recording is None:
+            without.setdefault(_UNKNOWN, []).append(name)
+            continue
+        own = {number: case for number, case in enumerate(cases) if case.recording == name}
+        ends = sorted({case.t_end for case in own.values()})
+        try:
+            events = read_events(entry.recording, entry.topic, entry.detected, ends)
+        except (RecordingError, OSError) as error:
+            without.setdefault(str(error), []).append(name)
+            continue
+        for number, case in own.items():
+            pictures[number] = draw_case(
+                case, events[case.t_end], entry.paired.classes, entry.detected
+            )
+    return pictures, without
+
+
+def _video_time(entry: ReportEntry, at: int) -> float:
+    """Return where the video shows a window, the middle of its frame, in seconds."""
+    detected = entry.detected
+    if detected.windows is not None:
+        frame = int(np.searchsorted(detected.windows['t'], at, 'left'))
+        frame = min(frame, len(detected.windows) - 1)
+    else:
+        frame = round((at - entry.start_us - detected.duration_us) / detected.stride_us)
+    return (max(0, frame) + 0.5) * detected.stride_us / 1e6

@@ -1,0 +1,206 @@
+"""The pictures of the report: events, labels and detections around an error."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+import io
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from sast_ros.bags import open_recording
+from sast_ros.evaluation.detections import RecordedDetections
+from sast_ros.evaluation.metrics.error_analysis import ErrorCase
+from sast_ros.events.chunk import EventChunk
+from sast_ros.visualization import draw_overlay
+
+#: Width and height in pixels.
+PICTURE_SIZE = (400, 300)
+
+# Minimum width of a picture, as a multiple of the box and as a share of the sensor.
+_MIN_BOXES = 2.2
+_MIN_SENSOR = 0.3
+
+# Other boxes are drawn if this share of them is in the picture.
+_MIN_INSIDE = 0.25
+
+# Height of the text that the overlay draws below the picture, in pixels; it is cut off.
+_STRIP = 40
+
+# A colour that neither classes nor events have.
+_MARK = (0, 236, 255)
+_QUALITY = 55
+
+
+def read_events(
+    path: Path, topic: str | None, detected: RecordedDetections, ends: Sequence[int]
+) -> dict[int, list[EventChunk]]:
+    """
+    Return the events of windows of a recording, by their ends; the recording is read once.
+
+    Parameters
+    ----------
+    path : Path
+        The recording.
+    topic : str, optional
+        Topic with events; by default the only one.
+    detected : RecordedDetections
+        Detections of the recording, with clock and duration of the windows.
+    ends : sequence of int
+        Ends of the windows, microseconds on the clock of the detections.
+
+    Raises
+    ------
+    RecordingError
+        If there is no such recording, or it is damaged before the last window.
+
+    """
+    found: dict[int, list[EventChunk]] = {end: [] for end in ends}
+    with open_recording(path, topic=topic) as recording:
+        # Start at the first window. (A replay of a part began ``start`` seconds after the first
+        # event of the whole.)
+        lead = 0.0
+        if detected.start_us is not None and detected.clock == 'recording':
+            lead = (min(ends) - detected.duration_us - detected.start_us) / 1e6
+            lead += float((detected.summary or {}).get('start') or 0)
+        shift: int | None = 0 if detected.clock == 'recording' else None
+        for chunk in recording.between(max(0.0, lead)):
+            if not len(chunk):
+                continue
+            if shift is None:  # messages have ROS time; the recording may have another one
+                shift = int(chunk.t[0]) - (detected.start_us or 0)
+            if chunk.t[0] > max(ends) + shift:
+                break
+            for end, parts in found.items():
+                low, high = end + shift - detected.duration_us, end + shift
+                if chunk.t[0] <= high and chunk.t[-1] >= low:
+                    first = int(np.searchsorted(chunk.t, low, 'left'))
+                    behind = int(np.searchsorted(chunk.t, high, 'right'))
+                    parts.append(chunk[first:behind])
+    return found
+
+
+def draw_case(
+    case: ErrorCase,
+    events: Sequence[EventChunk],
+    classes: tuple[str, ...],
+    detected: RecordedDetections,
+) -> str:
+    """
+    Return the place of an error as ``data:`` URI of a WebP picture.
+
+    Labels are white, detections in the colour of their class; corners mark the box of the error.
+    """
+    from PIL import Image
+
+    left, top, width, height = crop_around(case.box, detected.sensor_size or _size_of(events))
+    area = left, top, width, height
+    scale = max(1, round(PICTURE_SIZE[0] / width))
+    labels, found = (
+        _moved(_inside(boxes, *area), left, top) for boxes in (case.labels, case.detections)
+    )
+    # The fields of Detections that are drawn, without importing torch
+    shown: Any = SimpleNamespace(
+        boxes=np.stack(
+            [found['x'], found['y'], found['x'] + found['w'], found['y'] + found['h']], axis=1
+        ),
+        scores=found['class_confidence'],
+        class_ids=found['class_id'].astype(np.int64),
+        class_names=classes,
+        t_end=None,
+        events=0,
+        kept=(),
+        reset=None,
+    )
+    picture = draw_overlay(
+        [_crop(chunk, *area) for chunk in events],
+        shown,
+        height + math.ceil(_STRIP / scale),
+        width,
+        scale,
+        labels=labels,
+    )
+    picture = np.ascontiguousarray(picture[: height * scale])
+    _mark(picture, _moved(np.array([case.box]), left, top)[0], scale)
+    stream = io.BytesIO()
+    image = Image.fromarray(picture)
+    image.thumbnail(PICTURE_SIZE)
+    image.save(stream, 'WEBP', quality=_QUALITY, method=4)
+    return f'data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode("ascii")}'
+
+
+def crop_around(box: np.void, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """
+    Return left, top, width and height of the part of the sensor to show, in pixels.
+
+    ``size``: (height, width) of the sensor. The part has the aspect ratio of a picture and lies
+    inside the sensor.
+    """
+    rows, columns = size
+    ratio = PICTURE_SIZE[0] / PICTURE_SIZE[1]
+    width = max(_MIN_BOXES * max(float(box['w']), float(box['h']) * ratio), _MIN_SENSOR * columns)
+    width = min(width, columns, rows * ratio)
+    height = width / ratio
+    left = float(box['x']) + float(box['w']) / 2 - width / 2
+    top = float(box['y']) + float(box['h']) / 2 - height / 2
+    return (
+        round(min(max(left, 0), columns - width)),
+        round(min(max(top, 0), rows - height)),
+        max(1, int(width)),
+        max(1, int(height)),
+    )
+
+
+def _size_of(events: Sequence[EventChunk]) -> tuple[int, int]:
+    """Return (height, width) of a sensor of unknown size."""
+    for chunk in events:
+        if chunk.width:
+            return chunk.height, chunk.width
+    limits = [(int(chunk.y.max()) + 1, int(chunk.x.max()) + 1) for chunk in events if len(chunk)]
+    return max((y for y, _ in limits), default=240), max((x for _, x in limits), default=304)
+
+
+def _crop(chunk: EventChunk, left: int, top: int, width: int, height: int) -> EventChunk:
+    """Return the events inside a rectangle, relative to its corner."""
+    x, y = chunk.x.astype(np.int64) - left, chunk.y.astype(np.int64) - top
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    return EventChunk(
+        x[inside].astype(np.uint16), y[inside].astype(np.uint16), chunk.p[inside], chunk.t[inside]
+    )
+
+
+def _inside(boxes: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray:
+    """Return the boxes of which a large part is inside a rectangle."""
+    wide = np.minimum(boxes['x'] + boxes['w'], left + width) - np.maximum(boxes['x'], left)
+    high = np.minimum(boxes['y'] + boxes['h'], top + height) - np.maximum(boxes['y'], top)
+    return boxes[wide.clip(min=0) * high.clip(min=0) >= _MIN_INSIDE * boxes['w'] * boxes['h']]
+
+
+def _moved(boxes: np.ndarray, left: int, top: int) -> np.ndarray:
+    moved = boxes.copy()
+    moved['x'] -= left
+    moved['y'] -= top
+    return moved
+
+
+def _mark(picture: np.ndarray, box: np.void, scale: int) -> None:
+    """Draw four corners a little outside the box."""
+    high, wide = picture.shape[:2]
+    gap, line = 5, 3
+    x1, y1 = (max(0, round(float(box[name]) * scale) - gap) for name in 'xy')
+    x2 = min(wide, max(0, round(float(box['x'] + box['w']) * scale) + gap))
+    y2 = min(high, max(0, round(float(box['y'] + box['h']) * scale) + gap))
+    arm = max(6, min(x2 - x1, y2 - y1) // 4)
+
+    def edges(low: int, high: int, size: int) -> tuple[slice, slice]:
+        return slice(low, low + size), slice(max(0, high - size), high)
+
+    for rows in edges(y1, y2, line):
+        for columns in edges(x1, x2, arm):
+            picture[rows, columns] = _MARK
+    for rows in edges(y1, y2, arm):
+        for columns in edges(x1, x2, line):
+            picture[rows, columns] = _MARK
