@@ -49,6 +49,7 @@ setup(
     package_data={
         PACKAGE: ['py.typed'],
         f'{PACKAGE}.evaluation.report': ['*.css', '*.j2'],
+        f'{PACKAGE}.example': ['*.mcap', '*.npy', '*.json', '*.md'],
         f'{PACKAGE}.model': ['weights/*'],
     },
     data_files=[

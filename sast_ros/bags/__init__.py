@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from sast_ros.bags.detections import (
     detection_boxes,
@@ -18,6 +17,7 @@ from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.rosbag import RosBag
 from sast_ros.bags.storage import is_storage_file
+from sast_ros.example import recording_path
 
 __all__ = [
     'DETECTIONS_TOPIC',
@@ -40,7 +40,8 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     ----------
     path:
         rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, Prophesee ``.raw`` or
-        ``.dat`` file, or HDF5 file (``.h5``, ``.hdf5``) in the layout of DSEC, M3ED or Metavision.
+        ``.dat`` file, or HDF5 file (``.h5``, ``.hdf5``) in the layout of DSEC, M3ED or Metavision;
+        ``'example'`` is the bundled recording.
     topic:
         topic of a ROS bag, or group of an HDF5 file, to read; by default the only one that
         carries events.
@@ -51,7 +52,7 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
         or several topics with events and none of them was chosen.
 
     """
-    path = Path(path)
+    path = recording_path(path)
     if not path.exists():
         raise RecordingError(f'{path} does not exist; name a recording ({_KINDS})')
     if path.is_dir() or path.suffix == '.bag' or is_storage_file(path):

@@ -10,6 +10,10 @@ from pathlib import Path
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.interval import iter_interval
 from sast_ros.events import EventChunk
+from sast_ros.events.encoders import cut_packets, EventPacketEncoder
+
+#: ``header.frame_id`` of messages that are made of events without one.
+_FRAME_ID = 'event_camera'
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class Recording(ABC):
     topic: name of the topic that is read; ``''`` for Prophesee files.
     type: message type of that topic; for Prophesee files the name of the encoding, for HDF5 that
         of the layout.
+    message_type: type of what ``messages`` yields.
     sensor_size: ``(height, width)`` in pixels, ``None`` where only the consumer can know.
     message_count: messages on the topic, ``None`` where the format has no messages.
     byte_size: size of all files together in bytes.
@@ -66,6 +71,7 @@ class Recording(ABC):
     topics: tuple[EventTopic, ...] = ()
     topic: str = ''
     type: str = ''  # noqa: A003 - an attribute of the public interface
+    message_type: str = 'event_camera_msgs/msg/EventPacket'
     message_count: int | None = None
     byte_size: int = 0
     duration: float | None = None
@@ -116,14 +122,27 @@ class Recording(ABC):
         """
         Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic, fit to be published.
 
+        A recording without ROS messages is encoded as a driver sends its events: EventPackets in
+        EVT 3.0, on the clock of the recording.
+
         Raises
         ------
-        RecordingError: the recording holds no ROS messages, or the file is damaged.
+        RecordingError
+            The file is damaged, or it does not state the size of the sensor, which messages need.
+        SettingError
+            The sensor is too large for EVT 3.0.
 
         """
-        raise RecordingError(
-            f'{self.path} holds no ROS messages; only ROS bags can be played into a topic'
-        )
+        if self.sensor_size is None:
+            raise RecordingError(
+                f'{self.path} does not state the size of its sensor, which ROS messages need'
+            )
+        height, width = self.sensor_size
+        encode = EventPacketEncoder(width, height, _FRAME_ID)
+        for chunk in self:
+            for packet in cut_packets(chunk):
+                # Stamped when the first data of the message came, received when the last did
+                yield 1000 * int(packet.t[-1]), encode(packet, 1000 * int(packet.t[0]))
 
     def close(self) -> None:  # noqa: B027 - a recording without open files has nothing to close
         """Close the files."""

@@ -57,7 +57,8 @@ class RosBag(Recording):
         except BaseException:
             self.close()
             raise
-        self.topic, self.type, self.message_count = chosen.name, chosen.type, chosen.message_count
+        self.topic, self.message_count = chosen.name, chosen.message_count
+        self.type = self.message_type = chosen.type
         self.byte_size = sum(file.path.stat().st_size for file in self._files)
         if self.message_count:
             filled = [file.reader for file in self._files if file.reader.message_count]

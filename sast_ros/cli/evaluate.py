@@ -26,6 +26,7 @@ from sast_ros.cli.terminal import (
     write_json,
 )
 from sast_ros.errors import format_error
+from sast_ros.example import recording_path
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
@@ -52,17 +53,18 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         'inputs',
         nargs='+',
-        type=Path,
+        type=recording_path,
         metavar='DETECTIONS_OR_BAG',
-        help='folder of a replay, .npy file with boxes, bag with Detection2DArray, or recording',
+        help='folder of a replay, .npy file with boxes, bag with Detection2DArray, or recording; '
+        '"example" is the bundled one',
     )
     command.add_argument(
         '--labels',
         type=Path,
-        required=True,
         metavar='DIR',
         help='folder with NAME_bbox.npy (Prophesee layout) or NAME.json (COCO) for each '
-        'recording, one COCO file for all of them, bags with Detection2DArray, or the one file',
+        'recording, one COCO file for all of them, bags with Detection2DArray, or the one file '
+        '(default: the folder of the first input)',
     )
     command.add_argument(
         '--label-topic', metavar='T', help='topic of labels in a bag (default: the only one)'
@@ -157,6 +159,7 @@ def _add_batch(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     limit_spinning()
+    arguments.labels = arguments.labels or arguments.inputs[0].resolve().parent
     from sast_ros.evaluation.errors import EvaluationError
     from sast_ros.evaluation.inputs import EvaluationInputs, SCORES
     from sast_ros.evaluation.labels import label_classes

@@ -38,7 +38,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'bag',
         type=Path,
         metavar='BAG',
-        help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat, HDF5 .h5',
+        help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat, HDF5 .h5; '
+        '"example" is the bundled one',
     )
     command.add_argument(
         '--topic',

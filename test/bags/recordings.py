@@ -9,6 +9,7 @@ from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Rosbag2Writer
 from sast_ros.bags.definitions import message_types
+from sast_ros.events import EventChunk
 
 EVENT_ARRAY = 'dvs_msgs/msg/EventArray'
 EVENT_PACKET = 'event_camera_msgs/msg/EventPacket'
@@ -138,3 +139,21 @@ def write_recording(folder: Path, kind: str, topics: dict[str, tuple[str, list]]
     if kind == 'rosbag1':
         return write_rosbag1(folder / 'recording.bag', topics)
     return write_rosbag2(folder / 'recording', topics, kind)
+
+
+def write_dat(path: Path, chunk: EventChunk) -> Path:
+    """Write a Prophesee .dat file, return its path."""
+    words = np.empty((len(chunk), 2), '<u4')
+    words[:, 0] = chunk.t
+    words[:, 1] = chunk.x | chunk.y.astype('<u4') << 14 | chunk.p.astype('<u4') << 28
+    head = f'% Version 2\n% Width {chunk.width}\n% Height {chunk.height}\n% end\n'
+    path.write_bytes(head.encode() + bytes((0x0C, 8)) + words.tobytes())
+    return path
+
+
+def random_chunk(start_us: int, span_us: int, count: int = 2000) -> EventChunk:
+    """Events on a 304x240 sensor from a time on."""
+    random = np.random.default_rng(1)
+    times = np.sort(random.integers(start_us, start_us + span_us, count))
+    x, y, p = (random.integers(0, limit, count) for limit in (304, 240, 2))
+    return EventChunk(x, y, p, times, width=304, height=240)

@@ -387,16 +387,16 @@ def test_database_without_messages_table_is_refused(tmp_path):
         open_recording(path)
 
 
-def test_prophesee_file_has_neither_topics_nor_messages(tmp_path):
+def test_prophesee_file_has_no_topics(tmp_path):
     path = tmp_path / 'drive.dat'
     path.write_bytes(b'% Version 2\n\x0c\x08' + bytes(80))
     with pytest.raises(RecordingError, match=facts('drive.dat', '--topic')):
         open_recording(path, TOPIC)
     with (
         open_recording(path) as recording,
-        pytest.raises(RecordingError, match=facts('drive.dat')),
+        pytest.raises(RecordingError, match=facts('drive.dat', 'sensor')),
     ):
-        recording.messages()
+        next(recording.messages())
 
 
 # ------------------------------------------------------------------------------------- definitions

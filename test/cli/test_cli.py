@@ -91,8 +91,7 @@ def test_a_command_of_the_training_package_names_it_where_it_is_missing(command:
         ['replay', 'bag', '--score-threshold', 'high'],
         ['replay', 'bag', '--sensor-size', '640'],
         ['demo', '--seconds', 'nan'],
-        ['demo', '--seed', '-1'],
-        ['demo', '--motion', 'flying'],
+        ['demo', '--seconds', '0'],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
@@ -218,6 +217,16 @@ def test_replay_writes_everything(tmp_path: Path, capsys: Captured) -> None:
     }
 
 
+def test_the_bundled_recording_is_replayed_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(['replay', 'example', '--end', '0.2', '--model', 'gen1-tiny']) == 0
+    summary = json.loads((tmp_path / 'out/replay/example/summary.json').read_text())
+    assert summary['recording'] == 'example.mcap'
+    assert summary['windows'] == 3
+
+
 def test_replay_detects_as_the_node_does_by_default() -> None:
     from sast_ros.replay import ReplayOptions
     from sast_ros.ros.parameters import PARAMETERS
@@ -233,13 +242,6 @@ def test_replay_detects_as_the_node_does_by_default() -> None:
         ('detections.max_count', ReplayOptions().max_detections),
     ):
         assert PARAMETERS[name].default == value, name
-
-
-def test_the_motions_of_the_demo_are_those_of_the_simulation() -> None:
-    from sast_ros_training.simulation.motion import MOTIONS
-
-    for motion in MOTIONS:
-        assert cli._parser().parse_args(['demo', '--motion', motion]).motion == motion
 
 
 def test_an_unknown_model_and_device_are_one_sentence(tmp_path: Path, capsys: Captured) -> None:

@@ -56,6 +56,16 @@ def test_recordings_are_replayed_and_judged(replayed):
     assert figures['by_event_rate']
 
 
+def test_labels_are_found_beside_the_recordings(replayed, drives, tmp_path):
+    figures, out = replayed
+    bags = [str(drives / f'drive_000{index}.mcap') for index in range(2)]
+    json_file = tmp_path / 'figures.json'
+    assert main(['evaluate', *bags, '--out', str(out), '--json', str(json_file)]) == 0
+    again = json.loads(json_file.read_text())
+    assert again['per_class'] == figures['per_class']
+    assert again['labels_from'] == str(drives)
+
+
 def test_its_replays_can_be_judged_again(replayed, drives, capsys):
     figures, out = replayed
     folders = [str(out / name) for name in ('drive_0001', 'drive_0000')]
