@@ -82,6 +82,7 @@ setup(
         'console_scripts': [
             'sast-ros = sast_ros.cli:main',
             'detector = sast_ros.ros.detector_node:main',
+            'player = sast_ros.demo.player:main',
         ],
     },
 )

@@ -66,7 +66,7 @@ def test_every_requirement_is_pinned():
 
 
 def check_installation(prefix: Path) -> None:
-    for name in ('detector', 'sast-ros'):
+    for name in ('detector', 'player', 'sast-ros'):
         script = prefix / 'lib' / 'sast_ros' / name
         assert script.is_file()
         assert os.access(script, os.X_OK)
@@ -86,9 +86,10 @@ def check_installation(prefix: Path) -> None:
 def test_colcon_build_installs_what_ros_looks_for(tmp_path):
     prefix = colcon_build(tmp_path)
     check_installation(prefix)
-    (weights,) = prefix.glob('lib/python3*/site-packages/sast_ros/model/weights')
-    bundled = (REPOSITORY / 'sast_ros' / 'model' / 'weights').iterdir()
-    assert {path.name for path in weights.iterdir()} == {path.name for path in bundled}
+    (packages,) = prefix.glob('lib/python3*/site-packages/sast_ros')
+    for folder in ('model/weights', 'example'):
+        bundled = {path.name for path in (REPOSITORY / 'sast_ros' / folder).glob('*.*')}
+        assert bundled <= {path.name for path in (packages / folder).iterdir()}
     (library,) = prefix.glob('lib/python3*/site-packages/sast_ros/kernels/_kernels*.so')
     # The installed copy works by itself, away from the repository.
     program = 'import sast_ros.kernels as k, sys; print(k.__file__)'

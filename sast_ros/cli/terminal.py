@@ -80,9 +80,9 @@ def thousands(number: int) -> str:
     return f'{number:,}'.replace(',', ' ')
 
 
-def say_steps() -> Callable[[str], None]:
+def step_logger() -> Callable[[str], None]:
     """
-    Return a function that says which step begins.
+    Return a function that prints which step begins.
 
     The steps stand below one another, so that they can be read afterwards.
     """

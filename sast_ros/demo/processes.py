@@ -1,22 +1,27 @@
-"""Child processes that cannot outlive their parent, hang it, or fail without a word."""
+"""Child processes that cannot outlive their parent or hang it, and whose failure is reported."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-import contextlib
 import ctypes
-import json
+import os
 from pathlib import Path
-import queue
 import signal
 import subprocess
 import sys
-import threading
 from types import TracebackType
-from typing import Any
+
+from sast_ros.errors import SastError
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded here, because little is safe between fork and exec
+
+
+class DemoError(SastError, RuntimeError):
+    """
+    The demonstration could not be carried through.
+
+    The text says which process stopped it, and what to read.
+    """
 
 
 class Child:
@@ -25,73 +30,51 @@ class Child:
 
     Parameters
     ----------
-    name: what it is, for messages to the user.
-    module: module to run with ``python -m``.
-    arguments: its command line.
-    environment: its environment variables.
-    log: file for what it writes to standard error, and to standard output unless that is JSON
-        lines.
+    name : str
+        What it is, for messages to the user.
+    module : str
+        Module to run with ``python -m``.
+    arguments : list of str
+        Its command line.
+    log : Path
+        File for its output.
 
     """
 
-    def __init__(
-        self,
-        name: str,
-        module: str,
-        arguments: list[str],
-        environment: Mapping[str, str],
-        log: Path,
-    ) -> None:
+    def __init__(self, name: str, module: str, arguments: list[str], log: Path) -> None:
         self.name = name
         self.log = log
         self.patience_s = 8.0  # between two requests to end, each harder than the one before
         self._command = [sys.executable, '-m', module, *arguments]
-        self._environment = dict(environment)
-        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def __enter__(self) -> Child:
         """Start the process."""
-        self._log_stream = self.log.open('wb')
-        self._process = subprocess.Popen(
-            self._command,
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log_stream,
-            preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
-            # ^C reaches the parent alone, which then ends its children in order
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        with self.log.open('wb') as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
+                # ^C reaches the parent alone, which then ends its children in order
+                start_new_session=True,
+            )
         return self
 
-    def tell(self) -> None:
-        """Send the process an empty line: go on."""
-        with contextlib.suppress(OSError):  # it has ended; whoever asks for its state learns so
-            self._process.stdin.write(b'\n')
-            self._process.stdin.flush()
+    def exit_code(self) -> int | None:
+        """Return the exit code, negative for a signal, or ``None`` while the process runs."""
+        return self._process.poll()
 
-    def message(self) -> dict[str, Any] | None:
-        """Return the next JSON line that the process has written, ``None`` if there is none."""
-        try:
-            return self._messages.get_nowait()
-        except queue.Empty:
-            return None
+    def failure(self) -> str:
+        """Return how the process has ended, and the last line of its log."""
+        code = self._process.returncode
+        how = f'ended with exit code {code}'
+        if code < 0:
+            how = f'was killed by {signal.Signals(-code).name}'
+        return f'{self.name} {how}{self.log_tail()}'
 
-    def failure(self) -> str | None:
-        """Return a sentence if the process has ended, ``None`` while it runs."""
-        code = self._process.poll()
-        if code is None:
-            return None
-        how = (
-            f'was killed by {signal.Signals(-code).name}'
-            if code < 0
-            else f'ended with exit code {code}'
-        )
-        return f'{self.name} {how}{self.last_words()}'
-
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return where the log is and its last line, as the end of a sentence."""
         lines = self.log.read_text(errors='replace').strip().splitlines()
         return (
@@ -107,32 +90,14 @@ class Child:
         trace: TracebackType | None,
     ) -> None:
         """End the process: politely, then by force."""
-        process = self._process
-        with contextlib.suppress(OSError):
-            process.stdin.close()
         for request in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            if process.poll() is not None:
+            if self.exit_code() is not None:
                 break
-            process.send_signal(request)
+            self._process.send_signal(request)
             try:
-                process.wait(self.patience_s)
+                self._process.wait(self.patience_s)
             except subprocess.TimeoutExpired:
                 continue
-        self._reader.join(1)
-        process.stdout.close()
-        self._log_stream.close()
-
-    def _read(self) -> None:
-        for line in self._process.stdout:
-            try:
-                fields = json.loads(line)
-            except ValueError:
-                fields = None
-            if isinstance(fields, dict):
-                self._messages.put(fields)
-            else:
-                self._log_stream.write(line)
-                self._log_stream.flush()
 
 
 def _end_with_parent() -> None:

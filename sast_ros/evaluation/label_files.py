@@ -54,6 +54,13 @@ def find_labels(folder: Path, name: str) -> Path:
     )
 
 
+def labels_beside(recording: Path) -> Path | None:
+    """Return ``NAME_bbox.npy`` in the folder of a recording, ``None`` if there is none."""
+    path = recording.resolve()
+    files = (path.with_name(f'{stem}_bbox.npy') for stem in stems(path.stem))
+    return next((file for file in files if file.is_file()), None)
+
+
 def stems(name: str) -> list[str]:
     """Return the names that the label file of a recording can have."""
     return [name, *(name.removesuffix(s) for s in ('_td', '_events') if name.endswith(s))]

@@ -121,7 +121,7 @@ class EventSubscription:
         self._unsubscribe()
 
     def _change_type(self, chosen: str, qos: QoSProfile) -> None:
-        message_class = _message_class(chosen)
+        message_class = find_message_class(chosen)
         if message_class is None:
             package = chosen.partition('/')[0]
             self._log_problem(
@@ -226,7 +226,7 @@ class EventSubscription:
         return self._node.create_timer(period_s, callback, clock=self._clock)
 
 
-def _message_class(type_name: str) -> type | None:
+def find_message_class(type_name: str) -> type | None:
     """Return the class of a message type, ``None`` if its package is not installed."""
     package, _, name = type_name.split('/')
     try:

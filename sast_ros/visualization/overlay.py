@@ -36,6 +36,9 @@ OFF = (64, 126, 255)
 #: ``note`` for networks without trained weights.
 UNTRAINED_NOTE = 'UNTRAINED weights: the boxes mean nothing'
 
+#: ``note`` where labels are drawn as well.
+LABELS_NOTE = 'thick: detections   thin: labels'
+
 # By name, so that a car keeps its colour whichever network found it.
 _CLASS_COLOURS = {
     'car': (255, 184, 56),

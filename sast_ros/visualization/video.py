@@ -11,7 +11,7 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from sast_ros.errors import SastError
-from sast_ros.visualization.overlay import draw_overlay, UNTRAINED_NOTE
+from sast_ros.visualization.overlay import draw_overlay, LABELS_NOTE, UNTRAINED_NOTE
 
 if TYPE_CHECKING:
     from sast_ros.detector import Detections
@@ -160,9 +160,9 @@ class OverlayVideo:
 @contextlib.contextmanager
 def replay_video(
     path: str | Path, stride_ms: float, trained: bool
-) -> Iterator[Callable[[EventWindow, Detections], None]]:
+) -> Iterator[Callable[..., None]]:
     """
-    Give a function that draws a window of a replay into a video.
+    Give a function that draws a window, its detections and, optionally, its labels into a video.
 
     The file is begun with the first window, when the size of the sensor is known for certain;
     without any window there is no file.
@@ -181,11 +181,12 @@ def replay_video(
     VideoError: see ``OverlayVideo``.
 
     """
-    note = '' if trained else UNTRAINED_NOTE
     video: OverlayVideo | None = None
     with contextlib.ExitStack() as stack:
 
-        def draw(window: EventWindow, detections: Detections) -> None:
+        def draw(
+            window: EventWindow, detections: Detections, labels: np.ndarray | None = None
+        ) -> None:
             nonlocal video
             height, width = detections.height, detections.width
             scale = video_scale(height, width)
@@ -193,7 +194,8 @@ def replay_video(
                 video = stack.enter_context(
                     OverlayVideo(path, width * scale, height * scale, 1000 / stride_ms)
                 )
-            video.write(draw_overlay(window, detections, height, width, scale, note))
+            note = UNTRAINED_NOTE if not trained else LABELS_NOTE if labels is not None else ''
+            video.write(draw_overlay(window, detections, height, width, scale, note, labels))
 
         yield draw
 

@@ -1,5 +1,5 @@
 """
-The launch file, under the real launch and launch_ros.
+The launch files, under the real launch and launch_ros.
 
 Skips where they are absent: there are no wheels of them, only ROS installations have them.
 """
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 
+from bags.recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
 import pytest
 from workspace import colcon_build, without_coverage
 
@@ -63,14 +64,16 @@ def observer(ros_domain) -> Iterator[object]:
 
 
 @contextmanager
-def launched(prefix: Path, log: Path, *arguments: str) -> Iterator[subprocess.Popen]:
-    """Launch the installed file; at the end interrupt it as Ctrl-C does, insisting on exit 0."""
+def launched(
+    prefix: Path, log: Path, *arguments: str, file_name: str = 'detector'
+) -> Iterator[subprocess.Popen]:
+    """Launch an installed file; at the end interrupt it as Ctrl-C does, insisting on exit 0."""
     environment = without_coverage()
     packages = next(prefix.glob('lib/python3*/site-packages'))
     for name, path in (('AMENT_PREFIX_PATH', prefix), ('PYTHONPATH', packages)):
         environment[name] = ':'.join(filter(None, [str(path), environment.get(name)]))
     environment['ROS_LOG_DIR'] = str(log.parent / 'ros_log')
-    file = prefix / 'share' / 'sast_ros' / 'launch' / 'detector.launch.py'
+    file = prefix / 'share' / 'sast_ros' / 'launch' / f'{file_name}.launch.py'
     with log.open('w') as output:
         process = subprocess.Popen(
             [sys.executable, '-c', PROGRAM, str(file), *arguments],
@@ -147,6 +150,24 @@ def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp
         values = call(observer, GetParameters, f'{name}/get_parameters', request, log).values
         assert [values[0].string_value, values[1].string_value] == ['gen1-tiny', 'cpu']
         assert [values[2].bool_value, values[3].bool_value] == [True, False]
+
+
+def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path):
+    from event_camera_msgs.msg import EventPacket
+    from vision_msgs.msg import Detection2DArray
+
+    log = tmp_path / 'launch.txt'
+    messages = event_messages(EVENT_PACKET, messages=60, period_ns=10_000_000)
+    bag = write_recording(tmp_path, 'mcap', {TOPIC: (EVENT_PACKET, messages)})
+    events, detections = [], []
+    observer.create_subscription(EventPacket, '/left/events', events.append, 100)
+    observer.create_subscription(Detection2DArray, '/objects', detections.append, 100)
+    arguments = [f'recording:={bag}', 'subscriptions:=2', 'model:=gen1-tiny']
+    arguments += ['events:=/left/events', 'detections:=/objects']
+    with launched(prefix, log, *arguments, file_name='demo'):
+        wait_until(observer, lambda: len(events) == 60, 'all messages', log)
+        wait_until(observer, lambda: len(detections) == 11, 'all detections', log)
+        wait_until(observer, lambda: 'sent 60 messages' in log.read_text(), 'end', log)
 
 
 def test_launch_file_leaves_an_unstarted_node_to_others(prefix, observer, tmp_path):

@@ -1,0 +1,57 @@
+"""
+Play a recording to the detector, in place of a camera.
+
+``ros2 launch sast_ros demo.launch.py`` and, in another terminal, ``ros2 topic echo /detections``
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = {
+    'recording': (
+        'example',
+        'Recording to play: "example", the bundled one, or the path of another one.',
+    ),
+    'recording_topic': ('', 'Topic in the recording; empty: the only one with events.'),
+    'subscriptions': ('1', 'Subscriptions that the player waits for; the detector is one.'),
+    'events': ('/event_camera/events', 'Topic for the events.'),
+    'detections': ('detections', 'Topic for the detections.'),
+    'model': ('default', 'default, a .safetensors file or a configuration.'),
+    'device': ('auto', 'auto, cpu, cuda or cuda:N.'),
+    'log_level': ('info', 'Of the detector: debug, info, warn, error or fatal.'),
+}
+
+
+def generate_launch_description():
+    """Declare the arguments, the player and the detector, which the player waits for."""
+    argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
+    detector = PathJoinSubstitution([FindPackageShare('sast_ros'), 'launch', 'detector.launch.py'])
+    passed_on = ('events', 'detections', 'model', 'device', 'log_level')
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=description)
+                for name, (default, description) in ARGUMENTS.items()
+            ),
+            Node(
+                package='sast_ros',
+                executable='player',
+                parameters=[
+                    {
+                        name: argument[name]
+                        for name in ('recording', 'recording_topic', 'subscriptions')
+                    }
+                ],
+                remappings=[('events', argument['events'])],
+                output='screen',
+            ),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(detector),
+                launch_arguments=[(name, argument[name]) for name in passed_on],
+            ),
+        ]
+    )

@@ -1,0 +1,148 @@
+"""The ROS node of the demonstration: it waits for the other two and collects what they publish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+import time
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sast_ros.demo.playback import Content, Playback
+from sast_ros.demo.player import QOS
+from sast_ros.demo.processes import Child, DemoError
+from sast_ros.ros.detector_node import NODE_NAME
+from sast_ros.ros.event_subscription import find_message_class
+from sast_ros.ros.qos import LATCHED
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+EVENTS_TOPIC = '/event_camera/events'
+DETECTIONS_TOPIC = '/detections'
+
+_START_PATIENCE_S = 90.0  # a cold import of torch from a slow disk takes most of a minute
+_SILENCE_PATIENCE_S = 15.0
+_REPORT_PATIENCE_S = 3.0  # the node reports once a second
+
+
+@dataclass
+class DemoSession:
+    """What has been received, with arrival times in nanoseconds of the wall clock."""
+
+    arrivals_ns: list[int] = field(default_factory=list)  # of the messages with events
+    first_message: bytes = b''  # of these
+    detections: list[tuple[int, Detection2DArray]] = field(default_factory=list)
+    diagnostics: list[tuple[int, DiagnosticStatus]] = field(default_factory=list)  # of the node
+    class_names: tuple[str, ...] = ()
+    began: float = field(default_factory=time.monotonic)
+
+
+class Observer:
+    """
+    Node ``sast_demo``, while a ``with`` block lasts.
+
+    It only collects; decoding and drawing come when nothing is timed any more.
+
+    Parameters
+    ----------
+    detector, player : Child
+        The other processes; it is an error if one of them fails meanwhile.
+
+    """
+
+    def __init__(self, detector: Child, player: Child) -> None:
+        self.session = DemoSession()
+        self._detector, self._player = detector, player
+
+    def __enter__(self) -> Observer:
+        """Create the node and everything but the subscription to events."""
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self._node = Node('sast_demo', context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        subscribe = self._node.create_subscription
+        self._detections = subscribe(Detection2DArray, DETECTIONS_TOPIC, self._on_detections, QOS)
+        subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
+        subscribe(LabelInfo, '/label_info', self._on_labels, LATCHED)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Destroy the node."""
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def wait_for_detector(self) -> None:
+        """Wait until the node is active, as its labels show, and its detections would arrive."""
+
+        def ready() -> bool:
+            for _, status in self.session.diagnostics[-1:]:
+                if status.level == DiagnosticStatus.ERROR:
+                    raise DemoError(f'{self._detector.name} cannot start: {status.message}')
+            publishers = self._detections.get_publisher_count()
+            return bool(publishers and self.session.class_names)
+
+        self._wait(ready, _START_PATIENCE_S, self._detector, 'is not active')
+
+    def collect(self, playback: Playback) -> None:
+        """Subscribe to the events, for which the player waits, until it has sent them all."""
+        kind = find_message_class(playback.recording.message_type)
+        self._node.create_subscription(kind, EVENTS_TOPIC, self._on_events, QOS, raw=True)
+        player, arrivals = self._player, self.session.arrivals_ns
+        self._wait(lambda: bool(arrivals), _START_PATIENCE_S, player, 'has sent nothing')
+        patience_s = 2 * playback.content.seconds + _SILENCE_PATIENCE_S
+        self._wait(lambda: player.exit_code() == 0, patience_s, player, 'has not finished')
+
+    def wait_for_rest(self, content: Content) -> None:
+        """
+        Wait for what is still on its way, as long as something comes, and for a last report.
+
+        What is missing then is not an error of the demonstration but its result.
+        """
+        session, seen, limit = self.session, (-1, -1), 0.0
+        while True:
+            received = (len(session.arrivals_ns), len(session.detections))
+            if received[0] >= content.messages and received[1] >= content.windows:
+                break
+            if received != seen:
+                seen, limit = received, time.monotonic() + _SILENCE_PATIENCE_S
+            elif time.monotonic() > limit:
+                break
+            self._spin()
+        last, limit = time.time_ns(), time.monotonic() + _REPORT_PATIENCE_S
+        while time.monotonic() < limit and not any(at > last for at, _ in session.diagnostics):
+            self._spin()
+
+    def _wait(
+        self, condition: Callable[[], bool], patience_s: float, child: Child, state: str
+    ) -> None:
+        """Handle what arrives until the condition holds; after the time is over, give up."""
+        limit = time.monotonic() + patience_s
+        while not condition():
+            if time.monotonic() > limit:
+                raise DemoError(f'{child.name} {state} after {patience_s:.0f} s{child.log_tail()}')
+            self._spin()
+
+    def _spin(self) -> None:
+        self._executor.spin_once(timeout_sec=0.05)
+        for child in (self._detector, self._player):
+            code = child.exit_code()
+            if code or (code == 0 and child is self._detector):  # a player that is done has ended
+                raise DemoError(child.failure())
+
+    def _on_events(self, raw: bytes) -> None:
+        self.session.first_message = self.session.first_message or raw
+        self.session.arrivals_ns.append(time.time_ns())
+
+    def _on_detections(self, array: Detection2DArray) -> None:
+        self.session.detections.append((time.time_ns(), array))
+
+    def _on_labels(self, labels: LabelInfo) -> None:
+        self.session.class_names = tuple(entry.class_name for entry in labels.class_map)
+
+    def _on_diagnostics(self, array: DiagnosticArray) -> None:
+        self.session.diagnostics += [
+            (time.time_ns(), status) for status in array.status if NODE_NAME in status.name
+        ]

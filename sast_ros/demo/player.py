@@ -1,0 +1,113 @@
+"""
+The executable ``player``: publishes a recording in real time, as the driver of a camera would.
+
+``ros2 run sast_ros player --ros-args -p recording:=example -r events:=/event_camera/events``
+
+It waits for subscriptions, sends every message as recorded, but stamped as it would be now, waits
+until all are acknowledged, and ends. Recordings without ROS messages are sent as EventPackets.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+
+from rcl_interfaces.msg import ParameterDescriptor
+import rclpy
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sast_ros.bags import open_recording, RecordingError
+from sast_ros.demo.playback import Playback
+from sast_ros.errors import format_error, is_expected, MissingPackageError
+from sast_ros.example import EXAMPLE
+from sast_ros.ros.event_subscription import find_message_class
+
+#: What drivers of event cameras use, but reliable: no message is lost on the way.
+QOS = QoSProfile(
+    history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE
+)
+
+#: Parameters and their defaults.
+PARAMETERS = {
+    'recording': (EXAMPLE, 'Recording to play: "example", the bundled one, or a path.'),
+    'recording_topic': ('', 'Topic in the recording; empty: the only one with events.'),
+    'seconds': (0.0, 'Play only so much of the recording; 0 is all of it.'),
+    'subscriptions': (1, 'Subscriptions to wait for.'),
+}
+
+_POLL_S = 0.02
+_LEAD_NS = 100_000_000  # until the first message, for the recording to be read
+_DELIVERY_S = 10
+
+
+def play(node: Node) -> None:
+    """Play the recording that the parameters of the node name."""
+    recording_name, topic, seconds, subscriptions = (
+        node.declare_parameter(
+            name, default, ParameterDescriptor(description=text, dynamic_typing=True)
+        ).value
+        for name, (default, text) in PARAMETERS.items()
+    )
+    with open_recording(str(recording_name), topic or None) as recording:
+        kind = find_message_class(recording.message_type)
+        if kind is None:
+            package = recording.message_type.partition('/')[0]
+            raise MissingPackageError(
+                f'{recording.path} holds {recording.message_type}, but the package {package} is '
+                'not installed; install it'
+            )
+        publisher = node.create_publisher(kind, 'events', QOS)
+        node.get_logger().info(f'{recording.path} waits for {subscriptions} subscriptions')
+        while publisher.get_subscription_count() < subscriptions:
+            time.sleep(_POLL_S)
+        node.get_logger().info(f'playing {recording.path} on {publisher.topic_name}')
+        playback = Playback(recording, float(seconds) or None)
+        count, late_ms = _publish_in_real_time(publisher, playback)
+        publisher.wait_for_all_acked(Duration(seconds=_DELIVERY_S))
+    node.get_logger().info(f'sent {count} messages, at most {late_ms:.1f} ms late')
+
+
+def _publish_in_real_time(publisher: Publisher, playback: Playback) -> tuple[int, float]:
+    """Return the number of messages, and by how many milliseconds the latest one was late."""
+    first = next(playback.messages(), None)
+    if first is None:
+        raise RecordingError(f'{playback.recording.path} holds no messages with events')
+    # Whole microseconds: windows are then cut between the same events as in the recording
+    shift_ns = (time.time_ns() + _LEAD_NS - first[0]) // 1000 * 1000
+    count, late_ns = 0, 0
+    for due_ns, message in playback.messages(shift_ns):
+        ahead_ns = due_ns - time.time_ns()
+        if ahead_ns > 0:
+            time.sleep(ahead_ns / 1e9)
+        late_ns = max(late_ns, -ahead_ns)
+        publisher.publish(message)
+        count += 1
+    return count, late_ns / 1e6
+
+
+def main(args: list[str] | None = None) -> int:
+    """Play one recording; return 0 when it has been sent or the process is told to end."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    node = Node('event_player', start_parameter_services=False)
+    try:
+        play(node)
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:
+        if not is_expected(error):
+            raise
+        node.get_logger().fatal(format_error(error))
+        return 1
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
