@@ -7,8 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from sast_ros.errors import SastError
 
 DETECTIONS_TYPE = 'vision_msgs/msg/Detection2DArray'
+
+
+class DetectorError(SastError, RuntimeError):
+    """The network gave no usable output; the recurrent state was reset."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from sast_ros import defaults
-from sast_ros.detections import Detections, StageShare
-from sast_ros.errors import SastError, SettingError
+from sast_ros.detections import Detections, DetectorError, StageShare
+from sast_ros.errors import SettingError
 from sast_ros.model import inference_copy, SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.postprocess import probabilities, select_boxes
@@ -22,14 +22,6 @@ from torch import Tensor
 
 SPARSITY_MODES = ('adaptive', 'dense', 'budget')
 PRECISIONS = ('float32', 'bfloat16')
-
-
-class DetectorError(SastError, RuntimeError):
-    """
-    The network gave no usable output.
-
-    The recurrent state was reset, so the next step starts anew.
-    """
 
 
 @dataclass(slots=True)
