@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 import math
 import time
 from typing import Any
 
 import numpy as np
 from sast_ros import defaults
-from sast_ros.errors import SastError, SettingError
+from sast_ros.detections import Detections, DetectorError, StageShare
+from sast_ros.errors import SettingError
 from sast_ros.model import inference_copy, SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.postprocess import probabilities, select_boxes
@@ -21,85 +22,6 @@ from torch import Tensor
 
 SPARSITY_MODES = ('adaptive', 'dense', 'budget')
 PRECISIONS = ('float32', 'bfloat16')
-
-
-class DetectorError(SastError, RuntimeError):
-    """
-    The network gave no usable output.
-
-    The recurrent state was reset, so the next step starts anew.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class StageShare:
-    """
-    Share of the windows and of the tokens (0..1) that one stage attended to.
-
-    It is the mean of window and grid attention.
-    """
-
-    windows: float
-    tokens: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detections:
-    """
-    What was detected in one window, best score first.
-
-    Parameters
-    ----------
-    boxes: ``float32[N, 4]`` x1, y1, x2, y2 in sensor pixels, clipped to the sensor.
-    scores: ``float32[N]`` in [0, 1], objectness x class probability.
-    class_ids: ``int64[N]`` index into ``class_names``.
-    objectness, class_scores: ``float32[N]``, the two factors of the score.
-    class_names: names in class-id order.
-    t_start, t_end: borders of the window in microseconds on the recording's own clock; ``None``
-        for a bare detector step.
-    stamp_ns: ROS time of ``t_end`` in nanoseconds; ``None`` outside ROS.
-    frame_id: of the events.
-    width, height: sensor size in pixels.
-    events: number of events in the window.
-    reset: why the recurrent state was zeroed before this window, or ``None``.
-    kept: share of windows and tokens that each of the four stages attended to.
-
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    class_ids: np.ndarray
-    objectness: np.ndarray
-    class_scores: np.ndarray
-    class_names: tuple[str, ...]
-    width: int
-    height: int
-    kept: tuple[StageShare, ...] = ()
-    t_start: int | None = None
-    t_end: int | None = None
-    stamp_ns: int | None = None
-    frame_id: str = ''
-    events: int = 0
-    reset: str | None = None
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def with_score(self, score: float) -> Detections:
-        """Return the detections of at least this score."""
-        kept = self.scores >= score
-        names = ('boxes', 'scores', 'class_ids', 'objectness', 'class_scores')
-        return replace(self, **{name: getattr(self, name)[kept] for name in names})
-
-    def centres_and_sizes(self) -> np.ndarray:
-        """
-        Return ``float64[N, 4]`` centre x, y, width, height in sensor pixels.
-
-        In float64, so that centre and size are not rounded twice, and here, so that everyone who
-        publishes the same detections publishes the same values.
-        """
-        low, high = np.split(self.boxes.astype(np.float64), 2, axis=1)
-        return np.hstack([(low + high) / 2, high - low])
 
 
 @dataclass(slots=True)

@@ -115,7 +115,7 @@ def test_make_targets_exist():
 
 
 def test_parameter_table_is_that_of_the_node():
-    parameters = pytest.importorskip('sast_ros.ros.parameters')
+    parameters = pytest.importorskip('sast_ros.ros.parameter_documents')
     table = text('docs/node.md').split('<!-- parameters:', 1)[1].split('-->', 1)[1]
     table = table.split('<!-- end of parameters', 1)[0]
     assert table.strip() == parameters.markdown_table().strip()

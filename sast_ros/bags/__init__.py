@@ -34,22 +34,23 @@ __all__ = [
 
 def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recording:
     """
-    Open a recording of events; the file name's ending tells the format.
+    Open a recording of events; the extension of the file selects the format.
 
     Parameters
     ----------
-    path:
-        rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, Prophesee ``.raw`` or
-        ``.dat`` file, or HDF5 file (``.h5``, ``.hdf5``) in the layout of DSEC, M3ED or Metavision;
-        ``'example'`` is the bundled recording.
-    topic:
-        topic of a ROS bag, or group of an HDF5 file, to read; by default the only one that
+    path : path-like
+        Rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, Prophesee ``.raw`` or
+        ``.dat`` file, or HDF5 file (``.h5``, ``.hdf5``) in the layout of DSEC, M3ED or
+        Metavision; ``'example'`` is the bundled recording.
+    topic : str, optional
+        Topic of a ROS bag, or group of an HDF5 file, to read; by default the only one that
         carries events.
 
     Raises
     ------
-    RecordingError: there is no such file, it is no recording or a damaged one, it holds no events,
-        or several topics with events and none of them was chosen.
+    RecordingError
+        There is no such file, it is no recording or a damaged one, it has no events, or several
+        topics with events and none of them was chosen.
 
     """
     path = recording_path(path)

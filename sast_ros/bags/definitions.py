@@ -1,4 +1,4 @@
-"""Message definitions that recordings need, so that bags open where no ROS is installed."""
+"""Message definitions that recordings need, so that bags open without a ROS installation."""
 
 from __future__ import annotations
 
@@ -7,19 +7,9 @@ from functools import cache
 from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 from rosbags.typesys.store import Typestore
 
-_EVENT = """
-uint16 x
-uint16 y
-builtin_interfaces/Time ts
-bool polarity
-"""
+_EVENT = 'uint16 x\nuint16 y\nbuiltin_interfaces/Time ts\nbool polarity'
 
-_EVENT_ARRAY = """
-std_msgs/Header header
-uint32 height
-uint32 width
-Event[] events
-"""
+_EVENT_ARRAY = 'std_msgs/Header header\nuint32 height\nuint32 width\nEvent[] events'
 
 _EVENT_PACKET = """
 std_msgs/Header header
@@ -32,8 +22,7 @@ bool is_bigendian
 uint8[] events
 """
 
-#: Field lines of every message that ``rosbags`` does not bring along, the same as in the packages
-#: under ``msg/``.
+#: Field lines of every message that ``rosbags`` does not know, as in the packages under ``msg/``.
 DEFINITIONS = {
     'dvs_msgs/msg/Event': _EVENT,
     'dvs_msgs/msg/EventArray': _EVENT_ARRAY,
@@ -41,37 +30,15 @@ DEFINITIONS = {
     'prophesee_event_msgs/msg/EventArray': _EVENT_ARRAY,
     'event_camera_msgs/msg/EventPacket': _EVENT_PACKET,
     'event_array_msgs/msg/EventArray': _EVENT_PACKET,  # name of EventPacket before 2022
-    'vision_msgs/msg/Point2D': """
-float64 x
-float64 y
-""",
-    'vision_msgs/msg/Pose2D': """
-vision_msgs/Point2D position
-float64 theta
-""",
-    'vision_msgs/msg/BoundingBox2D': """
-vision_msgs/Pose2D center
-float64 size_x
-float64 size_y
-""",
-    'vision_msgs/msg/ObjectHypothesis': """
-string class_id
-float64 score
-""",
-    'vision_msgs/msg/ObjectHypothesisWithPose': """
-ObjectHypothesis hypothesis
-geometry_msgs/PoseWithCovariance pose
-""",
-    'vision_msgs/msg/Detection2D': """
-std_msgs/Header header
-ObjectHypothesisWithPose[] results
-BoundingBox2D bbox
-string id
-""",
-    'vision_msgs/msg/Detection2DArray': """
-std_msgs/Header header
-Detection2D[] detections
-""",
+    'vision_msgs/msg/Point2D': 'float64 x\nfloat64 y',
+    'vision_msgs/msg/Pose2D': 'vision_msgs/Point2D position\nfloat64 theta',
+    'vision_msgs/msg/BoundingBox2D': 'vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y',
+    'vision_msgs/msg/ObjectHypothesis': 'string class_id\nfloat64 score',
+    'vision_msgs/msg/ObjectHypothesisWithPose': 'ObjectHypothesis hypothesis\n'
+    'geometry_msgs/PoseWithCovariance pose',
+    'vision_msgs/msg/Detection2D': 'std_msgs/Header header\nObjectHypothesisWithPose[] results\n'
+    'BoundingBox2D bbox\nstring id',
+    'vision_msgs/msg/Detection2DArray': 'std_msgs/Header header\nDetection2D[] detections',
 }
 
 

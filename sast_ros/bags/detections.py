@@ -1,22 +1,20 @@
-"""Detections out: boxes as numpy file, as mcap recording, and a summary of the run."""
+"""Detections in files: boxes as numpy file, as mcap recording, and a summary of the run."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, TYPE_CHECKING
+from typing import Any, BinaryIO
 
 import numpy as np
 from sast_ros.bags.definitions import message_types
 from sast_ros.bags.mcap_topic import McapTopic
+from sast_ros.detections import detection_array, Detections, DETECTIONS_TYPE
 from sast_ros.labels import BOX_DTYPE
 
-if TYPE_CHECKING:
-    from sast_ros.detector import Detections
-
-#: One window per row: t = window end as above; stamp_ns = the same in ROS time; events in it;
-#: detections written; share (0..1) of windows and of tokens that stages 1 to 4 kept.
+#: One window per row: t = window end as in BOX_DTYPE; stamp_ns = the same in ROS time; events in
+#: it; detections written; share (0..1) of windows and of tokens that stages 1 to 4 kept.
 WINDOW_DTYPE = np.dtype(
     [
         ('t', '<i8'),
@@ -31,15 +29,10 @@ WINDOW_DTYPE = np.dtype(
 _FILES = ('detections.npy', 'detections.mcap', 'windows.npy', 'summary.json')
 
 DETECTIONS_TOPIC = '/detections'
-DETECTIONS_TYPE = 'vision_msgs/msg/Detection2DArray'
 
 
 def detection_boxes(detections: Detections) -> np.ndarray:
-    """
-    Return the detections of one window as ``BOX_DTYPE[N]``.
-
-    ``track_id`` is 0 because nothing is tracked.
-    """
+    """Return the detections of one window as ``BOX_DTYPE[N]``; nothing is tracked."""
     boxes = np.zeros(len(detections), BOX_DTYPE)
     boxes['t'] = detections.t_end
     boxes['x'], boxes['y'] = detections.boxes[:, 0], detections.boxes[:, 1]
@@ -51,7 +44,7 @@ def detection_boxes(detections: Detections) -> np.ndarray:
 
 
 def window_row(detections: Detections) -> np.ndarray:
-    """Return what is known of a window beside its boxes, ``WINDOW_DTYPE[1]``."""
+    """Return the facts of a window beside its boxes, ``WINDOW_DTYPE[1]``."""
     row = np.zeros(1, WINDOW_DTYPE)
     row['t'], row['stamp_ns'] = detections.t_end, window_stamp_ns(detections)
     row['events'], row['detections'] = detections.events, len(detections)
@@ -61,63 +54,21 @@ def window_row(detections: Detections) -> np.ndarray:
 
 
 def window_stamp_ns(detections: Detections) -> int:
-    """
-    Return the window's end in ROS time in ns.
-
-    It is on the recording's own clock where that has no ROS time.
-    """
+    """Return the end of the window in ns, in ROS time if the recording has it."""
     if detections.stamp_ns is not None:
         return detections.stamp_ns
     if detections.t_end is None:
         raise ValueError(
-            'detections of a bare detector step have no time; take those of EventPipeline'
+            'detections of a StreamingDetector step have no time; those of EventPipeline do'
         )
     return 1000 * detections.t_end
 
 
 def detection_message(detections: Detections) -> bytes:
     """Return the detections of one window as serialised ``vision_msgs/msg/Detection2DArray``."""
-    types, names = message_types().types, detections.class_names
-    stamp_ns = window_stamp_ns(detections)
-    header = types['std_msgs/msg/Header'](
-        types['builtin_interfaces/msg/Time'](stamp_ns // 10**9, stamp_ns % 10**9),
-        detections.frame_id,
-    )
-    # A detector in the image plane knows no pose; the message has room for one.
-    nowhere = types['geometry_msgs/msg/PoseWithCovariance'](
-        types['geometry_msgs/msg/Pose'](
-            types['geometry_msgs/msg/Point'](0.0, 0.0, 0.0),
-            types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0),
-        ),
-        np.zeros(36),
-    )
-    array = types[DETECTIONS_TYPE](
-        header,
-        [
-            types['vision_msgs/msg/Detection2D'](
-                header,
-                [
-                    types['vision_msgs/msg/ObjectHypothesisWithPose'](
-                        types['vision_msgs/msg/ObjectHypothesis'](names[class_id], score),
-                        nowhere,
-                    )
-                ],
-                types['vision_msgs/msg/BoundingBox2D'](
-                    types['vision_msgs/msg/Pose2D'](types['vision_msgs/msg/Point2D'](x, y), 0.0),
-                    width,
-                    height,
-                ),
-                '',
-            )
-            for (x, y, width, height), score, class_id in zip(
-                detections.centres_and_sizes().tolist(),
-                detections.scores.tolist(),
-                detections.class_ids.tolist(),
-                strict=True,
-            )
-        ],
-    )
-    return bytes(message_types().serialize_cdr(array, DETECTIONS_TYPE))
+    types = message_types()
+    array = detection_array(detections, window_stamp_ns(detections), types.types.__getitem__)
+    return bytes(types.serialize_cdr(array, DETECTIONS_TYPE))
 
 
 class DetectionWriter:
@@ -125,28 +76,26 @@ class DetectionWriter:
     Write the detections into a folder while a recording is replayed.
 
     The files are ``detections.npy``, ``detections.mcap``, ``windows.npy`` (``WINDOW_DTYPE``, a
-    row for every window, whether it has detections or not) and ``summary.json``. They grow under
-    the names ``*.part`` and get their own names in ``finish``, ``summary.json`` last: a
-    folder with a summary is complete, whatever happened to the process. Memory does not grow with
-    the recording. The same detections give the same bytes.
+    row for every window, whether it has detections or not) and ``summary.json``. They are written
+    under the names ``*.part`` and renamed by ``finish``, ``summary.json`` last: a folder with a
+    summary is complete. Memory does not grow with the recording. The same detections give the same
+    bytes.
 
     Parameters
     ----------
-    folder: folder to write into; it is made if needed. Results of an earlier run are replaced by
+    folder : path-like
+        Folder to write into, created if needed. Results of an earlier run are replaced by
         ``finish``.
-    log_offset_ns: nanoseconds from the stamps of the detections to the clock by which the bag of
-        the events orders its messages (``Recording.log_offset_ns``); the messages of
-        ``detections.mcap`` are logged on that clock, so that both open side by side. Their
-        headers are stamped as those of the events are.
+    log_offset_ns : int
+        ``Recording.log_offset_ns``: added to the log times of ``detections.mcap``, so that it
+        plays beside the bag of the events; the stamps in the headers stay.
 
     """
 
     def __init__(self, folder: str | os.PathLike, *, log_offset_ns: int = 0) -> None:
         self.folder = Path(folder)
-        self.log_offset_ns = log_offset_ns
+        self._log_offset_ns = log_offset_ns
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.windows = 0
-        self.detections = 0
         self._boxes = _RowFile(self._part('detections.npy'), BOX_DTYPE)
         self._rows = _RowFile(self._part('windows.npy'), WINDOW_DTYPE)
         self._stream = self._part('detections.mcap').open('wb')
@@ -156,20 +105,18 @@ class DetectionWriter:
         """Append the detections of one window; a window without any is a message without boxes."""
         self._boxes.append(detection_boxes(detections))
         self._rows.append(window_row(detections))
-        # mcap knows no time before 1970.
-        log_time_ns = max(0, window_stamp_ns(detections) + self.log_offset_ns)
+        # mcap has no time before 1970.
+        log_time_ns = max(0, window_stamp_ns(detections) + self._log_offset_ns)
         self._mcap.write(detection_message(detections), log_time_ns)
-        self.windows += 1
-        self.detections += len(detections)
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Complete the files, write the summary and give all of them their names."""
+        """Complete the files, write the summary and rename all of them."""
         self._boxes.close()
         self._rows.close()
         self._mcap.finish()
         self._stream.close()
-        # Without a summary the folder is incomplete; so the old one goes first and the new one
-        # comes last.
+        # A folder without summary is incomplete: the old one is removed first, the new one added
+        # last.
         (self.folder / 'summary.json').unlink(missing_ok=True)
         self._part('summary.json').write_text(
             json.dumps(summary, indent=2) + '\n', encoding='utf-8'
@@ -178,7 +125,7 @@ class DetectionWriter:
             os.replace(self._part(name), self.folder / name)
 
     def abort(self) -> None:
-        """Close and remove the unfinished files; after ``finish`` there are none."""
+        """Close and remove the incomplete files; after ``finish`` there are none."""
         self._boxes.close()
         self._rows.close()
         self._stream.close()
@@ -190,7 +137,7 @@ class DetectionWriter:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Remove what ``finish`` has not completed."""
+        """Remove the files if ``finish`` was not called."""
         self.abort()
 
     def _part(self, name: str) -> Path:
@@ -198,7 +145,7 @@ class DetectionWriter:
 
 
 class _RowFile:
-    """A ``.npy`` file of one dtype that grows; it claims to be empty until it is closed."""
+    """A ``.npy`` file of one dtype that grows; its header has no rows until it is closed."""
 
     def __init__(self, path: Path, dtype: np.dtype) -> None:
         self._count = 0
@@ -216,8 +163,7 @@ class _RowFile:
             return
         self._file.seek(0)
         self._write_header()
-        # numpy leaves room in the header for the first axis to grow, which is all that this relies
-        # on.
+        # numpy leaves room in the header for the first axis to grow.
         if self._file.tell() != self._start:
             raise RuntimeError(
                 f'numpy {np.__version__} wrote a header of {self._file.tell()} bytes, not '

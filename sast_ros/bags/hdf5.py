@@ -1,7 +1,7 @@
 """
 HDF5 files of the public data sets as recordings.
 
-Three layouts are known: that of DSEC (group ``events`` with ``x``, ``y``, ``p``, ``t``, and
+Three layouts are read: that of DSEC (group ``events`` with ``x``, ``y``, ``p``, ``t``, and
 ``t_offset`` beside it), that of M3ED (the same four in ``prophesee/left`` and
 ``prophesee/right``), and that of Metavision (compound ``CD/events``).
 """
@@ -32,9 +32,8 @@ _LAYOUTS = {
 
 _FIELDS = ('x', 'y', 'p', 't')
 
-#: Events read at a time, at least; and at most, where the file is compressed in larger pieces.
-_SLICE = 1 << 17
-_MOST = 1 << 21
+#: Events read at a time; the upper limit applies where the file is compressed in larger pieces.
+_MIN_SLICE, _MAX_SLICE = 1 << 17, 1 << 21
 
 #: Bytes of decompressed data that HDF5 keeps for every column.
 _CACHE = 1 << 25
@@ -49,13 +48,16 @@ class Hdf5Recording(Recording):
 
     Parameters
     ----------
-    path: the file.
-    topic: group that holds the events, for example ``'/prophesee/left'``; by default the only one.
+    path : Path
+        The file.
+    topic : str, optional
+        Group with the events, for example ``'/prophesee/left'``; by default the only one.
 
     Raises
     ------
-    RecordingError: h5py or a compression is not installed, the file is damaged or of an unknown
-        layout, or no single group to read.
+    RecordingError
+        h5py or a compression is not installed, the file is damaged or of an unknown layout, or no
+        single group to read.
 
     """
 
@@ -77,7 +79,7 @@ class Hdf5Recording(Recording):
                 f'{path} cannot be read as HDF5 ({error}); copy it again'
             ) from error
         try:
-            self._choose(topic)
+            self._select_group(topic)
         except (OSError, KeyError, ValueError) as error:
             self.close()
             if isinstance(error, RecordingError):
@@ -88,10 +90,11 @@ class Hdf5Recording(Recording):
         self.byte_size = path.stat().st_size
         self.progress = (0, len(self._columns['t']), 'events')
 
-    def _choose(self, topic: str | None) -> None:
+    def _select_group(self, wanted: str | None) -> None:
         groups = [name for name in _LAYOUTS if name in self._file]
         self.topics = tuple(
-            EventTopic(f'/{name}', _LAYOUTS[name], _length(self._file[name])) for name in groups
+            EventTopic(f'/{name}', _LAYOUTS[name], len(_columns(self._file[name])['t']))
+            for name in groups
         )
         listing = ', '.join(f'{each.name} ({each.message_count} events)' for each in self.topics)
         if not groups:
@@ -100,12 +103,12 @@ class Hdf5Recording(Recording):
                 f'{self.path} holds {held}, but no events in the layout of DSEC (events/x), M3ED '
                 '(prophesee/left/x) or Metavision (CD/events); convert it to one of them'
             )
-        if topic is not None:
-            groups = [name for name in groups if name == topic.strip('/')]
-            if not groups:
-                raise RecordingError(
-                    f'{self.path} has no group {topic} with events; choose with --topic: {listing}'
-                )
+        if wanted is not None:
+            groups = [name for name in groups if name == wanted.strip('/')]
+        if not groups:
+            raise RecordingError(
+                f'{self.path} has no group {wanted} with events; choose with --topic: {listing}'
+            )
         if len(groups) > 1:
             raise RecordingError(
                 f'{self.path} has {len(groups)} groups with events; choose with --topic, once for '
@@ -119,8 +122,8 @@ class Hdf5Recording(Recording):
         times = self._columns['t']
         if times.dtype.kind not in 'iu':
             raise RecordingError(
-                f'{self.path}: {self.topic} has times of type {times.dtype}; microseconds as '
-                'whole numbers are read'
+                f'{self.path}: {self.topic} has times of type {times.dtype}; they must be '
+                'microseconds as integers'
             )
         self._offset = int(self._file['t_offset'][()]) if 't_offset' in self._file else 0
         count = len(times)
@@ -128,11 +131,7 @@ class Hdf5Recording(Recording):
 
     @property
     def sensor_size(self) -> tuple[int, int] | None:
-        """
-        Sensor size as ``(height, width)`` in pixels, or ``None``.
-
-        Metavision and M3ED tell it; the cameras of DSEC have 640x480 pixels.
-        """
+        """Sensor size ``(height, width)`` from the file; the cameras of DSEC have 640x480."""
         if self.type == 'dsec':
             return (480, 640) if 't_offset' in self._file else None
         if self.type == 'm3ed':
@@ -151,7 +150,7 @@ class Hdf5Recording(Recording):
         total = len(self._columns['t'])
         self.progress = (0, total, 'events')
         pieces = [column.chunks[0] for column in self._columns.values() if column.chunks]
-        step = min(max(_SLICE, *pieces, 1), _MOST)
+        step = min(max([_MIN_SLICE, *pieces]), _MAX_SLICE)
         for low in range(0, total, step):
             high = min(low + step, total)
             try:
@@ -171,15 +170,11 @@ class Hdf5Recording(Recording):
 
 
 def _columns(group: h5py.Group) -> dict[str, Any]:
-    """Return what is sliced to get x, y, p and t."""
+    """Return the data sets, or fields of one, with x, y, p and t."""
     if 'events' in group:
         compound = group['events']
         return {name: _Field(compound, name) for name in _FIELDS}
     return {name: group[name] for name in _FIELDS}
-
-
-def _length(group: h5py.Group) -> int:
-    return len(_columns(group)['t'])
 
 
 class _Field:
@@ -199,7 +194,7 @@ class _Field:
 
 
 def _check_filters(path: Path, column: Any) -> None:
-    """Raise RecordingError where a compression of the file is not installed."""
+    """Raise RecordingError if a compression of the file is not installed."""
     from h5py import h5z
 
     properties = column.id.get_create_plist()
@@ -210,33 +205,24 @@ def _check_filters(path: Path, column: Any) -> None:
         if code == _ECF:
             raise RecordingError(
                 f'{path} is compressed with ECF of Prophesee, which is not installed; build the '
-                'plugin from github.com/prophesee-ai/hdf5_ecf and name its folder in '
-                'HDF5_PLUGIN_PATH, or export the recording as .raw'
+                'plugin from github.com/prophesee-ai/hdf5_ecf and set HDF5_PLUGIN_PATH to its '
+                'folder, or export the recording as .raw'
             )
         raise RecordingError(
             f'{path} is compressed with the HDF5 filter {code} ({name.decode() or "no name"}), '
-            'which is not installed; install its plugin and name the folder in HDF5_PLUGIN_PATH'
+            'which is not installed; install its plugin and set HDF5_PLUGIN_PATH to the folder'
         )
 
 
 def _chunks(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> Iterator[EventChunk]:
-    """Put time in order and split the events where it begins anew."""
+    """Clamp small steps back in time and split the events where time restarts."""
     back = np.diff(t)
     jumps = (np.flatnonzero(back < -TIME_JUMP_BACK_US) + 1).tolist()
-    ordered = len(back) == 0 or back.min() >= 0
     polarity = (p > 0).astype(np.uint8)  # some write -1 for OFF
     for low, high in zip([0, *jumps], [*jumps, len(t)]):
-        times = t[low:high]
-        clamped = 0
-        if not ordered:
-            settled = np.maximum.accumulate(times)
-            clamped = int(np.count_nonzero(settled != times))
-            times = settled
+        part = slice(low, high)
+        times = np.maximum.accumulate(t[part])
+        clamped = int(np.count_nonzero(times != t[part]))
         yield EventChunk(
-            x[low:high],
-            y[low:high],
-            polarity[low:high],
-            times,
-            clamped=clamped,
-            discontinuity=low > 0,
+            x[part], y[part], polarity[part], times, clamped=clamped, discontinuity=low > 0
         )

@@ -1,4 +1,4 @@
-"""A part of an event stream, cut out by time since its first event."""
+"""The part of an event stream in an interval of time since its first event."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ def iter_interval(
     """
     Yield the events of the half-open interval [start, end) of a stream.
 
-    Time counts from the first event. Where the clock of the events jumps back (camera restarted,
-    bag recorded in a loop) it goes on counting, so that it is the time that has passed in the
-    recording. What is yielded is what a recording of these events alone would hold: the same
-    times, the same ROS stamps. Nothing behind ``end`` is read.
+    Time counts from the first event, and continues to count where the clock of the events jumps
+    back (camera restarted, bag recorded in a loop). Times and ROS stamps of the events are
+    unchanged. Nothing after ``end`` is read.
 
     Parameters
     ----------
-    chunks:
-        the whole stream, from its first event.
-    start:
-        seconds since the first event.
-    end:
-        seconds since the first event, ``None`` for no end.
-    name:
-        name of the recording, for the errors.
+    chunks : iterable of EventChunk
+        The whole stream, from its first event.
+    start : float
+        Seconds since the first event.
+    end : float or None
+        Seconds since the first event, ``None`` for no end.
+    name : str
+        Name of the recording, for error messages.
 
     Raises
     ------
-    ValueError: a time that is not finite or below 0, or an end that is not after the start.
-    RecordingError: the stream ends at or before ``start``, or has no events in the interval.
+    SettingError
+        A time that is not finite or below 0, or an end that is not after the start.
+    RecordingError
+        The stream ends at or before ``start``, or has no events in the interval.
 
     """
-    check_interval(start, end)
+    _check_interval(start, end)
     begin = round(1e6 * start)
     stop = None if end is None else round(1e6 * end)
     zero = last = None
@@ -50,7 +51,7 @@ def iter_interval(
                 zero = last = first
             elif chunk.discontinuity or last - first > TIME_JUMP_BACK_US:
                 zero, last = first - (last - zero), first
-            # An event that is late by microseconds counts as one of the time that was reached.
+            # An event whose time steps back by microseconds counts as clamped.
             low = 0 if begun or last - zero >= begin else _index(chunk, zero + begin)
             high = len(chunk)
             if stop is not None:
@@ -64,7 +65,7 @@ def iter_interval(
         elif begun:
             yield chunk  # its counts
     if begun or zero is None or last is None:
-        return  # a recording without any events is told by whoever reads it
+        return  # the caller reports a recording without any events
     length = (last - zero) / 1e6
     if length < start:
         raise RecordingError(
@@ -77,10 +78,9 @@ def iter_interval(
     )
 
 
-def check_interval(start: float, end: float | None) -> None:
-    """Raise ValueError unless ``0 <= start < end``, in seconds; ``None`` is no end."""
+def _check_interval(start: float, end: float | None) -> None:
     if not 0 <= start < float('inf'):
-        raise SettingError(f'the start at {start:g} s is not in a recording; give 0 or more')
+        raise SettingError(f'the start at {start:g} s must be finite and at least 0')
     if end is not None and not start < end < float('inf'):
         raise SettingError(
             f'the end at {end:g} s is not after the start at {start:g} s; give a later end'
@@ -92,20 +92,9 @@ def _index(chunk: EventChunk, t: int) -> int:
 
 
 def _part(chunk: EventChunk, low: int, high: int) -> EventChunk:
-    if (low, high) == (0, len(chunk)):
-        return chunk
     part = chunk[low:high]
-    if low == 0:
-        return replace(
-            part,
-            clamped=chunk.clamped,
-            dropped=chunk.dropped,
-            lost_packets=chunk.lost_packets,
-            discontinuity=chunk.discontinuity,
-            checked=True,
-        )
-    if chunk.stamp_ns is None:
+    if low == 0 or chunk.stamp_ns is None:
         return part
-    # The stamp is that of the first event of a chunk.
+    # A stamp belongs to the first event of its chunk.
     elapsed_ns = 1000 * int(chunk.t[low] - chunk.t[0])
     return replace(part, stamp_ns=chunk.stamp_ns + elapsed_ns, checked=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.recording import Recording
-from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file
+from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file, TruncatedFileError
 
 PROPHESEE_SUFFIXES = ('.raw', '.dat')
 
@@ -18,11 +18,13 @@ class PropheseeRecording(Recording):
 
     Parameters
     ----------
-    path: the file.
+    path : Path
+        The file.
 
     Raises
     ------
-    RecordingError: the header says too little, or the file is of another kind.
+    RecordingError
+        The header is incomplete, or the file is of another kind.
 
     """
 
@@ -40,11 +42,8 @@ class PropheseeRecording(Recording):
     @property
     def sensor_size(self) -> tuple[int, int] | None:
         """Sensor size as ``(height, width)`` from the header of the file."""
-        return (
-            (self._file.height, self._file.width)
-            if self._file.height and self._file.width
-            else None
-        )
+        size = (self._file.height, self._file.width)
+        return size if all(size) else None
 
     def __iter__(self) -> Iterator[EventChunk]:
         """Yield the events in runs of bounded size."""
@@ -55,26 +54,13 @@ class PropheseeRecording(Recording):
                 chunk = next(chunks)
             except StopIteration:
                 break
+            except TruncatedFileError:
+                self.missing = f'{self.path.name} is truncated: its last event is incomplete'
+                break
             except (EventFormatError, OSError) as error:
-                if _is_cut(self.byte_size, self.type, error):
-                    self.missing = (
-                        f'{self.path.name} was cut off: its last event is not whole, what came '
-                        'behind it is missing'
-                    )
-                    break
                 raise _damaged(self.path, error) from error
             self.progress = (self._file.position, self.byte_size, 'bytes')
             yield chunk
-
-
-#: Bytes of a word, by encoding.
-_WORDS = {'evt2': 4, 'evt21': 8, 'evt21;endianness=legacy': 8, 'evt3': 2, 'dat': 8}
-
-
-def _is_cut(size: int, encoding: str, error: Exception) -> bool:
-    """Tell whether the error is about the last word, which ends with the file and is not whole."""
-    offset = error.offset if isinstance(error, EventFormatError) else None
-    return offset is not None and 0 < size - offset < _WORDS[encoding]
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:

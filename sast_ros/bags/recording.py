@@ -1,4 +1,4 @@
-"""What every recording offers, whatever file format it is kept in."""
+"""The interface of every recording, whatever its file format."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ class EventTopic:
     """
     A topic of a recording that carries events.
 
-    Parameters
+    Attributes
     ----------
-    name: topic name, for example ``'/event_camera/events'``.
-    type: message type in ROS 2 spelling, for example ``'event_camera_msgs/msg/EventPacket'``.
-    message_count: number of messages on the topic.
+    name : str
+        Topic name, for example ``'/event_camera/events'``.
+    type : str
+        Message type in ROS 2 spelling, for example ``'event_camera_msgs/msg/EventPacket'``.
+    message_count : int
+        Number of messages on the topic.
 
     """
 
@@ -38,31 +41,36 @@ class Recording(ABC):
     """
     Events of one camera in a file.
 
-    Iterating yields them as ``EventChunk`` in the order of their arrival. Memory does not grow
-    with the length of the recording. Every iteration begins anew at the start, with a new decoder.
-    A recording is a context manager; leaving it closes the files.
+    Iterating yields them as ``EventChunk`` in the order of their arrival, from the start each
+    time. Memory does not grow with the length of the recording. A recording is a context manager;
+    leaving it closes the files.
 
     Attributes
     ----------
-    path: the file or folder that was opened.
-    format: ``'rosbag2'``, ``'rosbag1'``, ``'prophesee-raw'``, ``'prophesee-dat'`` or ``'hdf5'``.
-    topics: topics (in HDF5 groups) that carry events; empty for Prophesee files.
-    topic: name of the topic that is read; ``''`` for Prophesee files.
-    type: message type of that topic; for Prophesee files the name of the encoding, for HDF5 that
-        of the layout.
-    message_type: type of what ``messages`` yields.
-    sensor_size: ``(height, width)`` in pixels, ``None`` where only the consumer can know.
-    message_count: messages on the topic, ``None`` where the format has no messages.
-    byte_size: size of all files together in bytes.
-    duration: seconds between first and last message, ``None`` where it is known only after
-        reading.
-    progress: ``(done, total, unit)`` of the iteration under way, with unit ``'messages'``,
-        ``'bytes'`` or ``'events'``.
-    missing: what the file should hold and does not, because it was cut off: one sentence without
-        its full stop, ``''`` if the recording is whole. Known for certain when an iteration has
-        come to its end.
-    log_offset_ns: what to add to a ROS stamp of the events to reach the clock by which the bag
-        orders its messages, nanoseconds; 0 where they are the same clock, and without ROS.
+    path : Path
+        The file or folder that was opened.
+    format : str
+        ``'rosbag2'``, ``'rosbag1'``, ``'prophesee-raw'``, ``'prophesee-dat'`` or ``'hdf5'``.
+    topics : tuple of EventTopic
+        Topics (in HDF5 groups) that carry events; empty for Prophesee files.
+    topic : str
+        Name of the topic that is read; empty for Prophesee files.
+    type : str
+        Message type of that topic; for Prophesee files the encoding, for HDF5 the layout.
+    message_type : str
+        Type of what ``messages`` yields.
+    message_count : int or None
+        Messages on the topic, ``None`` where the format has no messages.
+    byte_size : int
+        Size of all files together.
+    duration : float or None
+        Seconds between first and last message, ``None`` where it is known only after reading.
+    progress : tuple
+        ``(done, total, unit)`` of the current iteration; unit ``'messages'``, ``'bytes'`` or
+        ``'events'``.
+    missing : str
+        What is missing because the file is truncated, a sentence without its full stop; empty if
+        the recording is complete. Final when an iteration has ended.
 
     """
 
@@ -80,7 +88,7 @@ class Recording(ABC):
 
     @property
     def log_offset_ns(self) -> int:
-        """Nanoseconds from the stamps of the events to the clock of the bag."""
+        """Nanoseconds to add to stamps of the events for the clock that orders the messages."""
         return 0
 
     @property
@@ -95,7 +103,8 @@ class Recording(ABC):
 
         Raises
         ------
-        RecordingError: the file is damaged; the text names the place.
+        RecordingError
+            The file is damaged; the text names the place.
 
         """
 
@@ -105,15 +114,17 @@ class Recording(ABC):
 
         Parameters
         ----------
-        start:
-            seconds since the first event of the recording; see ``sast_ros.bags.interval``.
-        end:
-            the same; ``None`` for no end.
+        start : float
+            Seconds since the first event of the recording; see ``sast_ros.bags.interval``.
+        end : float, optional
+            The same; ``None`` for no end.
 
         Raises
         ------
-        ValueError: an interval that cannot be.
-        RecordingError: the file is damaged, or it has no events in the interval.
+        SettingError
+            An impossible interval.
+        RecordingError
+            The file is damaged, or it has no events in the interval.
 
         """
         return iter_interval(self, start, end, str(self.path))

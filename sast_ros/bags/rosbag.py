@@ -1,26 +1,24 @@
 """
 ROS bags, read through ``rosbags``.
 
-These are rosbag2 (sqlite3, mcap, compressed, split, cut off, without usable metadata.yaml) and
+These are rosbag2 (sqlite3, mcap, compressed, split, truncated, without usable metadata.yaml) and
 rosbag1.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 import re
 
-import numpy as np
-from rosbags.interfaces import Connection
-from sast_ros.bags.definitions import message_types
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.recording import EventTopic, Recording
+from sast_ros.bags.ros1 import ros1_to_cdr
 from sast_ros.bags.storage import DamagedError, open_storage, StorageFile
 from sast_ros.events import EVENT_TYPES, EventChunk, EventFormatError, open_decoder, POINT_CLOUD
-from sast_ros.events.event_array import EVENT_ARRAY_TYPES
 import zstandard
 
 #: Stamp and time of receipt differ by less where both are on one clock.
@@ -33,15 +31,16 @@ class RosBag(Recording):
 
     Parameters
     ----------
-    path: rosbag2 folder, ``.db3`` or ``.mcap`` file (also with ``.zstd``), or rosbag1 ``.bag``
-        file.
-    topic: topic to read; by default the only one of an event type. ``PointCloud2`` topics are
-        chosen by themselves only where there is no other candidate, because most of them are no
-        events.
+    path : Path
+        Rosbag2 folder, ``.db3`` or ``.mcap`` file (also with ``.zstd``), or rosbag1 ``.bag`` file.
+    topic : str, optional
+        Topic to read; by default the only one of an event type. ``PointCloud2`` topics are chosen
+        automatically only where there is no other candidate, because few of them hold events.
 
     Raises
     ------
-    RecordingError: not a bag, damaged, or no single topic to read.
+    RecordingError
+        Not a bag, damaged, or no single topic to read.
 
     """
 
@@ -60,54 +59,50 @@ class RosBag(Recording):
         self.topic, self.message_count = chosen.name, chosen.message_count
         self.type = self.message_type = chosen.type
         self.byte_size = sum(file.path.stat().st_size for file in self._files)
+        self.duration = 0.0
         if self.message_count:
             filled = [file.reader for file in self._files if file.reader.message_count]
-            self.duration = (
-                max(r.end_time for r in filled) - min(r.start_time for r in filled)
-            ) / 1e9
-        else:
-            self.duration = 0.0
+            begin, end = min(r.start_time for r in filled), max(r.end_time for r in filled)
+            self.duration = (end - begin) / 1e9
         self.progress = (0, self.message_count, 'messages')
 
     @cached_property
-    def sensor_size(self) -> tuple[int, int] | None:
-        """
-        Sensor size as ``(height, width)`` in pixels, or ``None``.
-
-        It is that of the first message that can be decoded.
-        """
-        decoder = open_decoder(self.type)
-        for _, raw in self.messages():
+    def _first(self) -> tuple[int, EventChunk] | None:
+        """Receive time and events of the first message, ``None`` if it cannot be decoded."""
+        for time_ns, raw in self.messages():
             try:
-                chunk = decoder(raw)
+                return time_ns, open_decoder(self.type)(raw)
             except EventFormatError:
-                return None  # reading the events will report it, with its place
-            return (chunk.height, chunk.width) if chunk.height and chunk.width else None
+                break  # reading the events reports it, with its place
         return None
 
-    @cached_property
+    @property
+    def sensor_size(self) -> tuple[int, int] | None:
+        """Sensor size in the first message as ``(height, width)`` in pixels, or ``None``."""
+        if self._first is None:
+            return None
+        _, chunk = self._first
+        return (chunk.height, chunk.width) if chunk.height and chunk.width else None
+
+    @property
     def log_offset_ns(self) -> int:
         """
         Nanoseconds from the stamps of the events to the clock of the bag.
 
-        A bag orders its messages by the time at which the recorder received them, usually moments
-        after they were stamped, on the same clock. Where the first message says otherwise
-        (simulated time, recorder and driver on two computers), it tells the difference.
+        A bag orders its messages by the time at which the recorder received them, usually on the
+        same clock as the stamps. Where it is another clock (simulated time, recorder and driver on
+        two computers), the first message gives the difference.
         """
-        decoder = open_decoder(self.type)
-        for time_ns, raw in self.messages():
-            try:
-                chunk = decoder(raw)
-            except EventFormatError:
-                return 0  # reading the events will report it, with its place
-            if len(chunk) and chunk.clock == 'ros':
-                offset = time_ns - 1000 * int(chunk.t[0])
-            elif chunk.stamp_ns is not None:
-                offset = time_ns - chunk.stamp_ns
-            else:
-                return 0
-            return offset if abs(offset) > _SAME_CLOCK_NS else 0
-        return 0
+        if self._first is None:
+            return 0
+        time_ns, chunk = self._first
+        if len(chunk) and chunk.clock == 'ros':
+            offset = time_ns - 1000 * int(chunk.t[0])
+        elif chunk.stamp_ns is not None:
+            offset = time_ns - chunk.stamp_ns
+        else:
+            return 0
+        return offset if abs(offset) > _SAME_CLOCK_NS else 0
 
     def __iter__(self) -> Iterator[EventChunk]:
         """Yield one chunk per message."""
@@ -142,20 +137,20 @@ def topic_messages(
 
     Raises
     ------
-    RecordingError: a file is damaged; the text says behind how many messages.
+    RecordingError
+        A file is damaged; the message contains the number of messages before the damage.
 
     """
     for file in files:
         connections = [c for c in file.connections() if (c.topic, c.msgtype) == (topic, type_name)]
         if not connections:
             continue  # an empty list would mean every topic
-        convert = ros1_to_cdr if file.path.suffix == '.bag' else _decompressed
+        convert = ros1_to_cdr if file.path.suffix == '.bag' else _decompress
         stored = file.reader.messages(connections)
         index = 0
         while True:
-            # Damage shows in many ways below rosbags (struct.error, AssertionError, apsw.Error,
-            # zstd, lz4, ...); to the reader of the message they are one thing. Only the
-            # third-party call stands in the try block.
+            # Damage raises many types below rosbags (struct.error, AssertionError, apsw.Error,
+            # zstd, lz4, ...). Only the third-party call is in the try block.
             try:
                 _, time_ns, raw = next(stored)
                 message = convert(raw, type_name)
@@ -169,78 +164,12 @@ def topic_messages(
             yield time_ns, message
 
 
-def ros1_to_cdr(raw: bytes, type_name: str) -> bytes:
-    """
-    Convert a message from ROS 1 to ROS 2 serialisation.
-
-    The wire formats differ in alignment, in the NUL behind strings and in ``Header.seq``, which
-    ROS 2 does not have.
-
-    Parameters
-    ----------
-    raw:
-        message in ROS 1 serialisation.
-    type_name:
-        message type in ROS 2 spelling.
-
-    Raises
-    ------
-    EventFormatError: the length of an EventArray does not fit its number of events.
-    rosbags.serde.SerdeError: another message whose length does not fit its content.
-
-    """
-    if type_name not in EVENT_ARRAY_TYPES:
-        return bytes(message_types().ros1_to_cdr(raw, type_name))
-
-    # rosbags converts event by event in Python, 0.3 Mev/s; here the events are moved by columns.
-    # ROS 1: seq, secs, nsecs (u4 each), frame_id (u4 length, bytes), height, width, count (u4
-    # each), 13 bytes an event.
-    if len(raw) < 28:
-        raise EventFormatError(
-            f'{type_name}: {len(raw)} bytes are too short for an EventArray', field='header'
-        )
-    name_end = 16 + int.from_bytes(raw[12:16], 'little')
-    count_at, start = name_end + 8, name_end + 12
-    count = int.from_bytes(raw[count_at:start], 'little')
-    if len(raw) != start + 13 * count:
-        raise EventFormatError(
-            f'{type_name}: {len(raw)} bytes do not hold {count} events of 13 bytes',
-            field='events',
-            offset=count_at,
-        )
-    frame_id = raw[16:name_end] + b'\0'
-    head = b'\0\1\0\0' + raw[4:12] + len(frame_id).to_bytes(4, 'little') + frame_id
-    head += bytes(-len(head) % 4) + raw[name_end:start]
-    if count == 0:
-        return head
-    # Layout of the events in ROS 2 serialisation: see sast_ros.events; the first is shifted, the
-    # last is not padded.
-    first, behind = len(head), len(head) + 4
-    message = np.zeros(first + 16 * count, np.uint8)
-    message[:first] = np.frombuffer(head, np.uint8)
-    message[first:behind] = np.frombuffer(raw, np.uint8, 4, start)
-    source = np.frombuffer(raw, _ROS1_EVENT, count, start)
-    later = np.frombuffer(message, _CDR_EVENT, count - 1, first + 14)
-    for field in ('x', 'y'):
-        later[field] = source[field][1:]
-    for field, offset in (('ts', 4), ('polarity', 12)):
-        column = np.ndarray(count, _ROS1_EVENT[field], message.data, first + offset, (16,))
-        column[:] = source[field]
-    return message[:-3].tobytes()
-
-
-_ROS1_EVENT = np.dtype([('x', '<u2'), ('y', '<u2'), ('ts', '<u8'), ('polarity', 'u1')])
-_CDR_EVENT = np.dtype(
-    {'names': ['x', 'y'], 'formats': ['<u2', '<u2'], 'offsets': [0, 2], 'itemsize': 16}
-)
-
-
-def _decompressed(raw: bytes, type_name: str) -> bytes:
+def _decompress(raw: bytes, type_name: str) -> bytes:
     """
     Return a message as ROS 2 serialises it.
 
-    Every such message begins with a byte of 0, so those that rosbag2 has compressed one by one
-    tell themselves, whatever became of the metadata.yaml that should.
+    Every such message begins with a byte of 0, so those that rosbag2 has compressed one by one are
+    recognised without metadata.yaml.
     """
     if raw[:4] == zstandard.FRAME_HEADER:
         return zstandard.ZstdDecompressor().decompressobj().decompress(raw)
@@ -248,30 +177,23 @@ def _decompressed(raw: bytes, type_name: str) -> bytes:
 
 
 def _event_topics(files: list[StorageFile]) -> tuple[EventTopic, ...]:
-    counts: dict[tuple[str, str], int] = {}
-    for connection in _connections(files):
-        if connection.msgtype in EVENT_TYPES:
-            key = (connection.topic, connection.msgtype)
-            counts[key] = counts.get(key, 0) + connection.msgcount
-    return tuple(
-        EventTopic(name, type_name, count) for (name, type_name), count in sorted(counts.items())
-    )
-
-
-def _connections(files: list[StorageFile]) -> Iterator[Connection]:
+    counts: Counter[tuple[str, str]] = Counter()
     for file in files:
-        yield from file.connections()
+        for connection in file.connections():
+            if connection.msgtype in EVENT_TYPES:
+                counts[connection.topic, connection.msgtype] += connection.msgcount
+    return tuple(EventTopic(*key, count) for key, count in sorted(counts.items()))
 
 
 def _choose_topic(
-    path: Path,
-    files: list[StorageFile],
-    topics: tuple[EventTopic, ...],
-    wanted: str | None,
+    path: Path, files: list[StorageFile], topics: tuple[EventTopic, ...], wanted: str | None
 ) -> EventTopic:
+    """Return the wanted topic, by default the only one with events."""
+    event_types = re.sub(r', ([^,]*)$', r' or \1', ', '.join(EVENT_TYPES))
     listing = ', '.join(
         f'{topic.name} ({topic.type}, {topic.message_count} messages)' for topic in topics
     )
+    held = [(c.topic, c.msgtype) for file in files for c in file.connections()]
     if wanted is not None:
         name = '/' + wanted.strip('/')
         found = [topic for topic in topics if '/' + topic.name.strip('/') == name]
@@ -279,41 +201,22 @@ def _choose_topic(
             # One name with two types is a bag of two runs; the one with more messages is the
             # recording.
             return max(found, key=lambda topic: topic.message_count)
-        others = {c.topic: c.msgtype for c in _connections(files)}
-        if wanted in others:
-            raise RecordingError(
-                f'{path}: topic {wanted} is of type {others[wanted]}, which holds no events; '
-                + (
-                    f'choose with --topic: {listing}'
-                    if topics
-                    else f'events come as {_type_names()}'
-                )
-            )
-        raise RecordingError(
-            f'{path} has no topic {wanted}; '
-            + (
-                f'choose with --topic: {listing}'
-                if topics
-                else f'nor any other of type {_type_names()}'
-            )
-        )
+        problem = f'{path} has no topic {wanted}'
+        if wanted in dict(held):
+            problem = f'{path}: topic {wanted} is of type {dict(held)[wanted]}, without events'
+        advice = f'choose with --topic: {listing}' if topics else f'event types: {event_types}'
+        raise RecordingError(f'{problem}; {advice}')
     if not topics:
-        held = (
-            ', '.join(sorted({f'{c.topic} ({c.msgtype})' for c in _connections(files)}))
-            or 'no topics at all'
+        names = ', '.join(sorted({f'{name} ({kind})' for name, kind in held}))
+        raise RecordingError(
+            f'{path} has no topic of type {event_types}; it holds {names or "no topics at all"}'
         )
-        raise RecordingError(f'{path} has no topic of type {_type_names()}; it holds {held}')
     candidates = [topic for topic in topics if topic.type != POINT_CLOUD] or list(topics)
-    # A camera driver that was advertised and never published must not stand in the way of the one
-    # that did.
+    # A topic that was advertised and never published is no alternative to one that was.
     candidates = [topic for topic in candidates if topic.message_count] or candidates
     if len(candidates) > 1:
         raise RecordingError(
-            f'{path} has {len(candidates)} topics with events; choose with --topic, '
-            f'once for each camera: {listing}'
+            f'{path} has {len(candidates)} topics with events; choose with --topic, once for each '
+            f'camera: {listing}'
         )
     return candidates[0]
-
-
-def _type_names() -> str:
-    return re.sub(r', ([^,]*)$', r' or \1', ', '.join(EVENT_TYPES))

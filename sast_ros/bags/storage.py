@@ -1,4 +1,4 @@
-"""The files that a ROS bag consists of: found, decompressed, opened, and what they lack."""
+"""The files of a ROS bag: found, decompressed, opened, and what is missing of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
 
-from rosbags.interfaces import Connection, ConnectionExtRosbag2
+from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Rosbag1Reader
 from rosbags.rosbag2 import Reader as Rosbag2Reader
 from sast_ros.bags.errors import RecordingError
@@ -29,8 +29,15 @@ class StorageFile:
     """
     One file of a bag, opened.
 
-    ``path``: the file as the user knows it; ``reader``: what reads it; ``missing``: what is not in
-    it although it should be, a clause, or ``''``.
+    Attributes
+    ----------
+    path : Path
+        The file as the user named it.
+    reader : rosbags reader or TruncatedBag
+        What reads it.
+    missing : str
+        What is missing of it, a clause; empty if the file is whole.
+
     """
 
     path: Path
@@ -38,43 +45,38 @@ class StorageFile:
     missing: str = ''
 
     def connections(self) -> Iterator[Connection]:
-        """
-        Yield connections with messages as ROS serialises them.
-
-        An mcap file may hold JSON or protobuf as well.
-        """
+        """Yield the connections in ROS serialisation; mcap may hold JSON or protobuf as well."""
         for connection in self.reader.connections:
-            if (
-                not isinstance(connection.ext, ConnectionExtRosbag2)
-                or connection.ext.serialization_format == 'cdr'
-            ):
+            # rosbag1 has one serialisation only
+            if getattr(connection.ext, 'serialization_format', 'cdr') == 'cdr':
                 yield connection
 
 
 def is_storage_file(path: Path) -> bool:
-    """Tell by its name whether a file is one of rosbag2."""
+    """Return whether a file is one of rosbag2, by its name."""
     name = PurePath(path.name.removesuffix(COMPRESSED_SUFFIX))
     return name.suffix in STORAGE_SUFFIXES
 
 
 def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
     """
-    Open all files of a bag, in the order of their times, and say what is missing of them.
+    Open all files of a bag and return them in the order of their times, and what is missing.
 
-    Everything is found in the files themselves, so metadata.yaml is asked for nothing but the
-    names of files that are not there: recordings of a recorder that was killed have none, others
-    leave the storage identifier or the list of files empty.
+    Everything is read from the files themselves. metadata.yaml is used only for the names of
+    files that are missing: a killed recorder writes none, others leave the storage identifier or
+    the list of files empty.
 
     Parameters
     ----------
-    path:
-        rosbag2 folder, or single file.
-    stack:
-        what closes the files.
+    path : Path
+        Rosbag2 folder, or single file.
+    stack : ExitStack
+        What closes the files.
 
     Raises
     ------
-    RecordingError: no files, or none of them can be read.
+    RecordingError
+        No files, or none of them can be read.
 
     """
     if path.is_file():
@@ -97,14 +99,14 @@ def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
     missing = [storage.missing for storage in opened if storage.missing]
     missing += [f'{error.path.name} cannot be read ({error.reason})' for error in errors]
     lost = _lost_files(path, [file.name for file in names])
-    missing += [f'{name}, a file of the recording by its metadata.yaml, is gone' for name in lost]
-    # Names need not tell the order (_10 sorts before _9), times do.
+    missing += [f'{name}, which metadata.yaml lists, is missing' for name in lost]
+    # By time: names may be in another order (_10 sorts before _9).
     opened.sort(key=lambda storage: storage.reader.start_time)
     return opened, '; '.join(missing)
 
 
 class DamagedError(RecordingError):
-    """A file that cannot be read, or not to its end; the text says what may repair it."""
+    """A file that cannot be read to its end; the text names what may repair it."""
 
     def __init__(self, path: Path, reason: str) -> None:
         self.path = path
@@ -127,45 +129,41 @@ def _open(path: Path, stack: ExitStack) -> StorageFile:
             folder = stack.enter_context(TemporaryDirectory(prefix='sast_ros_'))
             plain = Path(folder) / path.stem
             if not _decompress(path, plain):
-                missing = f'{path.name} was cut off'
+                missing = f'{path.name} is truncated'
         if plain.suffix == '.db3' and is_short_database(plain):
-            raise ValueError('it is shorter than it says')  # sqlite notices it too late
+            raise ValueError('it is shorter than its header states')  # sqlite notices too late
         reader = (Rosbag1Reader if plain.suffix == '.bag' else Rosbag2Reader)(plain)
         reader.open()
     except PermissionError as error:
-        raise RecordingError(f'{path} may not be read; give yourself the permission to') from error
+        raise RecordingError(f'{path}: permission denied; change its permissions') from error
     except Exception as error:
         cut = _open_truncated(plain)
         if cut is None:
             reason = str(error).replace(str(plain), path.name)
             raise DamagedError(path, reason) from error
-        return StorageFile(
-            path,
-            cut,
-            f'{path.name} was cut off: its {cut.message_count} whole messages are read, what came '
-            'behind them is missing',
-        )
+        missing = f'{path.name} is truncated: its {cut.message_count} complete messages are read'
+        return StorageFile(path, cut, missing)
     stack.callback(reader.close)
     log = plain.with_name(f'{plain.name}-wal')
     if log.is_file() and log.stat().st_size:
         missing = (
             f'{log.name}, messages that a killed recorder left beside {path.name}, is not read '
-            f'(sqlite3 {path.name} "PRAGMA wal_checkpoint" puts them where they belong)'
+            f'(sqlite3 {path.name} "PRAGMA wal_checkpoint" moves them into the file)'
         )
     return StorageFile(path, reader, missing)
 
 
 def _open_truncated(path: Path) -> TruncatedBag | None:
-    """Return what is whole of a file that was cut off, ``None`` if that is nothing."""
+    """Return the complete messages of a truncated file, ``None`` if there are none."""
     try:
         bag = TRUNCATED_BAGS[path.suffix](path)
     except Exception:
-        return None  # not even a beginning
-    return bag if bag.cut and bag.message_count else None
+        return None  # not even the first record is complete
+    return bag if bag.truncated and bag.message_count else None
 
 
 def _decompress(source: Path, target: Path) -> bool:
-    """Decompress a file, which may be cut off; return whether it is whole."""
+    """Decompress a file, which may be truncated; return whether it is complete."""
     frame = zstandard.ZstdDecompressor().decompressobj()
     with source.open('rb') as compressed, target.open('wb') as plain:
         while block := compressed.read(_BLOCK):
@@ -179,7 +177,7 @@ def _decompress(source: Path, target: Path) -> bool:
 
 
 def _lost_files(folder: Path, names: list[str]) -> list[str]:
-    """Names of files that metadata.yaml knows of and the folder does not hold."""
+    """Return the names of files that metadata.yaml lists and the folder does not contain."""
     try:
         document = yaml.safe_load((folder / 'metadata.yaml').read_text())
         listed = document['rosbag2_bagfile_information']['relative_file_paths']
@@ -187,5 +185,5 @@ def _lost_files(folder: Path, names: list[str]) -> list[str]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         return []
     there = {name.removesuffix(COMPRESSED_SUFFIX) for name in names}
-    # As many as are known, under other names: somebody has renamed them.
+    # As many as are listed, under other names: they were renamed.
     return sorted(known - there) if len(known) > len(there) else []

@@ -1,8 +1,8 @@
 """
-ROS bags that were cut off: the recorder was killed, the disk was full, the copy stopped.
+Truncated ROS bags: the recorder was killed, the disk was full, the copy stopped.
 
 Such files lack the index that every reader begins with. Here they are read from their start to
-the first message that is not whole. Messages come in the order of the file, inside an mcap or
+the first incomplete message. Messages are yielded in the order of the file, inside an mcap or
 rosbag1 chunk in that of their times.
 """
 
@@ -35,21 +35,23 @@ _Stored = tuple[int, int, bytes]
 
 class TruncatedBag(ABC):
     """
-    What is whole of one bag file; the same interface as the readers of ``rosbags``.
+    The complete messages of one bag file; the same interface as the readers of ``rosbags``.
 
     Parameters
     ----------
-    path: the file.
+    path : Path
+        The file.
 
     Attributes
     ----------
-    cut: whether the file does end before it should; if not, something else is wrong with it.
+    truncated : bool
+        Whether the file ends too early; if not, something else is wrong with it.
 
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.cut = False
+        self.truncated = False
         self._topics: dict[int, tuple[str, str, str]] = {}  # key -> (topic, type, encoding)
         counts: Counter[int] = Counter()
         self.start_time, self.end_time = 2**63 - 1, 0
@@ -78,7 +80,7 @@ class TruncatedBag(ABC):
 
     @abstractmethod
     def _messages(self) -> Iterator[_Stored]:
-        """Yield the whole messages; note connections in ``_topics`` and the end in ``cut``."""
+        """Yield the complete messages; set ``_topics`` and ``truncated``."""
 
     def _extension(self, encoding: str) -> ConnectionExtRosbag1 | ConnectionExtRosbag2:
         return ConnectionExtRosbag2(encoding, [])
@@ -91,7 +93,7 @@ class TruncatedMcap(TruncatedBag):
         schemas: dict[int, str] = {}
         with self.path.open('rb') as file:
             # Besides those of mcap there are the errors of what it calls (struct, zstandard, lz4);
-            # all of them mean that a record is not whole.
+            # all of them mean that a record is incomplete.
             records = StreamReader(file, emit_chunks=True).records
             try:
                 header = next(records)
@@ -106,7 +108,7 @@ class TruncatedMcap(TruncatedBag):
                 except StopIteration:
                     return
                 except Exception:
-                    self.cut = True
+                    self.truncated = True
                     return
                 messages: list[_Stored] = []
                 for item in inner:
@@ -123,16 +125,16 @@ class TruncatedMcap(TruncatedBag):
 
 
 class TruncatedSqlite(TruncatedBag):
-    """A database of rosbag2 that is shorter than its first page says."""
+    """A database of rosbag2 that is shorter than its first page states."""
 
     def _messages(self) -> Iterator[_Stored]:
-        self.cut = is_short_database(self.path)
-        if not self.cut:
+        self.truncated = is_short_database(self.path)
+        if not self.truncated:
             return
         uri = self.path.resolve().as_uri() + '?mode=ro&immutable=1'
         with closing(sqlite3.connect(uri, uri=True)) as database:
             try:
-                # Else sqlite refuses a file that is too short as a whole.
+                # Without it sqlite refuses a file that is too short.
                 database.execute('PRAGMA writable_schema = ON')
                 for key, *topic in database.execute(
                     'SELECT id, name, type, serialization_format FROM topics'
@@ -148,7 +150,7 @@ class TruncatedSqlite(TruncatedBag):
 
 
 def is_short_database(path: Path) -> bool:
-    """Tell whether a file is a database of sqlite that is shorter than its first page says."""
+    """Return whether a file is an sqlite database shorter than its first page states."""
     with path.open('rb') as file:
         head = file.read(100)
     # www.sqlite.org/fileformat.html, 1.3
@@ -164,7 +166,7 @@ class TruncatedRosbag1(TruncatedBag):
         with self.path.open('rb') as file:
             if file.readline() != b'#ROSBAG V2.0\n':
                 return
-            self.cut = True  # what has its index does not come here
+            self.truncated = True  # a file with its index is read by rosbags
             try:
                 yield from self._records(file)
             except (rosbag1.ReaderError, ValueError):
@@ -176,14 +178,14 @@ class TruncatedRosbag1(TruncatedBag):
             kind = header.get_uint8('op')
             size = rosbag1.read_uint32(file)
             if kind != rosbag1.RecordType.CHUNK:
-                # The recorder notes the size of a chunk when the chunk is complete. Before, it
-                # is 0, and the content of the chunk stands here.
+                # The recorder writes the size of a chunk when the chunk is complete. Before, it
+                # is 0, and the content of the chunk follows here.
                 yield from self._message(kind, header, rosbag1.read_bytes(file, size))
                 continue
             data = file.read(size)
             compression = header.get_string('compression')
-            whole = len(data) == size
-            if not whole and compression != 'none':
+            complete = len(data) == size
+            if not complete and compression != 'none':
                 return
             try:
                 content = BytesIO(rosbag1.decompressors[compression](data))
@@ -196,7 +198,7 @@ class TruncatedRosbag1(TruncatedBag):
                     data = rosbag1.read_bytes(content, rosbag1.read_uint32(content))
                     messages += self._message(header.get_uint8('op'), header, data)
             except rosbag1.ReaderError:
-                if whole:
+                if complete:
                     raise
             yield from sorted(messages, key=itemgetter(1))
 

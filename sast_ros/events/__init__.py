@@ -1,8 +1,8 @@
 """
 Event messages and files to numpy.
 
-``open_decoder`` is the only door for messages, ``open_prophesee_file`` for files. Nothing here
-imports ROS or torch; messages are read from their serialised bytes.
+``open_decoder`` reads messages from their serialised bytes, ``open_prophesee_file`` files. Nothing
+here imports ROS or torch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.event_array import EVENT_ARRAY_TYPES, EventArrayDecoder
 from sast_ros.events.event_packet import EventPacketDecoder
 from sast_ros.events.point_cloud import POINT_CLOUD, PointCloudDecoder
-from sast_ros.events.prophesee import open_prophesee_file, PropheseeFile
+from sast_ros.events.prophesee import open_prophesee_file, PropheseeFile, TruncatedFileError
 
 __all__ = [
     'EVENT_TYPES',
@@ -23,19 +23,20 @@ __all__ = [
     'EventDecoder',
     'EventFormatError',
     'PropheseeFile',
+    'TruncatedFileError',
     'open_decoder',
     'open_prophesee_file',
 ]
 
 
 class EventDecoder(Protocol):
-    """What every message decoder does: bytes of one message in, its events out."""
+    """Decoder of the messages of one topic."""
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
-        """Decode one message."""
+        """Return the events of one serialised message."""
 
     def reset(self) -> None:
-        """Forget stream state."""
+        """Begin another stream."""
 
 
 #: Decoders by message type, the preferred ones of a topic with several types first.
@@ -55,24 +56,28 @@ def open_decoder(type_name: str, **options: object) -> EventDecoder:
     """
     Return a decoder for serialised messages of this type.
 
-    ``pkg/Type`` is accepted for ``pkg/msg/Type``.
+    Use one decoder for each topic: it keeps the state of formats that spread it over messages.
 
-    One decoder serves one topic: formats that spread their state over messages keep it in the
-    decoder.
+    Parameters
+    ----------
+    type_name : str
+        One of ``EVENT_TYPES``; ``pkg/Type`` is accepted for ``pkg/msg/Type``.
+    **options
+        Keyword arguments of the decoder, see ``PointCloudDecoder``.
 
     Raises
     ------
-    EventFormatError: a type that carries no events.
-    TypeError: an option that this type does not have.
+    EventFormatError
+        A type that carries no events.
+    TypeError
+        An option that this type does not have.
 
     """
-    name = type_name
-    if name.count('/') == 1:
-        name = name.replace('/', '/msg/')
+    name = type_name.replace('/', '/msg/') if type_name.count('/') == 1 else type_name
     make = _DECODERS.get(name)
     if make is None:
         known = ', '.join(_DECODERS)
         raise EventFormatError(
-            f'no events are read from messages of type {type_name!r}; known are {known}'
+            f'no events are read from messages of type {type_name!r}; event types are {known}'
         )
     return make(name, **options)

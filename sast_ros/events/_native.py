@@ -11,13 +11,13 @@ import ctypes
 from typing import Any, NamedTuple
 
 import numpy as np
-from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, TIME_JUMP_BACK_US
+from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE, TIME_JUMP_BACK_US
 from sast_ros.kernels import library
 
-#: Names of the fields that the loops complain about, by the number they give.
+#: Fields by the number that the loops return for an invalid value.
 FIELDS = ('x', 'y', 'polarity', 'ts.nanosec')
 
-#: What a loop returns when it found nothing wrong.
+#: What a loop returns when all values are valid.
 OK = -1
 
 _POINTER = ctypes.c_void_p
@@ -88,6 +88,21 @@ class DecodedEvents(NamedTuple):
     dropped: int = 0
     restarted: bool = False
 
+    def chunk(self, restarted: bool = False, **fields: Any) -> EventChunk:
+        """Return the events with their counts as a chunk with these further fields."""
+        x, y, p, t, clamped, dropped, jumped = self
+        return EventChunk(
+            x,
+            y,
+            p,
+            t,
+            clamped=clamped,
+            dropped=dropped,
+            discontinuity=restarted or jumped,
+            checked=True,
+            **fields,
+        )
+
 
 def address(array: np.ndarray | bytearray) -> int:
     """
@@ -111,7 +126,7 @@ EventArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def empty_events(count: int) -> EventArrays:
-    """Arrays x, y, p, t for that many events, not initialised."""
+    """Return arrays x, y, p, t for that many events, not initialised."""
     return (
         np.empty(count, np.uint16),
         np.empty(count, np.uint16),
@@ -121,17 +136,17 @@ def empty_events(count: int) -> EventArrays:
 
 
 def limit(size: int) -> int:
-    """First coordinate that is refused for a sensor side of that size (0 = unknown)."""
+    """Return the first coordinate outside a sensor side of that size (0 = unknown)."""
     return size or MAX_SENSOR_SIDE
 
 
 def steps_back(t: np.ndarray) -> bool:
-    """Whether time ever steps back."""
+    """Return whether time ever steps back."""
     return bool(_steps_back(address(t), len(t)))
 
 
 def find_outside(x: np.ndarray, y: np.ndarray, width: int, height: int) -> tuple[int, str] | None:
-    """Index and field of the first event that is not on the sensor, ``None`` if all are."""
+    """Return index and field of the first event outside the sensor, ``None`` if there is none."""
     field = _INT32()
     index = _outside(
         address(x), address(y), len(x), limit(width), limit(height), ctypes.addressof(field)
@@ -147,11 +162,7 @@ def settle(
     unordered: bool | None = None,
     dropped: int = 0,
 ) -> DecodedEvents:
-    """
-    Put time in order in place.
-
-    Clamp small steps back, begin anew at the last long one (see EventChunk).
-    """
+    """Clamp small steps back of time in place, and drop what is before the last long one."""
     if unordered is None:
         unordered = steps_back(t)
     if not unordered:

@@ -9,8 +9,7 @@ from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE
 #: Alignment counts from the first byte after the encapsulation header.
 ORIGIN = 4
 
-#: Writers may pad a message to a multiple of 4 (RTPS) or 8 bytes; more behind the last field is
-#: not padding.
+#: Writers may pad a message to a multiple of 4 (RTPS) or 8 bytes.
 MAX_PADDING = 7
 
 _REFUSED = {
@@ -36,12 +35,15 @@ class Cursor:
 
     Parameters
     ----------
-    raw: the message with its 4-byte encapsulation header.
-    message_type: name for error messages.
+    raw : bytes-like
+        The message with its 4-byte encapsulation header.
+    message_type : str
+        Name for error messages.
 
     Raises
     ------
-    EventFormatError: no encapsulation header, or one that is not little-endian plain CDR.
+    EventFormatError
+        No encapsulation header, or one that is not little-endian plain CDR.
 
     """
 
@@ -67,18 +69,18 @@ class Cursor:
             )
 
     def error(self, field: str, offset: int | None, what: str) -> EventFormatError:
-        """Return (not raise) the error that names this field and byte offset."""
+        """Return the error that names this field and byte offset."""
         where = '' if offset is None else f' at byte {offset}'
         return EventFormatError(
             f'{self.message_type}: field {field}{where}: {what}', field=field, offset=offset
         )
 
     def align(self, alignment: int) -> None:
-        """Move on to the next multiple of the alignment."""
+        """Advance to the next multiple of the alignment."""
         self.offset += (ORIGIN - self.offset) % alignment
 
     def read(self, layout: struct.Struct, alignment: int, *fields: str) -> tuple:
-        """Read the fields of the layout, one name each."""
+        """Read the fields of the layout; their names are for errors."""
         self.align(alignment)
         start = self.offset
         if start + layout.size > self.size:
@@ -105,7 +107,7 @@ class Cursor:
         """Read a string: its length with the final NUL, then the bytes."""
         (length,) = self.read(_U32, 4, field)
         start = self.offset
-        if length == 0:  # not CDR, but what some writers make of an empty string
+        if length == 0:  # not CDR, but some writers write an empty string so
             return ''
         end = start + length
         if end > self.size:
@@ -151,11 +153,10 @@ class Cursor:
 
     def sequence(self, field: str, stride: int, *, unpadded: int = 0) -> tuple[int, int]:
         """
-        Read the length of a sequence and step over it.
+        Read the length of a sequence, skip it, and return its offset and number of elements.
 
-        Returns the offset of the first element, and the number of elements. ``unpadded`` is what
-        the last element is shorter than ``stride``. The length is checked against the bytes that
-        are there, so that nothing is ever allocated for a number that is not true.
+        The last element is ``unpadded`` bytes shorter than ``stride``. The length is checked
+        against the size of the message, so that nothing is allocated for a wrong number.
         """
         (count,) = self.read(_U32, 4, field)
         start = self.offset
@@ -165,7 +166,7 @@ class Cursor:
                 field,
                 start - 4,
                 f'{count} elements need {needed} bytes but only {self.size - start} are left; the '
-                'message is cut short',
+                'message is truncated',
             )
         self.offset = start + needed
         return start, count

@@ -7,7 +7,7 @@ One structure of arrays for every camera and every wire format.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from sast_ros.errors import SastError
@@ -16,7 +16,7 @@ from sast_ros.errors import SastError
 #: clamped; anything longer is a real jump (camera restart, bag loop) and begins a new stream.
 TIME_JUMP_BACK_US = 10_000
 
-#: No event sensor has more pixels on a side; larger sizes in a message are corruption.
+#: Maximum pixels on a side of a sensor; larger sizes in a message are corruption.
 MAX_SENSOR_SIDE = 8192
 
 
@@ -24,13 +24,14 @@ class EventFormatError(SastError, ValueError):
     """
     A message, file or array that does not hold the events that it claims to hold.
 
-    The text says what is wrong, where (message type, field, byte offset) and what to do.
+    The text states what is wrong, where (message type, field, byte offset) and what to do.
 
     Attributes
     ----------
-    field: name of the offending field, for example ``'events'``; empty if the whole message is
-        meant.
-    offset: byte offset in the message or file, or index of the event; ``None`` if neither applies.
+    field : str
+        Name of the offending field, for example ``'events'``; empty for the whole message.
+    offset : int or None
+        Byte offset in the message or file, or index of the event; ``None`` if neither applies.
 
     """
 
@@ -45,30 +46,38 @@ class EventChunk:
     """
     A run of consecutive events of one camera.
 
-    Parameters
+    Attributes
     ----------
-    x, y: ``uint16[N]`` pixel column and row; (0, 0) is the top-left pixel.
-    p: ``uint8[N]`` polarity, 0 = OFF (darker), 1 = ON (brighter).
-    t: ``int64[N]`` microseconds, non-decreasing, on the clock named by ``clock``.
-    width, height: sensor size in pixels; 0 where the source does not tell.
-    clock: ``'sensor'`` if ``t`` counts the camera's own clock (EVT, libcaer), ``'ros'`` if ``t``
-        is ROS time.
-    stamp_ns: ``header.stamp`` in nanoseconds of the message that the events came in; ``None``
-        outside ROS.
-    frame_id: ``header.frame_id`` of that message.
-    clamped: number of events whose time stepped back by at most ``TIME_JUMP_BACK_US`` and was
-        raised to the running maximum.
-    dropped: number of events of the source that are not in the chunk (a real jump back inside one
-        message keeps the part after it; events before the first time stamp of a re-synchronised
-        stream).
-    lost_packets: number of messages known to be missing before this one (gap in ``seq``).
-    discontinuity: ``True`` if time restarted before the first event of this chunk: the consumer
-        begins anew.
+    x, y : uint16[N]
+        Pixel column and row; (0, 0) is the top-left pixel.
+    p : uint8[N]
+        Polarity, 0 = OFF (darker), 1 = ON (brighter).
+    t : int64[N]
+        Microseconds, non-decreasing, on the clock named by ``clock``.
+    width, height : int
+        Sensor size in pixels; 0 if unknown.
+    clock : {'sensor', 'ros'}
+        Whether ``t`` counts the camera's own clock (EVT, libcaer) or is ROS time.
+    stamp_ns : int or None
+        ``header.stamp`` in nanoseconds of the message with the events; ``None`` outside ROS.
+    frame_id : str
+        ``header.frame_id`` of that message.
+    clamped : int
+        Events whose time stepped back by at most ``TIME_JUMP_BACK_US`` and was raised to the
+        running maximum.
+    dropped : int
+        Events of the source that are not in the chunk: those before a jump back inside one
+        message, and those before the first time stamp of a re-synchronised stream.
+    lost_packets : int
+        Messages missing before this one (gap in ``seq``).
+    discontinuity : bool
+        Whether time restarted before the first event of this chunk: a new stream.
 
     Raises
     ------
-    EventFormatError: arrays of different lengths, values that do not fit the types above, polarity
-        other than 0 and 1, decreasing time, or coordinates outside a known sensor size.
+    EventFormatError
+        Arrays of different lengths, values that do not fit the types above, polarity other than 0
+        and 1, decreasing time, or coordinates outside a known sensor size.
 
     """
 
@@ -115,8 +124,8 @@ class EventChunk:
             index = int(np.argmax(backwards)) + 1
             raise EventFormatError(
                 f'EventChunk: time of event {index} ({int(self.t[index])} us) is before that of '
-                f'the event in front of it ({int(self.t[index - 1])} us); sort the events, or '
-                'clamp them with numpy.maximum.accumulate',
+                f'the previous one ({int(self.t[index - 1])} us); sort the events, or clamp the '
+                'times with numpy.maximum.accumulate',
                 field='t',
                 offset=index,
             )
@@ -135,11 +144,15 @@ class EventChunk:
         return len(self.t)
 
     def __getitem__(self, events: slice) -> EventChunk:
-        """Return the chunk of this contiguous run of the events (views, nothing is copied)."""
+        """Return a contiguous run of the events, as views; counts stay with the first event."""
         if not isinstance(events, slice) or events.step not in (None, 1):
             raise TypeError(
                 'an EventChunk is sliced by a contiguous range of events, for example chunk[10:20]'
             )
+        counts: dict[str, Any] = {}
+        if events.indices(len(self))[0] == 0:
+            names = ('clamped', 'dropped', 'lost_packets', 'discontinuity')
+            counts = {name: getattr(self, name) for name in names}
         return EventChunk(
             self.x[events],
             self.y[events],
@@ -151,15 +164,12 @@ class EventChunk:
             stamp_ns=self.stamp_ns,
             frame_id=self.frame_id,
             checked=True,
+            **counts,
         )
 
 
 def _as_exact(name: str, values: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
-    """
-    One-dimensional, contiguous array of the dtype with the very same values.
-
-    Raises EventFormatError where there is none.
-    """
+    """Return a one-dimensional, contiguous array of the dtype with exactly the same values."""
     given = np.asarray(values)
     if given.ndim != 1:
         raise EventFormatError(

@@ -18,11 +18,7 @@ _ADDRESS_Y, _ADDRESS_X, _TIME_LOW, _TIME_HIGH = 0x0000, 0x2000, 0x6000, 0x8000
 
 
 def cut_packets(chunk: EventChunk) -> Iterator[EventChunk]:
-    """
-    Yield the events as a driver sends them, cut at the multiples of 4 ms.
-
-    Where nothing happened there is no packet.
-    """
+    """Yield the events as a driver sends them, cut at the multiples of 4 ms; none is empty."""
     if not len(chunk):
         return
     first, last = int(chunk.t[0]) // PACKET_US, int(chunk.t[-1]) // PACKET_US
@@ -34,20 +30,22 @@ def cut_packets(chunk: EventChunk) -> Iterator[EventChunk]:
 
 class EventPacketEncoder:
     """
-    Makes one message of every chunk; counts the messages in ``seq``.
+    Encode every chunk as one EventPacket in EVT 3.0; ``seq`` counts the messages.
 
     Parameters
     ----------
-    width, height: sensor size in pixels, at most 2048 each (11 bits in EVT 3.0).
-    frame_id: ``header.frame_id`` of the messages.
+    width, height : int
+        Sensor size in pixels, at most 2048 each (11 bits in EVT 3.0).
+    frame_id : str
+        ``header.frame_id`` of the messages.
 
     """
 
     def __init__(self, width: int, height: int, frame_id: str) -> None:
         if not (0 < width <= 2048 and 0 < height <= 2048):
             raise SettingError(
-                f'EVT 3.0 has no room for a sensor of {width}x{height} pixels; each side is 1 to '
-                '2048'
+                f'EVT 3.0 cannot encode a sensor of {width}x{height} pixels; each side must be 1 '
+                'to 2048'
             )
         self._width, self._height = width, height
         self._frame_id = frame_id
@@ -56,9 +54,7 @@ class EventPacketEncoder:
     def __call__(self, chunk: EventChunk, stamp_ns: int) -> bytes:
         """Return the message, CDR little-endian, with this ``header.stamp`` (ns of ROS time)."""
         payload = encode_evt3(chunk)
-        message = bytearray(struct.pack('<4xiI', stamp_ns // 10**9, stamp_ns % 10**9))
-        message[1] = 1  # little-endian
-        _append_string(message, self._frame_id)
+        message = _begin(stamp_ns, self._frame_id)
         _append(message, 4, '<II', self._height, self._width)
         _append(message, 8, '<QQ', self._sequence, 0)
         _append_string(message, 'evt3')
@@ -71,12 +67,14 @@ class EventPacketEncoder:
 
 class EventArrayEncoder:
     """
-    Makes one ``dvs_msgs/EventArray`` of every chunk; times of the events are ROS time.
+    Encode every chunk as one ``dvs_msgs/EventArray``; times of the events are ROS time.
 
     Parameters
     ----------
-    width, height: sensor size in pixels.
-    frame_id: ``header.frame_id`` of the messages.
+    width, height : int
+        Sensor size in pixels.
+    frame_id : str
+        ``header.frame_id`` of the messages.
 
     """
 
@@ -86,9 +84,7 @@ class EventArrayEncoder:
 
     def __call__(self, chunk: EventChunk, stamp_ns: int) -> bytes:
         """Return the message; the first event happens at ``stamp_ns``, the others after it."""
-        message = bytearray(struct.pack('<4xiI', stamp_ns // 10**9, stamp_ns % 10**9))
-        message[1] = 1  # little-endian
-        _append_string(message, self._frame_id)
+        message = _begin(stamp_ns, self._frame_id)
         _append(message, 4, '<III', self._height, self._width, len(chunk))
         times = stamp_ns + 1000 * (chunk.t - chunk.t[0]) if len(chunk) else chunk.t
         events = np.zeros(len(chunk), _EVENT)
@@ -101,7 +97,7 @@ class EventArrayEncoder:
         return bytes(message)
 
 
-#: An event in an EventArray behind the first one: x is aligned to 2 bytes, the time to 4.
+#: Every event of an EventArray but the first: x is aligned to 2 bytes, the time to 4.
 _EVENT = np.dtype(
     {
         'names': ['x', 'y', 'sec', 'nsec', 'p'],
@@ -114,10 +110,10 @@ _EVENT = np.dtype(
 
 def encode_evt3(chunk: EventChunk) -> bytes:
     """
-    Return the events as EVT 3.0 words.
+    Return the events as EVT 3.0 words, which do not depend on earlier ones.
 
-    A decoder can enter them without having seen what came before. Time is taken modulo 2**24 us,
-    as the sensor counts it; a row or time that does not change is not repeated.
+    Time is taken modulo 2**24 us, as the sensor counts it; a row or time that does not change is
+    not repeated.
     """
     if len(chunk) == 0:
         return b''
@@ -135,8 +131,15 @@ def encode_evt3(chunk: EventChunk) -> bytes:
     return words[needed].tobytes()
 
 
+def _begin(stamp_ns: int, frame_id: str) -> bytearray:
+    message = bytearray(struct.pack('<4xiI', stamp_ns // 10**9, stamp_ns % 10**9))
+    message[1] = 1  # little-endian
+    _append_string(message, frame_id)
+    return message
+
+
 def _append(message: bytearray, alignment: int, layout: str, *values: int) -> None:
-    # Alignment counts from behind the encapsulation header
+    # Alignment counts from the end of the encapsulation header
     message += bytes(-(len(message) - 4) % alignment)
     message += struct.pack(layout, *values)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from sast_ros.events import _native
 from sast_ros.events.cdr import Cursor
-from sast_ros.events.chunk import EventChunk
+from sast_ros.events.chunk import EventChunk, EventFormatError
 
-#: Distance of two events on the wire. The last one has no padding behind its polarity.
+#: Distance of two events on the wire, and the padding that the last one does not have.
 STRIDE = 16
 UNPADDED = 3
-
 
 #: Message types of this layout.
 EVENT_ARRAY_TYPES = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
@@ -26,8 +25,6 @@ class EventArrayDecoder:
     ``Event = uint16 x, uint16 y, builtin_interfaces/Time ts, bool polarity``. In CDR, x and y of
     every event but the first lie in the padding behind the polarity of the event before (4-byte
     alignment of ``ts``, 2-byte alignment of ``x``).
-
-    The decoder keeps no state between messages.
     """
 
     def __init__(self, message_type: str = EVENT_ARRAY_TYPES[0]) -> None:
@@ -36,7 +33,7 @@ class EventArrayDecoder:
         self._notes_at = _native.address(self._notes)
 
     def reset(self) -> None:
-        """Forget stream state: there is none."""
+        """Do nothing: there is no stream state."""
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
         """
@@ -44,8 +41,9 @@ class EventArrayDecoder:
 
         Raises
         ------
-        EventFormatError: truncated message, false count, coordinates outside the sensor, polarity
-            other than 0 and 1, nanoseconds of a second or more, or anything but little-endian CDR.
+        EventFormatError
+            Truncated message, wrong count, coordinates outside the sensor, polarity other than 0
+            and 1, nanoseconds of a second or more, or anything but little-endian CDR.
 
         """
         cursor = Cursor(raw, self._message_type)
@@ -66,31 +64,16 @@ class EventArrayDecoder:
                 self._notes_at + 4,
             )
             if bad != _native.OK:
-                raise self._refuse(cursor, start, bad, width, height)
-        clamped = dropped = 0
-        restarted = False
-        if count and self._notes[1]:
-            x, y, p, t, clamped, dropped, restarted = _native.settle(x, y, p, t, unordered=True)
-        return EventChunk(
-            x,
-            y,
-            p,
-            t,
-            width=width,
-            height=height,
-            clock='ros',
-            stamp_ns=stamp_ns,
-            frame_id=frame_id,
-            clamped=clamped,
-            dropped=dropped,
-            discontinuity=restarted,
-            checked=True,
+                raise self._error(cursor, start, bad, width, height)
+        events = _native.settle(x, y, p, t, unordered=bool(count and self._notes[1]))
+        return events.chunk(
+            width=width, height=height, clock='ros', stamp_ns=stamp_ns, frame_id=frame_id
         )
 
-    def _refuse(
+    def _error(
         self, cursor: Cursor, start: int, event: int, width: int, height: int
-    ) -> Exception:
-        """Say what is wrong with this event."""
+    ) -> EventFormatError:
+        """Return the error for this event."""
         name = _native.FIELDS[self._notes[0]]
         first = 2 if event else 0  # every event but the first begins two bytes before its stride
         offset, size = {
@@ -103,11 +86,9 @@ class EventArrayDecoder:
         end = at + size
         value = int.from_bytes(cursor.data[at:end], 'little')
         reason = {
-            'x': f'outside the sensor of {width}x{height} pixels',
-            'y': f'outside the sensor of {width}x{height} pixels',
             'ts.nanosec': 'not below one second',
             'polarity': 'neither 0 (OFF) nor 1 (ON)',
-        }[name]
+        }.get(name, f'outside the sensor of {width}x{height} pixels')
         return cursor.error(
             f'events[{event}].{name}', at, f'{value} is {reason}; the message is corrupt'
         )

@@ -22,10 +22,9 @@ class EventPacketDecoder:
 
     The message: ``std_msgs/Header header``, ``uint32 height``, ``uint32 width``, ``uint64 seq``,
     ``uint64 time_base``, ``string encoding``, ``bool is_bigendian``, ``uint8[] events``.
-    ``seq`` counts packets: where it skips, the missing ones are counted in ``lost_packets`` and
-    the codec synchronises anew; where it goes back (driver restarted, bag loops), and where
-    encoding or sensor size change, the stream begins anew (``discontinuity``). A publisher that
-    never counts (``seq`` constant) is taken to lose nothing.
+    ``seq`` counts packets: a gap is counted in ``lost_packets`` and the codec re-synchronises;
+    where ``seq`` decreases (driver restarted, bag loops), and where encoding or sensor size
+    change, a new stream begins (``discontinuity``). With a constant ``seq`` no loss is detected.
     """
 
     def __init__(self, message_type: str = 'event_camera_msgs/msg/EventPacket') -> None:
@@ -38,7 +37,7 @@ class EventPacketDecoder:
         self._kind: tuple[str, int, int] | None = None
         self._seq = 0
         self._stamp_ns = 0
-        # What has happened since the last chunk: packets that are refused tell nobody
+        # Since the last chunk, because refused packets give none
         self._lost = 0
         self._restarted = False
 
@@ -48,9 +47,10 @@ class EventPacketDecoder:
 
         Raises
         ------
-        EventFormatError: truncated message, false count, unknown encoding, big-endian message or
-            payload, or a payload that its codec refuses. The decoder stays usable: the codec
-            synchronises anew with the next packet.
+        EventFormatError
+            Truncated message, wrong count, unknown encoding, big-endian message or payload, or a
+            payload that its codec refuses. The decoder stays usable: the codec re-synchronises
+            with the next packet.
 
         """
         cursor = Cursor(raw, self._message_type)
@@ -61,11 +61,9 @@ class EventPacketDecoder:
         encoding = cursor.string('encoding')
         (big_endian,) = cursor.read(_FLAG, 1, 'is_bigendian')
         if big_endian:
-            what = (
-                'big-endian payloads are not read'
-                if big_endian == 1
-                else f'{big_endian} is no boolean'
-            )
+            what = f'{big_endian} is no boolean'
+            if big_endian == 1:
+                what = 'big-endian payloads are not read'
             raise cursor.error('is_bigendian', cursor.offset - 1, what)
         start, count = cursor.sequence('events', 1)
         cursor.finish('events')
@@ -96,22 +94,14 @@ class EventPacketDecoder:
                 start,
                 f'{problem} (packet {seq}, offset {problem.offset} in the payload)',
             ) from None
-        x, y, p, t, clamped, dropped, jumped = events
         lost, self._lost = self._lost, 0
         restarted, self._restarted = self._restarted, False
-        return EventChunk(
-            x,
-            y,
-            p,
-            t,
+        return events.chunk(
+            restarted,
             width=width,
             height=height,
             clock=codec.clock,
             stamp_ns=stamp_ns,
             frame_id=frame_id,
-            clamped=clamped,
-            dropped=dropped,
             lost_packets=lost,
-            discontinuity=restarted or jumped,
-            checked=True,
         )

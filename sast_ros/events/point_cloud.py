@@ -1,12 +1,7 @@
-"""
-sensor_msgs/msg/PointCloud2 with one event a point.
-
-No convention exists, so fields are found by name.
-"""
+"""sensor_msgs/msg/PointCloud2 with one event a point; its fields are found by their names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import struct
 from typing import Literal
 
@@ -21,24 +16,23 @@ POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
 #: sensor_msgs/PointField: datatype number to numpy type character.
 _DATATYPES = {1: 'i1', 2: 'u1', 3: 'i2', 4: 'u2', 5: 'i4', 6: 'u4', 7: 'f4', 8: 'f8'}
 
-#: Accepted names of what an event needs; the first one present is taken.
+#: Accepted names of the fields of an event; the first one present is taken.
 _NAMES = {'x': ('x',), 'y': ('y',), 't': ('t', 'ts', 'timestamp', 'time'), 'p': ('p', 'polarity')}
 
-#: More fields than any point has: a larger number is corruption.
+#: Maximum fields of a point; a larger number is corruption.
 _MAX_FIELDS = 256
 
 #: Units of time in microseconds, as (multiplier, divisor).
 _UNITS = {'s': (1_000_000, 1), 'ms': (1_000, 1), 'us': (1, 1), 'ns': (1, 1_000)}
 
-#: Whole times from here on are nanoseconds since 1970: as microseconds they would lie after the
+#: Integral times from here on are nanoseconds since 1970; as microseconds they would be after the
 #: year 5000.
-_NANOSECONDS_FROM = 10**17
+_MIN_NANOSECONDS = 10**17
 
 #: Times this close to header.stamp are ROS time.
 _SAME_CLOCK_US = 10_000_000
 
-#: Largest magnitude of a time in microseconds that is believed (9 000 years); keeps int64
-#: arithmetic exact.
+#: Maximum magnitude of a time in microseconds (9 000 years); keeps int64 arithmetic exact.
 _MAX_TIME_US = 2**58
 
 _DIMENSIONS = struct.Struct('<II')
@@ -47,33 +41,26 @@ _U32 = struct.Struct('<I')
 _FLAG = struct.Struct('<B')
 
 
-@dataclass(frozen=True, slots=True)
-class _PointField:
-    """One field of a point."""
-
-    offset: int
-    kind: str
-
-
 class PointCloudDecoder:
     """
     Turn serialised PointCloud2 messages into EventChunks.
 
     Needs the fields ``x``, ``y``, one of ``t|ts|timestamp|time`` and one of ``p|polarity``, of any
     numeric datatype, at any offset, in either byte order. Polarity is 0/1 or -1/+1. Coordinates
-    are whole pixels.
+    are whole pixels. Time is ROS time (``clock='ros'``) if the first event of a message is within
+    10 s of ``header.stamp``, else that of the sensor.
 
     Parameters
     ----------
-    sensor_size: (height, width) in pixels; the message does not tell. ``None``: unknown, 0 in the
+    message_type : str
+        Name for error messages.
+    sensor_size : tuple of int, optional
+        (height, width) in pixels, which the message does not contain; ``None``: unknown, 0 in the
         chunks.
-    time_unit: unit of the time field. ``'auto'``: integers are microseconds; floating-point
-        numbers are seconds if any of them has a fraction, else nanoseconds from 1e17 on and
-        microseconds below. Decided at the first message whose times are not all zero, and kept
-        until ``reset``.
-
-    Time is ROS time (``clock='ros'``) if the first event of a message lies within 10 s of
-    ``header.stamp``, else the sensor's.
+    time_unit : {'auto', 's', 'ms', 'us', 'ns'}
+        Unit of the time field. ``'auto'``: integers are microseconds; floating-point numbers are
+        seconds if any of them has a fraction, else nanoseconds from 1e17 on and microseconds
+        below. Decided at the first message whose times are not all zero, and kept until ``reset``.
 
     """
 
@@ -102,187 +89,32 @@ class PointCloudDecoder:
 
         Raises
         ------
-        EventFormatError: truncated message, a size that does not agree with the data, a missing
-            field, coordinates that are no pixels of the sensor, a polarity that is neither 0/1 nor
+        EventFormatError
+            Truncated message, a size that does not agree with the data, a missing field,
+            coordinates that are no pixels of the sensor, a polarity that is neither 0/1 nor
             -1/+1, or times that are not finite.
 
         """
         cursor = Cursor(raw, self._message_type)
         stamp_ns, frame_id = cursor.header()
-        rows, columns = cursor.read(_DIMENSIONS, 4, 'height', 'width')
-        fields = self._fields(cursor)
-        (big_endian,) = cursor.read(_FLAG, 1, 'is_bigendian')
-        if big_endian > 1:
-            raise cursor.error('is_bigendian', cursor.offset - 1, f'{big_endian} is no boolean')
-        point_step, row_step = cursor.read(_DIMENSIONS, 4, 'point_step', 'row_step')
-        start, size = cursor.sequence('data', 1)
-        cursor.read(_FLAG, 1, 'is_dense')
-        cursor.finish('is_dense')
-        self._check_size(cursor, start, size, rows, columns, point_step, row_step)
-
-        count = rows * columns
-        if count == 0:
-            return self._chunk(*_native.empty_events(0), stamp_ns, frame_id, 0, 0, restarted=False)
-        order = '>' if big_endian else '<'
-        values = {}
-        for name, found in self._needed(cursor, fields, point_step).items():
-            values[name] = np.ndarray(
-                (rows, columns),
-                order + found.kind,
-                cursor.data,
-                start + found.offset,
-                (row_step, point_step),
-            ).reshape(count)
-        x = self._coordinates(cursor, 'x', values['x'], self._width)
-        y = self._coordinates(cursor, 'y', values['y'], self._height)
-        p = self._polarity(cursor, values['p'])
-        t = self._microseconds(cursor, values['t'])
-        x, y, p, t, clamped, dropped, restarted = _native.settle(x, y, p, t)
-        return self._chunk(x, y, p, t, stamp_ns, frame_id, clamped, dropped, restarted=restarted)
-
-    def _chunk(
-        self,
-        x: np.ndarray,
-        y: np.ndarray,
-        p: np.ndarray,
-        t: np.ndarray,
-        stamp_ns: int,
-        frame_id: str,
-        clamped: int,
-        dropped: int,
-        *,
-        restarted: bool,
-    ) -> EventChunk:
-        if len(t):
-            self._clock = (
-                'ros' if abs(int(t[0]) - stamp_ns // 1000) <= _SAME_CLOCK_US else 'sensor'
-            )
-        return EventChunk(
-            x,
-            y,
-            p,
-            t,
+        values = _read_points(cursor)
+        if values:
+            x = _coordinates(cursor, 'x', values['x'], self._width)
+            y = _coordinates(cursor, 'y', values['y'], self._height)
+            p = _polarity(cursor, values['p'])
+            events = _native.settle(x, y, p, self._microseconds(cursor, values['t']))
+        else:
+            events = _native.DecodedEvents(*_native.empty_events(0))
+        if len(events.t):
+            near = abs(int(events.t[0]) - stamp_ns // 1000) <= _SAME_CLOCK_US
+            self._clock = 'ros' if near else 'sensor'
+        return events.chunk(
             width=self._width,
             height=self._height,
             clock=self._clock,
             stamp_ns=stamp_ns,
             frame_id=frame_id,
-            clamped=clamped,
-            dropped=dropped,
-            discontinuity=restarted,
-            checked=True,
         )
-
-    @staticmethod
-    def _fields(cursor: Cursor) -> dict[str, _PointField]:
-        """Read sensor_msgs/PointField[]: fields by name."""
-        (count,) = cursor.read(_U32, 4, 'fields')
-        if count > _MAX_FIELDS:
-            raise cursor.error(
-                'fields',
-                cursor.offset - 4,
-                f'{count} fields; no point has more than {_MAX_FIELDS}',
-            )
-        fields: dict[str, _PointField] = {}
-        for index in range(count):
-            label = f'fields[{index}]'
-            name = cursor.string(f'{label}.name')
-            offset, datatype = cursor.read(_FIELD, 4, f'{label}.offset', f'{label}.datatype')
-            datatype_at = cursor.offset - 1
-            (repeats,) = cursor.read(_U32, 4, f'{label}.count')
-            kind = _DATATYPES.get(datatype)
-            if any(name in names for names in _NAMES.values()):
-                if kind is None:
-                    raise cursor.error(
-                        f'{label}.datatype', datatype_at, f'{datatype} is no PointField datatype'
-                    )
-                if repeats > 1:
-                    raise cursor.error(
-                        f'{label}.count', cursor.offset - 4, f'{name} has {repeats} values a point'
-                    )
-                fields.setdefault(name, _PointField(offset, kind))
-        return fields
-
-    @staticmethod
-    def _needed(
-        cursor: Cursor, fields: dict[str, _PointField], point_step: int
-    ) -> dict[str, _PointField]:
-        """Pick the fields of an event, and check that they lie within the point."""
-        needed = {}
-        for key, names in _NAMES.items():
-            name = next((name for name in names if name in fields), None)
-            if name is None:
-                wanted = ' or '.join(names)
-                raise cursor.error(
-                    f'fields.{key}',
-                    None,
-                    f'no field {wanted}; events need x, y, a time and a polarity',
-                )
-            field = fields[name]
-            if field.offset + int(field.kind[1]) > point_step:
-                raise cursor.error(
-                    f'fields.{name}',
-                    None,
-                    f'offset {field.offset} lies outside the point of {point_step} bytes',
-                )
-            needed[key] = field
-        return needed
-
-    @staticmethod
-    def _check_size(
-        cursor: Cursor,
-        start: int,
-        size: int,
-        rows: int,
-        columns: int,
-        point_step: int,
-        row_step: int,
-    ) -> None:
-        """Check that the points really are in the data before anything is made of their number."""
-        if rows * columns == 0:
-            return
-        if point_step == 0:
-            raise cursor.error('point_step', None, 'points have no bytes')
-        if rows > 1 and row_step < columns * point_step:
-            raise cursor.error(
-                'row_step', None, f'{row_step} is less than {columns} points of {point_step} bytes'
-            )
-        needed = (rows - 1) * row_step + columns * point_step
-        if needed > size:
-            raise cursor.error(
-                'data',
-                start,
-                f'{rows} x {columns} points of {point_step} bytes need {needed} bytes but there '
-                f'are {size}',
-            )
-
-    @staticmethod
-    def _coordinates(cursor: Cursor, name: str, values: np.ndarray, side: int) -> np.ndarray:
-        with np.errstate(invalid='ignore'):
-            pixels = values.astype(np.uint16)
-        bad = (pixels != values) | (pixels >= _native.limit(side))
-        if bad.any():
-            index = int(np.argmax(bad))
-            room = f'0..{_native.limit(side) - 1}'
-            raise cursor.error(
-                f'data.{name}',
-                None,
-                f'{values[index]} of event {index} is no whole pixel in {room}',
-            )
-        return pixels
-
-    @staticmethod
-    def _polarity(cursor: Cursor, values: np.ndarray) -> np.ndarray:
-        on = values == 1
-        bad = ~(on | (values == 0))
-        if bad.any():
-            bad &= values != -1
-            if bad.any():
-                index = int(np.argmax(bad))
-                raise cursor.error(
-                    'data.p', None, f'{values[index]} of event {index} is neither 0/1 nor -1/+1'
-                )
-        return on.view(np.uint8)
 
     def _microseconds(self, cursor: Cursor, values: np.ndarray) -> np.ndarray:
         # PointField has no integers of more than 32 bits: nothing can overflow
@@ -295,7 +127,7 @@ class PointCloudDecoder:
         if not finite.all():
             index = int(np.argmin(finite))
             raise cursor.error('data.t', None, f'time of event {index} is {values[index]}')
-        unit = self._unit or self._find_unit(values)
+        unit = self._unit or _find_unit(values)
         multiplier, divisor = _UNITS[unit or 'us']
         values = values.astype(np.float64)
         with np.errstate(over='ignore'):
@@ -310,11 +142,124 @@ class PointCloudDecoder:
         self._unit = unit
         return values.astype(np.int64)
 
-    @staticmethod
-    def _find_unit(values: np.ndarray) -> str | None:
-        """Return the unit that floating-point times show, ``None`` if they are all zero."""
-        if (values != np.floor(values)).any():
-            return 's'
-        if np.abs(values).max() >= _NANOSECONDS_FROM:
-            return 'ns'
-        return 'us' if values.any() else None
+
+def _read_points(cursor: Cursor) -> dict[str, np.ndarray]:
+    """Read the message behind its header; return x, y, t and p of the points, if there are any."""
+    rows, columns = cursor.read(_DIMENSIONS, 4, 'height', 'width')
+    fields = _read_fields(cursor)
+    (big_endian,) = cursor.read(_FLAG, 1, 'is_bigendian')
+    if big_endian > 1:
+        raise cursor.error('is_bigendian', cursor.offset - 1, f'{big_endian} is no boolean')
+    point_step, row_step = cursor.read(_DIMENSIONS, 4, 'point_step', 'row_step')
+    start, size = cursor.sequence('data', 1)
+    cursor.read(_FLAG, 1, 'is_dense')
+    cursor.finish('is_dense')
+    if rows * columns == 0:
+        return {}
+    # Before anything is allocated for their number
+    if point_step == 0:
+        raise cursor.error('point_step', None, 'points have no bytes')
+    if rows > 1 and row_step < columns * point_step:
+        raise cursor.error(
+            'row_step', None, f'{row_step} is less than {columns} points of {point_step} bytes'
+        )
+    needed = (rows - 1) * row_step + columns * point_step
+    if needed > size:
+        raise cursor.error(
+            'data',
+            start,
+            f'{rows} x {columns} points of {point_step} bytes need {needed} bytes but there are '
+            f'{size}',
+        )
+    values = {}
+    for key, names in _NAMES.items():
+        name = next((name for name in names if name in fields), None)
+        if name is None:
+            wanted = ' or '.join(names)
+            raise cursor.error(
+                f'fields.{key}',
+                None,
+                f'no field {wanted}; events need x, y, a time and a polarity',
+            )
+        offset, kind = fields[name]
+        if offset + int(kind[1]) > point_step:
+            raise cursor.error(
+                f'fields.{name}',
+                None,
+                f'offset {offset} is outside the point of {point_step} bytes',
+            )
+        values[key] = np.ndarray(
+            (rows, columns),
+            ('>' if big_endian else '<') + kind,
+            cursor.data,
+            start + offset,
+            (row_step, point_step),
+        ).reshape(-1)
+    return values
+
+
+def _read_fields(cursor: Cursor) -> dict[str, tuple[int, str]]:
+    """Read sensor_msgs/PointField[]: offset and numpy type of the fields of events by name."""
+    (count,) = cursor.read(_U32, 4, 'fields')
+    if count > _MAX_FIELDS:
+        raise cursor.error(
+            'fields',
+            cursor.offset - 4,
+            f'{count} fields; no point has more than {_MAX_FIELDS}',
+        )
+    fields: dict[str, tuple[int, str]] = {}
+    for index in range(count):
+        label = f'fields[{index}]'
+        name = cursor.string(f'{label}.name')
+        offset, datatype = cursor.read(_FIELD, 4, f'{label}.offset', f'{label}.datatype')
+        datatype_at = cursor.offset - 1
+        (repeats,) = cursor.read(_U32, 4, f'{label}.count')
+        kind = _DATATYPES.get(datatype)
+        if any(name in names for names in _NAMES.values()):
+            if kind is None:
+                raise cursor.error(
+                    f'{label}.datatype', datatype_at, f'{datatype} is no PointField datatype'
+                )
+            if repeats > 1:
+                raise cursor.error(
+                    f'{label}.count', cursor.offset - 4, f'{name} has {repeats} values a point'
+                )
+            fields.setdefault(name, (offset, kind))
+    return fields
+
+
+def _coordinates(cursor: Cursor, name: str, values: np.ndarray, side: int) -> np.ndarray:
+    with np.errstate(invalid='ignore'):
+        pixels = values.astype(np.uint16)
+    bad = (pixels != values) | (pixels >= _native.limit(side))
+    if bad.any():
+        index = int(np.argmax(bad))
+        room = f'0..{_native.limit(side) - 1}'
+        raise cursor.error(
+            f'data.{name}',
+            None,
+            f'{values[index]} of event {index} is no whole pixel in {room}',
+        )
+    return pixels
+
+
+def _polarity(cursor: Cursor, values: np.ndarray) -> np.ndarray:
+    on = values == 1
+    bad = ~(on | (values == 0))
+    if bad.any():
+        bad &= values != -1
+        if bad.any():
+            index = int(np.argmax(bad))
+            raise cursor.error(
+                'data.p', None, f'{values[index]} of event {index} is neither 0/1 nor -1/+1'
+            )
+    return on.view(np.uint8)
+
+
+def _find_unit(values: np.ndarray) -> str | None:
+    """Return the unit that floating-point times show, ``None`` if they are all zero."""
+    if (values != np.floor(values)).any():
+        return 's'
+    if np.abs(values).max() >= _MIN_NANOSECONDS:
+        return 'ns'
+    return 'us' if values.any() else None

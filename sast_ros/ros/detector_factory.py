@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from sast_ros.errors import SettingError
-from sast_ros.ros.parameters import Settings, unknown_classes
+from sast_ros.ros.node_parameters import unknown_classes
+from sast_ros.ros.parameters import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import; the node is visible before
     from sast_ros.detector import StreamingDetector
@@ -93,7 +94,7 @@ def apply_settings(
         detector.configure_detections(
             wanted.score_threshold, wanted.nms_iou, wanted.max_count, wanted.class_filter
         )
-    # Where nothing differs, the closed loop of mode budget goes on
+    # If nothing differs, the closed loop of mode budget continues
     if before is None or settings.sparsity != before.sparsity:
         sparsity = settings.sparsity
         detector.configure_sparsity(

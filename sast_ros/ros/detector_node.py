@@ -3,8 +3,8 @@ The managed node ``sast_detector``: event messages in, ``vision_msgs/Detection2D
 
 Two threads share the work. The executor's thread takes the raw messages, decodes them and cuts
 windows; the worker takes complete windows from a bounded queue, runs the network and publishes.
-Parameters, services and transitions are handled by the executor; what concerns the network is
-handed to the worker as a new ``Settings`` and applied between two windows.
+Parameters, services and transitions are handled by the executor; the worker applies a new
+``Settings`` between two windows.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
+from sast_ros.detections import Detections, DetectorError
 from sast_ros.errors import format_error, SastError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.process import keep_heap, limit_spinning
@@ -29,7 +30,8 @@ from sast_ros.ros import messages, qos
 from sast_ros.ros.detector_factory import apply_settings, load_detector, make_cutter, set_threads
 from sast_ros.ros.diagnostics import diagnostic_array, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
-from sast_ros.ros.parameters import declare_parameters, read_settings, refusal, Settings
+from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
+from sast_ros.ros.parameters import Settings
 from sast_ros.ros.rclpy_compat import (
     lifecycle_state,
     logged_transition,
@@ -38,18 +40,17 @@ from sast_ros.ros.rclpy_compat import (
 )
 from sast_ros.ros.window_queue import WindowQueue
 from sast_ros.ros.worker import Worker
+from sast_ros.windows import EventWindow, WindowCutter
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from sast_ros.detector import Detections
     from sast_ros.pipeline import WindowDetector
-    from sast_ros.windows import EventWindow, WindowCutter
 
 NODE_NAME = 'sast_detector'
 
-#: A warning that could come with every message is logged at most this often, seconds.
+#: Minimum time between two warnings of a kind that could occur with every message, seconds.
 WARNING_PERIOD_S = 5.0
 DIAGNOSTICS_PERIOD_S = 1.0
 SWITCH_INTERVAL_S = 0.0002
@@ -60,7 +61,7 @@ ERROR = TransitionCallbackReturn.ERROR
 
 
 class DetectorNode(LifecycleNode):
-    """The node; its life reads from top to bottom."""
+    """The node, in the order of its life cycle."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(NODE_NAME, **options)
@@ -79,7 +80,7 @@ class DetectorNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        # Not the node's clock: with use_sim_time that may stand still.
+        # Not the node's clock: with use_sim_time it may stop.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         self._worker_failed = self.create_guard_condition(self._after_worker_failure)
@@ -90,7 +91,7 @@ class DetectorNode(LifecycleNode):
 
     @logged_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the model, warm it up, and create what is published."""
+        """Load the model, warm it up, and create the publishers."""
         self._failure = ''
         self._settings = read_settings(self)
         began = time.monotonic()
@@ -104,9 +105,9 @@ class DetectorNode(LifecycleNode):
             return FAILURE
         if self._untrained:
             self.get_logger().warning(
-                f'{self._settings.model.path} has random, untrained weights: its detections mean '
-                'nothing; set model.path to default or to a .safetensors file made by "sast-ros '
-                'convert"'
+                f'{self._settings.model.path} has random, untrained weights: its detections are '
+                'meaningless; set model.path to default or to a .safetensors file made by '
+                '"sast-ros convert"'
             )
         self._monitor = Monitor()
         self._configurations += 1
@@ -136,7 +137,7 @@ class DetectorNode(LifecycleNode):
             self._queue, self._prepare_worker, self._process, self._on_worker_failure
         )
         self._publish_labels()
-        self._monitor.started()
+        self._monitor.received()
         self._subscription = EventSubscription(
             self, self._settings.input, self._on_events, self._on_new_stream
         )
@@ -144,19 +145,19 @@ class DetectorNode(LifecycleNode):
 
     @logged_transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening, and let the window in work be finished and published."""
+        """Unsubscribe; the current window is finished and published."""
         self._stop()
         return super().on_deactivate(state)
 
     @logged_transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release the model and what was published."""
+        """Release the model and the publishers."""
         self._release()
         return SUCCESS
 
     @logged_transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release everything, from whatever state."""
+        """Release everything, from any state."""
         self._stop()
         self._release()
         return SUCCESS
@@ -166,13 +167,13 @@ class DetectorNode(LifecycleNode):
         try:
             self._stop()
             self._release()
-        except Exception as error:  # nothing is left to be undone; the node is finalized
+        except Exception as error:  # the node is finalized
             self.fail(f'error handling failed: {error}', error)
             return ERROR
         return SUCCESS
 
     def close(self) -> None:
-        """End the worker and destroy the node, when the process leaves."""
+        """End the worker and destroy the node, when the process exits."""
         self._stop()
         self.destroy_node()
 
@@ -209,14 +210,14 @@ class DetectorNode(LifecycleNode):
         return self.get_clock().now().nanoseconds
 
     def _on_new_stream(self, sentence: str) -> None:
-        """Begin anew when the publishers have changed to another type."""
+        """Restart the stream when the publishers have changed to another type."""
         self._monitor.format_error(sentence)
         self._cutter.restart('start')
 
     def _on_reset_state(
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        """Forget pending events now and the recurrent state before the next window."""
+        """Discard pending events now and the recurrent state before the next window."""
         if self._subscription is None:
             response.message = (
                 'the node is not active; its state is reset whenever it is activated'
@@ -236,8 +237,6 @@ class DetectorNode(LifecycleNode):
 
     def _process(self, window: EventWindow) -> None:
         """Detect in one window and publish."""
-        from sast_ros.detector import DetectorError
-
         settings = self._settings
         if settings is not self._applied:
             apply_settings(self._detector.detector, settings, self._applied)
@@ -270,22 +269,22 @@ class DetectorNode(LifecycleNode):
         self._overlay_pub.publish(messages.image(picture, window.stamp_ns, detections.frame_id))
 
     def _on_worker_failure(self, error: Exception) -> None:
-        """Hand an unexpected error to the executor, which deactivates the node."""
+        """Report an unexpected error; the executor then deactivates the node."""
         if not self.context.ok():
-            return  # the process is leaving, and publishing failed because of that
+            return  # the process exits, and publishing failed because of that
         self.fail(f'detection stopped: {error}', error)
         self._worker_failed.trigger()
 
     # ---------------------------------------------------------------------------------- parameters
 
     def _on_set_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
-        """Accept all changes of a request, or refuse all with one sentence."""
+        """Accept all changes of a request, or refuse all with a reason."""
         classes = self._detector.detector.config.classes if self._detector else None
         reason = refusal(changes, configured=self._detector is not None, classes=classes)
         return SetParametersResult(successful=reason is None, reason=reason or '')
 
     def _after_set_parameters(self, changes: list[RosParameter]) -> None:
-        """Apply accepted changes to the cutting of windows; the worker sees them by itself."""
+        """Apply accepted changes to cutter and queue; the worker reads the others itself."""
         before, self._settings = self._settings, read_settings(self)
         settings = self._settings
         if self._cutter is not None:
@@ -302,7 +301,7 @@ class DetectorNode(LifecycleNode):
     # ------------------------------------------------------------------------------------ plumbing
 
     def fail(self, sentence: str, error: Exception | None = None) -> None:
-        """Report, in the log and in the diagnostics, why the node cannot work."""
+        """Report in log and diagnostics why the node cannot work."""
         self._failure = sentence
         self.get_logger().error(sentence)
         if error is not None:
@@ -343,7 +342,7 @@ class DetectorNode(LifecycleNode):
         self.destroy_service(self._reset_service)
 
     def _publish_labels(self) -> None:
-        """Publish the latched topics that explain the detections."""
+        """Publish the latched topics that describe the detections."""
         config = self._detector.detector.config
         now = self._now_ns()
         threshold = self._settings.detections.score_threshold
@@ -360,14 +359,18 @@ class DetectorNode(LifecycleNode):
         facts: dict[str, object] = {'model': settings.model.path, 'untrained': self._untrained}
         if self._detector is not None:
             detector = self._detector.detector
-            facts['device'] = str(detector.device)
-            facts['precision'] = detector.precision
-            facts['sparsity'] = settings.sparsity.mode
+            facts |= {
+                'device': str(detector.device),
+                'precision': detector.precision,
+                'sparsity': settings.sparsity.mode,
+            }
         if topic is not None:
-            facts['input topic'] = topic.name
-            facts['input type'] = topic.type
-            facts['input QoS'] = topic.qos
-            facts['input publishers'] = topic.publishers
+            facts |= {
+                'input topic': topic.name,
+                'input type': topic.type,
+                'input QoS': topic.qos,
+                'input publishers': topic.publishers,
+            }
         status = NodeStatus(
             state=lifecycle_state(self),
             failure=self._failure or (topic.problem if topic else ''),
@@ -383,7 +386,7 @@ class DetectorNode(LifecycleNode):
 
 
 def _interrupt_once(signum: int, frame: object) -> None:
-    """Leave the main thread wherever it is, even loading a model; ignore further signals."""
+    """Interrupt the main thread, even while it loads a model; ignore further signals."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -393,8 +396,8 @@ def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or a shutdown of the context; return the exit code."""
     limit_spinning()  # torch is imported when the node is configured
     keep_heap()
-    # The worker gives the interpreter lock away at every operation of the network; it must get it
-    # back at once, not after 5 ms, when the executor has something to do.
+    # The worker releases the interpreter lock at every operation of the network; it must get it
+    # back immediately, not after 5 ms, when the executor is busy.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     # Before rclpy.init, which installs handlers that wake the executor and then call these.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from threading import Lock
 import time
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 import numpy as np
+from sast_ros.detections import Detections
 from sast_ros.ros.messages import header
+from sast_ros.windows import StreamStatistics
 
-if TYPE_CHECKING:
-    from sast_ros.detector import Detections
-    from sast_ros.windows import StreamStatistics
-
-#: Step times are reported over so many of the last steps.
-STEPS_REMEMBERED = 512
+#: Step times are reported over this many of the last steps.
+STEP_HISTORY = 512
 
 #: Without an event for this long the status is STALE, seconds.
 SILENCE_S = 2.0
@@ -26,7 +24,7 @@ SILENCE_S = 2.0
 
 @dataclass
 class Report:
-    """One status: level as in DiagnosticStatus, a sentence, and the values in order."""
+    """One status: level as in DiagnosticStatus, message, and the values in order."""
 
     level: bytes
     message: str
@@ -36,16 +34,16 @@ class Report:
 @dataclass
 class NodeStatus:
     """
-    State of the node at the moment of a report, beside the counters.
+    State of the node at the time of a report, beside the counters.
 
-    Parameters
+    Attributes
     ----------
     state : str
         Lifecycle state.
     failure : str
         Why the node cannot work, empty if it can.
     waiting : str
-        What the subscription waits for, empty if it is there.
+        What the subscription waits for, empty if it is connected.
     queued : int
         Windows that wait for the network.
     facts : mapping
@@ -64,11 +62,12 @@ class Monitor:
     """
     Counters of the node.
 
-    The worker and the executor write, the diagnostics timer reads; a lock lies between them.
+    The worker and the executor write, the diagnostics timer reads; a lock protects them.
 
     Parameters
     ----------
-    now: monotonic clock in seconds.
+    now : callable
+        Monotonic clock in seconds.
 
     """
 
@@ -80,39 +79,35 @@ class Monitor:
         self.format_errors = 0
         self.step_errors = 0
         self._last_error = ''
-        self._step_ms: deque[float] = deque(maxlen=STEPS_REMEMBERED)
+        self._step_ms: deque[float] = deque(maxlen=STEP_HISTORY)
         self._kept: tuple[Any, ...] = ()
         self._last_message = now()
         self._previous = _Counts(now())
 
     def received(self) -> None:
-        """Note that a message with events has come."""
-        self._last_message = self._now()
-
-    def started(self) -> None:
-        """Note that the node listens from now on: silence counts from here."""
+        """Restart the clock of the silence: a message was received, or the subscription began."""
         self._last_message = self._now()
 
     def step(self, seconds: float, detections: Detections) -> None:
-        """Note one window done."""
+        """Count one processed window."""
         with self._lock:
             self.windows_done += 1
             self._step_ms.append(1e3 * seconds)
             self._kept = detections.kept
 
     def dropped(self, windows: int) -> None:
-        """Note windows that were dropped because the network was too slow."""
+        """Count windows that were dropped because the network was too slow."""
         with self._lock:
             self.windows_dropped += windows
 
     def format_error(self, sentence: str) -> None:
-        """Note a message that could not be read."""
+        """Count a message that could not be read."""
         with self._lock:
             self.format_errors += 1
             self._last_error = sentence
 
     def step_error(self, sentence: str) -> None:
-        """Note a window for which the network gave nothing usable."""
+        """Count a window for which the network gave no usable output."""
         with self._lock:
             self.step_errors += 1
             self._last_error = sentence
@@ -163,7 +158,7 @@ class Monitor:
     def _summarize(
         self, new: _Counts, status: NodeStatus, now: float, last_error: str
     ) -> tuple[bytes, str]:
-        """Return the level and the one sentence that matters most."""
+        """Return the level and the most important message."""
         if status.failure:
             return DiagnosticStatus.ERROR, status.failure
         if status.state != 'active':
@@ -188,7 +183,7 @@ class Monitor:
 
 @dataclass
 class _Counts:
-    """Values of the counters at one time, or what came between two times."""
+    """Values of the counters at one time, or their differences between two times."""
 
     time: float
     events: int = 0
@@ -199,12 +194,9 @@ class _Counts:
     step_errors: int = 0
 
     def since(self, earlier: _Counts) -> _Counts:
+        pairs = zip(astuple(self)[1:], astuple(earlier)[1:])
         return _Counts(
-            max(self.time - earlier.time, 1e-9),
-            *(
-                max(0, getattr(self, name) - getattr(earlier, name))
-                for name in list(vars(self))[1:]
-            ),
+            max(self.time - earlier.time, 1e-9), *(max(0, now - before) for now, before in pairs)
         )
 
 

@@ -13,7 +13,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sast_ros.events import EventDecoder, open_decoder, POINT_CLOUD
 from sast_ros.ros.parameters import AUTO, InputSettings
-from sast_ros.ros.qos import choose_type, describe, events_qos, same_demands
+from sast_ros.ros.qos import choose_type, describe, events_qos, same_requests
 from sast_ros.ros.rclpy_compat import GatedCallbackGroup, take_serialized
 
 TOPIC = 'events'
@@ -22,9 +22,8 @@ TOPIC = 'events'
 SEARCH_PERIOD_S = 0.1
 WATCH_PERIOD_S = 1.0
 
-#: While messages come, they are taken together this often, seconds. A fifth of a short window: it
-#: costs no accuracy, as windows are cut in sensor time, and delays a detection by half of it on
-#: average.
+#: While messages arrive, they are taken together this often, seconds. It costs no accuracy, as
+#: windows are cut in sensor time, and delays a detection by half of it on average.
 DRAIN_PERIOD_S = 0.01
 
 
@@ -32,7 +31,7 @@ class EventSubscription:
     """
     Raw subscription to ``events`` that exists as soon as a publisher does.
 
-    All of it lives in the executor's thread.
+    All methods run in the executor's thread.
 
     Parameters
     ----------
@@ -81,16 +80,16 @@ class EventSubscription:
 
     @property
     def qos(self) -> str:
-        """Describe the QoS of the subscription, empty while there is none."""
+        """QoS of the subscription in words, empty while there is none."""
         return describe(self._qos) if self._qos is not None else ''
 
     def reset(self) -> None:
-        """Forget the stream state of the decoder."""
+        """Reset the stream state of the decoder."""
         if self._subscription is not None:
             self._decoder.reset()
 
     def poll_publishers(self) -> None:
-        """Subscribe, or subscribe anew, as the publishers of the topic demand."""
+        """Subscribe, and again when the publishers change type or QoS."""
         publishers = self._node.get_publishers_info_by_topic(self.name)
         self.publishers = len(publishers)
         chosen = choose_type(self._settings.type, publishers)
@@ -98,24 +97,23 @@ class EventSubscription:
             self._report_no_publisher({publisher.topic_type for publisher in publishers})
             return
         self.waiting = self.problem = ''
-        heard = [publisher for publisher in publishers if publisher.topic_type == chosen]
-        if len(heard) < len(publishers):
+        matching = [publisher for publisher in publishers if publisher.topic_type == chosen]
+        if len(matching) < len(publishers):
             others = sorted({publisher.topic_type for publisher in publishers} - {chosen})
             self._log_problem(
                 f'{self.name} also carries {", ".join(others)}, which is not read; {chosen} is'
             )
-        qos = events_qos(heard, self._settings.queue_depth)
+        qos = events_qos(matching, self._settings.queue_depth)
         if chosen != self.type:
             self._change_type(chosen, qos)
-        elif self._qos is not None and not same_demands(qos, self._qos):
+        elif self._qos is not None and not same_requests(qos, self._qos):
             self._node.get_logger().warning(
-                f'the publishers of {self.name} now offer {describe(qos)}; subscribing anew with '
-                'it'
+                f'the publishers of {self.name} now offer {describe(qos)}; subscribing again'
             )
             self._subscribe(qos)
 
     def close(self) -> None:
-        """Stop listening."""
+        """Unsubscribe."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_timer(self._drain_timer)
         self._unsubscribe()
@@ -144,7 +142,8 @@ class EventSubscription:
         self._decoder = open_decoder(chosen, **options)
         self.type = chosen
         self._subscribe(qos)
-        self._replace_timer(WATCH_PERIOD_S)
+        self._node.destroy_timer(self._timer)
+        self._timer = self._create_timer(WATCH_PERIOD_S, self.poll_publishers)
         self._node.get_logger().info(f'listening to {self.name} ({chosen}; {describe(qos)})')
 
     def _subscribe(self, qos: QoSProfile) -> None:
@@ -172,14 +171,10 @@ class EventSubscription:
         self._on_message(raw, self._decoder)
 
     def _drain(self) -> None:
-        """Take all messages that have come since the last time; there may be 1000 a second."""
+        """Take all messages received since the last time; there may be 1000 a second."""
         subscription = self._subscription
-        taken = 0
-        while (
-            subscription is not None
-            and subscription is self._subscription
-            and taken < self._settings.queue_depth
-        ):
+        taken, depth = 0, self._settings.queue_depth
+        while subscription is not None and subscription is self._subscription and taken < depth:
             message = take_serialized(subscription)
             if message is None:
                 break
@@ -196,31 +191,24 @@ class EventSubscription:
     def _report_no_publisher(self, offered: set[str]) -> None:
         wanted = 'events' if self._settings.type == AUTO else self._settings.type
         if offered:
-            self.problem = (
-                f'{self.name} carries {", ".join(sorted(offered))}, but {wanted} is expected '
-                'there; remap the topic events, or set input.type'
+            self._log_problem(
+                f'{self.name} carries {", ".join(sorted(offered))}, but {wanted} is expected; '
+                'remap the topic events, or set input.type'
             )
-            self._log_problem(self.problem)
             return
         self.problem = ''
         self.waiting = f'waiting for a publisher of {wanted} on {self.name}'
         if not self.type:
-            self._log_once(self.waiting)
+            self._log_once(self.waiting, self._node.get_logger().info)
 
     def _log_problem(self, sentence: str) -> None:
         self.problem = sentence
+        self._log_once(sentence, self._node.get_logger().error)
+
+    def _log_once(self, sentence: str, log: Callable[[str], Any]) -> None:
         if sentence != self._last_logged:
             self._last_logged = sentence
-            self._node.get_logger().error(sentence)
-
-    def _log_once(self, sentence: str) -> None:
-        if sentence != self._last_logged:
-            self._last_logged = sentence
-            self._node.get_logger().info(sentence)
-
-    def _replace_timer(self, period_s: float) -> None:
-        self._node.destroy_timer(self._timer)
-        self._timer = self._create_timer(period_s, self.poll_publishers)
+            log(sentence)
 
     def _create_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         return self._node.create_timer(period_s, callback, clock=self._clock)

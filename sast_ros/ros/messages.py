@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TYPE_CHECKING
+import functools
+import importlib
+from typing import Literal
 
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseWithCovariance
 import numpy as np
+from sast_ros import detections as detections_module
+from sast_ros.detections import Detections
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from vision_msgs.msg import (
-    BoundingBox2D,
-    Detection2D,
-    Detection2DArray,
-    LabelInfo,
-    ObjectHypothesis,
-    ObjectHypothesisWithPose,
-    Point2D,
-    Pose2D,
-    VisionClass,
-    VisionInfo,
-)
-
-if TYPE_CHECKING:
-    from sast_ros.detector import Detections
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass, VisionInfo
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:
@@ -40,43 +29,14 @@ def stamp_ns(stamp: Time) -> int:
 def detection_array(
     detections: Detections, stamp_ns: int, class_id_format: Literal['name', 'index'] = 'name'
 ) -> Detection2DArray:
-    """
-    Return the detections of one window; a window without any gives an array without elements.
+    """Return the detections of one window, see ``sast_ros.detections.detection_array``."""
+    return detections_module.detection_array(detections, stamp_ns, _message_class, class_id_format)
 
-    Boxes are in sensor pixels, ``theta`` is 0, ``id`` is empty because nothing is tracked, and the
-    pose is the default one because a detector in the image plane knows none. Every element has the
-    header of the array.
-    """
-    common = header(stamp_ns, detections.frame_id)
-    nowhere = PoseWithCovariance()
-    names = detections.class_names
-    array = Detection2DArray(header=common)
-    array.detections = [
-        Detection2D(
-            header=common,
-            results=[
-                ObjectHypothesisWithPose(
-                    hypothesis=ObjectHypothesis(
-                        class_id=names[class_id] if class_id_format == 'name' else str(class_id),
-                        score=score,
-                    ),
-                    pose=nowhere,
-                )
-            ],
-            bbox=BoundingBox2D(
-                center=Pose2D(position=Point2D(x=x, y=y), theta=0.0),
-                size_x=width,
-                size_y=height,
-            ),
-        )
-        for (x, y, width, height), score, class_id in zip(
-            detections.centres_and_sizes().tolist(),
-            detections.scores.tolist(),
-            detections.class_ids.tolist(),
-            strict=True,
-        )
-    ]
-    return array
+
+@functools.cache
+def _message_class(type_name: str) -> type:
+    package, _, name = type_name.split('/')
+    return getattr(importlib.import_module(f'{package}.msg'), name)
 
 
 def label_info(class_names: Sequence[str], score_threshold: float, stamp_ns: int) -> LabelInfo:
@@ -92,10 +52,9 @@ def label_info(class_names: Sequence[str], score_threshold: float, stamp_ns: int
 
 def vision_info(method: str, label_topic: str, version: int, stamp_ns: int) -> VisionInfo:
     """
-    Return who detects here and on which topic the class names are found.
+    Return the detection method and the topic with the class names.
 
-    ``version`` counts the configurations of the node, as the class names may change with each of
-    them.
+    ``version`` counts the configurations of the node; class names may change with each of them.
     """
     return VisionInfo(
         header=header(stamp_ns, ''),
@@ -116,7 +75,6 @@ def image(picture: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
         is_bigendian=0,
         step=3 * width,
     )
-    # The setter of an array('B') field takes the bytes as they are; a list would be checked
-    # element by element.
+    # The setter of an array('B') field would check a list element by element.
     message.data.frombytes(np.ascontiguousarray(picture).tobytes())
     return message

@@ -1,82 +1,58 @@
-"""QoS: follow the publisher on the way in, promise what consumers expect on the way out."""
+"""QoS: the subscription follows the publishers, the publishers offer what consumers request."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sast_ros.events import EVENT_TYPES
 from sast_ros.ros.parameters import AUTO
 
-#: Detections: nobody should miss one, and a slow reader must not hold up the node.
-DETECTIONS = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=100,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.VOLATILE,
-)
+#: Detections: keep last, reliable, volatile, and deep enough for slow subscribers.
+DETECTIONS = QoSProfile(depth=100)
 
-#: label_info and vision_info: said once, heard by whoever comes later.
-LATCHED = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
+#: label_info and vision_info: published once, delivered to late subscribers.
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
-#: Pictures for people: the newest ones count.
-OVERLAY = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=2,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.VOLATILE,
-)
+#: Pictures for viewers: only the newest.
+OVERLAY = QoSProfile(depth=2)
 
 
 def events_qos(publishers: Iterable[TopicEndpointInfo], depth: int) -> QoSProfile:
     """
     Return the strictest profile that all the publishers satisfy, keeping ``depth`` messages.
 
-    Reliable if all publishers are reliable, transient-local if all are; a single weaker one would
-    not be heard at all by a stricter subscription.
+    Reliable if all publishers are reliable, transient-local if all are; a stricter subscription
+    would not match the others.
     """
     profiles = [publisher.qos_profile for publisher in publishers]
-    reliable = all(profile.reliability == ReliabilityPolicy.RELIABLE for profile in profiles)
-    latched = all(
-        profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for profile in profiles
-    ) and bool(profiles)
+    reliable = {profile.reliability for profile in profiles} <= {ReliabilityPolicy.RELIABLE}
+    latched = {profile.durability for profile in profiles} == {DurabilityPolicy.TRANSIENT_LOCAL}
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
         depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
 
 
-def same_demands(one: QoSProfile, other: QoSProfile) -> bool:
-    """Say whether two profiles match the same publishers."""
+def same_requests(one: QoSProfile, other: QoSProfile) -> bool:
+    """Return whether two profiles match the same publishers."""
     return (one.reliability, one.durability) == (other.reliability, other.durability)
 
 
 def describe(profile: QoSProfile) -> str:
     """Return a profile in words, for log and diagnostics."""
-    words = [profile.reliability.name, profile.durability.name]
-    return (
-        ', '.join(word.lower().replace('_', ' ') for word in words)
-        + f', keep last {profile.depth}'
-    )
+    words = f'{profile.reliability.name}, {profile.durability.name}, keep last {profile.depth}'
+    return words.lower().replace('_', ' ')
 
 
 def choose_type(wanted: str, publishers: Sequence[TopicEndpointInfo]) -> str | None:
     """
-    Return the message type to subscribe with, ``None`` if there is no publisher to be heard.
+    Return the message type to subscribe with, ``None`` if there is no publisher of it.
 
-    ``wanted``: ``'auto'`` or one of ``EVENT_TYPES``. A topic with several of these types has the
-    most preferred read.
+    ``wanted``: ``'auto'`` for the first of ``EVENT_TYPES`` that is published, or one of them.
     """
     offered = {publisher.topic_type for publisher in publishers}
-    for name in EVENT_TYPES if wanted == AUTO else (wanted,):
-        if name in offered:
-            return name
-    return None
+    types = EVENT_TYPES if wanted == AUTO else (wanted,)
+    return next((name for name in types if name in offered), None)

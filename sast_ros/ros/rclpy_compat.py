@@ -1,5 +1,5 @@
 """
-Work-arounds for rclpy, and all uses of what it does not promise to keep.
+Work-arounds for rclpy, and all uses of its private interface.
 
 Each names the upstream issue; where rclpy has changed, the fallback is its public behaviour.
 """
@@ -19,7 +19,7 @@ RCLError = rclpy_implementation.RCLError
 
 
 class _FailingNode(Protocol):
-    """What ``logged_transition`` needs of a node."""
+    """Node with the method that ``logged_transition`` calls."""
 
     def fail(self, sentence: str, error: Exception) -> None:
         """Report why the node cannot work."""
@@ -31,7 +31,7 @@ def logged_transition(
     """
     Report what a transition callback raises through ``node.fail`` and go to error processing.
 
-    rclpy does the latter but says nothing (ros2/rclpy#1673, #1696).
+    rclpy does the latter without a log message (ros2/rclpy#1673, #1696).
     """
 
     @functools.wraps(callback)
@@ -93,8 +93,8 @@ class GatedCallbackGroup(MutuallyExclusiveCallbackGroup):
     """
     Callback group of a subscription; while it is closed the executor does not wait for messages.
 
-    Nor for its QoS events: they share a DDS condition with the data, so that waiting for one
-    returns at once, again and again, while the other is there.
+    It also does not wait for its QoS events: they share a DDS condition with the data, so that
+    waiting for one returns at once, again and again, while the other is available.
     """
 
     closed = False

@@ -13,13 +13,13 @@ class WindowQueue:
     """
     Queue of complete windows that drops the oldest when it is full.
 
-    The reason for a reset travels with the first window of a stream. If that window is dropped the
-    next one inherits
-    the reason: the recurrent state is reset all the same.
+    The first window of a stream carries the reason for the reset. If it is dropped, the next one
+    inherits the reason, so that the recurrent state is reset all the same.
 
     Parameters
     ----------
-    capacity: how many windows may wait; may be changed at any time.
+    capacity : int
+        Maximum number of windows; may be changed at any time.
 
     """
 
@@ -34,7 +34,7 @@ class WindowQueue:
         return len(self._windows)
 
     def put(self, window: EventWindow) -> int:
-        """Append a window, never wait, and return how many older ones had to be dropped for it."""
+        """Append a window without waiting and return how many older ones were dropped."""
         dropped = 0
         with self._changed:
             if self._closed:
@@ -61,7 +61,7 @@ class WindowQueue:
         return window
 
     def close(self) -> None:
-        """Discard what waits; everyone who waits or comes later gets ``None``."""
+        """Discard all windows; every current and later ``take`` returns ``None``."""
         with self._changed:
             self._closed = True
             self._windows.clear()

@@ -11,15 +11,18 @@ from sast_ros.windows import EventWindow
 
 class Worker:
     """
-    Hand every window of a queue to ``work``, in a thread of its own, until the queue is closed.
+    Call ``work`` with every window of a queue, in a thread of its own, until the queue is closed.
 
     Parameters
     ----------
-    queue: where the windows come from.
-    prepare: called once in the new thread, before the first window.
-    work: called with one window after the other.
-    on_failure: called in the thread, which then ends, with an exception that ``work`` did not
-        handle.
+    queue : WindowQueue
+        Source of the windows.
+    prepare : callable
+        Called once in the new thread, before the first window.
+    work : callable
+        Called with one window after the other.
+    on_failure : callable
+        Called in the thread, which then ends, with an exception that ``work`` did not handle.
 
     """
 
@@ -38,7 +41,7 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the queue and wait for the window in work, if any."""
+        """Close the queue and wait for the current window, if any."""
         self._queue.close()
         self._thread.join()
 
@@ -47,5 +50,5 @@ class Worker:
             self._prepare()
             while (window := self._queue.take()) is not None:
                 self._work(window)
-        except Exception as error:  # whatever it is must not end the thread in silence
+        except Exception as error:  # otherwise the thread would end silently
             self._on_failure(error)

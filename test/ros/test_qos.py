@@ -10,7 +10,7 @@ pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sast_ros.events import EVENT_TYPES  # noqa: E402
-from sast_ros.ros.qos import choose_type, describe, events_qos, same_demands  # noqa: E402
+from sast_ros.ros.qos import choose_type, describe, events_qos, same_requests  # noqa: E402
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 VOLATILE, LATCHED = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
@@ -40,8 +40,8 @@ def test_the_strictest_profile_that_hears_all(publishers, reliability, durabilit
 
 
 def test_depth_is_no_demand():
-    assert same_demands(events_qos([publisher()], 10), events_qos([publisher()], 1000))
-    assert not same_demands(
+    assert same_requests(events_qos([publisher()], 10), events_qos([publisher()], 1000))
+    assert not same_requests(
         events_qos([publisher()], 10), events_qos([publisher(BEST_EFFORT)], 10)
     )
 

@@ -2,9 +2,8 @@
 Payloads of event_camera_msgs/EventPacket and of Prophesee RAW files: one class per encoding.
 
 A codec is called with the payload of one packet (bytes, in order) and the packet's ``time_base``
-in nanoseconds and returns ``DecodedEvents``. It keeps what the encoding spreads over packets:
-``resynchronise`` tells it that packets are missing, ``reset`` that another stream begins. A
-payload that it refuses leaves it as after ``resynchronise``.
+in nanoseconds and returns ``DecodedEvents``. It keeps the state that the encoding spreads over
+packets. A payload that it refuses leaves it as after ``resynchronise``.
 """  # noqa: A005 - imported as sast_ros.events.codecs only
 
 from __future__ import annotations
@@ -21,21 +20,17 @@ from sast_ros.events.codecs.mono import Mono
 
 
 class PayloadDecoder(Protocol):
-    """What every codec does."""
+    """Decoder of the payloads of one stream."""
 
     @property
     def clock(self) -> Literal['sensor', 'ros']:
-        """Which clock the times are on."""
+        """Clock of the times."""
 
     def __call__(self, payload: bytes, time_base_ns: int = 0) -> DecodedEvents:
-        """Decode one payload."""
+        """Return the events of one payload."""
 
     def resynchronise(self, elapsed_us: int = 0) -> None:
-        """
-        Go on after lost packets.
-
-        ``elapsed_us`` of host time have passed since the last one that arrived.
-        """
+        """Continue after lost packets, ``elapsed_us`` of host time after the last received."""
 
     def reset(self) -> None:
         """Begin another stream."""
@@ -52,7 +47,7 @@ ENCODINGS: dict[str, Callable[[int, int], PayloadDecoder]] = {
     'libcaer_cmp': LibcaerCompressed,
 }
 
-#: Other spellings of the same encodings.
+#: Other names of the same encodings.
 SPELLINGS = {
     'evt3.0': 'evt3',
     'evt2.0': 'evt2',
@@ -65,13 +60,12 @@ SPELLINGS = {
 
 def open_payload_decoder(encoding: str, height: int, width: int) -> PayloadDecoder:
     """
-    Return a new codec for the encoding and the sensor size in pixels.
-
-    A size of 0 is unknown: coordinates are not checked.
+    Return a new codec for the encoding and the sensor size in pixels, 0 if unknown.
 
     Raises
     ------
-    EventFormatError: unknown encoding.
+    EventFormatError
+        Unknown encoding.
 
     """
     name = encoding.lower()
@@ -79,6 +73,6 @@ def open_payload_decoder(encoding: str, height: int, width: int) -> PayloadDecod
     if make is None:
         known = ', '.join(sorted(ENCODINGS))
         raise EventFormatError(
-            f'unknown event encoding {encoding!r}; known are {known}', field='encoding'
+            f'unknown event encoding {encoding!r}; known: {known}', field='encoding'
         )
     return make(height, width)

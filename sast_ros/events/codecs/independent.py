@@ -1,4 +1,4 @@
-"""What encodings share whose packets do not depend on each other."""
+"""Base of the encodings whose packets do not depend on each other."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from sast_ros.events.chunk import EventFormatError
 
 class IndependentPackets(ABC):
     """
-    Codec without a state: nothing is carried from packet to packet.
+    Codec without a state.
 
-    Raises
-    ------
-    EventFormatError: bytes that make no whole word, or an event outside the sensor.
+    Parameters
+    ----------
+    height, width : int
+        Sensor size in pixels, 0 if unknown.
 
     """
 
@@ -26,17 +27,25 @@ class IndependentPackets(ABC):
         self._height, self._width = height, width
 
     def reset(self) -> None:  # noqa: B027 - complete as it is
-        """Begin another stream: nothing to forget."""
+        """Do nothing."""
 
     def resynchronise(self, elapsed_us: int = 0) -> None:  # noqa: B027 - complete as it is
-        """Go on after lost packets: nothing to distrust."""
+        """Do nothing."""
 
     def __call__(self, payload: bytes, time_base_ns: int = 0) -> DecodedEvents:
-        """Decode one payload."""
+        """
+        Decode one payload.
+
+        Raises
+        ------
+        EventFormatError
+            An incomplete word, or an event outside the sensor.
+
+        """
         if len(payload) % self.word_size:
             raise EventFormatError(
-                f'{self.name} payload of {len(payload)} bytes: it is made of {self.word_size} '
-                'bytes each; the packet was cut',
+                f'{self.name} payload of {len(payload)} bytes: words have {self.word_size} bytes; '
+                'the packet was cut',
                 field='events',
             )
         arrays, dropped = self._events(payload, len(payload) // self.word_size, time_base_ns)

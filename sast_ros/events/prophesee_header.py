@@ -1,0 +1,115 @@
+"""Text headers of Prophesee files, of all ages."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE
+from sast_ros.events.codecs import SPELLINGS
+
+_MAX_HEADER = 1 << 16
+
+#: Sensor (height, width) by its name, or by the generation in older headers. docs.prophesee.ai,
+#: "Sensors".
+_SENSORS = {
+    'imx636': (720, 1280),
+    'genx320': (320, 320),
+    'gen4': (720, 1280),
+    'gen3': (480, 640),
+    '4': (720, 1280),
+    '3': (480, 640),
+}
+
+
+def read_header(file: BinaryIO, name: str) -> dict[str, str]:
+    """
+    Read the lines that begin with ``%`` and leave the file at the first byte after them.
+
+    Binary data may begin with the same byte, so a header line must also be text; newer headers end
+    with ``% end``.
+    """
+    head = file.read(_MAX_HEADER)
+    fields: dict[str, str] = {}
+    at = 0
+    while head.startswith(b'%', at):
+        end = head.find(b'\n', at)
+        line = head[at:end].rstrip(b'\r') if end >= 0 else b'\0'
+        if not all(byte >= 0x20 or byte == 0x09 for byte in line):
+            break
+        key, _, value = line[1:].decode('latin-1').strip().partition(' ')
+        at = end + 1
+        if key == 'end':
+            break
+        fields.setdefault(key.lower(), value.strip())
+    if at == 0:
+        raise EventFormatError(
+            f'{name}: no header line beginning with "%" at byte 0; the file is no Prophesee '
+            'recording, or was cut',
+            field='header',
+            offset=0,
+        )
+    file.seek(at)
+    return fields
+
+
+def read_side(name: str, field: str, text: str) -> int:
+    """Read a sensor side in pixels from a header."""
+    try:
+        side = int(text)
+    except ValueError:
+        side = -1
+    if not 0 < side <= MAX_SENSOR_SIDE:
+        raise EventFormatError(
+            f'{name}: header field {field} is {text!r} pixels; expected 1 to {MAX_SENSOR_SIDE}',
+            field=field,
+        )
+    return side
+
+
+def raw_format(name: str, header: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Return codec and options of ``% format EVT3;height=720;width=1280`` or ``% evt 3.0``."""
+    text = header.get('format') or header.get('evt', '')
+    kind, *settings = text.replace(' ', '').lower().split(';')
+    options = dict(setting.partition('=')[::2] for setting in settings)
+    kind = SPELLINGS.get(f'evt{kind}', kind)
+    if kind not in ('evt2', 'evt21', 'evt3'):
+        raise EventFormatError(
+            f'{name}: unknown event format {text!r} in the header; EVT2, EVT21 and EVT3 are read',
+            field='format',
+        )
+    if kind != 'evt21':
+        return kind, options
+    # IMX636 and its forerunners send the upper half of a word first, GenX320 does not
+    # (docs.prophesee.ai, EVT 2.1); older headers have no endianness, but the sensor.
+    endianness = options.get('endianness') or header.get('endianness')
+    if endianness is None:
+        older = header.get('sensor_generation', '').startswith('4')
+        endianness = 'legacy' if older else 'little'
+    if endianness not in ('little', 'legacy'):
+        raise EventFormatError(
+            f'{name}: unknown byte order {endianness!r} in the header', field='endianness'
+        )
+    return ('evt21;endianness=legacy' if endianness == 'legacy' else kind), options
+
+
+def raw_sensor_size(name: str, header: dict[str, str], options: dict[str, str]) -> tuple[int, int]:
+    """Return (height, width) by ``% geometry 1280x720``, options or sensor, 0 if unknown."""
+    found = set()
+    if 'geometry' in header:
+        width, _, height = header['geometry'].lower().partition('x')
+        found.add((read_side(name, 'geometry', height), read_side(name, 'geometry', width)))
+    if 'height' in options and 'width' in options:
+        height, width = (options[key] for key in ('height', 'width'))
+        found.add((read_side(name, 'format', height), read_side(name, 'format', width)))
+    if len(found) > 1:
+        raise EventFormatError(
+            f'{name}: the header has two sensor sizes: {found}', field='geometry'
+        )
+    if found:
+        return found.pop()
+    for key in ('sensor_name', 'plugin_name', 'sensor_generation'):
+        text = header.get(key, '').lower()
+        for sensor, size in _SENSORS.items():
+            if text.startswith(sensor) if sensor.isdigit() else sensor in text:
+                return size
+    return 0, 0

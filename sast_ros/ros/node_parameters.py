@@ -1,0 +1,130 @@
+"""Parameters on the node: declared, read, and changes refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TYPE_CHECKING
+
+from sast_ros.ros.parameters import Parameter, PARAMETERS, ParameterValueError, Settings
+
+if TYPE_CHECKING:  # validation works without ROS
+    from rcl_interfaces.msg import ParameterDescriptor
+    from rclpy.node import Node
+
+
+def declare_parameters(node: Node) -> Settings:
+    """
+    Declare every parameter on the node and return the values that it was started with.
+
+    Raises
+    ------
+    ParameterValueError
+        A start value of the wrong type or outside its limits; the node cannot start with it.
+
+    """
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+    from rclpy.parameter import Parameter as RosParameter
+
+    for p in PARAMETERS.values():
+        try:
+            declared = node.declare_parameter(p.name, p.default, _descriptor(p))
+            # An empty list in a YAML file has no type
+            if declared.type_ == RosParameter.Type.NOT_SET:
+                node.set_parameters([RosParameter(p.name, value=p.default)])
+            p.validate(_plain(node.get_parameter(p.name).value))
+        except InvalidParameterTypeException as error:
+            hint = f' (write {p.default!r}, with the point)' if p.type_name == 'double' else ''
+            raise ParameterValueError(
+                f'parameter {p.name} has the wrong type; it must be {p.type_name}{hint}: {error}'
+            ) from None
+        except InvalidParameterValueException as error:
+            limits = p.allowed.replace(' to ', ' and ')
+            raise ParameterValueError(
+                f'parameter {p.name} must be between {limits}: {error}'
+            ) from None
+        except ParameterValueError as error:
+            raise ParameterValueError(f'parameter {error}') from None
+    return read_settings(node)
+
+
+def read_settings(node: Node) -> Settings:
+    """Return the values of the parameters."""
+    return Settings.from_values(
+        {name: _plain(node.get_parameter(name).value) for name in PARAMETERS}
+    )
+
+
+def refusal(
+    changes: Iterable[Any], *, configured: bool, classes: Iterable[str] | None
+) -> str | None:
+    """
+    Return why these parameters cannot be set, in one sentence, ``None`` if they can.
+
+    Parameters
+    ----------
+    changes : iterable of rclpy.parameter.Parameter
+        All parameters of one request.
+    configured : bool
+        Whether the node has passed its configure transition.
+    classes : iterable of str, optional
+        Class names of the network, ``None`` while there is none.
+
+    """
+    for change in changes:
+        parameter = PARAMETERS.get(change.name)
+        if parameter is None:
+            continue  # use_sim_time and the like belong to rclpy
+        value = _plain(change.value)
+        if value is None:
+            return f'{parameter.name} cannot be removed'
+        try:
+            parameter.validate(value)
+        except ParameterValueError as error:
+            return str(error)
+        if configured and parameter.when == 'configure':
+            return (
+                f'{parameter.name} is read when the node is configured; deactivate and clean up '
+                'the node, set it, and configure again'
+            )
+        if parameter.name == 'detections.classes' and classes is not None:
+            reason = unknown_classes(value, classes)
+            if reason:
+                return reason
+    return None
+
+
+def unknown_classes(wanted: Iterable[str], known: Iterable[str]) -> str | None:
+    """Return a sentence if ``detections.classes`` names a class that the network does not have."""
+    unknown = [name for name in wanted if name and name not in set(known)]
+    if not unknown:
+        return None
+    return (
+        f'detections.classes names {", ".join(unknown)}, which the network does not know; '
+        f'it knows {", ".join(known)}'
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return arrays of rclpy as lists, other values as they are."""
+    return value if value is None or isinstance(value, (str, bool, int, float)) else list(value)
+
+
+def _descriptor(parameter: Parameter) -> ParameterDescriptor:
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+    unit = f' [{parameter.unit}]' if parameter.unit else ''
+    constraints = [f'One of {parameter.allowed}.'] if parameter.choices else []
+    if parameter.when == 'configure':
+        constraints.append('Takes effect at the next configure transition.')
+    descriptor = ParameterDescriptor(
+        description=parameter.description + unit,
+        additional_constraints=' '.join(constraints),
+        read_only=parameter.when == 'start',
+    )
+    if parameter.limits and isinstance(parameter.default, float):
+        low, high = map(float, parameter.limits)
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    elif parameter.limits:
+        first, last = map(int, parameter.limits)
+        descriptor.integer_range = [IntegerRange(from_value=first, to_value=last, step=1)]
+    return descriptor
