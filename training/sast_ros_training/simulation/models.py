@@ -33,7 +33,8 @@ _WORDS = {
     0: 'pedestrian person people human man woman male female child boy girl',
     2: 'car cars suv taxi bus truck lorry van vehicle sedan pickup wagon',
 }
-_WHEELS = {'wheel', 'wheels', 'tire', 'tyre'}
+_WHEEL_FILES = {'wheel', 'tire', 'tyre'}
+_WHEELS = {*_WHEEL_FILES, 'wheels'}
 _CLASSES = {'pedestrian': 0, 'two-wheeler': 1, 'car': 2}
 #: Metres between which the length is drawn, and the greatest height.
 _SIZES: dict[str, tuple[float, float, float]] = {
@@ -58,36 +59,50 @@ class Model:
     A model of the library; calling it with a random generator gives a body.
 
     ``name`` is the path within the folder; ``size`` gives the metres between which the length (the
-    height of a person) is drawn and the greatest height; ``speeds`` are in m/s.
+    height of a person) is drawn, and the greatest height. Vertices and the postures of the clips
+    ``walk`` and ``idle``, ``float32[K, V, 3]`` or None, are in body coordinates and the model's
+    own unit; ``wheels`` is 0 for a vertex of the body, else the number of its wheel; ``stride`` is
+    the length of one walking cycle.
     """
 
     name: str
     class_id: int | None
     size: tuple[float, float, float]
-    speeds: tuple[float, float]
-    shape: _Shape
+    vertices: np.ndarray
+    triangles: np.ndarray
+    albedo: np.ndarray
+    materials: np.ndarray
+    wheels: np.ndarray
+    walk: np.ndarray | None
+    idle: np.ndarray | None
+    stride: float
+    idle_seconds: float
+
+    @property
+    def speeds(self) -> tuple[float, float]:
+        """Slowest and fastest usual speed in m/s."""
+        return _SPEEDS[self.class_id]
 
     def __call__(self, rng: np.random.Generator) -> Body:
         """Return the model with random size, proportions and luminance of its materials."""
-        shape = self.shape
-        extent = np.ptp(shape.vertices, axis=0)
+        extent = np.ptp(self.vertices, axis=0)
         low, high, tallest = self.size
         size = rng.uniform(low, high) / float(extent[2 if self.class_id == 0 else 0])
         # Toy models are short for their height.
         size = min(size, tallest / float(extent[2]))
         scale = size * rng.uniform(0.94, 1.06, 3)
-        albedo = _repainted(rng, shape.materials, shape.albedo)
-        if shape.walk is not None:
+        albedo = _repainted(rng, self.materials, self.albedo)
+        if self.walk is not None:
             scale[1] = scale[0]
-            return _Animated(self, shape.walk, scale.astype(np.float32), albedo, rng.random())
+            return _Animated(self, self.walk, scale.astype(np.float32), albedo, rng.random())
         scale[2] = scale[0]  # wheels stay round
         return self._on_wheels(rng, scale, albedo)
 
     def _on_wheels(self, rng: np.random.Generator, scale: np.ndarray, albedo: np.ndarray) -> Body:
-        vertices, wheels = (self.shape.vertices * scale).astype(np.float32), self.shape.wheels
+        vertices, wheels = (self.vertices * scale).astype(np.float32), self.wheels
         count = int(wheels.max()) + 1
         skin = Skin(more=count)
-        piece = assemble(vertices, self.shape.triangles, albedo)
+        piece = assemble(vertices, self.triangles, albedo)
         skin.add(piece, 0, wheels, np.where(wheels > 0, 1.0, 0.0))
         motions: list[Motion] = [springs(rng, float(np.ptp(vertices[:, 0])))]
         for number in range(1, count):
@@ -115,26 +130,6 @@ class ModelLibrary:
         return [model for model in self.models if model.class_id is None]
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """
-    A model in body coordinates and its own unit.
-
-    ``wheels`` is 0 for a vertex of the body, else the number of its wheel; ``walk`` and ``idle``
-    are postures ``float32[K, V, 3]`` or None; ``stride`` is the length of one walking cycle.
-    """
-
-    vertices: np.ndarray
-    triangles: np.ndarray
-    albedo: np.ndarray
-    materials: np.ndarray
-    wheels: np.ndarray
-    walk: np.ndarray | None
-    idle: np.ndarray | None
-    stride: float
-    idle_seconds: float
-
-
 class _Animated(Body):
     """A person that walks by the distance, and idles where it does not change."""
 
@@ -146,19 +141,19 @@ class _Animated(Body):
         albedo: np.ndarray,
         offset: float,
     ) -> None:
-        self._shape, self._walk, self._scale, self._offset = model.shape, walk, scale, offset
+        self._model, self._walk, self._scale, self._offset = model, walk, scale, offset
         self._standstill = Standstill()
-        mesh = assemble(self._shape.vertices * scale, self._shape.triangles, albedo)
+        mesh = assemble(model.vertices * scale, model.triangles, albedo)
         super().__init__(mesh, model.class_id, model.speeds)
 
     def vertices(self, distance: float, seconds: float) -> np.ndarray:
         """Return the posed vertices, see ``Body.vertices``."""
-        shape = self._shape
+        model = self._model
         walks = self._standstill.walks(distance, seconds)
-        period = shape.stride * float(self._scale[0])
+        period = model.stride * float(self._scale[0])
         posed = interpolate(self._walk, distance / period + self._offset)
-        if shape.idle is not None and walks < 1:
-            idle = interpolate(shape.idle, seconds / shape.idle_seconds + self._offset)
+        if model.idle is not None and walks < 1:
+            idle = interpolate(model.idle, seconds / model.idle_seconds + self._offset)
             posed = idle + np.float32(walks) * (posed - idle)
         return posed * self._scale
 
@@ -201,11 +196,14 @@ def load_models(folder: str | Path) -> ModelLibrary:
     table = _read_table(root / 'models.json')
     models = []
     for path in sorted(root.rglob('*')):
-        if path.suffix.lower() in ('.glb', '.gltf'):
-            name = path.relative_to(root).as_posix()
-            model = _load(path, name, table.get(name, {}))
-            if model is not None:
-                models.append(model)
+        name = path.relative_to(root).as_posix()
+        entry, wheel = table.get(name, {}), _words(name) & _WHEEL_FILES  # a part of another model
+        if path.suffix.lower() not in ('.glb', '.gltf') or entry.get('skip') or wheel:
+            continue
+        try:
+            models.append(_load(path, name, entry))
+        except _LeftOut as reason:
+            _LOG.warning('%s is left out: %s', path, reason)
     if not models:
         raise ModelError(f'{root} holds no usable model; put .glb or .gltf files there')
     return ModelLibrary(tuple(models))
@@ -234,43 +232,43 @@ def _words(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r'[A-Z]?[a-z]+|[A-Z]+(?![a-z])', name)}
 
 
-def _load(path: Path, name: str, entry: dict[str, Any]) -> Model | None:
-    words, parts = _words(name), _WHEELS - {'wheels'}
-    if entry.get('skip') or words & parts:  # a wheel is a part of another model
-        return None
+class _LeftOut(Exception):
+    """Why a model cannot be used, although its file is as it should be."""
+
+
+def _load(path: Path, name: str, entry: dict[str, Any]) -> Model:
+    words = _words(name)
     fitting = [number for number, known in _WORDS.items() if words & set(known.split())]
     if 'class' not in entry and not fitting:
-        _LOG.warning(
-            '%s is left out: no word of its name says what it is; add it to models.json', path
-        )
-        return None
+        raise _LeftOut('no word of its name describes it; add it to models.json')
     class_id = _CLASSES.get(entry['class']) if 'class' in entry else fitting[0]
-    if any(_words(other.stem) & parts for other in path.parent.glob('*.gl*')):
-        _LOG.warning('%s is left out: its wheels lie in other files; join them', path)
-        return None
+    if any(_words(other.stem) & _WHEEL_FILES for other in path.parent.glob('*.gl*')):
+        raise _LeftOut('its wheels lie in other files; join them')
+    size = next((span for word, span in _SIZES.items() if word in words), _USUAL_SIZES[class_id])
+    metres = entry.get('height' if class_id == 0 else 'length')
+    if metres:
+        size = 0.95 * float(metres), 1.05 * float(metres), np.inf
     try:
         document = Document(path)
         count = document.count_triangles()
         if count > MAX_TRIANGLES:
-            _LOG.warning(
-                '%s is left out: it has %d triangles, more than %d', path, count, MAX_TRIANGLES
-            )
-            return None
-        shape = _read_shape(document, class_id, entry.get('forward'))
+            raise _LeftOut(f'it has {count} triangles, more than {MAX_TRIANGLES}')
+        return _read_model(document, name, class_id, size, entry.get('forward'))
     except ModelError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, OSError, struct.error) as error:
         raise ModelError(
             f'{path} cannot be read as glTF 2.0 ({error}); export it again'
         ) from error
-    size = next((span for word, span in _SIZES.items() if word in words), _USUAL_SIZES[class_id])
-    metres = entry.get('height' if class_id == 0 else 'length')
-    if metres:
-        size = 0.95 * float(metres), 1.05 * float(metres), np.inf
-    return Model(name, class_id, size, _SPEEDS[class_id], shape)
 
 
-def _read_shape(document: Document, class_id: int | None, forward: str | None) -> _Shape:
+def _read_model(
+    document: Document,
+    name: str,
+    class_id: int | None,
+    size: tuple[float, float, float],
+    forward: str | None,
+) -> Model:
     surfaces = document.surfaces()
     if not surfaces:
         raise ModelError(f'{document.path} shows no triangles; export its meshes')
@@ -282,18 +280,21 @@ def _read_shape(document: Document, class_id: int | None, forward: str | None) -
     wheels = np.repeat(_wheel_numbers(surfaces), counts)
     # glTF repeats a vertex for every normal; here those of a place, and of a wheel, are one.
     every = [rest] if walk is None else [rest, walk[0], walk[len(walk) // 2]]
-    size = float(np.ptp(rest, axis=0).max())
-    places = [np.rint(points / size * 1e5) for points in every]
+    extent = float(np.ptp(rest, axis=0).max())
+    places = [np.rint(points / extent * 1e5) for points in every]
     keys = np.concatenate([*places, wheels[:, None]], 1)
     _, chosen, where = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     turn = _turn(surfaces, rest, walk, forward)
-    standing = rest[chosen] @ turn.T
+    vertices = _settled((rest[chosen] @ turn.T)[None])[0]
     walk, idle = (
         None if clip is None else _settled(clip[:, chosen] @ turn.T) for clip in (walk, idle)
     )
     numbers = np.repeat([s.material for s in surfaces], [len(s.triangles) for s in surfaces])
-    return _Shape(
-        _settled(standing[None])[0],
+    return Model(
+        name,
+        class_id,
+        size,
+        vertices,
         where.ravel()[np.concatenate(triangles)].astype(np.int32),
         np.concatenate([surface.albedo for surface in surfaces]),
         np.unique(numbers, return_inverse=True)[1],

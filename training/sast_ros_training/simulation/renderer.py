@@ -207,8 +207,7 @@ class Renderer:
         material, count = self._place(mesh, vertices, body_to_world)
         self._reserve_records(self._picture.count + material.triangle_count + 1)
         triangles, *surface = material.pointers
-        if not _draw(self._address, count, triangles, material.triangle_count, *surface, owner):
-            raise _wrong_corner(count)
+        _draw(self._address, count, triangles, material.triangle_count, *surface, owner)
 
     def shade(self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray) -> None:
         """
@@ -221,9 +220,7 @@ class Renderer:
         if self._picture.sun[2] <= 0:
             return
         material, count = self._place(mesh, vertices, body_to_world)
-        triangles = material.pointers[0]
-        if not _shade(self._address, count, triangles, material.triangle_count):
-            raise _wrong_corner(count)
+        _shade(self._address, count, material.pointers[0], material.triangle_count)
 
     def keep(self) -> None:
         """Remember the picture so far as the background, for a camera that does not move."""
@@ -255,11 +252,7 @@ class Renderer:
     def covered(self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray) -> int:
         """Count the samples that a mesh would cover in the picture if nothing else were there."""
         material, count = self._place(mesh, vertices, body_to_world)
-        triangles = material.pointers[0]
-        samples = _covered(self._address, count, triangles, material.triangle_count)
-        if samples < 0:
-            raise _wrong_corner(count)
-        return samples
+        return _covered(self._address, count, material.pointers[0], material.triangle_count)
 
     def box(
         self, vertices: np.ndarray, body_to_world: np.ndarray
@@ -282,7 +275,13 @@ class Renderer:
     ) -> tuple[_Material, int]:
         """Hand vertices and their pose to the kernels; return material and number of vertices."""
         material = self._materials.get(id(mesh)) or self._material(mesh)
-        return material, self._place_vertices(vertices, body_to_world)
+        count = self._place_vertices(vertices, body_to_world)
+        if count != len(mesh.vertices):
+            raise ValueError(
+                f'Renderer: there are {count} vertices for a mesh of {len(mesh.vertices)}; hand '
+                'over the posed vertices of the mesh'
+            )
+        return material, count
 
     def _material(self, mesh: Mesh) -> _Material:
         if len(mesh.texture) and mesh.texture.max() >= self._texture_count:
@@ -336,13 +335,6 @@ def _view(picture: _Picture, name: str) -> np.ndarray:
     """Pose ``name`` of the picture as ``float64[3, 4]``."""
     offset = getattr(_Picture, name).offset
     return np.ndarray((3, 4), np.float64, buffer=picture, offset=offset)  # type: ignore[arg-type]
-
-
-def _wrong_corner(count: int) -> ValueError:
-    return ValueError(
-        f'Renderer: a triangle has a corner that is not one of the {count} vertices; hand over '
-        'the vertices of the mesh'
-    )
 
 
 def _pyramids(textures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

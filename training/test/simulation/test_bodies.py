@@ -463,7 +463,7 @@ def test_models_that_cannot_serve_are_left_out_with_a_warning(
     write_car(tmp_path / 'parts' / 'vehicle.glb')
     write_car(tmp_path / 'parts' / 'left_tire.glb')
     assert [model.name for model in load_models(tmp_path).models] == ['car.glb']
-    assert 'mystery.glb is left out: no word of its name' in caplog.text
+    assert 'mystery.glb is left out: no word of its name describes it' in caplog.text
     assert 'vehicle.glb is left out: its wheels' in caplog.text
     monkeypatch.setattr('sast_ros_training.simulation.models.MAX_TRIANGLES', 10)
     with pytest.raises(ModelError, match='no usable model'):

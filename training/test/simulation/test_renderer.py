@@ -520,15 +520,15 @@ def test_wrong_input_is_refused(noise):
     square = rectangle((-1, 1), (-1, 1), 2.0)
     with pytest.raises(ValueError, match=r'keep\(\)'):
         renderer.restore()
-    with pytest.raises(ValueError, match='corner'):
+    with pytest.raises(ValueError, match='vertices'):
         renderer.draw(square, square.vertices[:3], IDENTITY)
-    with pytest.raises(ValueError, match='corner'):
+    with pytest.raises(ValueError, match='vertices'):
         renderer.shade(square, square.vertices[:3], IDENTITY)
     with pytest.raises(ValueError, match='pose'):
         renderer.draw(square, square.vertices, np.eye(3))
     with pytest.raises(ValueError, match='owner is 256'):
         renderer.draw(square, square.vertices, IDENTITY, 256)
-    with pytest.raises(ValueError, match='corner'):
+    with pytest.raises(ValueError, match='vertices'):
         renderer.covered(square, square.vertices[:3], IDENTITY)
     textured = rectangle((-1, 1), (-1, 1), 2.0, texture=0)
     with pytest.raises(ValueError, match='texture 0'):
