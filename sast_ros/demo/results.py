@@ -58,14 +58,17 @@ def write_results(
     """
     for name in (VIDEO_FILE, REPORT_FILE):
         (folder / name).unlink(missing_ok=True)  # of an earlier run
+    windows = count = 0
     with DetectionWriter(folder, log_offset_ns=playback.recording.log_offset_ns) as writer:
         for _, detections in _answered_windows(playback, session):
             writer.write(detections)
-        summary = _summary(playback, session, writer.windows, writer.detections, model)
+            windows += 1
+            count += len(detections)
+        summary = _summary(playback, session, windows, count, model)
         writer.finish(summary)
     truth, not_written = None, {}
     try:
-        if not writer.windows:
+        if not windows:
             raise EvaluationError('no window came back')
         detected = read_detections(folder)
         truth, paired = _pair_labels(playback, detected, labels)
