@@ -50,6 +50,7 @@ setup(
         PACKAGE: ['py.typed'],
         f'{PACKAGE}.evaluation.report': ['*.css', '*.j2'],
         f'{PACKAGE}.example': ['*.mcap', '*.npy', '*.json', '*.md'],
+        f'{PACKAGE}.kernels': ['*.h'],
         f'{PACKAGE}.model': ['weights/*'],
     },
     data_files=[

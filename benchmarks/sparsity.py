@@ -38,10 +38,10 @@ from unittest import mock
 import numpy as np
 from rich.progress import track
 from rich.table import Table
-from sast_ros.cli.terminal import complain, open_console, UNTRAINED_WARNING
+from sast_ros.cli.terminal import open_console, print_error, UNTRAINED_WARNING
 from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.labels import MIN_VISIBILITY
-from sast_ros.model import backbone, SAST
+from sast_ros.model import SAST, selection
 from sast_ros.model.choice import choose_model
 from sast_ros.model.selection import Selection
 from sast_ros.process import keep_heap
@@ -96,11 +96,11 @@ class ObservedDetector(StreamingDetector):
         self.configure_sparsity(mode)
         self.noted = Steps()
         self._attention = self._entered = 0.0
-        self.model.backbone.register_forward_hook(self._note_selections)
-        for stage in self.model.backbone.stages:
-            block = stage.get_submodule('att_blocks.0')
-            block.register_forward_pre_hook(self._enter)
-            block.register_forward_hook(self._leave)
+        network = self.engine.network
+        network.register_forward_hook(self._note_selections)
+        for stage in network.stages:  # scoring, selection and attention lie between these
+            stage.downsample.register_forward_hook(self._enter)
+            stage.lstm.register_forward_pre_hook(self._leave)
 
     def step(self, histogram: Tensor | np.ndarray) -> Detections:
         self._attention = 0.0
@@ -112,12 +112,12 @@ class ObservedDetector(StreamingDetector):
         return detections
 
     def _note_selections(self, module, inputs, output) -> None:
-        self.noted.selections.append(output[1])
+        self.noted.selections.append(output.selections)
 
-    def _enter(self, module, inputs) -> None:
+    def _enter(self, module, inputs, output) -> None:
         self._entered = time.process_time()
 
-    def _leave(self, module, inputs, output) -> None:
+    def _leave(self, module, inputs) -> None:
         self._attention += time.process_time() - self._entered
 
 
@@ -142,7 +142,7 @@ class RandomDetector(ObservedDetector):
         def select(scores: Tensor, order: Tensor, bounce: float) -> Selection:
             return Selection(next(masks), order)
 
-        with mock.patch.object(backbone, 'select', select):
+        with mock.patch.object(selection, 'select', select):
             return super().step(histogram)
 
 
@@ -506,7 +506,7 @@ def main() -> None:
     keep_heap()
     model, trained = choose_model(arguments.model, 'cpu')
     if not trained:
-        complain(UNTRAINED_WARNING)
+        print_error(UNTRAINED_WARNING)
     detectors = {
         'adaptive': ObservedDetector(model, 'adaptive'),
         'dense': ObservedDetector(model, 'dense'),

@@ -1,33 +1,45 @@
 """
-Windows per second of a training step, and what the compiled loops buy.
+Windows per second of a training step, by precision.
 
     python benchmarks/train_step.py [--model gen1-tiny] [--sequences 8] [--windows 2]
-    [--processes 1 2] [--steps 12] [--json FILE]
+    [--processes 1 2] [--steps 12] [--instruction-sets native avx2] [--json FILE]
 
 A step is forwards, loss, backwards, clipping and AdamW on edge events of various rates, with
-carried state, bfloat16 autocast and untrained weights. Every process has one thread and its own
-network (what they would send to each other is not measured); their rates are added up. `plain` is
-the same step by PyTorch's own operations, window by window, in the same run. Best step of each
-process.
+carried state and untrained weights. Every process has one thread and its own network (what they
+would send to each other is not measured); their rates are added up. Best step of each process.
+`avx2` makes PyTorch, oneDNN and MKL do without AVX-512.
 """
 
 from __future__ import annotations
 
 import argparse
-from functools import partial
 import gc
+from itertools import product
 import multiprocessing
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+import os
 from pathlib import Path
 import time
+from unittest import mock
 
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import CLASSES
 from sast_ros.model import build_model, CONFIGS, detection_loss, SAST
 from sast_ros.process import keep_heap
-from sast_ros_training.training.cpu_autograd import forward_windows
+from sast_ros_training.training.hardware import attention_backend
 import torch
+from torch import Tensor
 from workload import outlines, report
 
+ENVIRONMENTS = {
+    'native': {},
+    'avx2': {
+        'ATEN_CPU_CAPABILITY': 'avx2',
+        'ONEDNN_MAX_CPU_ISA': 'AVX2',
+        'MKL_ENABLE_INSTRUCTIONS': 'AVX2',
+    },
+}
 RATES = (500, 2000, 4000, 9000, 20_000, 3000, 6000, 1000)
 
 
@@ -40,49 +52,57 @@ def main() -> None:
     parser.add_argument('--windows', type=int, default=2, help='of each sequence in a step')
     parser.add_argument('--processes', nargs='+', type=int, default=[1, 2])
     parser.add_argument('--steps', type=int, default=12)
+    parser.add_argument(
+        '--instruction-sets', nargs='+', default=list(ENVIRONMENTS), choices=list(ENVIRONMENTS)
+    )
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     context = multiprocessing.get_context('spawn')
+    shape = f'{arguments.sequences} x {arguments.windows}'
     rows = []
-    for count in arguments.processes:
-        rates = {}
-        for plain in (True, False):
-            barrier, results = context.Barrier(count), context.Queue()
-            workers = [
-                context.Process(
-                    target=_work,
-                    args=(arguments.model, arguments.sequences, arguments.windows),
-                    kwargs={
-                        'steps': arguments.steps,
-                        'plain': plain,
-                        'barrier': barrier,
-                        'results': results,
-                    },
-                )
-                for _ in range(count)
-            ]
+    for name, count, precision in product(
+        arguments.instruction_sets, arguments.processes, ('fp32', 'bf16')
+    ):
+        barrier, results = context.Barrier(count), context.Queue()
+        work = (arguments.model, arguments.sequences, arguments.windows, precision)
+        workers = [
+            context.Process(target=_work, args=(*work, arguments.steps, barrier, results))
+            for _ in range(count)
+        ]
+        with mock.patch.dict(os.environ, ENVIRONMENTS[name]):  # read when PyTorch is loaded
             for worker in workers:
                 worker.start()
-            rates[plain] = sum(results.get() for _ in workers)
-            for worker in workers:
-                worker.join()
-        shape = f'{arguments.sequences} x {arguments.windows}'
-        ratio = f'{rates[False] / rates[True]:.2f}x'
-        rows.append(
-            [arguments.model, count, shape, *(round(rates[p], 1) for p in (True, False)), ratio]
-        )
-    columns = ['model', 'processes', 'sequences x windows', 'plain /s', 'windows/s', 'ratio']
+        found = [results.get() for _ in workers]
+        for worker in workers:
+            worker.join()
+        rate = sum(rate for rate, _ in found)
+        rows.append([arguments.model, found[0][1], count, shape, precision, round(rate, 1)])
+    columns = [
+        'model',
+        'instruction set',
+        'processes',
+        'sequences x windows',
+        'precision',
+        'windows/s',
+    ]
     report('training step', columns, rows, arguments.json)
 
 
-def _work(name: str, sequences: int, windows: int, *, steps, plain, barrier, results) -> None:
-    """Put this process's windows per second."""
+def _work(
+    name: str,
+    sequences: int,
+    windows: int,
+    precision: str,
+    steps: int,
+    barrier: Barrier,
+    results: Queue[tuple[float, str]],
+) -> None:
+    """Put this process's windows per second and its instruction set."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     keep_heap()
     torch.manual_seed(0)
-    model = build_model(name, classes=CLASSES).to(memory_format=torch.channels_last)
-    forward = model.forward_windows if plain else partial(forward_windows, model)
+    model = build_model(name, classes=CLASSES).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks it
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     batches = [_batch(model, seed, sequences, windows) for seed in range(3)]
     gc.freeze()
@@ -92,8 +112,11 @@ def _work(name: str, sequences: int, windows: int, *, steps, plain, barrier, res
     for index in range(steps):
         histograms, labels = batches[index % len(batches)]
         start = time.perf_counter()
-        with torch.autocast('cpu', torch.bfloat16):
-            output = forward(histograms, states)
+        with (
+            torch.autocast('cpu', torch.bfloat16, enabled=precision == 'bf16'),
+            attention_backend('cpu'),
+        ):
+            output = model.forward_windows(histograms, states)
         loss = detection_loss(output.head, labels, output.input_size)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
@@ -101,10 +124,10 @@ def _work(name: str, sequences: int, windows: int, *, steps, plain, barrier, res
         optimizer.step()
         best = min(best, time.perf_counter() - start)
         states = [(h.detach(), c.detach()) for h, c in output.states]
-    results.put(sequences * windows / best)
+    results.put((sequences * windows / best, torch.backends.cpu.get_cpu_capability()))
 
 
-def _batch(model: SAST, seed: int, sequences: int, windows: int):
+def _batch(model: SAST, seed: int, sequences: int, windows: int) -> tuple[Tensor, Tensor]:
     """Return histograms ``[windows, sequences, channels, H, W]`` and labels of all of them."""
     gen1 = model.config.name.startswith('gen1')
     height, width = (240, 304) if gen1 else (720, 1280)

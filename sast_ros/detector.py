@@ -12,9 +12,10 @@ import numpy as np
 from sast_ros import defaults
 from sast_ros.detections import Detections, DetectorError, StageShare
 from sast_ros.errors import SettingError
-from sast_ros.model import inference_copy, SAST
+from sast_ros.model import SAST
 from sast_ros.model.backbone import State
-from sast_ros.model.postprocess import probabilities, select_boxes
+from sast_ros.model.inference import Engine
+from sast_ros.model.inference.postprocess import probabilities, select_boxes
 from sast_ros.model.sast import StepOutput
 from sast_ros.model.selection import Selection
 import torch
@@ -92,9 +93,8 @@ class StreamingDetector:
                 f'{", ".join(PRECISIONS)}'
             )
         self.config = model.config
-        self.model = inference_copy(model, pack=precision == 'float32')
-        self.device = next(self.model.parameters()).device
-        self.precision = precision
+        self.engine = Engine.for_model(model, precision)
+        self.device, self.precision = self.engine.device, precision
         self.downsample = downsample or self.config.downsample
         self.sensor_size = sensor_size
         self._states: list[State] | None = None
@@ -179,7 +179,7 @@ class StreamingDetector:
                 f'StreamingDetector: latency_budget_ms is {latency_budget_ms}; mode budget needs '
                 'one > 0'
             )
-        control = self.model.control
+        control = self.engine.control
         control.mode = 'dense' if mode == 'dense' else 'adaptive'
         control.amp, control.bounce = amp, bounce
         self._budget = SparsityBudget(budget, amp) if mode == 'budget' else None
@@ -220,7 +220,7 @@ class StreamingDetector:
         size = self.sensor_size or (height, width)
         detections = self._report(*found, size, kept)
         if self._budget is not None:
-            self.model.control.amp = self._budget.update(1e3 * (time.perf_counter() - started))
+            self.engine.control.amp = self._budget.update(1e3 * (time.perf_counter() - started))
         return detections
 
     def raw_step(self, histogram: Tensor | np.ndarray) -> dict[str, Any]:
@@ -266,10 +266,7 @@ class StreamingDetector:
         return histogram
 
     def _advance(self, histogram: Tensor) -> StepOutput:
-        histogram = histogram.to(self.device)[None]
-        half = self.precision == 'bfloat16'
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            output = self.model(histogram, self._states)
+        output = self.engine.step(histogram[None], self._states)
         self._states = output.states
         return output
 

@@ -11,32 +11,13 @@ counted.
 from __future__ import annotations
 
 from collections.abc import Sequence
-import ctypes
 from typing import Literal
 
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
-from sast_ros.kernels import library, pointer
+from sast_ros.kernels import library
 import torch
-
-_add = library.sast_histogram_add
-_add.restype = ctypes.c_int64
-_add.argtypes = [
-    *[ctypes.c_void_p] * 4,
-    ctypes.c_int64,
-    ctypes.c_int64,
-    ctypes.c_void_p,
-    ctypes.c_int32,
-    ctypes.c_void_p,
-    ctypes.c_int32,
-    ctypes.c_void_p,
-    ctypes.c_int32,
-    ctypes.c_int64,
-    ctypes.c_int64,
-    ctypes.c_int32,
-    ctypes.c_void_p,
-]
 
 
 class StackedHistogram:
@@ -45,15 +26,21 @@ class StackedHistogram:
 
     Parameters
     ----------
-    height, width: sensor size in pixels.
-    bins: time bins per polarity.
-    cutoff: largest count of a cell, 1..255; ``None`` means 255.
-    downsample: keep only the pixel ``downsample // 2`` of every ``downsample`` in x and in y
-        (nearest-exact, the published 1 Mpx preprocessing with 2). Bin borders still come from all
+    height, width : int
+        Sensor size in pixels.
+    bins : int, optional
+        Time bins per polarity.
+    cutoff : int or None, optional
+        Largest count of a cell, 1..255; ``None`` means 255.
+    downsample : int, optional
+        Keep only the pixel ``downsample // 2`` of every ``downsample`` in x and in y
+        (nearest-exact, the published 1 Mpx preprocessing with 2). Bin edges still come from all
         events.
-    device: where the histogram is made, for example ``'cpu'`` or ``'cuda'``.
-    overflow: ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff,
-        as the published data sets were made. They differ only for 256 or more events in one cell.
+    device : str or torch.device, optional
+        Where the histogram is made, for example ``'cpu'`` or ``'cuda'``.
+    overflow : {'saturate', 'wrap'}, optional
+        ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff, as the
+        published data sets were made. They differ only for 256 or more events in one cell.
 
     """
 
@@ -100,7 +87,8 @@ class StackedHistogram:
 
         Raises
         ------
-        EventFormatError: an event lies outside the sensor.
+        EventFormatError
+            An event lies outside the sensor.
 
         """
         parts = (events,) if isinstance(events, EventChunk) else tuple(events)
@@ -112,25 +100,25 @@ class StackedHistogram:
     def _count_compiled(self, parts: tuple[EventChunk, ...]) -> torch.Tensor:
         cells = np.zeros(self.shape, np.uint8)
         if parts:
-            t0, border = self._bin_edges(parts)
+            t0, edges = self._bin_edges(parts)
             for part in parts:
-                offending = _add(
-                    pointer(part.x),
-                    pointer(part.y),
-                    pointer(part.p),
-                    pointer(part.t),
+                offending = library.sast_histogram_add(
+                    part.x,
+                    part.y,
+                    part.p,
+                    part.t,
                     len(part),
                     t0,
-                    pointer(border),
+                    edges,
                     self.bins,
-                    pointer(self._column),
+                    self._column,
                     self.width,
-                    pointer(self._row),
+                    self._row,
                     self.height,
                     self.shape[2],
                     self.shape[1],
                     self.cutoff if self.overflow == 'saturate' else 0,
-                    pointer(cells),
+                    cells,
                 )
                 if offending >= 0:
                     raise self._outside(part, offending)
@@ -146,7 +134,7 @@ class StackedHistogram:
             outside = (part.x >= self.width) | (part.y >= self.height) | (part.p > 1)
             if outside.any():
                 raise self._outside(part, int(np.argmax(outside)))
-        t0, border = self._bin_edges(parts)
+        t0, edges = self._bin_edges(parts)
         host = torch.from_numpy(
             np.concatenate(
                 [
@@ -157,7 +145,7 @@ class StackedHistogram:
             )
         )
         x, y, p, dt = host.to(self.device, non_blocking=True)
-        bin_index = torch.bucketize(dt, torch.from_numpy(border).to(self.device), right=True)
+        bin_index = torch.bucketize(dt, torch.from_numpy(edges).to(self.device), right=True)
         column = torch.from_numpy(self._column).to(self.device, torch.int64)[x]
         row = torch.from_numpy(self._row).to(self.device, torch.int64)[y]
         kept = (column >= 0) & (row >= 0)
@@ -177,8 +165,8 @@ class StackedHistogram:
         t0, t1 = int(parts[0].t[0]), int(parts[-1].t[-1])
         span = max(t1 - t0, 1)
         # Rounded up
-        border = -(-np.arange(1, max(self.bins, 2), dtype=np.int64) * span // self.bins)
-        return t0, np.ascontiguousarray(border)
+        edges = -(-np.arange(1, max(self.bins, 2), dtype=np.int64) * span // self.bins)
+        return t0, edges
 
     def _outside(self, part: EventChunk, index: int) -> EventFormatError:
         return EventFormatError(

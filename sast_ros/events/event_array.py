@@ -6,6 +6,7 @@ import numpy as np
 from sast_ros.events import _native
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.kernels import library, pointer
 
 #: Distance of two events on the wire, and the padding that the last one does not have.
 STRIDE = 16
@@ -29,8 +30,8 @@ class EventArrayDecoder:
 
     def __init__(self, message_type: str = EVENT_ARRAY_TYPES[0]) -> None:
         self._message_type = message_type
-        self._notes = np.empty(2, np.int32)  # offending field, time steps back
-        self._notes_at = _native.address(self._notes)
+        self._check = np.empty(2, np.int32)  # struct check: field, unordered
+        self._check_at = pointer(self._check)
 
     def reset(self) -> None:
         """Do nothing: there is no stream state."""
@@ -53,19 +54,21 @@ class EventArrayDecoder:
         cursor.finish('events')
         x, y, p, t = _native.empty_events(count)
         if count:
-            bad = _native.event_array(
+            bad = library.sast_event_array(
                 cursor.data,
                 start,
                 count,
                 _native.limit(width),
                 _native.limit(height),
-                *_native.addresses((x, y, p, t)),
-                self._notes_at,
-                self._notes_at + 4,
+                x,
+                y,
+                p,
+                t,
+                self._check_at,
             )
             if bad != _native.OK:
                 raise self._error(cursor, start, bad, width, height)
-        events = _native.settle(x, y, p, t, unordered=bool(count and self._notes[1]))
+        events = _native.settle(x, y, p, t, unordered=bool(count and self._check[1]))
         return events.chunk(
             width=width, height=height, clock='ros', stamp_ns=stamp_ns, frame_id=frame_id
         )
@@ -74,7 +77,7 @@ class EventArrayDecoder:
         self, cursor: Cursor, start: int, event: int, width: int, height: int
     ) -> EventFormatError:
         """Return the error for this event."""
-        name = _native.FIELDS[self._notes[0]]
+        name = _native.FIELDS[self._check[0]]
         first = 2 if event else 0  # every event but the first begins two bytes before its stride
         offset, size = {
             'x': (0 - first, 2),

@@ -12,6 +12,7 @@ from sast_ros.events import _native
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.codecs import open_payload_decoder
 from sast_ros.events.prophesee_header import raw_format, raw_sensor_size, read_header, read_side
+from sast_ros.kernels import library
 
 #: Bytes read at a time: 50 000 to 100 000 events of usual density.
 BLOCK = 1 << 18
@@ -160,12 +161,12 @@ class DatFile(PropheseeFile):
         def decode(block: bytes, at: int) -> _native.DecodedEvents:
             count = len(block) // _DAT_EVENT
             x, y, p, t = arrays = _native.empty_events(count)
-            bad = _native.dat(
+            bad = library.sast_dat(
                 block,
                 count,
                 int(self._version),
-                _native.address(last),
-                *_native.addresses(arrays),
+                last,
+                *arrays,
             )
             if bad != _native.OK:
                 raise EventFormatError(

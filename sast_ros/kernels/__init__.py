@@ -1,10 +1,10 @@
 """
-Compiled inner loops (C), loaded with ctypes so that every call releases the interpreter lock.
+Compiled loops (C), called through ctypes: a call releases the interpreter lock.
 
 The shared library is an ordinary setuptools extension: ``colcon build``, ``pip install`` and the
-Makefile build it from the ``*.c`` files of this folder. Only pointers to contiguous numpy arrays
-and plain integers cross the border; every function bounds-checks its input and reports the first
-offending position instead of reading or writing out of range.
+Makefile build it from the ``*.c`` files of this folder. ``kernels.h`` declares every function
+once, for the compiler and for Python. An array is passed as it is: a call checks its type, that it
+is contiguous, and that it may be written to where the declaration is not ``const``.
 """
 
 from __future__ import annotations
@@ -12,28 +12,144 @@ from __future__ import annotations
 import ctypes
 from importlib import machinery
 from pathlib import Path
+import re
+from typing import Any
 
 import numpy as np
 from sast_ros.errors import MissingPackageError
 
+_SCALARS: dict[str, Any] = {
+    'void': None,
+    'int32_t': ctypes.c_int32,
+    'int64_t': ctypes.c_int64,
+    'uint32_t': ctypes.c_uint32,
+    'uint64_t': ctypes.c_uint64,
+    'float': ctypes.c_float,
+    'double': ctypes.c_double,
+}
+_DTYPES = {
+    name: np.dtype(name.removesuffix('_t'))
+    for name in ('uint8_t', 'int16_t', 'uint16_t', 'int32_t', 'uint32_t', 'int64_t', 'uint64_t')
+} | {'float': np.dtype('float32'), 'double': np.dtype('float64')}
+
+_COMMENT = re.compile(r'/\*.*?\*/', re.DOTALL)
+_DECLARATION = re.compile(r'^(\w+) (sast_\w+)\(([^()]*)\);', re.MULTILINE)
+_PARAMETER = re.compile(r'(const )?(struct )?(\w+) (\*?)\w+')
+
+
+def _array_type(dtype: np.dtype, *, writable: bool) -> type:
+    """
+    Return the argument type (``argtypes`` of ctypes) of a pointer.
+
+    Its ``from_param`` runs for every pointer of every call, so the usual case comes first.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Type of the elements.
+    writable : bool
+        Whether the function writes to the array.
+
+    """
+    array, void = np.ndarray, ctypes.c_void_p.from_param
+    from_buffer, byref = ctypes.c_char.from_buffer, ctypes.byref
+
+    def from_param(value: Any) -> Any:
+        """
+        Return the argument of a call.
+
+        Parameters
+        ----------
+        value : numpy.ndarray, torch.Tensor, bytes, int or None
+            An array, a tensor on the CPU, raw bytes, the result of ``pointer``, or a null pointer.
+
+        Raises
+        ------
+        TypeError
+            The array has another type, is not contiguous, or is read-only although it is written
+            to.
+
+        """
+        if not isinstance(value, array):
+            if value is None or isinstance(value, (int, bytes)):
+                return void(value)
+            value = value.numpy()
+        if value.dtype is not dtype and value.dtype != dtype:
+            raise TypeError(f'the array is {value.dtype}; it must be {dtype}')
+        try:
+            return byref(from_buffer(value))
+        except (TypeError, ValueError):  # read-only, empty or not contiguous
+            if writable and not value.flags.writeable:
+                raise TypeError('the array is read-only') from None
+            return void(pointer(value))
+
+    return type('Array', (), {'from_param': staticmethod(from_param)})
+
+
+def _argument_type(const: str, struct: str, kind: str, star: str) -> Any:
+    """Return the argument type of a parameter; the result of ``pointer`` stands for a struct."""
+    if not star:
+        return _SCALARS[kind]
+    return ctypes.c_void_p if struct else _array_type(_DTYPES[kind], writable=not const)
+
 
 def load_library(folder: Path) -> ctypes.CDLL:
-    """Load the extension ``_kernels`` of a package from its folder."""
-    for suffix in machinery.EXTENSION_SUFFIXES:
-        library = folder / f'_kernels{suffix}'
-        if library.exists():
-            return ctypes.CDLL(str(library))
-    raise MissingPackageError(
-        f'the compiled part of {folder.parent.name} is missing: no _kernels extension in '
-        f'{folder}; build it with "make setup", "pip install ." or "colcon build"'
-    )
+    """
+    Load the extension ``_kernels`` of a package with the types that its ``kernels.h`` declares.
 
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Contains both.
 
-library = load_library(Path(__file__).parent)
+    Raises
+    ------
+    MissingPackageError
+        The extension is missing, or lacks functions because it was built from other sources.
+
+    """
+    paths = [folder / f'_kernels{suffix}' for suffix in machinery.EXTENSION_SUFFIXES]
+    found = next((path for path in paths if path.exists()), None)
+    if found is None:
+        raise MissingPackageError(
+            f'the compiled part of {folder.parent.name} is missing: no _kernels extension in '
+            f'{folder}; build it with "make setup", "pip install ." or "colcon build"'
+        )
+    library = ctypes.CDLL(str(found))
+    header = _COMMENT.sub('', (folder / 'kernels.h').read_text())
+    missing = []
+    for result, name, parameters in _DECLARATION.findall(header):
+        function = getattr(library, name, None)
+        if function is None:
+            missing.append(name)
+            continue
+        function.restype = _SCALARS[result]
+        function.argtypes = [
+            _argument_type(*parameter) for parameter in _PARAMETER.findall(parameters)
+        ]
+    if missing:
+        raise MissingPackageError(
+            f'{found} lacks {", ".join(missing)}: it was built from other sources; build it again '
+            'with "make setup", "pip install ." or "colcon build"'
+        )
+    return library
 
 
 def pointer(array: np.ndarray) -> int:
-    """Address of the first element of a C-contiguous array, for a ``ctypes.c_void_p``."""
+    """
+    Return the address of the first element of a contiguous array.
+
+    For structs, and for arguments that stay the same over many calls; the caller keeps the array.
+
+    Raises
+    ------
+    TypeError
+        The array is not contiguous.
+
+    """
     if not array.flags.c_contiguous:
-        raise ValueError('a kernel was given an array that is not C-contiguous')
+        raise TypeError('the array is not contiguous')
     return array.ctypes.data
+
+
+library = load_library(Path(__file__).parent)

@@ -2,12 +2,12 @@
  *
  * Conventions. All integers on the wire are little-endian, and so is every machine this is built for (checked below).
  * Input may start at any address. A function that can fail returns the index of the first offending event or word and
- * names the field in *field; OK (-1) otherwise. Nothing is read or written outside the lengths given.
+ * names the field in check->field; OK (-1) otherwise. Nothing is read or written outside the lengths given.
  */
+#include "kernels.h"
 #include "multiversion.h"
 
 #include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -19,6 +19,13 @@
 
 /* Names of fields, in the order of FIELDS in sast_ros/events/_native.py. */
 enum { FIELD_X, FIELD_Y, FIELD_POLARITY, FIELD_NANOSEC };
+
+/* What a pass found out about its events beside the result. */
+struct check
+{
+  int32_t field;     /* of the first offending event */
+  int32_t unordered; /* not 0 if time ever steps back */
+};
 
 static inline uint16_t load16(const uint8_t *p)
 {
@@ -93,9 +100,9 @@ static int64_t event_violation(uint32_t column, uint32_t row, uint32_t polarity,
 }
 
 /* Decode the `count` >= 1 events that start `offset` bytes into the message (16 count - 3 bytes). Coordinates must be below width and
- * height. *unordered tells whether time ever steps back. */
+ * height. */
 int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uint32_t width, uint32_t height, uint16_t *x,
-  uint16_t *y, uint8_t *p, int64_t *t, int32_t *field, int32_t *unordered)
+  uint16_t *y, uint8_t *p, int64_t *t, struct check *check)
 {
   const uint8_t *events = message + offset;
   uint32_t back = 0, bad;
@@ -106,7 +113,7 @@ int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, 
   y[0] = (uint16_t)first_y;
   p[0] = events[12];
   t[0] = (int64_t)(int32_t)load32(events + 4) * 1000000 + first_nanosec / 1000;
-  if (event_violation(first_x, first_y, events[12], first_nanosec, width, height, field))
+  if (event_violation(first_x, first_y, events[12], first_nanosec, width, height, &check->field))
     return 0;
   for (int64_t start = 1; start < count; start += BLOCK) {
     const int64_t n = count - start < BLOCK ? count - start : BLOCK;
@@ -115,12 +122,12 @@ int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, 
     if (bad)
       for (int64_t i = 0; i < n; ++i) {
         const uint8_t *record = records + 16 * i;
-        if (event_violation(load16(record), load16(record + 2), record[14], load32(record + 10), width, height, field))
+        if (event_violation(load16(record), load16(record + 2), record[14], load32(record + 10), width, height, &check->field))
           return start + i;
       }
     back |= steps_back(t + start - 1, n + 1);
   }
-  *unordered = (int32_t)back;
+  check->unordered = (int32_t)back;
   return OK;
 }
 
@@ -173,13 +180,13 @@ static uint32_t outside(const uint16_t *restrict x, const uint16_t *restrict y, 
 
 /* Index of the first event outside width x height, or OK. */
 int64_t sast_outside(const uint16_t *x, const uint16_t *y, int64_t count, uint32_t width, uint32_t height,
-  int32_t *field)
+  struct check *check)
 {
   if (!outside(x, y, count, width, height))
     return OK;
   for (int64_t i = 0; i < count; ++i)
     if (x[i] >= width || y[i] >= height) {
-      *field = x[i] >= width ? FIELD_X : FIELD_Y;
+      check->field = x[i] >= width ? FIELD_X : FIELD_Y;
       return i;
     }
   return OK;
@@ -313,11 +320,11 @@ static void add_period(int64_t *t, int64_t count, int64_t period_start)
 
 /* Put decoded events into the period that began at `period_start` and check them. Returns as sast_outside. */
 int64_t sast_evt3_finish(const uint16_t *x, const uint16_t *y, int64_t *t, int64_t count, int64_t period_start,
-  uint32_t width, uint32_t height, int32_t *field, int32_t *unordered)
+  uint32_t width, uint32_t height, struct check *check)
 {
   add_period(t, count, period_start);
-  *unordered = (int32_t)steps_back(t, count);
-  return sast_outside(x, y, count, width, height, field);
+  check->unordered = (int32_t)steps_back(t, count);
+  return sast_outside(x, y, count, width, height, check);
 }
 
 /* ---------------------------------------------------------------- EVT 2.0, EVT 2.1 */

@@ -1,16 +1,16 @@
-/* Events to stacked histogram. Every function is called through ctypes and checks its input. */
+/* Events to stacked histogram. Every function checks its input. */
 
-#include <stdint.h>
+#include "kernels.h"
 
 /* Add events to a histogram of 2 * bins planes of rows x columns uint8 cells.
  *
  * column[x], row[y]: output column and row of a sensor pixel, or -1 if the pixel is left out (down-sampling); they have
- * width and height entries. border[k], k = 0..bins-2: smallest time (same origin as t - t0) of bin k + 1. Times must not
+ * width and height entries. edges[k], k = 0..bins-2: smallest time (same origin as t - t0) of bin k + 1. Times must not
  * decrease. saturate > 0: a cell stops at that value; saturate == 0: it wraps round at 256 (the caller clamps it).
  * Returns -1, or the index of the first event outside the sensor or with a polarity other than 0 and 1.
  */
 int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,
-                           int64_t t0, const int64_t *border, int32_t bins, const int32_t *column, int32_t width,
+                           int64_t t0, const int64_t *edges, int32_t bins, const int32_t *column, int32_t width,
                            const int32_t *row, int32_t height, int64_t columns, int64_t rows, int32_t saturate,
                            uint8_t *cells) {
   const int64_t plane = rows * columns;
@@ -20,7 +20,7 @@ int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *
     int64_t end = count;
     if (bin < bins - 1) {
       int64_t low = i, high = count;
-      const int64_t limit = t0 + border[bin];
+      const int64_t limit = t0 + edges[bin];
       while (low < high) {
         const int64_t middle = low + (high - low) / 2;
         if (t[middle] < limit) {

@@ -1,8 +1,8 @@
-/* What of the network's input and output is faster outside PyTorch. Called through ctypes. */
+/* What of the network's input and output is faster outside PyTorch. */
 
+#include "kernels.h"
 #include "multiversion.h"
 
-#include <stdint.h>
 #include <string.h>
 
 /* Lets compilers turn the branches of the vectorised loops below into selections; no result changes. */
@@ -15,7 +15,7 @@
  * A histogram is nearly empty, so the output is cleared and only its occupied cells are written; eight cells that are
  * all empty are skipped at once.
  */
-void sast_network_input(const uint8_t *histogram, int64_t channels, int64_t height, int64_t width, int64_t pad,
+void sast_stem_input(const uint8_t *histogram, int64_t channels, int64_t height, int64_t width, int64_t pad,
                         float *out) {
   const int64_t line = (width + 2 * pad) * channels;
   float *const inside = out + pad * line + pad * channels;
@@ -60,7 +60,7 @@ void sast_network_input(const uint8_t *histogram, int64_t channels, int64_t heig
 /* Greedy non-maximum suppression: boxes float32[count][4] xyxy, best score first; alive[i] becomes 0 where a better box
  * of the same class that stayed overlaps by more than iou. Single precision throughout, as the published post-processing.
  */
-void sast_suppress(const float *boxes, const int64_t *classes, int64_t count, float iou, uint8_t *alive) {
+void sast_nms(const float *boxes, const int64_t *classes, int64_t count, float iou, uint8_t *alive) {
   for (int64_t i = 0; i < count; ++i) {
     if (!alive[i]) {
       continue;
@@ -133,23 +133,23 @@ void sast_lstm_cell(const float *restrict gates, const float *restrict previous,
  * x, raw: float32[tokens][channels]; gate, scale: float32[channels]; scores: float32[tokens].
  */
 MULTIVERSIONED
-void sast_weigh_tokens(float *restrict x, const float *restrict raw, const float *restrict gate,
+void sast_score_tokens(float *restrict x, const float *restrict raw, const float *restrict gate,
                        const float *restrict scale, int64_t tokens, int64_t channels, float *restrict scores) {
   for (int64_t token = 0; token < tokens; ++token) {
     float *const value = x + token * channels;
     const float *const score = raw + token * channels;
     float sums[8] = {0};
     for (int64_t i = 0; i < channels; ++i) {
-      const float positive = score[i] > 0 ? score[i] : 0;
+      const float positive = score[i] < 0 ? 0 : score[i]; /* NaN stays NaN */
       value[i] *= gate[i] * sigmoid(positive);
     }
     for (int64_t i = 0; i + 8 <= channels; i += 8) {
       for (int64_t k = 0; k < 8; ++k) {
-        sums[k] += (score[i + k] > 0 ? score[i + k] : 0) * scale[i + k];
+        sums[k] += (score[i + k] < 0 ? 0 : score[i + k]) * scale[i + k];
       }
     }
     for (int64_t i = channels / 8 * 8; i < channels; ++i) {
-      sums[0] += (score[i] > 0 ? score[i] : 0) * scale[i];
+      sums[0] += (score[i] < 0 ? 0 : score[i]) * scale[i];
     }
     scores[token] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
   }

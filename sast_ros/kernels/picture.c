@@ -1,6 +1,7 @@
 /* Picture of a window's events: count per pixel and polarity, then colour. */
 
-#include <stdint.h>
+#include "kernels.h"
+
 #include <string.h>
 
 /* Add n events to the cells, one byte per pixel: bits 0-3 the number of ON events, bits 4-7 that of OFF events, each

@@ -10,7 +10,6 @@ from sast_ros.model.checkpoint import (
 )
 from sast_ros.model.choice import choose_device, choose_model
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
-from sast_ros.model.fusion import inference_copy
 from sast_ros.model.loss import detection_loss, DetectionLoss
 from sast_ros.model.sast import build_model, SAST, StepOutput
 
@@ -27,7 +26,6 @@ __all__ = [
     'choose_model',
     'convert_checkpoint',
     'detection_loss',
-    'inference_copy',
     'load_model',
     'model_config',
     'save_model',

@@ -1,4 +1,4 @@
-"""Masked sparse window self-attention on the selected tokens only (SAST section 3.4, spec 4.5)."""
+"""Masked sparse window self-attention on the selected tokens only (SAST section 3.4)."""
 
 from __future__ import annotations
 
@@ -63,18 +63,25 @@ class SparseAttention(nn.Module):
 
     Two properties of the published network look odd and are kept because checkpoints depend on
     them: tokens that are not selected leave as LN1(x), and a selected token is normed twice before
-    attention and not at all before the MLP.
+    attention and not at all before the MLP (docs/sast.md 4.5).
+
+    Parameters
+    ----------
+    channels, dim_head : int
+        Channels of a token and of an attention head.
+    layer_scale : float
+        Initial value of the LayerScale vectors.
+    context_broadcasting : bool
+        Mix the mean of the MLP output into every token.
+
     """
 
     def __init__(
         self, channels: int, dim_head: int, layer_scale: float, context_broadcasting: bool
     ) -> None:
         super().__init__()
-        self.heads, self.dim_head = channels // dim_head, dim_head
+        self.heads = channels // dim_head
         self.context_broadcasting = context_broadcasting
-        #: Round the number of tokens up, for products that are prepared anew for every shape
-        #: (oneDNN).
-        self.fixed_shapes = False
         self.qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
         self.norm1 = nn.LayerNorm(channels, eps=1e-5)
@@ -88,77 +95,84 @@ class SparseAttention(nn.Module):
         """
         Attend.
 
-        ``x``: ``[B, tokens, C]`` in raster order; returns the same shape.
+        Parameters
+        ----------
+        x : torch.Tensor
+            ``[B, tokens, C]`` in raster order.
+        selection : Selection
+            What attends.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of ``x``.
+
         """
-        batch, tokens, channels = x.shape
-        normed = self.norm1(x)
-        windows, size = selection.order.shape
-        # partition-major, so the tokens of a window are together
-        place = selection.mask.flatten().nonzero().squeeze(1)
-        count = place.numel()
+        packed = selection.pack()
+        normed = self.norm1(x).flatten(0, 1)
         # Finite scores always select something; StreamingDetector reports the others
-        if count == 0:
-            return normed
-        if self.fixed_shapes:
-            # The last token once more, several times: it gets the same result every time. Sixteen
-            # shapes instead of one a step.
-            multiple = max(16, batch * tokens // 16)
-            place = torch.cat([place, place[-1:].expand(-count % multiple)])
-        window = torch.div(place, size, rounding_mode='floor')  # over the whole batch
-        sample = torch.div(window, windows, rounding_mode='floor')
-        token = selection.order.flatten()[place - sample * (windows * size)] + sample * tokens
-        chosen = normed.reshape(batch * tokens, channels)[token]
-        z = self.norm2(chosen)
-        y = z + self.ls1(self.proj(self._attend(z, window, count, batch * windows)))
+        if len(packed.token) == 0:
+            return normed.view_as(x)
+        z = self.norm2(normed[packed.token])
+        y = z + self.ls1(self.proj(self._attend(self.qkv(z), packed.lengths)))
         m = self.mlp(y)
         if self.context_broadcasting:
-            total = torch.zeros(batch, channels, dtype=m.dtype, device=m.device)
-            total = total.index_add(0, sample[:count], m[:count])
-            m = 0.5 * m + (0.5 / tokens) * total[sample]
+            m = broadcast_context(m, packed.sample, *x.shape[:2])
         out = y + self.ls2(m)
-        return (
-            normed.reshape(batch * tokens, channels)
-            .index_copy(0, token, out.to(normed.dtype))
-            .view_as(x)
-        )
+        return normed.index_copy(0, packed.token, out.to(normed.dtype)).view_as(x)
 
-    def _attend(self, z: Tensor, window: Tensor, count: int, windows: int) -> Tensor:
+    def _attend(self, qkv: Tensor, lengths: Tensor) -> Tensor:
         """
         Let each token attend to the tokens of its own window.
 
-        ``z``: ``[n, C]`` ordered by ``window``: ``[n]``; rows from ``count`` on repeat the row
-        before. Returns ``[n, C]``.
+        ``qkv``: ``[n, 3C]``, window after window; ``lengths``: ``[windows]``. Returns ``[n, C]``.
         """
-        rows, channels = z.shape
-        qkv = self.qkv(z)
-        members = torch.bincount(window[:count], minlength=windows)
-        used = members.nonzero().squeeze(1)
-        lengths = members[used]
-        longest = int(lengths.max())
-        padded, mask, slot = qkv[:count], None, torch.arange(count, device=z.device)
-        if count < len(used) * longest:
-            first = lengths.cumsum(0) - lengths
-            row = torch.arange(len(used), device=z.device).repeat_interleave(
-                lengths, output_size=count
-            )
-            slot = slot - first[row] + row * longest
-            padded = qkv.new_zeros(len(used) * longest, 3 * channels).index_copy(0, slot, padded)
-            mask = (torch.arange(longest, device=z.device) < lengths[:, None])[:, None, None, :]
-        out = self._dot_product(padded.view(len(used), longest, 3 * channels), mask).reshape(
-            -1, channels
-        )
-        if mask is None and rows == count:
-            return out
-        return out[torch.cat([slot, slot[-1:].expand(rows - count)])]
+        present = torch.arange(int(lengths.max()), device=qkv.device) < lengths[:, None]
+        padded = qkv.new_zeros(*present.shape, qkv.shape[1])
+        padded[present] = qkv
+        return dot_product(padded, self.heads, present[:, None, None, :])[present]
 
-    def _dot_product(self, qkv: Tensor, mask: Tensor | None) -> Tensor:
-        """
-        Attend within each row of ``[windows, tokens, 3C]``, laid out per head as (q, k, v).
 
-        Returns ``[windows, tokens, C]``.
-        """
-        q, k, v = qkv.unflatten(2, (self.heads, 3, self.dim_head)).permute(3, 0, 2, 1, 4).unbind(0)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+def dot_product(qkv: Tensor, heads: int, mask: Tensor | None) -> Tensor:
+    """
+    Attend within each window.
+
+    Parameters
+    ----------
+    qkv : torch.Tensor
+        ``[windows, tokens, 3C]``, per head (q, k, v).
+    heads : int
+        Attention heads.
+    mask : torch.Tensor or None
+        ``bool[windows, 1, 1, tokens]`` which tokens there are, None for all.
+
+    Returns
+    -------
+    torch.Tensor
+        ``[windows, tokens, C]``.
+
+    """
+    q, k, v = qkv.unflatten(2, (heads, 3, -1)).permute(3, 0, 2, 1, 4).unbind(0)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+def broadcast_context(m: Tensor, sample: Tensor, batch: int, tokens: int) -> Tensor:
+    """
+    Mix the mean over all tokens of a map into its selected ones (docs/sast.md 4.5, step 6).
+
+    Parameters
+    ----------
+    m : torch.Tensor
+        ``[n, C]`` MLP output of the selected tokens; it is zero for the others.
+    sample : torch.Tensor
+        ``int64[n]`` sample of each.
+    batch, tokens : int
+        Number of samples, and of tokens of a map.
+
+    """
+    total = torch.zeros(batch, m.shape[1], dtype=m.dtype, device=m.device)
+    total = total.index_add(0, sample, m)
+    return 0.5 * m + (0.5 / tokens) * total[sample]
 
 
 def _drop_verified_aliases(

@@ -6,17 +6,16 @@ It has four stages of down-sampling, scoring, sparse attention and ConvLSTM.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sast_ros.model.attention import SparseAttention
 from sast_ros.model.config import ModelConfig
 from sast_ros.model.selection import (
     event_density,
-    partition_order,
     position_embedding,
-    select,
-    select_all,
+    score_gain,
+    score_tokens,
+    select_tokens,
     Selection,
+    SelectionControl,
 )
 import torch
 from torch import nn, Tensor
@@ -26,22 +25,18 @@ import torch.nn.functional as F
 State = tuple[Tensor, Tensor]
 
 
-@dataclass(slots=True)
-class SelectionControl:
-    """
-    How the token selection works; may be changed between two steps.
-
-    ``mode``: ``'adaptive'`` or ``'dense'``; ``amp``, ``bounce``: AMP and BOUNCE of spec 4.4 (a
-    larger ``amp`` selects fewer tokens, a larger ``bounce`` more).
-    """
-
-    mode: str
-    amp: float
-    bounce: float
-
-
 class Downsample(nn.Module):
-    """Overlapping convolution with replicated borders, then layer norm; NHWC in and out."""
+    """
+    Overlapping convolution with replicated borders, then layer norm (docs/sast.md 3.1).
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels.
+    factor : int
+        Down-sampling; the kernel has ``2 * factor - 1`` pixels a side.
+
+    """
 
     def __init__(self, inputs: int, outputs: int, factor: int) -> None:
         super().__init__()
@@ -52,34 +47,13 @@ class Downsample(nn.Module):
         self.norm = nn.LayerNorm(outputs, eps=1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return ``[B, H / factor, W / factor, C]`` of ``[B, C, H, W]``, any dtype."""
         # Selections are decided downstream of here: half precision would flip a few per cent of
         # them.
         with torch.autocast(x.device.type, enabled=False):
-            x = self.pad(x)
-            return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-
-    def pad(self, x: Tensor) -> Tensor:
-        """
-        Replicate the borders of ``[B, H, W, C]``, any dtype.
-
-        The result has the dtype of the weights.
-        """
-        x = x.to(self.conv.weight.dtype).contiguous()
-        return _replicate(_replicate(x, self.padding, dim=1), self.padding, dim=2)
-
-
-def _replicate(x: Tensor, count: int, dim: int) -> Tensor:
-    """
-    Repeat the first and the last slice.
-
-    Torch's own replication padding is slower on channels-last maps.
-    """
-    shape = list(x.shape)
-    shape[dim] = count
-    last = x.shape[dim] - 1
-    return torch.cat(
-        [x.narrow(dim, 0, 1).expand(shape), x, x.narrow(dim, last, 1).expand(shape)], dim=dim
-    )
+            x = x.to(self.conv.weight.dtype, memory_format=torch.channels_last)
+            x = F.pad(x, 4 * (self.padding,), mode='replicate')
+            return self.norm(self.conv(x).permute(0, 2, 3, 1))
 
 
 class ScoredAttention(nn.Module):
@@ -104,40 +78,27 @@ class ScoredAttention(nn.Module):
         """
         Return the map and the selections by window and by grid.
 
-        ``x``: ``[B, H, W, C]``; ``density``: ``[B, channels]`` of this stage (spec 4.1); ``part``:
-        partition size.
+        Parameters
+        ----------
+        x : torch.Tensor
+            ``[B, H, W, C]``.
+        density : torch.Tensor
+            ``[B, channels]`` of this stage.
+        part : tuple of int
+            (height, width) of a partition in tokens.
+        control : SelectionControl
+            Of the selection.
+
         """
-        batch, height, width, channels = x.shape
-        x = x.view(batch, height * width, channels)
+        size = x.shape[1], x.shape[2]
         # Half precision would flip a few per cent of the selections
         with torch.autocast(x.device.type, enabled=False):
-            gain = (density + 1e-6) @ self.to_controls.weight.exp().t()  # B, C
-            scale = control.amp / gain.detach()
-            scale = torch.where(torch.isinf(scale), 0.0, scale)
-            x, scores = self.weigh(x.float(), self.to_scores(x.float()), gain, scale)
-            orders = [
-                partition_order(kind, height, width, part, x.device) for kind in ('window', 'grid')
-            ]
-            if control.mode == 'dense':
-                by_window, by_grid = (select_all(batch, order) for order in orders)
-            else:
-                by_window, by_grid = (select(scores, order, control.bounce) for order in orders)
-        x = self.win_attn(x, by_window)
-        x = self.grid_attn(x, by_grid)
-        return x.view(batch, height, width, channels), by_window, by_grid
-
-    @staticmethod
-    def weigh(x: Tensor, raw: Tensor, gain: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """
-        Return the weighted tokens ``[B, tokens, C]`` and the score of each ``[B, tokens]``.
-
-        ``x``, ``raw``: tokens and their scores before the ReLU, ``[B, tokens, C]``; ``gain``,
-        ``scale``: g and AMP / g of spec 4.4, ``[B, C]``.
-        """
-        raw = F.relu(raw)
-        # The L1 norm of the scaled scores: they are not negative, so a matrix-vector product.
-        scores = torch.einsum('btc,bc->bt', raw.detach(), scale)
-        return torch.sigmoid(gain)[:, None, :] * torch.sigmoid(raw) * x, scores
+            tokens = x.flatten(1, 2).float()
+            gain, scale = score_gain(density, self.to_controls.weight, control.amp)
+            tokens, scores = score_tokens(tokens, self.to_scores(tokens), gain, scale)
+            by_window, by_grid = select_tokens(scores, size, part, control)
+        tokens = self.grid_attn(self.win_attn(tokens, by_window), by_grid)
+        return tokens.unflatten(1, size), by_window, by_grid
 
 
 class AttentionBlock(nn.Module):
@@ -149,16 +110,15 @@ class AttentionBlock(nn.Module):
 
     def forward(
         self, x: Tensor, density: Tensor, part: tuple[int, int], control: SelectionControl
-    ):
+    ) -> tuple[Tensor, Selection, Selection]:
         _, height, width, channels = x.shape
-        return self.att(
-            x + position_embedding(channels, height, width, x.device), density, part, control
-        )
+        x = x + position_embedding(channels, height, width, x.device)
+        return self.att(x, density, part, control)
 
 
 class ConvLstm(nn.Module):
     """
-    LSTM cell with a 1x1 convolution, computed token by token (NHWC).
+    LSTM cell with a 1x1 convolution, computed token by token (docs/sast.md 5).
 
     Order of the channels: gates forget, input, output, then the candidate.
     """
@@ -169,9 +129,9 @@ class ConvLstm(nn.Module):
 
     def forward(self, x: Tensor, state: State | None) -> State:
         """
-        Return the new (h, c), ``[B, C, H, W]`` in channels-last memory.
+        Return the new (h, c), ``[B, C, H, W]`` in channels-last memory, of ``[B, H, W, C]``.
 
-        ``x``: ``[B, H, W, C]``.
+        Without a state it is zero.
         """
         channels = x.shape[-1]
         if state is None:
@@ -201,12 +161,44 @@ class Stage(nn.Module):
         x: Tensor,
         density: Tensor,
         state: State | None,
+        windows: int,
         part: tuple[int, int],
         control: SelectionControl,
-    ) -> tuple[State, Selection, Selection]:
+    ) -> tuple[Tensor, State, tuple[Selection, Selection]]:
+        """
+        Advance by several windows; only the LSTM goes from one to the next.
+
+        Parameters
+        ----------
+        x : torch.Tensor
+            ``[T * B, channels, H, W]``, window after window.
+        density : torch.Tensor
+            ``[T * B, channels]`` of this stage.
+        state : tuple of torch.Tensor or None
+            (h, c) before the first window, ``[B, C, H, W]``.
+        windows : int
+            T.
+        part : tuple of int
+            (height, width) of a partition in tokens.
+        control : SelectionControl
+            Of the selection.
+
+        Returns
+        -------
+        features : torch.Tensor
+            h of all windows, ``[T * B, C, H, W]``.
+        state : tuple of torch.Tensor
+            (h, c) after the last window.
+        selections : tuple of Selection
+            By window and by grid, with T * B samples.
+
+        """
         x = self.downsample_cf2cl(x)
         x, by_window, by_grid = self.att_blocks[0](x, density, part, control)
-        return self.lstm(x, state), by_window, by_grid
+        states: list[State] = []
+        for window in x.chunk(windows):
+            states.append(self.lstm(window, states[-1] if states else state))
+        return torch.cat([h for h, _ in states]), states[-1], (by_window, by_grid)
 
 
 class Backbone(nn.Module):
@@ -215,31 +207,41 @@ class Backbone(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.density = event_density
         dims = (config.channels, *config.stage_dims)
         self.stages = nn.ModuleList(
             Stage(config, dims[i], dims[i + 1], factor=4 if i == 0 else 2) for i in range(4)
         )
 
     def forward(
-        self, histogram: Tensor, states: list[State] | None, control: SelectionControl
-    ) -> tuple[list[State], list[tuple[Selection, Selection]]]:
+        self, histograms: Tensor, states: list[State] | None, control: SelectionControl
+    ) -> tuple[list[Tensor], list[State], list[tuple[Selection, Selection]]]:
         """
-        Advance the recurrent state by one window.
+        Advance the recurrent state by several windows.
 
-        ``histogram``: ``uint8[B, channels, H, W]``, padded to a size that the configuration
-        allows. Returns the four new states (h is the stage's feature) and the four pairs of
-        selections (window, grid).
+        Parameters
+        ----------
+        histograms : torch.Tensor
+            ``uint8[T, B, channels, H, W]``, padded to a size that the configuration allows.
+        states : list of tuple of torch.Tensor or None
+            (h, c) of the four stages before the first window, None for zeros.
+        control : SelectionControl
+            Of the selection.
+
+        Returns
+        -------
+        features, states, selections : list
+            Of each stage; see ``Stage.forward``.
+
         """
-        density = self.density(histogram)
-        part = self.config.partitions(histogram.shape[2:])
-        x = histogram.permute(0, 2, 3, 1)
-        new_states, selections = [], []
+        windows = len(histograms)
+        x = histograms.flatten(0, 1)
+        density = event_density(x)
+        part = self.config.partitions(x.shape[2:])
+        outputs = []
         for index, stage in enumerate(self.stages):
-            state, by_window, by_grid = stage(
-                x, density[:, index], states[index] if states else None, part, control
-            )
-            new_states.append(state)
-            selections.append((by_window, by_grid))
-            x = state[0].permute(0, 2, 3, 1)
-        return new_states, selections
+            state = states[index] if states else None
+            output = stage(x, density[:, index], state, windows, part, control)
+            x = output[0]
+            outputs.append(output)
+        features, new_states, selections = (list(parts) for parts in zip(*outputs))
+        return features, new_states, selections

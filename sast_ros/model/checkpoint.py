@@ -15,9 +15,9 @@ from typing import Any
 
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
-from sast_ros.errors import SastError, SettingError
+from sast_ros.errors import SastError
 from sast_ros.model.attention import ALIASES
-from sast_ros.model.config import CONFIGS, model_config, ModelConfig
+from sast_ros.model.config import CONFIGS, model_config, ModelConfig, vary
 from sast_ros.model.sast import SAST
 import torch
 from torch import Tensor
@@ -62,20 +62,21 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
 
     Parameters
     ----------
-    path:
-        name of a bundled network, ``'default'``, or a ``.safetensors`` file made by
+    path : str or Path
+        Name of a bundled network, ``'default'``, or a ``.safetensors`` file made by
         ``sast-ros convert`` or ``save_model``. A file without a configuration inside is accepted
         if its tensors have exactly the shapes of one published configuration.
-    device:
-        where to put it, for example ``'cpu'`` or ``'cuda:0'``.
-    overrides:
-        fields of ``ModelConfig`` that the weights do not decide: ``partition_size``, ``amp``,
+    device : str or torch.device, optional
+        Where to put it, for example ``'cpu'`` or ``'cuda:0'``.
+    **overrides : Any
+        Fields of ``ModelConfig`` that the weights do not decide: ``partition_size``, ``amp``,
         ``bounce``, ``selection``, ``context_broadcasting``, ...
 
     Raises
     ------
-    CheckpointError: no such file, not a safetensors file, damaged, or any missing, extra or
-        mis-shaped tensor (all listed).
+    CheckpointError
+        No such file, not a safetensors file, damaged, or any missing, extra or mis-shaped tensor
+        (all listed).
 
     """
     bundled = str(path) in bundled_model_names()
@@ -94,15 +95,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
             )
     else:
         config = infer_config(tensors, str(path))
-    if overrides:
-        try:
-            config = ModelConfig(**{**config.as_dict(), **overrides})
-        except TypeError:
-            unknown = sorted(set(overrides) - set(config.as_dict()))
-            raise SettingError(
-                f'a model configuration has no field {", ".join(unknown)}'
-            ) from None
-    model = SAST(config)
+    model = SAST(vary(config, **overrides))
     _load_strictly(model, tensors, str(path))
     return model.to(device).eval()
 
@@ -162,22 +155,23 @@ def convert_checkpoint(
 
     Parameters
     ----------
-    source:
-        the checkpoint; only tensors and plain containers are read from it (``weights_only``),
+    source : str or Path
+        The checkpoint; only tensors and plain containers are read from it (``weights_only``),
         nothing is executed.
-    target:
-        the ``.safetensors`` file to write.
-    name:
-        configuration, for example ``'gen1-base'``; by default recognised from the shapes.
-    classes:
-        class names in class-id order; needed where their number is not the published one.
-    half:
-        store float16.
+    target : str or Path
+        The ``.safetensors`` file to write.
+    name : str or None, optional
+        Configuration, for example ``'gen1-base'``; by default recognised from the shapes.
+    classes : tuple[str, ...] or None, optional
+        Class names in class-id order; needed where their number is not the published one.
+    half : bool, optional
+        Store float16.
 
     Raises
     ------
-    CheckpointError: no such file, unsafe or unreadable, or any missing, extra or mis-shaped tensor
-        (all listed).
+    CheckpointError
+        No such file, unsafe or unreadable, or any missing, extra or mis-shaped tensor (all
+        listed).
 
     """
     source = Path(source)
@@ -229,7 +223,8 @@ def infer_config(
 
     Raises
     ------
-    CheckpointError: the tensors are not those of a published configuration.
+    CheckpointError
+        The tensors are not those of a published configuration.
 
     """
     try:
@@ -256,7 +251,7 @@ def infer_config(
         name = fitting[0]
     config = model_config(name)
     if classes is not None:
-        config = model_config(name, classes=tuple(classes))
+        config = vary(config, classes=tuple(classes))
     if len(config.classes) != class_count:
         raise CheckpointError(
             f'{where}: predicts {class_count} classes but {len(config.classes)} names are known '

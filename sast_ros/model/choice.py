@@ -23,18 +23,20 @@ def choose_model(name: str, device: str = 'auto', **overrides: Any) -> tuple[SAS
 
     Parameters
     ----------
-    name:
-        a bundled network (``'default'``) or a ``.safetensors`` file, whose weights are trained, or
+    name : str
+        A bundled network (``'default'``) or a ``.safetensors`` file, whose weights are trained, or
         a configuration (``'gen1-tiny'``), which gives untrained ones.
-    device:
-        as for ``choose_device``.
-    overrides:
-        as for ``load_model``.
+    device : str, optional
+        As for ``choose_device``.
+    **overrides : Any
+        As for ``load_model``.
 
     Raises
     ------
-    CheckpointError: none of these, or a file that does not load.
-    ValueError: a device that cannot be used, or an impossible override.
+    CheckpointError
+        None of these, or a file that does not load.
+    SettingError
+        A device that cannot be used, or an impossible override.
 
     """
     place = choose_device(device)
@@ -55,7 +57,8 @@ def choose_device(name: str) -> torch.device:
 
     Raises
     ------
-    ValueError: there is no such device.
+    SettingError
+        There is no such device.
 
     """
     if name == 'auto':

@@ -17,32 +17,43 @@ class ModelConfig:
     """
     Everything that decides the shape and the arithmetic of a SAST network.
 
-    Parameters
+    Attributes
     ----------
-    name: ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``.
-    embed_dim: channels of stage 1; stages 2 to 4 have 2, 4 and 8 times as many.
-    dim_head: channels of an attention head.
-    fpn_depth: depth multiplier of the PAFPN; ``round(3 * fpn_depth)`` bottlenecks in each CSP
-        block.
-    classes: class names in class-id order.
-    frame: (height, width) of the histogram that the network was designed for, after down-sampling,
+    name : str
+        ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``.
+    embed_dim : int
+        Channels of stage 1; stages 2 to 4 have 2, 4 and 8 times as many.
+    dim_head : int
+        Channels of an attention head.
+    fpn_depth : float
+        Depth multiplier of the PAFPN; ``round(3 * fpn_depth)`` bottlenecks in each CSP block.
+    classes : tuple[str, ...]
+        Class names in class-id order.
+    frame : tuple[int, int]
+        (height, width) of the histogram that the network was designed for, after down-sampling,
         before padding.
-    downsample: down-sampling of the sensor that leads to ``frame``: 1 for Gen1 (240x304), 2 for 1
-        Mpx (720x1280).
-    partition_split: partitions along each side of the stage-4 map; input sides are multiples of 32
-        times this.
-    partition_size: (height, width) of the attention partitions in tokens; ``None`` takes input /
-        (32 * partition_split), the published rule. Any size works that divides the maps of all
-        four stages.
-    bins: time bins per polarity; the network sees ``2 * bins`` channels.
-    window_ms, stride_ms: integration time of a histogram and time from one to the next that the
-        published training used.
-    amp, bounce: AMP and BOUNCE of the token selection (spec 4.4).
-    selection: ``'adaptive'`` selects windows and tokens by their scores, ``'dense'`` takes all of
-        them.
-    context_broadcasting: mix the mean of the MLP output into every token (off in the published
-        configurations).
-    layer_scale: initial value of the LayerScale vectors.
+    downsample : int
+        Down-sampling of the sensor that leads to ``frame``: 1 for Gen1 (240x304), 2 for 1 Mpx
+        (720x1280).
+    partition_split : int
+        Partitions along each side of the stage-4 map; input sides are multiples of 32 times this.
+    partition_size : tuple[int, int] or None
+        (height, width) of the attention partitions in tokens; ``None`` takes input / (32 *
+        partition_split), the published rule. Any size works that divides the maps of all four
+        stages.
+    bins : int
+        Time bins per polarity; the network sees ``2 * bins`` channels.
+    window_ms, stride_ms : float
+        Integration time of a histogram and time from one to the next that the published training
+        used.
+    amp, bounce : float
+        AMP and BOUNCE of the token selection (docs/sast.md 4.4).
+    selection : str
+        ``'adaptive'`` selects windows and tokens by their scores, ``'dense'`` takes all of them.
+    context_broadcasting : bool
+        Mix the mean of the MLP output into every token (off in the published configurations).
+    layer_scale : float
+        Initial value of the LayerScale vectors.
 
     """
 
@@ -116,7 +127,8 @@ class ModelConfig:
 
         Raises
         ------
-        ValueError: the configured ``partition_size`` does not divide the maps of all stages.
+        SettingError
+            The configured ``partition_size`` does not divide the maps of all stages.
 
         """
         if self.partition_size is None:
@@ -177,13 +189,27 @@ def model_config(name: str, **overrides: Any) -> ModelConfig:
 
     Raises
     ------
-    ValueError: unknown name, unknown field or impossible value.
+    SettingError
+        Unknown name, unknown field or impossible value.
 
     """
     if name not in CONFIGS:
         raise SettingError(f'no model is called {name!r}; the names are {", ".join(CONFIGS)}')
+    return vary(CONFIGS[name], **overrides)
+
+
+def vary(config: ModelConfig, **overrides: Any) -> ModelConfig:
+    """
+    Return a configuration with some fields replaced.
+
+    Raises
+    ------
+    SettingError
+        Unknown field or impossible value.
+
+    """
     try:
-        return replace(CONFIGS[name], **overrides)
+        return replace(config, **overrides)
     except TypeError:
-        unknown = sorted(set(overrides) - set(CONFIGS[name].as_dict()))
+        unknown = sorted(set(overrides) - set(config.as_dict()))
         raise SettingError(f'a model configuration has no field {", ".join(unknown)}') from None

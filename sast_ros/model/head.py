@@ -1,4 +1,4 @@
-"""Decoupled YOLOX head (spec section 7)."""
+"""Decoupled YOLOX head (docs/sast.md 7)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 import math
 
 from sast_ros.model.config import ModelConfig
-from sast_ros.model.pafpn import ConvBlock
+from sast_ros.model.neck import ConvBlock
 import torch
 from torch import nn, Tensor
 
@@ -60,7 +60,13 @@ def anchor_grid(height: int, width: int, device: torch.device) -> tuple[Tensor, 
     """
     Return the anchors of a padded input of this size.
 
-    Cell (x, y) ``float32[A, 2]`` and stride ``float32[A, 1]``.
+    Returns
+    -------
+    cell : torch.Tensor
+        ``float32[A, 2]`` x, y.
+    stride : torch.Tensor
+        ``float32[A, 1]``.
+
     """
     cells, strides = [], []
     for stride in HEAD_STRIDES:

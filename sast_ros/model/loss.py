@@ -1,8 +1,9 @@
-"""Training loss: SimOTA assignment, IoU, objectness and class terms (YOLOX; spec section 11)."""
+"""Training loss: SimOTA assignment, IoU, objectness and class terms (YOLOX; docs/sast.md 11.2)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from sast_ros.model.head import anchor_grid, decode_boxes
 import torch
@@ -20,10 +21,19 @@ _IMPOSSIBLE = 1e12
 @dataclass(slots=True)
 class DetectionLoss:
     """
-    ``total`` = ``box`` (5 x (1 - IoU^2)) + ``objectness`` + ``classes``.
+    Loss of a batch; each term is a sum divided by the number of positive anchors.
 
-    Each is summed / number of positive anchors. ``positives_per_object``: mean number of anchors
-    that an object got.
+    Attributes
+    ----------
+    total : torch.Tensor
+        ``box + objectness + classes``.
+    box : torch.Tensor
+        5 x (1 - IoU^2).
+    objectness, classes : torch.Tensor
+        Binary cross entropies.
+    positives_per_object : float
+        Mean number of anchors that an object got.
+
     """
 
     total: Tensor
@@ -39,14 +49,21 @@ def detection_loss(
     """
     Return the loss of a batch.
 
-    ``head``: ``[B, anchors, 5 + classes]`` with logits, as the network returns it; ``labels``:
-    ``float[B, G, 5]`` class, cx, cy, w, h in input pixels; rows of zeros are padding;
-    ``input_size``: padded (height, width); ``ignore``: ``float[B, I, 4]`` x1, y1, x2, y2 in input
-    pixels, regions in which an anchor without an object is neither right nor wrong; rows of zeros
-    are padding.
+    Parameters
+    ----------
+    head : torch.Tensor
+        ``[B, anchors, 5 + classes]`` with logits, as the network returns it.
+    labels : torch.Tensor
+        ``float[B, G, 5]`` class, cx, cy, w, h in input pixels; rows of zeros are padding.
+    input_size : tuple of int
+        Padded (height, width).
+    ignore : torch.Tensor, optional
+        ``float[B, I, 4]`` x1, y1, x2, y2 in input pixels: regions in which an anchor without an
+        object does not count; rows of zeros are padding.
+
     """
     head = head.float()  # losses are small differences: never in half precision
-    # One row of padding even where nobody has objects
+    # One row of padding even where there are no objects
     labels = F.pad(labels.to(head.device, torch.float32), (0, 0, 0, 1))
     boxes = decode_boxes(head, input_size)
     with torch.no_grad():
@@ -57,19 +74,12 @@ def detection_loss(
     overlap = _iou(boxes[positive], target[:, 1:])
     classes = F.one_hot(target[:, 0].long(), head.shape[2] - 5) * overlap.detach()[:, None]
     box = _BOX_WEIGHT * (1 - overlap**2).sum() / count
-    asked = None
+    counted = None
     if ignore is not None and ignore.shape[1]:
-        asked = (positive | ~_inside(ignore.to(head.device), input_size)).float()
-    objectness = (
-        F.binary_cross_entropy_with_logits(
-            head[..., 4], positive.float(), weight=asked, reduction='sum'
-        )
-        / count
-    )
-    by_class = (
-        F.binary_cross_entropy_with_logits(head[..., 5:][positive], classes, reduction='sum')
-        / count
-    )
+        counted = (positive | ~_inside(ignore.to(head.device), input_size)).float()
+    cross_entropy = partial(F.binary_cross_entropy_with_logits, reduction='sum')
+    objectness = cross_entropy(head[..., 4], positive.float(), weight=counted) / count
+    by_class = cross_entropy(head[..., 5:][positive], classes) / count
     total = box + objectness + by_class
     return DetectionLoss(total, box, objectness, by_class, float(positive.sum() / objects))
 

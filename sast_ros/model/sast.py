@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sast_ros.model.backbone import Backbone, SelectionControl, State
+from sast_ros.model.backbone import Backbone, State
 from sast_ros.model.config import model_config, ModelConfig
 from sast_ros.model.head import YoloxHead
-from sast_ros.model.pafpn import Pafpn
-from sast_ros.model.selection import Selection
-import torch
+from sast_ros.model.neck import Pafpn
+from sast_ros.model.selection import Selection, SelectionControl
 from torch import nn, Tensor
 import torch.nn.functional as F
 
@@ -18,11 +17,19 @@ import torch.nn.functional as F
 @dataclass(slots=True)
 class StepOutput:
     """
-    Result of one recurrent step.
+    Result of one recurrent step, or of several.
 
-    ``head``: ``[B, anchors, 5 + classes]`` tx, ty, tw, th, logits; ``states``: (h, c) of the four
-    stages, h being the feature; ``selections``: (window, grid) of the four stages; ``input_size``:
-    (height, width) after padding.
+    Attributes
+    ----------
+    head : torch.Tensor
+        ``[B, anchors, 5 + classes]`` tx, ty, tw, th and logits.
+    states : list of tuple of torch.Tensor
+        (h, c) of the four stages after the last window; h is the feature of the stage.
+    selections : list of tuple of Selection
+        By window and by grid, of the four stages.
+    input_size : tuple of int
+        (height, width) after padding.
+
     """
 
     head: Tensor
@@ -37,12 +44,13 @@ class SAST(nn.Module):
 
     Y. Peng, H. Li, Y. Zhang, X. Sun, F. Wu: "Scene Adaptive Sparse Transformer for Event-based
     Object Detection", CVPR 2024. This is an independent implementation from a description of the
-    published network; parameter names and arithmetic are those of the authors' MIT-licensed code,
-    so that their checkpoints load.
+    published network (docs/sast.md); parameter names and arithmetic are those of the authors'
+    MIT-licensed code, so that their checkpoints load.
 
     Parameters
     ----------
-    config: one of the published configurations, or a variation of it.
+    config : ModelConfig
+        One of the published configurations, or a variation of it.
 
     """
 
@@ -58,14 +66,16 @@ class SAST(nn.Module):
         """
         Advance by one window and detect.
 
-        ``histogram``: ``uint8[B, channels, H, W]`` counts, H x W at most as large as the padded
-        size of the configuration or any larger size (it is padded with zeros at the bottom and the
-        right). ``states``: of the previous window, ``None`` for zeros.
+        Parameters
+        ----------
+        histogram : torch.Tensor
+            ``uint8[B, channels, H, W]`` counts, at most as large as the padded size of the
+            configuration, or any larger size; see ``pad``.
+        states : list of tuple of torch.Tensor, optional
+            Of the previous window, None for zeros.
+
         """
-        histogram = self.pad(histogram)
-        states, selections = self.backbone(histogram, states, self.control)
-        height, width = histogram.shape[2:]
-        return StepOutput(self.detect(states), states, selections, (height, width))
+        return self.forward_windows(histogram[None], states)
 
     def forward_windows(self, histograms: Tensor, states: list[State] | None = None) -> StepOutput:
         """
@@ -75,64 +85,52 @@ class SAST(nn.Module):
         computed for all windows at once. Batch norm therefore sees all windows as one batch, as in
         the published training.
 
-        ``histograms``: ``uint8[T, B, channels, H, W]``, T at least 1; ``states``: before the first
-        window. In the result, ``head`` has T * B samples, window after window, and so have the
-        selections; ``states`` are those after the last window.
+        Parameters
+        ----------
+        histograms : torch.Tensor
+            ``uint8[T, B, channels, H, W]``, T at least 1.
+        states : list of tuple of torch.Tensor, optional
+            Before the first window, None for zeros.
+
+        Returns
+        -------
+        StepOutput
+            ``head`` and selections have T * B samples, window after window.
+
         """
-        windows, batch = histograms.shape[:2]
-        histograms = self.pad(histograms.flatten(0, 1)).unflatten(0, (windows, batch))
-        features, states, selections = _advance(self.backbone, histograms, states, self.control)
+        histograms = pad(histograms, self.config)
+        features, states, selections = self.backbone(histograms, states, self.control)
         head = self.yolox_head(self.fpn(*features[1:]))
-        height, width = histograms.shape[3:]
+        height, width = histograms.shape[-2:]
         return StepOutput(head, states, selections, (height, width))
 
-    def pad(self, histogram: Tensor) -> Tensor:
-        """
-        Pad ``[B, channels, H, W]`` with zeros to a size that the network takes.
 
-        The zeros are at the bottom and the right.
-        """
-        height, width = histogram.shape[2:]
-        rows, columns = self.config.padded_size((height, width))
-        if (rows, columns) == (height, width):
-            return histogram
-        return F.pad(histogram, (0, columns - width, 0, rows - height))
+def pad(histogram: Tensor, config: ModelConfig) -> Tensor:
+    """
+    Pad ``[..., H, W]`` with zeros at the bottom and the right (docs/sast.md 1.4).
 
-    def detect(self, states: list[State]) -> Tensor:
-        """Return the head's output (logits) for the features h of stages 2 to 4."""
-        return self.yolox_head(self.fpn(*(h for h, _ in states[1:])))
-
-
-def _advance(
-    backbone: Backbone, histograms: Tensor, states: list[State] | None, control: SelectionControl
-) -> tuple[list[Tensor], list[State], list[tuple[Selection, Selection]]]:
-    """Return feature maps, states and selections; maps and masks have T * B samples."""
-    features, masks = [], []
-    for histogram in histograms:
-        states, chosen = backbone(histogram, states, control)
-        features.append([h for h, _ in states])
-        masks.append([[selection.mask for selection in pair] for pair in chosen])
-    selections = []
-    for stage, pair in enumerate(chosen):
-        by_window, by_grid = (
-            Selection(torch.cat([step[stage][kind] for step in masks]), selection.order)
-            for kind, selection in enumerate(pair)
-        )
-        selections.append((by_window, by_grid))
-    assert states is not None
-    return [torch.cat(maps) for maps in zip(*features)], states, selections
+    The size becomes one that the network takes, at least that of the configuration.
+    """
+    height, width = histogram.shape[-2:]
+    rows, columns = config.padded_size((height, width))
+    return F.pad(histogram, (0, columns - width, 0, rows - height))
 
 
 def build_model(name: str, **overrides: Any) -> SAST:
     """
     Return an untrained network of a published configuration, in training mode.
 
-    ``name``: ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``; ``overrides``:
-    fields of ``ModelConfig``.
+    Parameters
+    ----------
+    name : str
+        ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``.
+    **overrides : Any
+        Fields of ``ModelConfig``.
 
     Raises
     ------
-    ValueError: unknown name or impossible field.
+    SettingError
+        Unknown name or impossible field.
 
     """
     return SAST(model_config(name, **overrides))

@@ -10,8 +10,82 @@ from dataclasses import dataclass
 from functools import lru_cache
 import math
 
+from sast_ros.model.config import STRIDES
 import torch
 from torch import Tensor
+import torch.nn.functional as F
+
+
+@dataclass(slots=True)
+class SelectionControl:
+    """
+    How the token selection works; may be changed between two steps.
+
+    Attributes
+    ----------
+    mode : str
+        ``'adaptive'`` or ``'dense'``.
+    amp, bounce : float
+        AMP and BOUNCE of docs/sast.md 4.4: a larger ``amp`` selects fewer tokens, a larger
+        ``bounce`` more.
+
+    """
+
+    mode: str
+    amp: float
+    bounce: float
+
+
+@dataclass(slots=True)
+class PackedTokens:
+    """
+    Selected tokens of a batch, window after window.
+
+    Attributes
+    ----------
+    token : torch.Tensor
+        ``int64[n]`` token in the maps of the batch, one after the other.
+    sample : torch.Tensor
+        ``int64[n]`` sample of the batch that the token belongs to.
+    lengths : torch.Tensor
+        ``int64[windows]`` tokens of each window that has any.
+
+    """
+
+    token: Tensor
+    sample: Tensor
+    lengths: Tensor
+
+
+@dataclass(slots=True)
+class Selection:
+    """
+    Selected tokens of a map in one kind of partition.
+
+    Attributes
+    ----------
+    mask : torch.Tensor
+        ``bool[B, N, T]`` in partition-major order.
+    order : torch.Tensor
+        ``int64[N, T]`` token of the map at each place.
+
+    """
+
+    mask: Tensor
+    order: Tensor
+
+    def windows(self) -> Tensor:
+        """Return which partitions are selected, ``bool[B, N]``."""
+        return self.mask.any(dim=2)
+
+    def pack(self) -> PackedTokens:
+        """Return the selected tokens, window after window."""
+        tokens = self.order.numel()
+        place = self.mask.flatten().nonzero().squeeze(1)
+        sample = torch.div(place, tokens, rounding_mode='floor')
+        token = self.order.flatten()[place - sample * tokens] + sample * tokens
+        lengths = self.mask.sum(dim=2).flatten()
+        return PackedTokens(token, sample, lengths[lengths > 0])
 
 
 @lru_cache(maxsize=128)
@@ -20,11 +94,26 @@ def partition_order(
     kind: str, height: int, width: int, part: tuple[int, int], device: torch.device
 ) -> Tensor:
     """
-    Return which map token stands at each place of the partition-major order.
+    Return which token of the map is at each place of the partition-major order.
 
-    The tokens are ``int64[N, T]`` raster indices. ``kind``: ``'window'`` cuts the map into tiles
-    of ``part`` tokens; ``'grid'`` spreads each partition over the whole map with a stride
-    (dilated). Partitions are in raster order, tokens inside a partition too.
+    Parameters
+    ----------
+    kind : str
+        ``'window'`` cuts the map into tiles of ``part`` tokens; ``'grid'`` spreads each partition
+        over the whole map with a stride (dilated). Partitions are in raster order, tokens inside
+        a partition too (docs/sast.md 4.3).
+    height, width : int
+        Size of the map in tokens.
+    part : tuple of int
+        (height, width) of a partition in tokens.
+    device : torch.device
+        Of the result.
+
+    Returns
+    -------
+    torch.Tensor
+        ``int64[N, T]`` raster indices.
+
     """
     rows, columns = part
     index = torch.arange(height * width, device=device)
@@ -41,7 +130,7 @@ def position_embedding(channels: int, height: int, width: int, device: torch.dev
     """
     Return the fixed sine position embedding ``float32[height, width, channels]``.
 
-    The first half of the channels is for y, the second for x.
+    The first half of the channels is for y, the second for x (docs/sast.md 4.2).
     """
     half = channels // 2
     frequency = 10000 ** (2 * torch.div(torch.arange(half), 2, rounding_mode='floor') / half)
@@ -61,49 +150,92 @@ def position_embedding(channels: int, height: int, width: int, device: torch.dev
 
 def event_density(histogram: Tensor) -> Tensor:
     """
-    Return for the four strides the share of occupied cells per channel (spec 4.1).
+    Return for the four strides the share of occupied cells per channel (docs/sast.md 4.1).
 
-    Its shape is ``float32[B, 4, channels]``. ``histogram``: ``uint8[B, channels, H, W]``, sides
-    multiples of 32. A cell of stride s is occupied if any of its pixels has an event. The
-    published denominator includes the number of channels.
+    A cell of stride s is occupied if any of its pixels has an event. The published denominator
+    includes the number of channels.
+
+    Parameters
+    ----------
+    histogram : torch.Tensor
+        ``uint8[B, channels, H, W]``, sides multiples of 32.
+
+    Returns
+    -------
+    torch.Tensor
+        ``float32[B, 4, channels]``.
+
     """
-    batch, channels, height, width = histogram.shape
-    # A row of four uint8 counts is nonzero as one int32 word is: no max-pool on floats.
-    words = histogram.contiguous().view(torch.int32)
-    occupied = (words.view(batch, channels, height // 4, 4, width // 4) != 0).any(dim=3)
+    channels, height, width = histogram.shape[1:]
+    occupied = histogram > 0
     densities = []
-    for stride in (4, 8, 16, 32):
-        if stride > 4:
-            rows, columns = height // stride, width // stride
-            occupied = occupied.view(batch, channels, rows, 2, columns, 2).any(dim=5).any(dim=3)
+    for index, stride in enumerate(STRIDES):
+        side = 2 if index else stride
+        occupied = occupied.unflatten(3, (-1, side)).any(dim=4)
+        occupied = occupied.unflatten(2, (-1, side)).any(dim=3)
         cells = channels * (height // stride) * (width // stride)
-        densities.append(occupied.sum(dim=(2, 3), dtype=torch.int32).to(torch.float32) / cells)
+        densities.append(occupied.sum(dim=(2, 3)) / cells)
     return torch.stack(densities, dim=1)
 
 
-@dataclass(slots=True)
-class Selection:
+def score_gain(density: Tensor, controls: Tensor, amp: float) -> tuple[Tensor, Tensor]:
     """
-    Selected tokens of a map in one kind of partition.
+    Return the gain g of the scores and their scale AMP / g (docs/sast.md 4.4), ``[B, C]`` each.
 
-    ``mask``: ``bool[B, N, T]`` in partition-major order; ``order``: ``int64[N, T]`` map token of
-    each place.
+    Parameters
+    ----------
+    density : torch.Tensor
+        ``[B, channels]`` of one stride.
+    controls : torch.Tensor
+        ``[C, channels]`` weight of ``to_controls``.
+    amp : float
+        AMP.
+
     """
+    gain = (density + 1e-6) @ controls.exp().t()
+    scale = amp / gain.detach()
+    return gain, torch.where(torch.isinf(scale), 0.0, scale)
 
-    mask: Tensor
-    order: Tensor
 
-    def windows(self) -> Tensor:
-        """Return which partitions are selected, ``bool[B, N]``."""
-        return self.mask.any(dim=2)
+def score_tokens(x: Tensor, raw: Tensor, gain: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Weight the tokens by their scores (docs/sast.md 4.4).
+
+    Parameters
+    ----------
+    x, raw : torch.Tensor
+        ``[B, tokens, C]`` tokens and their scores before the ReLU.
+    gain, scale : torch.Tensor
+        ``[B, C]`` of ``score_gain``.
+
+    Returns
+    -------
+    weighted : torch.Tensor
+        ``[B, tokens, C]``.
+    scores : torch.Tensor
+        ``[B, tokens]`` L1 norm of the scaled scores, without gradient.
+
+    """
+    raw = F.relu(raw)
+    scores = torch.einsum('btc,bc->bt', raw.detach(), scale)
+    return torch.sigmoid(gain)[:, None, :] * torch.sigmoid(raw) * x, scores
 
 
 def select(scores: Tensor, order: Tensor, bounce: float) -> Selection:
     """
-    Select windows, and tokens in them, by their scores (spec 4.4).
+    Select windows, and tokens in them, by their scores (docs/sast.md 4.4).
 
-    Selected is what has a softmaxed score not below the uniform one / (1 + bounce). ``scores``:
-    ``float32[B, tokens]`` of the map in raster order, at least 0.
+    Selected is what has a softmaxed score not below the uniform one / (1 + bounce).
+
+    Parameters
+    ----------
+    scores : torch.Tensor
+        ``float32[B, tokens]`` of the map in raster order, at least 0.
+    order : torch.Tensor
+        ``int64[N, T]`` of ``partition_order``.
+    bounce : float
+        BOUNCE.
+
     """
     windows, tokens = order.shape
     arranged = scores[:, order]  # B, N, T
@@ -113,6 +245,29 @@ def select(scores: Tensor, order: Tensor, bounce: float) -> Selection:
     return Selection(mask & (window_share >= (1 / windows) / (1 + bounce))[:, :, None], order)
 
 
-def select_all(batch: int, order: Tensor) -> Selection:
-    """Select every token of every window."""
+def select_tokens(
+    scores: Tensor, size: tuple[int, int], part: tuple[int, int], control: SelectionControl
+) -> tuple[Selection, Selection]:
+    """
+    Return the selections by window and by grid.
+
+    Parameters
+    ----------
+    scores : torch.Tensor
+        ``float32[B, tokens]`` of the map in raster order.
+    size, part : tuple of int
+        (height, width) of the map and of a partition in tokens.
+    control : SelectionControl
+        Everything is selected in mode ``'dense'``.
+
+    """
+    by_window, by_grid = (
+        partition_order(kind, *size, part, scores.device) for kind in ('window', 'grid')
+    )
+    if control.mode == 'dense':
+        return _select_all(len(scores), by_window), _select_all(len(scores), by_grid)
+    return select(scores, by_window, control.bounce), select(scores, by_grid, control.bounce)
+
+
+def _select_all(batch: int, order: Tensor) -> Selection:
     return Selection(torch.ones(batch, *order.shape, dtype=torch.bool, device=order.device), order)

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-import ctypes
 import functools
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
-from sast_ros.kernels import library, pointer
+from sast_ros.kernels import library
 
 if TYPE_CHECKING:
     from sast_ros.detector import Detections
     from sast_ros.events import EventChunk
     from sast_ros.windows import EventWindow
-
-_count = library.sast_picture_count
-_count.argtypes = [ctypes.c_void_p] * 3 + [
-    ctypes.c_int64,
-    ctypes.c_int32,
-    ctypes.c_int32,
-    ctypes.c_void_p,
-]
-_count.restype = ctypes.c_int64
-_colour = library.sast_picture_colour
-_colour.argtypes = [ctypes.c_void_p] + [ctypes.c_int32] * 3 + [ctypes.c_void_p] * 2
-_colour.restype = None
 
 # ON and OFF differ in brightness as well as in hue: they stay apart in print, for the
 # colour-blind, and after a video codec has halved the resolution of the hue.
@@ -128,9 +115,9 @@ def _draw_events(parts: Iterable[EventChunk], height: int, width: int, scale: in
     cells = np.zeros((height, width), np.uint8)
     for part in parts:
         x, y, p = (np.ascontiguousarray(values) for values in (part.x, part.y, part.p))
-        _count(pointer(x), pointer(y), pointer(p), len(x), width, height, pointer(cells))
+        library.sast_picture_count(x, y, p, len(x), width, height, cells)
     picture = np.empty((height * scale, width * scale, 3), np.uint8)
-    _colour(pointer(cells), width, height, scale, pointer(_colour_table()), pointer(picture))
+    library.sast_picture_colour(cells, width, height, scale, _colour_table(), picture)
     return picture
 
 

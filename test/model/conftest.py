@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,11 +19,11 @@ GAINS = {'tiny': 1.9, 'base': 1.8}
 
 
 @pytest.fixture(scope='package')
-def reference_model() -> Callable[[str], SAST]:
+def reference_model() -> Callable[..., SAST]:
     """Return a function that builds ``'tiny'`` or ``'base'`` with the weights of the fixtures."""
 
-    def build(size: str) -> SAST:
-        model = build_model(f'gen1-{size}').eval()
+    def build(size: str, **options: Any) -> SAST:
+        model = build_model(f'gen1-{size}', **options).eval()
         model.load_state_dict(recipe_weights(model, gain=GAINS[size]))
         return model
 

@@ -110,6 +110,39 @@ def test_untrained_weights_depend_on_the_seed_alone():
     assert torch.equal(torch.rand(1), expected)  # the caller's random numbers are left alone
 
 
+@pytest.mark.parametrize('carried', [False, True])
+def test_several_windows_at_once_are_one_after_the_other(reference_model, carried):
+    model = reference_model('tiny')
+    histograms = sparse_histogram(0, 240, 304, batch=6).unflatten(0, (3, 2))
+    with torch.inference_mode():
+        before = model(histograms[0]).states if carried else None
+        found = model.forward_windows(histograms, before)
+        states, heads, masks = before, [], []
+        for histogram in histograms:
+            output = model(histogram, states)
+            states = output.states
+            heads.append(output.head)
+            masks.append(output.selections[0][1].mask)
+    torch.testing.assert_close(found.head, torch.cat(heads), rtol=0, atol=1e-4)
+    assert torch.equal(found.selections[0][1].mask, torch.cat(masks))
+    for pair, expected in zip(found.states, states):
+        torch.testing.assert_close(pair, expected, rtol=0, atol=5e-5)
+
+
+def test_bfloat16_leaves_the_selections_of_float32_and_has_gradients(reference_model):
+    model = reference_model('tiny').train()
+    histograms = sparse_histogram(0, 240, 304, batch=4).unflatten(0, (2, 2))
+    with torch.no_grad():
+        exact = model.forward_windows(histograms)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = model.forward_windows(histograms)
+    found.head.float().square().mean().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    for pair, expected_pair in zip(found.selections, exact.selections):
+        for selection, expected in zip(pair, expected_pair):
+            assert (selection.mask != expected.mask).float().mean() < 0.02
+
+
 class TestSelection:
     """Partitions, scores, and the tokens that they select."""
 
@@ -192,7 +225,7 @@ class TestOptions:
             model_config('gen1-tiny', partition_size=(7, 10))
 
     def test_context_broadcasting_mixes_the_mean_of_all_tokens(self):
-        """Against spec 4.5 step 6, written out for one attention."""
+        """Against docs/sast.md 4.5, step 6, written out for one attention."""
         from sast_ros.model.attention import SparseAttention
         from sast_ros.model.selection import Selection
 

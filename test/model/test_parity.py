@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 from sast_ros.detector import Detections, StreamingDetector
-from sast_ros.model import detection_loss, SAST
+from sast_ros.model import detection_loss, SAST, StepOutput
+from sast_ros.model.inference import Engine
+from sast_ros.model.inference.engine import IMPLEMENTATIONS
 import torch
 from torch import Tensor
 
@@ -44,14 +46,14 @@ def threads():
     torch.set_num_threads(before)
 
 
-def plain_step(model: SAST) -> Step:
-    """Return the step of the plain network, in the form of ``StreamingDetector.raw_step``."""
+def stepper(advance: Callable[..., StepOutput]) -> Step:
+    """Return the step of a network or an engine, in the form of ``raw_step`` of a detector."""
     states = None
 
     def step(histogram: Tensor) -> dict[str, Any]:
         nonlocal states
         with torch.inference_mode():
-            output = model(histogram[None], states)
+            output = advance(histogram[None], states)
             states = output.states
             return {
                 'states': states,
@@ -66,7 +68,11 @@ def plain_step(model: SAST) -> Step:
 
 
 STEPPERS: dict[str, Callable[[SAST], Step]] = {
-    'plain': plain_step,
+    'reference': stepper,
+    **{
+        name: lambda model, name=name: stepper(Engine(model, name).step)
+        for name in IMPLEMENTATIONS
+    },
     'detector': lambda model: StreamingDetector(model).raw_step,
 }
 
@@ -170,12 +176,8 @@ def test_boxes_equal_the_reference(size, model, expected, reference_inputs):
 def test_loss_and_gradients_equal_the_reference(reference_model, reference_inputs, data_folder):
     expected = np.load(data_folder / 'gen1_tiny_training.npz')
     model, inputs = reference_model('tiny'), reference_inputs('tiny')
-    first = model(inputs[0:1])
-    second = model(inputs[1:2], first.states)
-    features = [(torch.cat([a[0], b[0]]), None) for a, b in zip(first.states, second.states)]
-    loss = detection_loss(
-        model.detect(features), torch.from_numpy(expected['labels']), first.input_size
-    )
+    output = model.forward_windows(inputs[:2, None])
+    loss = detection_loss(output.head, torch.from_numpy(expected['labels']), output.input_size)
     loss.total.backward()
     values = [loss.total, loss.box, loss.objectness, loss.classes, 0.0, loss.positives_per_object]
     np.testing.assert_allclose(

@@ -15,6 +15,7 @@ import numpy as np
 from sast_ros.events import _native
 from sast_ros.events._native import DecodedEvents, EventArrays
 from sast_ros.events.chunk import EventFormatError
+from sast_ros.kernels import library, pointer
 
 _MAX_ELAPSED_US = 24 * 3_600_000_000
 
@@ -83,9 +84,7 @@ class Evt2(_TimeHighStream):
 
     def _events(self, payload: bytes, words: int) -> EventArrays:
         x, y, p, t = arrays = _native.empty_events(words)
-        count = _native.evt2(
-            payload, words, _native.address(self._state), *_native.addresses(arrays)
-        )
+        count = library.sast_evt2(payload, words, pointer(self._state), *arrays)
         return x[:count], y[:count], p[:count], t[:count]
 
 
@@ -105,13 +104,13 @@ class Evt21(_TimeHighStream):
 
     def _events(self, payload: bytes, words: int) -> EventArrays:
         x, y, p, t = arrays = _native.empty_events(
-            _native.evt21_count(payload, words, self._high_word_first)
+            library.sast_evt21_count(payload, words, self._high_word_first)
         )
-        count = _native.evt21(
+        count = library.sast_evt21(
             payload,
             words,
             self._high_word_first,
-            _native.address(self._state),
-            *_native.addresses(arrays),
+            pointer(self._state),
+            *arrays,
         )
         return x[:count], y[:count], p[:count], t[:count]

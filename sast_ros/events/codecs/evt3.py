@@ -22,6 +22,7 @@ import numpy as np
 from sast_ros.events import _native
 from sast_ros.events._native import DecodedEvents
 from sast_ros.events.chunk import EventFormatError
+from sast_ros.kernels import library, pointer
 
 #: The sensor's clock has 24 bits; the C pass stops where a payload crosses into another period.
 PERIOD_BITS = 24
@@ -54,11 +55,12 @@ class Evt3:
 
     def __init__(self, height: int, width: int) -> None:
         self._height, self._width = height, width
+        self._limits = _native.limit(width), _native.limit(height)
         self._decoder = evt3.Decoder(sensor_width=width or 1280, sensor_height=height or 720)
         self._state = np.zeros(4, np.int64)  # struct word_state: high, known, dropped, started
-        self._state_at = _native.address(self._state)
-        self._notes = np.zeros(2, np.int32)  # offending field, time steps back
-        self._notes_at = _native.address(self._notes)
+        self._state_at = pointer(self._state)
+        self._check = np.zeros(2, np.int32)  # struct check: field, unordered
+        self._check_at = pointer(self._check)
 
     def reset(self) -> None:
         """Begin another stream: time restarts with its first TIME_HIGH."""
@@ -122,11 +124,11 @@ class Evt3:
 
         Returns its word, and the payload without unplaceable events.
         """
-        stop = _native.evt3_scan(payload, start, words, self._state_at, None)
+        stop = library.sast_evt3_scan(payload, start, words, self._state_at, None)
         if stop == _native.OK:
-            clean = bytearray(payload)
-            stop = _native.evt3_scan(payload, start, words, self._state_at, _native.address(clean))
-            payload = bytes(clean)
+            clean = np.frombuffer(payload, np.uint16).copy()
+            stop = library.sast_evt3_scan(payload, start, words, self._state_at, clean)
+            payload = clean.tobytes()
         return stop, payload
 
     def _feed(
@@ -134,23 +136,21 @@ class Evt3:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
         """Decode a payload that lies in one period of the sensor's clock."""
         events = self._decoder.feed(payload)
-        x, y, t = events.x, events.y, events.t
+        x, y, t = events.x, events.y, events.t.view(np.int64)
         if not len(t):
-            return x, y, events.p, t.view(np.int64), False
+            return x, y, events.p, t, False
         high = int(self._state[0])
-        bad = _native.evt3_finish(
-            _native.address(x),
-            _native.address(y),
-            _native.address(t),
+        bad = library.sast_evt3_finish(
+            x,
+            y,
+            t,
             len(t),
             high >> PERIOD_BITS << PERIOD_BITS,
-            _native.limit(self._width),
-            _native.limit(self._height),
-            self._notes_at,
-            self._notes_at + 4,
+            *self._limits,
+            self._check_at,
         )
         if bad != _native.OK:
-            name = _native.FIELDS[self._notes[0]]
+            name = _native.FIELDS[self._check[0]]
             value = int((x if name == 'x' else y)[bad])
             raise EventFormatError(
                 f'evt3 payload: {name} of event {before + bad} is {value}, outside the sensor of '
@@ -158,4 +158,4 @@ class Evt3:
                 field='events',
                 offset=before + bad,
             )
-        return x, y, events.p, t.view(np.int64), bool(self._notes[1])
+        return x, y, events.p, t, bool(self._check[1])

@@ -15,6 +15,7 @@ from sast_ros.events import _native
 from sast_ros.events._native import EventArrays
 from sast_ros.events.chunk import EventFormatError
 from sast_ros.events.codecs.independent import IndependentPackets
+from sast_ros.kernels import library
 
 
 class Libcaer(IndependentPackets):
@@ -32,7 +33,7 @@ class Libcaer(IndependentPackets):
 
     def _events(self, payload: bytes, words: int, time_base_ns: int) -> tuple[EventArrays, int]:
         x, y, p, t = arrays = _native.empty_events(words)
-        count = _native.libcaer(payload, words, time_base_ns // 1000, *_native.addresses(arrays))
+        count = library.sast_libcaer(payload, words, time_base_ns // 1000, *arrays)
         return (x[:count], y[:count], p[:count], t[:count]), words - count
 
 
@@ -51,7 +52,7 @@ class LibcaerCompressed(IndependentPackets):
     word_size = 2
 
     def _events(self, payload: bytes, words: int, time_base_ns: int) -> tuple[EventArrays, int]:
-        total = _native.libcaer_cmp_count(payload, words)
+        total = library.sast_libcaer_cmp_count(payload, words)
         if total < 0:
             index = -1 - total
             kind = payload[self.word_size * index + 1] >> 4
@@ -63,11 +64,11 @@ class LibcaerCompressed(IndependentPackets):
             )
         x, y, p, t = arrays = _native.empty_events(total)
         dropped = np.zeros(1, np.int64)
-        count = _native.libcaer_cmp(
+        count = library.sast_libcaer_cmp(
             payload,
             words,
             time_base_ns // 1000,
-            *_native.addresses(arrays),
-            _native.address(dropped),
+            *arrays,
+            dropped,
         )
         return (x[:count], y[:count], p[:count], t[:count]), int(dropped[0])

@@ -7,6 +7,7 @@ from typing import Literal
 from sast_ros.events import _native
 from sast_ros.events._native import EventArrays
 from sast_ros.events.codecs.independent import IndependentPackets
+from sast_ros.kernels import library
 
 
 class Mono(IndependentPackets):
@@ -23,5 +24,5 @@ class Mono(IndependentPackets):
 
     def _events(self, payload: bytes, words: int, time_base_ns: int) -> tuple[EventArrays, int]:
         arrays = _native.empty_events(words)
-        _native.mono(payload, words, time_base_ns, *_native.addresses(arrays))
+        library.sast_mono(payload, words, time_base_ns, *arrays)
         return arrays, 0

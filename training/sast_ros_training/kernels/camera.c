@@ -1,13 +1,13 @@
-/* The event camera of the simulation. Every function is called through ctypes.
+/* The event camera of the simulation.
  *
  * Coordinates of an event are uint16, its time counts microseconds since the last picture (1 to span, at most 2^20).
  */
 
+#include "kernels.h"
 #include "multiversion.h"
 
 #include <math.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 
 /* no-trapping-math lets compilers turn the branches of the vectorised loops into selections. Without fp-contract=off
@@ -21,10 +21,10 @@
 #define MAX_EVENTS 64
 
 /* Before sorting: key = time << 2 | caused by the scene << 1 | polarity. */
-typedef struct {
+struct event {
   uint32_t key;
   uint16_t x, y;
-} Event;
+};
 
 /* Natural logarithm of a positive, normal number: 2 artanh((m - 1) / (m + 1)) of the mantissa, to 1e-7. */
 static inline float logarithm(float value) {
@@ -116,7 +116,7 @@ static int filter_block(const float *restrict luminance, const float *restrict b
  * The drift of the level is added to the photoreceptor instead, so that the level stands still meanwhile.
  */
 static int64_t fire(float begin, float end, float drift, float on, float off, int32_t span, float refractory,
-                    float *level, float *hold, uint16_t x, uint16_t y, Event *events, int64_t count) {
+                    float *level, float *hold, uint16_t x, uint16_t y, struct event *events, int64_t count) {
   const float change = end + drift - begin, length = (float)span;
   float centre = *level + drift, from = 0.0f;
   if (*hold > 0.0f) {
@@ -177,7 +177,7 @@ static int64_t fire(float begin, float end, float drift, float on, float off, in
  */
 int64_t sast_camera_advance(const float *luminance, int64_t height, int64_t width, int64_t row, float dark, float rate,
                             float floor, float drift, int32_t span, float refractory, const float *on,
-                            const float *off, float *photoreceptor, float *level, float *hold, Event *events,
+                            const float *off, float *photoreceptor, float *level, float *hold, struct event *events,
                             int64_t *count, int64_t capacity) {
   float after[BLOCK];
   uint8_t flag[BLOCK];
@@ -264,7 +264,7 @@ double sast_camera_noisiness(const float *photoreceptor, int64_t pixels, float s
  */
 void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *on_share, const float *photoreceptor,
                        int64_t pixels, int64_t width, double interval, float slope, float scale, int32_t span,
-                       uint64_t *state, double *next, Event *events, int64_t *count, int64_t capacity) {
+                       uint64_t *state, double *next, struct event *events, int64_t *count, int64_t capacity) {
   int64_t n = *count;
   double when = *next;
   while (when <= span && n < capacity) {
@@ -291,7 +291,7 @@ void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *
  * table[span + 2]: scratch. owners_now, owners_before: uint8[height][width]; by_owner[256] counts the kept events that
  * the scene caused for the owner of their pixel.
  */
-int64_t sast_camera_sort(const Event *events, int64_t count, int64_t start, int32_t span, double limit,
+int64_t sast_camera_sort(const struct event *events, int64_t count, int64_t start, int32_t span, double limit,
                          uint64_t *state, int32_t *table, const uint8_t *owners_now, const uint8_t *owners_before,
                          int64_t width, int64_t *by_owner, uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t) {
   memset(table, 0, ((size_t)span + 2) * sizeof *table);

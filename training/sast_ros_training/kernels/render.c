@@ -8,10 +8,10 @@
  * The arithmetic must not depend on the instruction set: no contraction to fused multiply-add, no reassociation. Geometry
  * is computed in double precision, what is done per sample or per pixel in single precision.
  */
+#include "kernels.h"
 #include "multiversion.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
 
 #if defined(__GNUC__) && !defined(__clang__)

@@ -1,6 +1,6 @@
-/* Sparse histograms of the training cache. Every function is called through ctypes and checks its input. */
+/* Sparse histograms of the training cache. Every function checks its input. */
 
-#include <stdint.h>
+#include "kernels.h"
 
 /* Write a sparse histogram into dense uint8 planes; where several cells meet, the largest count stays.
  *

@@ -9,7 +9,6 @@ their own, reset, leak, shot noise, hot pixels, and a bus that carries only so m
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass, field, fields
 import math
 
@@ -29,58 +28,6 @@ _NOISE_SPREAD = 0.8
 
 #: How many times noisier than the mean a dark pixel can be.
 _MAX_NOISE_RATIO = 8.0
-
-_POINTER, _INT64, _INT32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-_FLOAT, _DOUBLE = ctypes.c_float, ctypes.c_double
-
-_logarithm = library.sast_camera_log
-_logarithm.restype = None
-_logarithm.argtypes = [_POINTER, _INT64, _FLOAT, _POINTER]
-_blur = library.sast_camera_blur
-_blur.restype = None
-_blur.argtypes = [_POINTER, _INT64, _INT64, _FLOAT, _POINTER, _POINTER]
-_advance = library.sast_camera_advance
-_advance.restype = _INT64
-_advance.argtypes = [
-    _POINTER,
-    *[_INT64] * 3,
-    *[_FLOAT] * 4,
-    _INT32,
-    _FLOAT,
-    *[_POINTER] * 7,
-    _INT64,
-]
-_noise_tables = library.sast_camera_noise_tables
-_noise_tables.restype = None
-_noise_tables.argtypes = [_POINTER, _INT32, *[_POINTER] * 3]
-_noise = library.sast_camera_noise
-_noise.restype = None
-_noise.argtypes = [
-    *[_POINTER] * 4,
-    _INT64,
-    _INT64,
-    _DOUBLE,
-    _FLOAT,
-    _FLOAT,
-    _INT32,
-    *[_POINTER] * 4,
-    _INT64,
-]
-_noisiness = library.sast_camera_noisiness
-_noisiness.restype = _DOUBLE
-_noisiness.argtypes = [_POINTER, _INT64, _FLOAT]
-_sort = library.sast_camera_sort
-_sort.restype = _INT64
-_sort.argtypes = [
-    _POINTER,
-    _INT64,
-    _INT64,
-    _INT32,
-    _DOUBLE,
-    *[_POINTER] * 4,
-    _INT64,
-    *[_POINTER] * 5,
-]
 
 
 def _setting(default: float, low: float = 0.0, high: float = 1e9) -> float:
@@ -253,18 +200,6 @@ class EventCamera:
         self._sharp = settings.focus == 1
         self._picture = np.empty((height, width), np.float32)
         self._rows = np.empty(3 * width, np.float32)
-        # Their addresses, since looking them up takes longer than many a step of the kernel.
-        self._pixel_state = [
-            pointer(array)
-            for array in (self._on, self._off, self._photoreceptor, self._level, self._hold)
-        ]
-        self._noise_state = [
-            pointer(array)
-            for array in (self._share, self._other, self._on_share, self._photoreceptor)
-        ]
-        self._stream_state = [pointer(array) for array in (self._random, self._next)]
-        self._count_address = pointer(self._count)
-        self._by_owner_address = pointer(self._by_owner)
 
     def _set_up_noise(self, rng: np.random.Generator) -> None:
         """Rates of the pixels as tables to draw them from, and the time of the first event."""
@@ -284,9 +219,7 @@ class EventCamera:
         self._share, self._other = np.empty(pixels, np.float32), np.empty(pixels, np.int32)
         scaled = rates / rates.mean() if total > 0 else rates
         order = np.empty(pixels, np.int32)
-        _noise_tables(
-            pointer(scaled), pixels, pointer(self._share), pointer(self._other), pointer(order)
-        )
+        library.sast_camera_noise_tables(scaled, pixels, self._share, self._other, order)
 
     def start(self, luminance: np.ndarray, t_us: int) -> None:
         """
@@ -296,14 +229,14 @@ class EventCamera:
         anywhere in its dead zone.
         """
         picture = self._seen(luminance)
-        _logarithm(
-            pointer(picture),
+        library.sast_camera_log(
+            picture,
             picture.size,
             self.settings.dark_luminance,
-            pointer(self._photoreceptor),
+            self._photoreceptor,
         )
-        mean = _noisiness(
-            pointer(self._photoreceptor), self._photoreceptor.size, self.settings.noise_dark
+        mean = library.sast_camera_noisiness(
+            self._photoreceptor, self._photoreceptor.size, self.settings.noise_dark
         )
         self._noise_scale = 1 / (_MAX_NOISE_RATIO * mean)
         # A leak lowers every level, and only the ON event that it ends in raises it again.
@@ -357,13 +290,13 @@ class EventCamera:
         picture = self._checked(luminance, np.float32)
         if self._sharp:
             return picture
-        _blur(
-            pointer(picture),
+        library.sast_camera_blur(
+            picture,
             self.height,
             self.width,
             self.settings.focus,
-            pointer(self._rows),
-            pointer(self._picture),
+            self._rows,
+            self._picture,
         )
         return self._picture
 
@@ -384,8 +317,8 @@ class EventCamera:
         cycle = 2e-6 * math.pi * span
         row = 0
         while True:
-            row = _advance(
-                pointer(picture),
+            row = library.sast_camera_advance(
+                picture,
                 self.height,
                 self.width,
                 row,
@@ -395,9 +328,13 @@ class EventCamera:
                 settings.leak_hz * settings.threshold_on * span * 1e-6,
                 span,
                 settings.refractory_us,
-                *self._pixel_state,
+                self._on,
+                self._off,
+                self._photoreceptor,
+                self._level,
+                self._hold,
                 pointer(self._events),
-                self._count_address,
+                self._count,
                 len(self._events),
             )
             if row == self.height:
@@ -406,17 +343,21 @@ class EventCamera:
 
     def _add_noise(self, span: int) -> None:
         while self._next[0] <= span:
-            _noise(
-                *self._noise_state,
+            library.sast_camera_noise(
+                self._share,
+                self._other,
+                self._on_share,
+                self._photoreceptor,
                 self._other.size,
                 self.width,
                 self._interval_us,
                 self.settings.noise_dark,
                 self._noise_scale,
                 span,
-                *self._stream_state,
+                self._random,
+                self._next,
                 pointer(self._events),
-                self._count_address,
+                self._count,
                 len(self._events),
             )
             if self._next[0] <= span:
@@ -432,19 +373,22 @@ class EventCamera:
             self._table = np.empty(span + 2, np.int32)
         x, y, t = np.empty(count, np.uint16), np.empty(count, np.uint16), np.empty(count, np.int64)
         p = np.empty(count, np.uint8)
-        kept = _sort(
+        kept = library.sast_camera_sort(
             pointer(self._events),
             count,
             self._now_us,
             span,
             self.settings.max_rate * 1e-6,
-            self._stream_state[0],
-            pointer(self._table),
-            pointer(self._owners_now),
-            pointer(self._owners_before),
+            self._random,
+            self._table,
+            self._owners_now,
+            self._owners_before,
             self.width,
-            self._by_owner_address,
-            *[pointer(array) for array in (x, y, p, t)],
+            self._by_owner,
+            x,
+            y,
+            p,
+            t,
         )
         self.dropped += count - kept
         return EventChunk(

@@ -12,9 +12,9 @@ covers [c, c + 1) x [r, r + 1) of the picture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import ctypes
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sast_ros.kernels import pointer
@@ -25,7 +25,6 @@ _LANES = 16  # LANES in render.c
 _ROWS = 8  # ROWS in render.c
 _MAX_SIDE = 4096  # of a texture
 _SAMPLE_X = (0.375, 0.875, 0.125, 0.625)  # sample_x in render.c
-_POINTER = ctypes.c_void_p
 _INT64 = ctypes.c_int64
 
 
@@ -78,25 +77,6 @@ class _Picture(ctypes.Structure):
         *((name, _INT64) for name in ('count', 'kept_count')),
         *((name, ctypes.c_void_p) for name in _allocate(1, 1)),
     ]
-
-
-def _declare(name: str, result: type | None, *arguments: type) -> Callable[..., Any]:
-    function = getattr(library, f'sast_render_{name}')
-    function.restype = result
-    function.argtypes = [_POINTER, *arguments]
-    return function
-
-
-_TRIANGLES = (_INT64, _POINTER, _INT64)  # vertices, triangles, their number
-_draw = _declare('draw', ctypes.c_int32, *_TRIANGLES, *[_POINTER] * 4, ctypes.c_int32)
-_shade = _declare('shade', ctypes.c_int32, *_TRIANGLES)
-_clear = _declare('clear', None, ctypes.c_float)
-_finish = _declare('finish', None)
-_keep = _declare('keep', None)
-_restore = _declare('restore', None)
-_visible = _declare('visible', None, _POINTER)
-_covered = _declare('covered', _INT64, *_TRIANGLES)
-_box = _declare('box', ctypes.c_int32, _INT64, _POINTER)
 
 
 class _Material(NamedTuple):
@@ -186,7 +166,7 @@ class Renderer:
     def clear(self, sky: float) -> None:
         """Begin an empty picture of luminance ``sky``; a kept background is forgotten."""
         self._kept = False
-        _clear(self._address, sky)
+        library.sast_render_clear(self._address, sky)
 
     def draw(
         self,
@@ -207,7 +187,9 @@ class Renderer:
         material, count = self._place(mesh, vertices, body_to_world)
         self._reserve_records(self._picture.count + material.triangle_count + 1)
         triangles, *surface = material.pointers
-        _draw(self._address, count, triangles, material.triangle_count, *surface, owner)
+        library.sast_render_draw(
+            self._address, count, triangles, material.triangle_count, *surface, owner
+        )
 
     def shade(self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray) -> None:
         """
@@ -220,18 +202,20 @@ class Renderer:
         if self._picture.sun[2] <= 0:
             return
         material, count = self._place(mesh, vertices, body_to_world)
-        _shade(self._address, count, material.pointers[0], material.triangle_count)
+        library.sast_render_shade(
+            self._address, count, material.pointers[0], material.triangle_count
+        )
 
     def keep(self) -> None:
         """Remember the picture so far as the background, for a camera that does not move."""
         self._kept = True
-        _keep(self._address)
+        library.sast_render_keep(self._address)
 
     def restore(self) -> None:
         """Take away what was drawn since ``keep``; costs as much as was touched."""
         if not self._kept:
             raise ValueError('Renderer: there is no background to restore; call keep() first')
-        _restore(self._address)
+        library.sast_render_restore(self._address)
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -240,19 +224,21 @@ class Renderer:
         Luminance is linear; an owner is the highest of those that the pixel's samples show. Both
         arrays are used again by the next call.
         """
-        _finish(self._address)
+        library.sast_render_finish(self._address)
         return self._luminance, self._owners
 
     def visible(self) -> np.ndarray:
         """Return how many samples (four a pixel) each owner shows now, ``int64[256]``."""
         counts = np.empty(256, np.int64)
-        _visible(self._address, pointer(counts))
+        library.sast_render_visible(self._address, counts)
         return counts
 
     def covered(self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray) -> int:
         """Count the samples that a mesh would cover in the picture if nothing else were there."""
         material, count = self._place(mesh, vertices, body_to_world)
-        return _covered(self._address, count, material.pointers[0], material.triangle_count)
+        return library.sast_render_covered(
+            self._address, count, material.pointers[0], material.triangle_count
+        )
 
     def box(
         self, vertices: np.ndarray, body_to_world: np.ndarray
@@ -265,7 +251,7 @@ class Renderer:
         """
         count = self._place_vertices(vertices, body_to_world)
         extent = np.empty(4)
-        if not _box(self._address, count, pointer(extent)):
+        if not library.sast_render_box(self._address, count, extent):
             return None
         left, top, right, bottom = extent.tolist()
         return left, top, right, bottom

@@ -8,20 +8,13 @@ those that meet.
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 
 import numpy as np
-from sast_ros.kernels import pointer
 from sast_ros_training.kernels import library
 from sast_ros_training.training.cache import SequenceInfo
 from sast_ros_training.training.config import AugmentationConfig
 from sast_ros_training.training.errors import TrainingDataError
-
-_scatter = library.sast_scatter_counts
-_scatter.restype = ctypes.c_int64
-_P, _I, _L = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
-_scatter.argtypes = [_P, _P, _L, _I, _I, _I, _P, _P, _I, _L, _L, _P]
 
 
 @dataclass(frozen=True)
@@ -82,18 +75,18 @@ class AugmentationMap:
         A ``TrainingDataError`` if an index lies outside the sequence's histogram.
         """
         channels, height, width = self._info.shape
-        offending = _scatter(
-            pointer(index),
-            pointer(count),
+        offending = library.sast_scatter_counts(
+            index,
+            count,
             len(index),
             channels,
             height,
             width,
-            pointer(self._rows),
-            pointer(self._columns),
+            self._rows,
+            self._columns,
             channels // 2 if self._augmentation.inverted else 0,
             *cells.shape[1:],
-            pointer(cells),
+            cells,
         )
         if offending >= 0:
             raise TrainingDataError(

@@ -7,7 +7,7 @@ import copy
 from typing import Any
 
 from sast_ros.model import SAST
-from sast_ros.model.pafpn import ConvBlock
+from sast_ros.model.neck import ConvBlock
 import torch
 from torch import nn, Tensor
 import torch.distributed as distributed

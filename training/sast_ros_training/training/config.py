@@ -109,7 +109,7 @@ class HardwareConfig:
     accelerator: str = _choice('auto', 'auto', 'cpu', 'gpu')
     devices: int = _number(2, 1)
     threads: int = _number(1, 0)
-    precision: str = _choice('bf16', 'bf16', 'fp32')
+    precision: str = _choice('auto', 'auto', 'bf16', 'fp32')
 
 
 @dataclass(frozen=True)

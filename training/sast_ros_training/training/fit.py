@@ -22,6 +22,7 @@ from sast_ros_training.training.checkpoint import LAST, read_checkpoint, Trainin
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.config_file import CurriculumPart
 from sast_ros_training.training.errors import TrainingConfigError
+from sast_ros_training.training.hardware import has_native_bfloat16
 from sast_ros_training.training.initial import initial_model
 from sast_ros_training.training.module import DetectionTraining
 from sast_ros_training.training.processes import end_with_parent, is_main_process
@@ -188,6 +189,11 @@ def _trainer(
         if found < devices:
             log(f'{found} GPU instead of the {devices} devices of the configuration')
             devices = found
+    precision = hardware.precision
+    if precision == 'auto':
+        native = has_native_bfloat16('cuda' if accelerator == 'gpu' else 'cpu')
+        precision = 'bf16' if native else 'fp32'
+        log(f'precision {precision}: bfloat16 is {"" if native else "not "}native on this machine')
     strategy: Any = 'auto'
     if devices > 1:
         strategy = DDPStrategy(
@@ -199,7 +205,7 @@ def _trainer(
         accelerator=accelerator,
         devices=devices,
         strategy=strategy,
-        precision='bf16-mixed' if hardware.precision == 'bf16' else '32-true',
+        precision='bf16-mixed' if precision == 'bf16' else '32-true',
         max_steps=config.optimizer.max_steps,
         max_epochs=-1,
         logger=logger,

@@ -15,7 +15,7 @@ from sast_ros_training.training.averages import estimate_batch_norms, WeightAver
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY
 from sast_ros_training.training.config import TrainingConfig
-from sast_ros_training.training.cpu_autograd import forward_windows
+from sast_ros_training.training.hardware import attention_backend
 from sast_ros_training.training.streams import Batch, StreamLoader
 from sast_ros_training.training.validation import MAX_DETECTIONS, run_sequence, summarise
 import torch
@@ -92,7 +92,8 @@ class DetectionTraining(LightningModule):
         if states is not None:
             kept = (~batch.fresh)[:, None, None, None]
             states = [(h.to(kept.device) * kept, c.to(kept.device) * kept) for h, c in states]
-        output = forward_windows(self.model, batch.histograms, states)
+        with attention_backend(self.device.type):
+            output = self.model.forward_windows(batch.histograms, states)
         self._states = [(h.detach(), c.detach()) for h, c in output.states]
         self._positions = batch.positions
         head, rows = output.head, batch.labelled

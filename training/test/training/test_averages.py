@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sast_ros.model import untrained_model
-from sast_ros.model.pafpn import ConvBlock
+from sast_ros.model.neck import ConvBlock
 from sast_ros_training.training.averages import estimate_batch_norms, WeightAverage
 import torch
 

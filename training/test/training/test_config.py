@@ -121,7 +121,7 @@ def test_a_mistake_in_a_curriculum_is_named_by_its_part(curriculum, facts):
         ({'optimizer': 3}, 'optimizer is 3; .* mapping'),
         ({'augmentation': {'flip': 1.5}}, 'augmentation.flip is 1.5; .* 0 to 1'),
         ({'augmentation': {'zoom_in': 0.8}}, 'zoom_in and augmentation.zoom_out'),
-        ({'hardware': {'precision': 'fp8'}}, "hardware.precision is 'fp8'; .* bf16, fp32"),
+        ({'hardware': {'precision': 'fp8'}}, "hardware.precision is 'fp8'; .* auto, bf16, fp32"),
         ({'model': {'classes': 'car'}}, "model.classes is 'car'; .* list"),
         ({'model': {'classes': ['car', 'car']}}, 'model.classes'),
         ({'data': {'kind': 'rvt'}}, 'data.source'),

@@ -11,7 +11,8 @@ import sys
 
 import pytest
 from sast_ros.cli import main
-from sast_ros.model import load_model
+from sast_ros.model import load_model, SAST
+from sast_ros_training.training import fit
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY, LAST
 from sast_ros_training.training.config_file import parse_config, parse_curriculum
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
@@ -184,6 +185,22 @@ def test_the_exported_weights_are_the_average(whole):
     for name, value in average.items():
         if value.is_floating_point():
             assert torch.equal(exported[name], value.half().float()), name
+
+
+@pytest.mark.parametrize('native', [False, True])
+def test_precision_follows_the_processor(cache, tmp_path, monkeypatch, native):
+    monkeypatch.setattr(fit, 'has_native_bfloat16', lambda device_type: native)
+    used = []
+    forward = SAST.forward_windows
+
+    def spy(*arguments):
+        used.append(torch.is_autocast_enabled('cpu'))
+        return forward(*arguments)
+
+    monkeypatch.setattr(SAST, 'forward_windows', spy)
+    _, logged = run(cache, tmp_path, optimizer={'max_steps': 1})
+    assert used[0] == native
+    assert any(f'precision {"bf16" if native else "fp32"}' in line for line in logged)
 
 
 def test_a_finished_training_does_nothing_more_and_can_have_another_cycle(cache, whole, tmp_path):

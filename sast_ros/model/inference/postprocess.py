@@ -1,24 +1,12 @@
-"""Network output to boxes: threshold, decoding, non-maximum suppression (spec section 8)."""
+"""Network output to boxes: threshold, decoding, non-maximum suppression (docs/sast.md 8)."""
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
-from sast_ros.kernels import library, pointer
+from sast_ros.kernels import library
 from sast_ros.model.head import decode_boxes
 import torch
 from torch import Tensor
-
-_suppress = library.sast_suppress
-_suppress.restype = None
-_suppress.argtypes = [
-    ctypes.c_void_p,
-    ctypes.c_void_p,
-    ctypes.c_int64,
-    ctypes.c_float,
-    ctypes.c_void_p,
-]
 
 
 def probabilities(head: Tensor) -> Tensor:
@@ -36,10 +24,28 @@ def select_boxes(
     """
     Return the detections of one image, best score first.
 
-    ``output``: ``[anchors, 5 + classes]`` of ``probabilities``; ``input_size``: padded (height,
-    width). Returns boxes ``float32[N, 4]`` xyxy in input pixels (not clipped), objectness
-    ``float32[N]``, class probability ``float32[N]`` and class id ``int64[N]``. The score,
-    objectness x class probability, is at least the threshold.
+    The score, objectness x class probability, is at least the threshold.
+
+    Parameters
+    ----------
+    output : torch.Tensor
+        ``[anchors, 5 + classes]`` of ``probabilities``.
+    input_size : tuple of int
+        Padded (height, width).
+    score_threshold : float
+        Lowest score.
+    nms_iou : float
+        IoU threshold of per-class NMS.
+
+    Returns
+    -------
+    boxes : numpy.ndarray
+        ``float32[N, 4]`` xyxy in input pixels, not clipped.
+    objectness, class_scores : numpy.ndarray
+        ``float32[N]``.
+    class_ids : numpy.ndarray
+        ``int64[N]``.
+
     """
     class_score, class_id = output[:, 5:].max(dim=1)
     score = output[:, 4] * class_score
@@ -64,15 +70,23 @@ def non_maximum_suppression(
     boxes: np.ndarray, scores: np.ndarray, class_ids: np.ndarray, iou: float
 ) -> np.ndarray:
     """
-    Return the indices of the boxes to keep, best score first.
+    Return the indices of the boxes to keep, best score first; equal scores keep their order.
 
-    A box goes if a better one of the same class overlaps it by more than ``iou``. ``boxes``:
-    ``float32[N, 4]`` xyxy; ``scores``: ``float32[N]``; ``class_ids``: ``int64[N]``; equal scores
-    keep their order.
+    Parameters
+    ----------
+    boxes : numpy.ndarray
+        ``float32[N, 4]`` xyxy.
+    scores : numpy.ndarray
+        ``float32[N]``.
+    class_ids : numpy.ndarray
+        ``int64[N]``.
+    iou : float
+        A box is suppressed by a better one of its class that overlaps it by more.
+
     """
     order = np.argsort(-scores, kind='stable')
     alive = np.ones(len(order), np.uint8)
     boxes = np.ascontiguousarray(boxes[order], np.float32)
     class_ids = np.ascontiguousarray(class_ids[order], np.int64)
-    _suppress(pointer(boxes), pointer(class_ids), len(order), iou, pointer(alive))
+    library.sast_nms(boxes, class_ids, len(order), iou, alive)
     return order[alive.astype(bool)]

@@ -1,4 +1,4 @@
-"""PAFPN neck on the features of stages 2 to 4 (YOLOX, spec section 6)."""
+"""PAFPN neck on the features of stages 2 to 4 (YOLOX, docs/sast.md 6)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,57 @@
+/* Every function that Python calls, declared once: the compiler checks the definitions against this file, and
+ * sast_ros/kernels/__init__.py reads it for the types of the arguments. */
+#ifndef SAST_ROS_KERNELS_H
+#define SAST_ROS_KERNELS_H
+
+#include <stdint.h>
+
+/* decode.c */
+struct check;
+struct word_state;
+int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uint32_t width, uint32_t height,
+                         uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, struct check *check);
+void sast_settle_time(int64_t *t, int64_t count, int64_t limit, int64_t *result);
+int64_t sast_steps_back(const int64_t *t, int64_t count);
+int64_t sast_outside(const uint16_t *x, const uint16_t *y, int64_t count, uint32_t width, uint32_t height,
+                     struct check *check);
+int64_t sast_evt3_scan(const uint8_t *words, int64_t start, int64_t count, struct word_state *shared, uint16_t *clean);
+int64_t sast_evt3_finish(const uint16_t *x, const uint16_t *y, int64_t *t, int64_t count, int64_t period_start,
+                         uint32_t width, uint32_t height, struct check *check);
+int64_t sast_evt2(const uint8_t *words, int64_t count, struct word_state *state, uint16_t *x, uint16_t *y, uint8_t *p,
+                  int64_t *t);
+int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first);
+int64_t sast_evt21(const uint8_t *words, int64_t count, int32_t high_first, struct word_state *state, uint16_t *x,
+                   uint16_t *y, uint8_t *p, int64_t *t);
+void sast_mono(const uint8_t *words, int64_t count, uint64_t time_base, uint16_t *x, uint16_t *y, uint8_t *p,
+               int64_t *t);
+int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
+                     int64_t *t);
+int64_t sast_libcaer_cmp_count(const uint8_t *words, int64_t count);
+int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
+                         int64_t *t, int64_t *dropped);
+int64_t sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
+                 uint8_t *p, int64_t *t);
+
+/* histogram.c */
+int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,
+                           int64_t t0, const int64_t *edges, int32_t bins, const int32_t *column, int32_t width,
+                           const int32_t *row, int32_t height, int64_t columns, int64_t rows, int32_t saturate,
+                           uint8_t *cells);
+
+/* network.c */
+void sast_stem_input(const uint8_t *histogram, int64_t channels, int64_t height, int64_t width, int64_t pad,
+                     float *out);
+void sast_count_occupied(const uint8_t *histogram, int64_t channels, int64_t height, int64_t width, int32_t *counts);
+void sast_score_tokens(float *x, const float *raw, const float *gate, const float *scale, int64_t tokens,
+                       int64_t channels, float *scores);
+void sast_lstm_cell(const float *gates, const float *previous, int64_t tokens, int64_t channels, float *hidden,
+                    float *cell);
+void sast_nms(const float *boxes, const int64_t *classes, int64_t count, float iou, uint8_t *alive);
+
+/* picture.c */
+int64_t sast_picture_count(const uint16_t *x, const uint16_t *y, const uint8_t *p, int64_t n, int32_t width,
+                           int32_t height, uint8_t *cells);
+void sast_picture_colour(const uint8_t *cells, int32_t width, int32_t height, int32_t scale, const uint8_t *table,
+                         uint8_t *rgb);
+
+#endif

@@ -1,0 +1,144 @@
+"""What makes the network fast changes nothing that it computes."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from sast_ros import model as model_package
+from sast_ros.model import SAST, untrained_model
+from sast_ros.model.inference import Engine, onednn
+from sast_ros.model.inference.engine import IMPLEMENTATIONS
+import torch
+from torch import nn
+
+#: As in the parity tests.
+TOLERANCES = {'head': 1e-4, 'h': 2e-5, 'c': 5e-5}
+
+
+@pytest.fixture(scope='module')
+def inputs(reference_inputs):
+    return reference_inputs('tiny')
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def implementation(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def assert_same_steps(model: SAST, engine: Engine, histograms: torch.Tensor) -> None:
+    """Compare steps on ``[T, B, channels, H, W]`` with those of the reference."""
+    states = other = None
+    with torch.inference_mode():
+        for histogram in histograms:
+            expected, found = model(histogram, states), engine.step(histogram, other)
+            states, other = expected.states, found.states
+            assert found.input_size == expected.input_size
+            torch.testing.assert_close(found.head, expected.head, rtol=0, atol=TOLERANCES['head'])
+            for pair, expected_pair in zip(found.states, expected.states):
+                for name, one, two in zip('hc', pair, expected_pair):
+                    torch.testing.assert_close(one, two, rtol=0, atol=TOLERANCES[name])
+            for pair, expected_pair in zip(found.selections, expected.selections):
+                for one, two in zip(pair, expected_pair):
+                    assert torch.equal(one.mask, two.mask)
+                    assert torch.equal(one.order, two.order)
+
+
+@pytest.mark.parametrize(
+    'options', [{}, {'selection': 'dense'}, {'context_broadcasting': True}], ids=str
+)
+def test_steps_equal_those_of_the_reference(implementation, reference_model, inputs, options):
+    model = reference_model('tiny', **options)
+    assert_same_steps(model, Engine(model, implementation), inputs[:, None])
+
+
+def test_batch_equals_that_of_the_reference(implementation, reference_model, inputs):
+    model = reference_model('tiny')
+    assert_same_steps(model, Engine(model, implementation), inputs.unflatten(0, (2, 2)))
+
+
+def test_another_size_and_no_events_are_steps_like_any_other(implementation, reference_model):
+    model = reference_model('tiny')
+    engine = Engine(model, implementation)
+    for size in ((480, 640), (240, 304)):
+        assert_same_steps(model, engine, torch.zeros(2, 1, 20, *size, dtype=torch.uint8))
+
+
+def test_batch_gives_every_sample_what_it_gets_alone(implementation, reference_model, inputs):
+    engine = Engine(reference_model('tiny'), implementation)
+    together = engine.step(inputs, None)
+    for sample in range(len(inputs)):
+        alone = engine.step(inputs[[sample]], None)
+        torch.testing.assert_close(together.head[sample], alone.head[0], rtol=0, atol=1e-4)
+        for (a, b), (c, d) in zip(together.selections, alone.selections):
+            assert torch.equal(a.mask[sample], c.mask[0])
+            assert torch.equal(b.mask[sample], d.mask[0])
+
+
+def test_selection_follows_the_control_from_the_next_step_on(
+    implementation, reference_model, inputs
+):
+    engine = Engine(reference_model('tiny'), implementation)
+
+    def kept() -> float:
+        selections = engine.step(inputs[:1], None).selections
+        return sum(float(s.mask.float().mean()) for pair in selections for s in pair)
+
+    published = kept()
+    engine.control.amp *= 10
+    assert kept() < published
+    engine.control.mode = 'dense'
+    assert kept() == 8
+
+
+def test_scores_that_are_not_numbers_select_nothing(implementation):
+    model = untrained_model('gen1-tiny')
+    with torch.no_grad():
+        model.backbone.stages[3].att_blocks[0].att.to_scores.bias.fill_(float('nan'))
+    output = Engine(model, implementation).step(torch.zeros(1, 20, 240, 304).byte(), None)
+    assert not output.selections[3][0].mask.any()
+    assert output.selections[2][0].mask.any()
+
+
+def test_the_given_network_is_not_changed(implementation, reference_model, inputs):
+    model = reference_model('tiny')
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    layers = [type(module) for module in model.modules()]
+    Engine(model, implementation).step(inputs[:1], None)
+    assert [type(module) for module in model.modules()] == layers
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+class TestChoice:
+    """Which implementation runs."""
+
+    def test_compiled_loops_run_float32_on_a_cpu(self):
+        engine = Engine.for_model(untrained_model('gen1-tiny'))
+        assert engine.implementation == 'cpu'
+        assert engine.device == torch.device('cpu')
+
+    def test_half_precision_runs_on_the_reference(self):
+        assert Engine.for_model(untrained_model('gen1-tiny'), 'bfloat16').implementation == 'plain'
+
+    @pytest.mark.parametrize('fault', ['absent', 'wrong'])
+    def test_private_operators_are_not_used_where_they_do_not_work(self, monkeypatch, fault):
+        class Other(nn.Linear):
+            def __init__(self, weight, bias):
+                if fault == 'absent':
+                    torch.ops.mkldnn._no_such_operator(weight)
+                super().__init__(*weight.shape)
+
+        assert onednn.packed_operators_work.__wrapped__()
+        monkeypatch.setattr(onednn, 'PackedLinear', Other)
+        assert not onednn.packed_operators_work.__wrapped__()
+
+
+def test_the_reference_imports_nothing_that_makes_it_faster():
+    folder = Path(model_package.__file__).parent
+    for path in folder.glob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in getattr(node, 'names', [])]
+            names.append(getattr(node, 'module', None) or getattr(node, 'attr', ''))
+            faster = [n for n in names if 'kernels' in n or 'inference.' in n or n == 'ops']
+            assert not faster, f'{path.name}: {faster}'
