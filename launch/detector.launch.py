@@ -36,6 +36,8 @@ ARGUMENTS = {
     'log_level': ('info', 'debug, info, warn, error or fatal.'),
 }
 
+MODEL_PARAMETERS = {'model': 'model.path', 'device': 'model.device'}
+
 
 def generate_launch_description():
     """Declare the arguments and the node."""
@@ -46,23 +48,20 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, (default, description) in ARGUMENTS.items()
             ),
-            # The group keeps these parameters from the other nodes of a launch file that includes
-            # this one. Later ones win, so an argument overrides the parameter file only where it
-            # was given.
+            # The group limits these parameters to this node. Later ones win: a given argument
+            # overrides the parameter file.
             GroupAction(
                 [
                     SetParametersFromFile(argument['params_file']),
                     SetParameter('autostart', argument['autostart']),
                     SetParameter('use_sim_time', argument['use_sim_time']),
-                    SetParameter(
-                        'model.path',
-                        argument['model'],
-                        condition=IfCondition(NotEqualsSubstitution(argument['model'], '')),
-                    ),
-                    SetParameter(
-                        'model.device',
-                        argument['device'],
-                        condition=IfCondition(NotEqualsSubstitution(argument['device'], '')),
+                    *(
+                        SetParameter(
+                            parameter,
+                            argument[name],
+                            condition=IfCondition(NotEqualsSubstitution(argument[name], '')),
+                        )
+                        for name, parameter in MODEL_PARAMETERS.items()
                     ),
                     LifecycleNode(
                         package='sast_ros',

@@ -1,4 +1,4 @@
-"""Streaming detector: one histogram in, detections out, the recurrent state kept inside."""
+"""Streaming detector: histograms in, detections out, with the recurrent state."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ class SparsityBudget:
     """
     Closed loop that keeps the step time under a budget by selecting fewer tokens.
 
-    The published AMP is the upper bound of the work: while the smoothed step time exceeds the
-    budget, AMP rises (sharper selection, fewer tokens) in proportion to the logarithm of the
-    excess; when there is room again it falls back, never below the published value. What does not
-    depend on the selection (convolutions, LSTM, head) is the lower bound of the step time.
+    While the smoothed step time exceeds the budget, AMP is increased (fewer tokens) in proportion
+    to the logarithm of the excess; below the budget it decreases, to the published value at least.
+    The layers that do not depend on the selection (convolutions, LSTM, head) are the lower bound
+    of the step time.
     """
 
     budget_ms: float
     amp: float
     gain: float = 0.3
     smoothing: float = 0.3
-    largest: float = 1e4
+    max_factor: float = 1e4
     factor: float = 1.0
     _smoothed_ms: float | None = field(default=None, repr=False)
 
     def update(self, step_ms: float) -> float:
-        """Take the time of the last step and return AMP for the next one."""
+        """Return AMP for the next step from the time of the last one."""
         previous = step_ms if self._smoothed_ms is None else self._smoothed_ms
         self._smoothed_ms = previous + self.smoothing * (step_ms - previous)
         error = math.log(self._smoothed_ms / self.budget_ms)
-        self.factor = min(max(self.factor * math.exp(self.gain * error), 1.0), self.largest)
+        self.factor = min(max(self.factor * math.exp(self.gain * error), 1.0), self.max_factor)
         return self.amp * self.factor
 
 
@@ -59,19 +59,24 @@ class StreamingDetector:
 
     Parameters
     ----------
-    model: a network, for example of ``load_model``; it is copied, with batch norms folded, and not
-        changed.
-    score_threshold: detections with objectness x class probability below it are left out.
-    nms_iou: of two boxes of one class that overlap more than this, the one with the lower score
-        goes.
-    max_detections: keep only so many of the best; ``None`` for all.
-    classes: names of the classes to report; ``None`` for all.
-    downsample: sensor pixels per histogram cell, for boxes in sensor pixels; ``None`` takes the
-        configuration's.
-    sensor_size: (height, width) that boxes are clipped to; ``None`` takes histogram size x
-        ``downsample``.
-    precision: ``'float32'``, or ``'bfloat16'`` for matrix products in half precision; scoring and
-        selection stay in float32.
+    model : SAST
+        A network, for example of ``load_model``; it is copied and not changed.
+    score_threshold : float
+        Minimum score, objectness x class probability.
+    nms_iou : float
+        IoU threshold of per-class NMS.
+    max_detections : int, optional
+        Maximum detections per window, best scores first; ``None`` for all.
+    classes : sequence of str, optional
+        Names of the classes to report; ``None`` for all.
+    downsample : int, optional
+        Sensor pixels per histogram cell, for boxes in sensor pixels; by default that of the
+        configuration.
+    sensor_size : tuple of int, optional
+        (height, width) that boxes are clipped to; by default histogram size x ``downsample``.
+    precision : {'float32', 'bfloat16'}
+        ``'bfloat16'`` for matrix products in half precision; scoring and selection always use
+        float32.
 
     """
 
@@ -111,11 +116,12 @@ class StreamingDetector:
         classes: Sequence[str] | None = None,
     ) -> None:
         """
-        Change what is reported, from the next step on; see the class for the parameters.
+        Change the filters of the detections, from the next step on.
 
         Raises
         ------
-        ValueError: a value out of range or a class that the network does not know.
+        SettingError
+            A value out of range or a class that the network does not have.
 
         """
         for name, value in (('score_threshold', score_threshold), ('nms_iou', nms_iou)):
@@ -133,14 +139,9 @@ class StreamingDetector:
                 f'StreamingDetector: the network knows no class {", ".join(unknown)}; '
                 f'its classes are {", ".join(self.config.classes)}'
             )
-        self.score_threshold, self.nms_iou, self.max_detections = (
-            score_threshold,
-            nms_iou,
-            max_detections,
-        )
-        self._class_ids = (
-            None if not classes else [self.config.classes.index(name) for name in classes]
-        )
+        self.score_threshold, self.nms_iou = score_threshold, nms_iou
+        self.max_detections = max_detections
+        self._class_ids = [self.config.classes.index(name) for name in classes or ()] or None
 
     def configure_sparsity(
         self,
@@ -152,13 +153,20 @@ class StreamingDetector:
         """
         Change the token selection, from the next step on.
 
-        ``mode``: ``'adaptive'`` is the paper, ``'dense'`` selects everything, ``'budget'`` raises
-        AMP while steps take longer than ``latency_budget_ms``. ``amp``, ``bounce``: ``None`` takes
-        the configuration's.
+        Parameters
+        ----------
+        mode : {'adaptive', 'dense', 'budget'}
+            ``'adaptive'`` is the paper, ``'dense'`` selects everything, ``'budget'`` raises AMP
+            while steps take longer than ``latency_budget_ms``.
+        amp, bounce : float, optional
+            By default those of the configuration.
+        latency_budget_ms : float, optional
+            Target step time of mode ``'budget'``.
 
         Raises
         ------
-        ValueError: unknown mode, or a value that must be positive and is not.
+        SettingError
+            Unknown mode, or a value that must be positive and is not.
 
         """
         amp = self.config.amp if amp is None else amp
@@ -194,12 +202,17 @@ class StreamingDetector:
         """
         Advance by one window.
 
-        ``histogram``: ``uint8[channels, H, W]`` of StackedHistogram, on any device.
+        Parameters
+        ----------
+        histogram : uint8[channels, H, W]
+            Of StackedHistogram, on any device.
 
         Raises
         ------
-        ValueError: wrong shape or dtype; the state is unchanged.
-        DetectorError: the output is not finite (damaged weights); the state was reset.
+        SettingError
+            Wrong shape or dtype; the state is unchanged.
+        DetectorError
+            The output is not finite (damaged weights); the state was reset.
 
         """
         started = time.perf_counter()
@@ -227,9 +240,13 @@ class StreamingDetector:
         """
         Advance by one window and return the tensors of the network, for tests and tools.
 
-        Returns ``features``: ``{1..4: [1, C, H, W]}``; ``states``: four pairs (h, c); ``head``:
-        ``[1, anchors, 5 + classes]`` tx, ty, tw, th, sigmoid objectness, sigmoid classes;
-        ``selected``: per stage ``{'window', 'grid'}: bool[N, T]`` partition-major.
+        Returns
+        -------
+        dict
+            ``features``: ``{1..4: [1, C, H, W]}``; ``states``: four pairs (h, c); ``head``:
+            ``[1, anchors, 5 + classes]`` tx, ty, tw, th, sigmoid objectness, sigmoid classes;
+            ``selected``: per stage ``{'window', 'grid'}: bool[N, T]`` partition-major.
+
         """
         histogram = self._checked(histogram)
         with torch.inference_mode():
@@ -260,8 +277,7 @@ class StreamingDetector:
             if tuple(self._states[0][0].shape[2:]) != expected:
                 raise SettingError(
                     f'StreamingDetector: the histogram is {tuple(histogram.shape[1:])} pixels, '
-                    'which does not continue the '
-                    'stream so far; call reset() before another size'
+                    'unlike the previous one; call reset() before another size'
                 )
         return histogram
 
@@ -285,11 +301,11 @@ class StreamingDetector:
             0,
             np.array([width, height, width, height], np.float32),
         )
-        # else: altogether in the padding
-        seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        # Boxes entirely in the padding are empty
+        valid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         if self._class_ids is not None:
-            seen &= np.isin(class_ids, self._class_ids)
-        index = np.flatnonzero(seen)[: self.max_detections]
+            valid &= np.isin(class_ids, self._class_ids)
+        index = np.flatnonzero(valid)[: self.max_detections]
         return Detections(
             boxes=np.ascontiguousarray(boxes[index]),
             scores=objectness[index] * class_scores[index],

@@ -1,38 +1,35 @@
-"""What this machine has and what it lacks to run sast_ros, with what to do about it."""
+"""What this machine has and what is missing to run sast_ros, with advice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 import importlib
 import importlib.metadata
 import importlib.util
-import itertools
 import os
 from pathlib import Path
 import platform
 import shutil
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from sast_ros.process import available_cores
 
 Status = Literal['OK', 'WARN', 'FAIL']
 
-_MESSAGES = (
-    ('event_camera_msgs', 'EventPacket'),
-    ('dvs_msgs', 'EventArray'),
-    ('vision_msgs', 'Detection2DArray'),
-    ('sensor_msgs', 'PointCloud2'),
-    ('diagnostic_msgs', 'DiagnosticArray'),
-    ('std_srvs', None),
-    ('lifecycle_msgs', 'State'),
-)
+_MESSAGES = {
+    'event_camera_msgs': 'EventPacket',
+    'dvs_msgs': 'EventArray',
+    'vision_msgs': 'Detection2DArray',
+    'sensor_msgs': 'PointCloud2',
+    'diagnostic_msgs': 'DiagnosticArray',
+    'std_srvs': 'Trigger',
+    'lifecycle_msgs': 'State',
+}
 
-#: What a burst of event messages from another machine needs in the kernel: about a tenth of a
-#: second of 50 Mev/s.
+#: Receive buffer for a burst of event messages from another machine: about a tenth of a second of
+#: 50 Mev/s.
 _SOCKET_BUFFER = 16 << 20
 _MEBI, _GIBI = 1 << 20, 1 << 30
 
@@ -42,14 +39,19 @@ class Check:
     """
     One line of the report.
 
-    Parameters
+    Attributes
     ----------
-    group: heading that the line stands under.
-    name: what was looked at.
-    status: ``'OK'``, ``'WARN'`` (works, but less well or without a feature), ``'FAIL'`` (something
-        needed is missing).
-    value: what was found.
-    advice: what to do, or what to know; empty if there is nothing.
+    group : str
+        Heading of the line.
+    name : str
+        What was examined.
+    status : {'OK', 'WARN', 'FAIL'}
+        ``'WARN'``: works, but less well or without a feature; ``'FAIL'``: something needed is
+        missing.
+    value : str
+        What was found.
+    advice : str
+        What to do, or what to know; may be empty.
 
     """
 
@@ -60,21 +62,24 @@ class Check:
     advice: str = ''
 
 
-def examine() -> list[Check]:
-    """
-    Look at everything and return the report.
+class _Finding(NamedTuple):
+    """Check without its group."""
 
-    A part that is broken is a line of the report, never an exception.
-    """
+    name: str
+    status: Status
+    value: str
+    advice: str = ''
+
+
+def examine() -> list[Check]:
+    """Examine everything and return the report; a broken part is a line of it, not an error."""
     checks: list[Check] = []
-    for examiner in (_machine, _network, _recordings, _ros, _transport):
+    for group, examiner in _GROUPS.items():
         try:
-            checks.extend(examiner())
-        except Exception as error:  # a broken installation fails in ways that nobody has listed
-            name = examiner.__name__.strip('_')
-            checks.append(
-                Check(name, 'examination', 'FAIL', _first_line(error), 'report this as a bug')
-            )
+            checks.extend(Check(group, *finding) for finding in examiner())
+        except Exception as error:  # a broken installation can raise anything
+            advice = 'report this as a bug'
+            checks.append(Check(group, 'examination', 'FAIL', _first_line(error), advice))
     return checks
 
 
@@ -89,196 +94,107 @@ def as_json(checks: list[Check]) -> dict[str, Any]:
     return {'status': overall(checks), 'checks': [asdict(check) for check in checks]}
 
 
-def print_report(checks: list[Check], console: Console) -> None:
-    """Print the report as a table, what to do below the line that it belongs to."""
-    colours = {'OK': 'green', 'WARN': 'yellow', 'FAIL': 'bold red'}
-    for group, lines in itertools.groupby(checks, key=lambda check: check.group):
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column(width=4)
-        table.add_column(width=17, no_wrap=True)
-        table.add_column(overflow='fold')
-        for check in lines:
-            table.add_row(
-                Text(check.status, style=colours[check.status]), check.name, Text(check.value)
-            )
-            if check.advice:
-                style = 'dim' if check.status == 'OK' else colours[check.status]
-                table.add_row('', '', Text(f'-> {check.advice}', style=style))
-        console.print(Text(group, style='bold'))
-        console.print(table)
-        console.print()
-    counts = {
-        status: sum(check.status == status for check in checks) for status in ('WARN', 'FAIL')
-    }
-    if counts['FAIL']:
-        verdict = Text(
-            f'{counts["FAIL"]} needed thing(s) missing, {counts["WARN"]} warning(s)',
-            style='bold red',
-        )
-    elif counts['WARN']:
-        verdict = Text(f'ready, with {counts["WARN"]} warning(s)', style='yellow')
-    else:
-        verdict = Text('ready', style='green')
-    console.print(verdict)
-
-
-def _machine() -> Iterator[Check]:
-    group = 'machine'
-    yield Check(group, 'Python', 'OK', f'{platform.python_version()} in {sys.prefix}')
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    )
-    advice = (
-        ''
-        if cores > 1
-        else 'the node shares one core between receiving and the network; give it two'
-    )
-    yield Check(
-        group,
-        'processor',
-        'OK' if cores > 1 else 'WARN',
-        f'{cores} core(s), {platform.machine()}',
-        advice,
-    )
+def _machine() -> Iterator[_Finding]:
+    yield _Finding('Python', 'OK', f'{platform.python_version()} in {sys.prefix}')
+    cores = available_cores()
+    advice = 'the node shares one core between receiving and the network; give it two'
+    yield _warn_unless(cores > 1, 'processor', f'{cores} core(s), {platform.machine()}', advice)
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-    advice = '' if memory >= 3 * _GIBI else 'the base networks and torch want 4 GB'
-    yield Check(
-        group, 'memory', 'OK' if not advice else 'WARN', f'{memory / _GIBI:.1f} GiB', advice
-    )
+    advice = 'the base networks and torch need 4 GB'
+    yield _warn_unless(memory >= 3 * _GIBI, 'memory', f'{memory / _GIBI:.1f} GiB', advice)
 
 
-def _network() -> Iterator[Check]:
-    group = 'network'
-    yield _package(group, 'numpy', 'numpy', 'FAIL', 'pip install numpy')
-    torch = _package(group, 'torch', 'torch', 'FAIL', 'pip install torch')
+def _network() -> Iterator[_Finding]:
+    yield _package('numpy', 'pip install numpy')
+    torch = _package('torch', 'pip install torch')
     yield torch
     if torch.status == 'OK':
-        yield _gpu(group)
-    safetensors = _package(group, 'safetensors', 'safetensors', 'FAIL', 'pip install safetensors')
+        yield _gpu()
+    safetensors = _package('safetensors', 'pip install safetensors')
     yield safetensors
     if torch.status == safetensors.status == 'OK':
-        yield _weights(group)
+        yield _weights()
     try:
         importlib.import_module('sast_ros.kernels')
-        yield Check(group, 'compiled kernels', 'OK', 'loaded')
+        yield _Finding('compiled kernels', 'OK', 'loaded')
     except Exception as error:
         advice = 'build them with "make setup", "pip install ." or "colcon build"'
-        yield Check(group, 'compiled kernels', 'FAIL', _first_line(error), advice)
+        yield _Finding('compiled kernels', 'FAIL', _first_line(error), advice)
 
 
-def _weights(group: str) -> Check:
+def _weights() -> _Finding:
     from sast_ros.model import bundled_model_names
 
     names = ', '.join(bundled_model_names())
     if names:
-        return Check(group, 'bundled weights', 'OK', names)
+        return _Finding('bundled weights', 'OK', names)
     advice = 'install the package again, or give weights of your own with --model FILE.safetensors'
-    return Check(group, 'bundled weights', 'FAIL', 'none in this installation', advice)
+    return _Finding('bundled weights', 'FAIL', 'none in this installation', advice)
 
 
-def _gpu(group: str) -> Check:
+def _gpu() -> _Finding:
     import torch
 
+    cuda = torch.version.cuda
     if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        value = (
-            f'{properties.name}, {properties.total_memory / _GIBI:.0f} GiB, CUDA '
-            f'{torch.version.cuda}'
-        )
-        return Check(group, 'GPU', 'OK', value)
+        device = torch.cuda.get_device_properties(0)
+        memory = f'{device.total_memory / _GIBI:.0f} GiB'
+        return _Finding('GPU', 'OK', f'{device.name}, {memory}, CUDA {cuda}')
     if Path('/proc/driver/nvidia/version').exists():
-        advice = (
-            'install a torch with CUDA: pip install torch'
-            if torch.version.cuda is None
-            else f'the driver is too old for CUDA {torch.version.cuda}, or the device is hidden: '
-            'see nvidia-smi'
-        )
-        return Check(
-            group, 'GPU', 'WARN', 'an NVIDIA driver is here, but torch cannot use it', advice
-        )
-    return Check(
-        group,
-        'GPU',
-        'OK',
-        f'none; the network runs on {torch.get_num_threads()} thread(s) of the processor',
-    )
+        advice = 'install a torch with CUDA: pip install torch'
+        if cuda is not None:
+            advice = f'the driver is too old for CUDA {cuda}, or the device is hidden: nvidia-smi'
+        return _Finding('GPU', 'WARN', 'NVIDIA driver found, but torch cannot use it', advice)
+    threads = torch.get_num_threads()
+    return _Finding('GPU', 'OK', f'none; the network runs on {threads} thread(s) of the processor')
 
 
-def _recordings() -> Iterator[Check]:
-    group = 'events, recordings and video'
-    yield _package(
-        group, 'evt3', 'evt3', 'FAIL', 'needed for Prophesee cameras and files: pip install evt3'
-    )
-    yield _package(
-        group, 'rosbags', 'rosbags', 'FAIL', 'needed to read ROS bags: pip install rosbags'
-    )
-    yield _package(
-        group, 'mcap', 'mcap', 'FAIL', 'needed to write detections.mcap: pip install mcap'
-    )
-    yield _package(
-        group,
-        'Pillow',
-        'PIL',
-        'FAIL',
-        'needed for the text on overlays: pip install pillow',
-        'pillow',
-    )
-    video = _package(group, 'PyAV', 'av', 'WARN', 'no overlay.mp4 without it: pip install av')
+def _recordings() -> Iterator[_Finding]:
+    yield _package('evt3', 'needed for Prophesee cameras and files: pip install evt3')
+    yield _package('rosbags', 'needed to read ROS bags: pip install rosbags')
+    yield _package('mcap', 'needed to write detections.mcap: pip install mcap')
+    yield _package('PIL', 'needed for the text on overlays: pip install pillow', 'Pillow')
+    video = _package('av', 'no overlay.mp4 without it: pip install av', 'PyAV', 'WARN')
     yield video
-    if video.status == 'OK':
-        from sast_ros.visualization import VideoError
-        from sast_ros.visualization.video import video_encoder
+    if video.status != 'OK':
+        return
+    from sast_ros.visualization import VideoError
+    from sast_ros.visualization.video import video_encoder
 
-        try:
-            codec = video_encoder()
-        except VideoError as error:
-            yield Check(group, 'video encoder', 'WARN', 'none', str(error))
-            return
-        if codec == 'libx264':
-            yield Check(group, 'video encoder', 'OK', 'H.264 (libx264): plays in browsers')
-        else:
-            advice = 'browsers may refuse it; the PyAV wheel from PyPI has H.264'
-            yield Check(group, 'video encoder', 'WARN', codec, advice)
+    try:
+        codec = video_encoder()
+    except VideoError as error:
+        yield _Finding('video encoder', 'WARN', 'none', str(error))
+        return
+    value = 'H.264 (libx264): plays in browsers' if codec == 'libx264' else codec
+    advice = 'browsers may refuse it; the PyAV wheel from PyPI has H.264'
+    yield _warn_unless(codec == 'libx264', 'video encoder', value, advice)
 
 
-def _ros() -> Iterator[Check]:
-    group = 'ROS 2'
-    rclpy = _package(
-        group,
-        'rclpy',
-        'rclpy',
-        'FAIL',
-        'source a ROS 2 installation, or run "make setup" for ROS 2 from wheels',
-    )
+def _ros() -> Iterator[_Finding]:
     distribution = os.environ.get('ROS_DISTRO', '')
-    if distribution:
-        yield Check(group, 'distribution', 'OK', f'{distribution} (sourced)')
-    elif _version('ros-jazzy-rclpy'):
-        yield Check(group, 'distribution', 'OK', 'jazzy (wheels in the Python environment)')
-    else:
-        yield Check(
-            group,
-            'distribution',
-            'WARN',
-            'unknown',
-            'source the setup file of a ROS 2 installation',
-        )
+    value = f'{distribution} (sourced)' if distribution else 'unknown'
+    if not distribution and _version('ros-jazzy-rclpy'):
+        value = 'jazzy (wheels in the Python environment)'
+    advice = 'source the setup file of a ROS 2 installation'
+    yield _warn_unless(value != 'unknown', 'distribution', value, advice)
+    advice = 'source a ROS 2 installation, or run "make setup" for ROS 2 from wheels'
+    rclpy = _package('rclpy', advice)
     yield rclpy
     if rclpy.status == 'OK':
-        yield _middleware(group)
-    for package, message in _MESSAGES:
-        yield _message_package(group, package, message)
-    if importlib.util.find_spec('launch_ros') is not None and shutil.which('ros2'):
-        yield Check(group, 'ros2 launch', 'OK', shutil.which('ros2') or '')
-    else:
-        advice = (
-            'comes with a ROS installation; without it start the node with "python -m '
-            'sast_ros.ros.detector_node"'
-        )
-        yield Check(group, 'ros2 launch', 'WARN', 'not installed', advice)
+        yield _middleware()
+    for package, message in _MESSAGES.items():
+        yield _message_package(package, message)
+    ros2 = shutil.which('ros2') or ''
+    installed = bool(ros2) and importlib.util.find_spec('launch_ros') is not None
+    advice = (
+        'part of a ROS installation; without it start the node with "python -m '
+        'sast_ros.ros.detector_node"'
+    )
+    yield _warn_unless(installed, 'ros2 launch', ros2 if installed else 'not installed', advice)
 
 
-def _middleware(group: str) -> Check:
+def _middleware() -> _Finding:
     import rclpy
 
     try:
@@ -287,93 +203,80 @@ def _middleware(group: str) -> Check:
         advice = (
             'install an implementation such as rmw_fastrtps_cpp, or correct RMW_IMPLEMENTATION'
         )
-        return Check(group, 'middleware', 'FAIL', _first_line(error), advice)
+        return _Finding('middleware', 'FAIL', _first_line(error), advice)
     domain = os.environ.get('ROS_DOMAIN_ID', '0')
     reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
-    return Check(group, 'middleware', 'OK', f'{name}, domain {domain}, discovery range {reach}')
+    return _Finding('middleware', 'OK', f'{name}, domain {domain}, discovery range {reach}')
 
 
-def _message_package(group: str, package: str, message: str | None) -> Check:
+def _message_package(package: str, message: str) -> _Finding:
     try:
-        module = importlib.import_module(f'{package}.msg' if message else f'{package}.srv')
-        if message:
-            getattr(module, message)
+        module = importlib.import_module(f'{package}.{"srv" if package == "std_srvs" else "msg"}')
+        getattr(module, message)
     except Exception as error:
         advice = (
             'build it with "make setup" (wheels) or "colcon build" (msg/), or install it with '
             'rosdep'
         )
-        return Check(group, package, 'FAIL', _first_line(error), advice)
-    return Check(group, package, 'OK', f'in {Path(module.__file__ or "").parent.parent.parent}')
+        return _Finding(package, 'FAIL', _first_line(error), advice)
+    return _Finding(package, 'OK', f'in {Path(module.__file__ or "").parent.parent.parent}')
 
 
-def _transport() -> Iterator[Check]:
-    group = 'transport of large event messages'
-    yield from _socket_buffer(group)
+def _transport() -> Iterator[_Finding]:
+    yield from _socket_buffer()
     shared = Path('/dev/shm')
     if shared.is_dir():
         free = shutil.disk_usage(shared).free
-        advice = (
-            ''
-            if free >= 64 * _MEBI
-            else 'messages between processes go through it: docker run --shm-size=256m'
-        )
-        yield Check(
-            group,
-            'shared memory',
-            'OK' if not advice else 'WARN',
-            f'{free / _MEBI:.0f} MiB free',
-            advice,
-        )
-    profile = os.environ.get('FASTDDS_DEFAULT_PROFILES_FILE') or os.environ.get(
-        'FASTRTPS_DEFAULT_PROFILES_FILE'
-    )
-    yield Check(
-        group,
+        advice = 'messages between processes use it: docker run --shm-size=256m'
+        value = f'{free / _MEBI:.0f} MiB free'
+        yield _warn_unless(free >= 64 * _MEBI, 'shared memory', value, advice)
+    names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+    profile = next(filter(None, map(os.environ.get, names)), None)
+    yield _Finding(
         'QoS',
         'OK',
-        f'Fast DDS profile {profile}'
-        if profile
-        else 'the node follows the publisher of the events',
+        f'Fast DDS profile {profile}' if profile else 'the node follows the publisher of events',
         'publish events reliable, or in messages below 0.5 MB: larger ones leave the '
         'shared-memory segment in fragments, and best_effort then loses them (50 000 events at '
         '400 Hz between two processes: 770 of 2000 messages arrived, reliable all 2000)',
     )
 
 
-def _socket_buffer(group: str) -> Iterator[Check]:
+def _socket_buffer() -> Iterator[_Finding]:
     source = Path('/proc/sys/net/core/rmem_max')
-    if not source.exists():
-        return
-    size = int(source.read_text())
-    if size >= _SOCKET_BUFFER:
-        yield Check(group, 'socket buffer', 'OK', f'net.core.rmem_max = {size / _MEBI:.0f} MiB')
-        return
-    yield Check(
-        group,
-        'socket buffer',
-        'WARN',
-        f'net.core.rmem_max = {size / _MEBI:.1f} MiB',
-        'bursts of events from another machine are lost; on one machine nothing changes: '
-        f'sudo sysctl -w net.core.rmem_max={_SOCKET_BUFFER}',
-    )
+    if source.exists():
+        size = int(source.read_text())
+        yield _warn_unless(
+            size >= _SOCKET_BUFFER,
+            'socket buffer',
+            f'net.core.rmem_max = {size / _MEBI:.1f} MiB',
+            'bursts of events from another machine are lost; not relevant on one machine: '
+            f'sudo sysctl -w net.core.rmem_max={_SOCKET_BUFFER}',
+        )
 
 
-def _package(
-    group: str,
-    title: str,
-    module: str,
-    missing: Status,
-    advice: str,
-    distribution: str | None = None,
-) -> Check:
-    """Import a package, since one that is installed may still be broken, and tell its version."""
+_GROUPS: dict[str, Callable[[], Iterator[_Finding]]] = {
+    'machine': _machine,
+    'network': _network,
+    'events, recordings and video': _recordings,
+    'ROS 2': _ros,
+    'transport of large event messages': _transport,
+}
+
+
+def _warn_unless(good: bool, name: str, value: str, advice: str) -> _Finding:
+    return _Finding(name, 'OK', value) if good else _Finding(name, 'WARN', value, advice)
+
+
+def _package(module: str, advice: str, title: str = '', missing: Status = 'FAIL') -> _Finding:
+    """Import a package, since one that is installed may be broken, and return its version."""
+    title = title or module
     try:
         loaded = importlib.import_module(module)
     except Exception as error:
-        return Check(group, title, missing, _first_line(error), advice)
-    version = _version(distribution or module) or getattr(loaded, '__version__', 'version unknown')
-    return Check(group, title, 'OK', str(version))
+        return _Finding(title, missing, _first_line(error), advice)
+    version = _version(title) or getattr(loaded, '__version__', 'version unknown')
+    return _Finding(title, 'OK', str(version))
 
 
 def _version(distribution: str) -> str:

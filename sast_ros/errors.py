@@ -1,4 +1,4 @@
-"""Base class of the errors that a user can correct, and the sentence that is shown of one."""
+"""Base class of the errors that a user can correct, and their text."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ class SastError(Exception):
     """
     A condition that the user can change; its text is one sentence: what, where, what to do.
 
-    Everything else that is raised, but for errors of the operating system, is a bug of this
-    package and is shown with its traceback.
+    Any other exception, except errors of the operating system, is a bug of this package and is
+    printed with its traceback.
     """
 
 
@@ -36,7 +36,7 @@ def is_expected(error: BaseException) -> bool:
 
 
 def _missing_package(error: BaseException) -> str | None:
-    """Return which optional dependency an import did not find."""
+    """Return the optional dependency that an import did not find."""
     if not isinstance(error, ModuleNotFoundError):
         return None
     name = (error.name or '').partition('.')[0]
@@ -44,7 +44,7 @@ def _missing_package(error: BaseException) -> str | None:
 
 
 def format_error(error: BaseException) -> str:
-    """Return one sentence without line breaks that says what was wrong."""
+    """Return the text of an error as one sentence without line breaks."""
     text = ' '.join(str(error).split())
     if isinstance(error, SastError):
         return text

@@ -1,11 +1,10 @@
 """
 Events of one window -> stacked histogram, the network's input.
 
-Source: SAST, section 3, and the preprocessing of RVT. Ten bins per polarity stretch between the
-*first and the last event* of the window, not between its borders: with ``span = max(t_last -
-t_first, 1)``, an event at ``t`` falls into ``min(9, 10 * (t - t_first) // span)``. Checkpoints are
-trained on exactly this, so the window's events must be known before the first of them can be
-counted.
+Source: SAST, section 3, and the preprocessing of RVT. Ten bins per polarity divide the time
+between the *first and the last event*, not that between start and end of the window: with ``span =
+max(t_last - t_first, 1)``, an event at ``t`` is in bin ``min(9, 10 * (t - t_first) // span)``, as
+in the training data. All events of the window must be known before the first can be counted.
 """
 
 from __future__ import annotations
@@ -28,19 +27,18 @@ class StackedHistogram:
     ----------
     height, width : int
         Sensor size in pixels.
-    bins : int, optional
+    bins : int
         Time bins per polarity.
-    cutoff : int or None, optional
-        Largest count of a cell, 1..255; ``None`` means 255.
-    downsample : int, optional
+    cutoff : int, optional
+        Maximum count of a cell, 1..255; ``None`` means 255.
+    downsample : int
         Keep only the pixel ``downsample // 2`` of every ``downsample`` in x and in y
-        (nearest-exact, the published 1 Mpx preprocessing with 2). Bin edges still come from all
-        events.
-    device : str or torch.device, optional
-        Where the histogram is made, for example ``'cpu'`` or ``'cuda'``.
-    overflow : {'saturate', 'wrap'}, optional
-        ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff, as the
-        published data sets were made. They differ only for 256 or more events in one cell.
+        (nearest-exact, the published 1 Mpx preprocessing with 2). Bin edges depend on all events.
+    device : str or torch.device
+        Device of the histogram, for example ``'cpu'`` or ``'cuda'``.
+    overflow : {'saturate', 'wrap'}
+        ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff, as in
+        the published data sets. They differ only for 256 or more events in one cell.
 
     """
 
@@ -80,15 +78,22 @@ class StackedHistogram:
 
     def __call__(self, events: EventChunk | Sequence[EventChunk]) -> torch.Tensor:
         """
-        Return the histogram ``uint8[2 * bins, height // downsample, width // downsample]``.
+        Return the histogram of a window.
 
-        ``events``: all events of the window as one chunk, or as consecutive chunks in time order
-        (nothing is copied). Channel ``polarity * bins + bin``; no events give zeros.
+        Parameters
+        ----------
+        events : EventChunk or sequence of EventChunk
+            All events of the window as one chunk, or as consecutive chunks in time order.
+
+        Returns
+        -------
+        uint8[2 * bins, height // downsample, width // downsample]
+            Channel ``polarity * bins + bin``; no events give zeros.
 
         Raises
         ------
         EventFormatError
-            An event lies outside the sensor.
+            An event is outside the sensor.
 
         """
         parts = (events,) if isinstance(events, EventChunk) else tuple(events)
@@ -157,11 +162,7 @@ class StackedHistogram:
         return counts.clamp_(max=self.cutoff).to(torch.uint8).view(self.shape)
 
     def _bin_edges(self, parts: tuple[EventChunk, ...]) -> tuple[int, np.ndarray]:
-        """
-        Return the first event's time and the smallest times of bins 1, 2, ...
-
-        The latter are int64 and relative to the former.
-        """
+        """Return the time of the first event, and int64 start times of bins 1, 2, ... after it."""
         t0, t1 = int(parts[0].t[0]), int(parts[-1].t[-1])
         span = max(t1 - t0, 1)
         # Rounded up
@@ -169,21 +170,19 @@ class StackedHistogram:
         return t0, edges
 
     def _outside(self, part: EventChunk, index: int) -> EventFormatError:
+        field = 'y' if part.y[index] >= self.height else 'p'
+        field = 'x' if part.x[index] >= self.width else field
         return EventFormatError(
             f'event {index} at x = {int(part.x[index])}, y = {int(part.y[index])}, polarity '
             f'{int(part.p[index])} does not fit a sensor of {self.width}x{self.height} pixels; '
-            'give the sensor size of the camera that recorded it',
-            field='x'
-            if part.x[index] >= self.width
-            else 'y'
-            if part.y[index] >= self.height
-            else 'p',
+            'give the sensor size of the camera',
+            field=field,
             offset=index,
         )
 
 
 def _kept_pixels(size: int, downsample: int) -> np.ndarray:
-    """Return as int32 for every sensor coordinate its output coordinate, -1 if left out."""
+    """Return the output coordinate of every sensor coordinate, int32, -1 if not kept."""
     kept = np.full(size, -1, np.int32)
     count = size // downsample
     kept[np.arange(count) * downsample + downsample // 2] = np.arange(count)

@@ -24,7 +24,7 @@ BOX_DTYPE = np.dtype(
 )
 
 #: One labelled object per row: box as above, visible share of the object, its events in the
-#: window, whether it was noticed (see MIN_EVENTS) in one window of the last second (recent) or
+#: window, whether it was detectable (see MIN_EVENTS) in one window of the last second (recent) or
 #: ever (seen).
 LABEL_DTYPE = np.dtype(
     [
@@ -36,13 +36,13 @@ LABEL_DTYPE = np.dtype(
     ]
 )
 
-#: An object is noticed in a window with at least so many of its events, and so many per square
-#: pixel of its box.
+#: An object is detectable in a window with at least this many of its events, and this many per
+#: square pixel of its box.
 MIN_EVENTS, MIN_EVENT_DENSITY = 12, 0.03
 
 #: A label counts if at least this share of the object is visible.
 MIN_VISIBILITY = 0.25
 
-#: A label counts if both of its sides have so many cells of the network's input (pixels of a Gen1
-#: sensor).
+#: A label counts if both of its sides have at least this many cells of the network's input (pixels
+#: of a Gen1 sensor).
 MIN_SIDE = 8

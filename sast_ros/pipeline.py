@@ -25,14 +25,13 @@ class SensorGeometry:
     """
     How a sensor's pixels reach the network.
 
-    A sensor of about the size that the network was designed for is taken as it is. A larger one is
-    sub-sampled by the integer that brings it nearest to the design size, keeping one pixel of
-    every ``downsample`` x ``downsample`` as in the published 1 Mpx preprocessing, so that objects
-    have the size in cells that the network knows. What then is not covered by the design input
-    enlarges the input (and the partitions with it); a smaller sensor is padded with zeros at the
-    bottom and the right.
+    A sensor of about the design size of the network is used unchanged. A larger one is sub-sampled
+    by the integer that brings it nearest to the design size, keeping one pixel of every
+    ``downsample`` x ``downsample`` as in the published 1 Mpx preprocessing, so that objects have
+    the size of the training data. The input (and the partitions with it) is enlarged for the rest;
+    a smaller sensor is padded with zeros at the bottom and the right.
 
-    Parameters
+    Attributes
     ----------
     height, width : int
         Sensor size in pixels.
@@ -74,7 +73,7 @@ def sensor_geometry(config: ModelConfig, sensor_size: tuple[int, int]) -> Sensor
 
 
 def default_sensor_size(config: ModelConfig) -> tuple[int, int]:
-    """Return the (height, width) in pixels of the sensor that a network was designed for."""
+    """Return the (height, width) in pixels of the design sensor of a network."""
     height, width = config.frame
     return height * config.downsample, width * config.downsample
 
@@ -86,7 +85,7 @@ class WindowDetector:
     Parameters
     ----------
     detector : StreamingDetector
-        Its state and its box scale belong to this object from now on.
+        Its state and its box scale belong to this object.
 
     """
 
@@ -96,7 +95,7 @@ class WindowDetector:
 
     def process(self, window: EventWindow) -> Detections:
         """
-        Return the detections of a window; windows must come in order.
+        Return the detections of a window; windows must be in order.
 
         Raises
         ------
@@ -139,16 +138,16 @@ class EventPipeline:
     Parameters
     ----------
     detector : StreamingDetector
-        Its state and its box scale belong to this pipeline from now on.
+        Its state and its box scale belong to this pipeline.
     sensor_size : tuple of int, optional
-        (height, width) in pixels of a camera whose events do not carry it; ``None`` assumes the
-        size that the network was designed for, and events outside it are an error. When the size
-        that chunks carry changes, a new stream starts (reset reason ``'sensor_size'``).
+        (height, width) in pixels of a camera whose events do not carry it; by default the design
+        size of the network. Events outside it are an error. When the size that chunks carry
+        changes, a new stream starts (reset reason ``'sensor_size'``).
     window_ms, stride_ms : float
         Integration time of a histogram and time from one step to the next, milliseconds of sensor
         time.
     max_gap_ms : float
-        A silence longer than this starts a new stream (reset reason ``'gap'``).
+        A longer time without events starts a new stream (reset reason ``'gap'``).
 
     Raises
     ------
@@ -183,19 +182,17 @@ class EventPipeline:
 
     @property
     def statistics(self) -> StreamStatistics:
-        """Counts of what went in since the pipeline was made."""
+        """Counters of the events and windows."""
         return self.cutter.statistics
 
     def feed(self, chunk: EventChunk) -> Iterator[Detections]:
         """
-        Add the next events of the stream and return the detections of the completed windows.
-
-        They come in the order of the windows.
+        Add the next events and return the detections of the completed windows, in order.
 
         Raises
         ------
         EventFormatError
-            Events outside the sensor; none of the chunk is taken and the stream goes on with the
+            Events outside the sensor; the chunk is discarded and the stream continues with the
             next one.
         DetectorError
             The network gave no usable output; its state was reset.
@@ -205,7 +202,7 @@ class EventPipeline:
             yield detections
 
     def steps(self, chunk: EventChunk) -> Iterator[tuple[EventWindow, Detections]]:
-        """Do as ``feed`` and return each window beside its detections."""
+        """Do as ``feed``, and return each window with its detections."""
         for window in self.cutter.cut(chunk):
             yield window, self._windows.process(window)
 
@@ -214,5 +211,5 @@ class EventPipeline:
         self.cutter.set_timing(*microseconds(window_ms, stride_ms, max_gap_ms))
 
     def reset(self, reason: str) -> None:
-        """Forget pending events and, before the next window, the recurrent state."""
+        """Discard pending events and, before the next window, the recurrent state."""
         self.cutter.restart(reason)

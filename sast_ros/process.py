@@ -1,4 +1,4 @@
-"""Settings of a process that runs the network; for programs, never for the library."""
+"""Processor of this process, and settings of a process that runs the network."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ import ctypes
 import os
 
 
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def limit_spinning() -> None:
     """
     Limit how long threads of the network spin while they wait for each other.
 
-    To be called before torch is imported. Where all cores are busy, a spinning thread keeps the
-    one that it waits for from running: on 2 busy cores a step of 60 ms took 500 ms.
+    Call it before torch is imported. Where all cores are busy, a spinning thread prevents the one
+    that it waits for from running: on 2 busy cores a step of 60 ms took 500 ms.
     """
     os.environ.setdefault('GOMP_SPINCOUNT', '10000')
 
 
 def keep_heap() -> None:
     """
-    Let the C library keep freed memory.
+    Let the C library keep freed memory instead of returning it after every large array.
 
-    Otherwise it returns it to the system after every large array. A step allocates and frees tens
-    of megabytes; getting them anew each time costs page faults (part of what
-    benchmarks/step_time.py calls plain). Without glibc it does nothing.
+    A step allocates and frees tens of megabytes, which would cost page faults each time (part of
+    what benchmarks/step_time.py calls plain). Without glibc it does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is not None:

@@ -1,7 +1,7 @@
 """
-Recording in, detections out: the event pipeline without a middleware around it.
+Replay of a recording through the event pipeline, without a middleware.
 
-``replay_to_folder`` is what the commands do; ``replay`` is its loop, for other writers.
+``replay_to_folder`` is used by the commands; ``replay`` is its loop, for other writers.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, Literal, TYPE_CHECKING
 import numpy as np
 from sast_ros import defaults
 from sast_ros.bags import DetectionWriter, Recording, RecordingError
+from sast_ros.detections import Detections
 from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
+from sast_ros.windows import EventWindow
 
 if TYPE_CHECKING:  # torch takes seconds to import
-    from sast_ros.detector import Detections
     from sast_ros.model import SAST
     from sast_ros.pipeline import EventPipeline
-    from sast_ros.windows import EventWindow
 
 VIDEO = 'overlay.mp4'
 
@@ -34,29 +34,31 @@ Progress = Callable[[int, int, str], None]
 @dataclass(frozen=True)
 class ReplayOptions:
     """
-    What decides the detections of a recording, beside the recording itself.
+    Settings of a replay.
 
-    Parameters
+    Attributes
     ----------
     model, device : str
         As for ``choose_model``.
     window_ms, stride_ms : float
         Timing of the pipeline.
-    score_threshold, nms_iou, max_detections
-        Of the detector.
+    score_threshold, nms_iou : float
+        As for ``StreamingDetector``.
+    max_detections : int
+        As for ``StreamingDetector``.
     score : {'product', 'class'}
-        What the score of a detection is: objectness x class probability, or the latter alone.
+        Score of a detection: objectness x class probability, or the latter alone.
     sensor_size : tuple of int, optional
-        (height, width) in pixels where the recording does not hold it.
+        (height, width) in pixels where the recording does not contain it.
     start, end : float
         Seconds since the first event, see ``replay``.
     threads : int, optional
-        CPU threads of the network, whose number changes the last bits of sums; ``None`` keeps that
-        of the process.
+        CPU threads of the network, which affect the last bits of sums; by default those of the
+        process.
     video : bool
         Whether to write ``overlay.mp4``.
     video_min_score : float
-        Detections with a lower score are left out of the video.
+        Minimum score of detections in the video.
 
     """
 
@@ -90,12 +92,12 @@ def replay_to_folder(
     Parameters
     ----------
     recording : Recording
-        What to read.
+        Source of the events.
     folder : Path
-        Where ``detections.npy``, ``detections.mcap``, ``windows.npy``, ``summary.json`` and, if
-        wanted, ``overlay.mp4`` go; it is made if needed.
+        Folder of ``detections.npy``, ``detections.mcap``, ``windows.npy``, ``summary.json`` and,
+        optionally, ``overlay.mp4``; created if needed.
     options : ReplayOptions
-        What decides the detections.
+        Settings.
     progress : callable, optional
         Called after every chunk of events.
     facts : mapping, optional
@@ -112,6 +114,35 @@ def replay_to_folder(
         See ``replay``, ``choose_model``, ``EventPipeline`` and ``OverlayVideo``.
 
     """
+    pipeline, trained = _make_pipeline(recording, options)
+    with (
+        _threads(options.threads),
+        DetectionWriter(folder, log_offset_ns=recording.log_offset_ns) as writer,
+    ):
+        with _window_writer(writer, options, trained) as write:
+            summary = replay(
+                recording,
+                pipeline,
+                start=options.start,
+                end=options.end,
+                progress=progress,
+                on_window=write,
+            )
+        summary |= {
+            'weights': options.model if trained else 'untrained',
+            'score': options.score,
+            'threads': options.threads,
+            **(facts or {}),
+        }
+        if not (options.video and summary['windows']):
+            # That of an earlier run would not match the other files
+            (folder / VIDEO).unlink(missing_ok=True)
+        writer.finish(summary)
+    return summary
+
+
+def _make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventPipeline, bool]:
+    """Return the pipeline and whether its weights are trained."""
     from sast_ros.detector import StreamingDetector
     from sast_ros.pipeline import EventPipeline
 
@@ -120,52 +151,35 @@ def replay_to_folder(
         model, options.score_threshold, options.nms_iou, max_detections=options.max_detections
     )
     size = options.sensor_size or recording.sensor_size
-    pipeline = EventPipeline(detector, size, options.window_ms, options.stride_ms)
-    with (
-        _threads(options.threads),
-        DetectionWriter(folder, log_offset_ns=recording.log_offset_ns) as writer,
-    ):
-        with contextlib.ExitStack() as stack:
-            draw = None
-            if options.video:
-                from sast_ros.visualization import replay_video
+    return EventPipeline(detector, size, options.window_ms, options.stride_ms), trained
 
-                draw = stack.enter_context(
-                    replay_video(folder / VIDEO, options.stride_ms, trained)
-                )
 
-            def keep(window: EventWindow, detections: Detections) -> None:
-                if options.score == 'class':
-                    detections = replace(detections, scores=detections.class_scores)
-                writer.write(detections)
-                if draw is not None:
-                    draw(window, detections.with_score(options.video_min_score))
+@contextlib.contextmanager
+def _window_writer(
+    writer: DetectionWriter, options: ReplayOptions, trained: bool
+) -> Iterator[Callable[[EventWindow, Detections], None]]:
+    """Yield a function that writes a window with its detections into files and video."""
+    with contextlib.ExitStack() as stack:
+        draw = None
+        if options.video:
+            from sast_ros.visualization import replay_video
 
-            summary = replay(
-                recording,
-                pipeline,
-                start=options.start,
-                end=options.end,
-                progress=progress,
-                on_window=keep,
-            )
-        summary = {
-            **summary,
-            'weights': options.model if trained else 'untrained',
-            'score': options.score,
-            'threads': options.threads,
-            **(facts or {}),
-        }
-        if not (options.video and summary['windows']):
-            # That of an earlier run would not fit the other files
-            (folder / VIDEO).unlink(missing_ok=True)
-        writer.finish(summary)
-    return summary
+            video = replay_video(writer.folder / VIDEO, options.stride_ms, trained)
+            draw = stack.enter_context(video)
+
+        def write(window: EventWindow, detections: Detections) -> None:
+            if options.score == 'class':
+                detections = replace(detections, scores=detections.class_scores)
+            writer.write(detections)
+            if draw is not None:
+                draw(window, detections.with_score(options.video_min_score))
+
+        yield write
 
 
 @functools.lru_cache(maxsize=1)
 def _load_model(name: str, device: str, stamp: object) -> tuple[SAST, bool]:
-    """Return the model and whether it is trained; further recordings find it loaded."""
+    """Return the model and whether it is trained; cached for further recordings."""
     from sast_ros.model import choose_model
     from sast_ros.process import keep_heap
 
@@ -174,7 +188,7 @@ def _load_model(name: str, device: str, stamp: object) -> tuple[SAST, bool]:
 
 
 def _file_stamp(name: str) -> object:
-    """Return what tells two contents of a weights file apart."""
+    """Return time and size of a weights file, which identify its content."""
     if not Path(name).is_file():
         return None
     status = Path(name).stat()
@@ -205,21 +219,19 @@ def replay(
     """
     Run a recording, or a part of it, through the pipeline.
 
-    Windows, events and state are those of the live node, so the detections are the same; nothing
-    depends on the wall clock, so a second run gives the same again. Of a recording that was cut
-    off everything that is whole is run, and the summary says what is missing.
+    Windows and state are those of the node, so the detections are the same. Nothing depends on the
+    wall clock: a second run gives the same results. A truncated recording is replayed to its end,
+    and the summary names what is missing.
 
     Parameters
     ----------
     recording : Recording
-        What to read.
+        Source of the events.
     pipeline : EventPipeline
-        What to run; it is used as it is, so give a new one for every recording.
-    start : float
-        Seconds since the first event of the recording; the detector sees no earlier event, and
-        the first window begins at the first one from here on.
-    end : float, optional
-        Seconds since the first event of the recording, exclusive; ``None`` runs to its end.
+        Must be a new one for every recording.
+    start, end : float
+        Interval [start, end) in seconds since the first event of the recording; the first window
+        begins at the first event of it. ``None`` is no end.
     progress : callable, optional
         Called after every chunk of events.
     on_window : callable, optional
@@ -233,10 +245,9 @@ def replay(
     Raises
     ------
     RecordingError
-        The recording is damaged, holds no events at all or none between start and end, or has
-        events outside its sensor.
+        The recording is damaged, has no events in the interval, or events outside its sensor.
     SettingError
-        A start or end that cannot be.
+        An impossible start or end.
 
     """
     began = perf_counter()
@@ -254,7 +265,7 @@ def replay(
             progress(*recording.progress)
     if totals.sensor_size is None:
         raise RecordingError(
-            f'{recording.path} holds no events{" on " * bool(recording.topic)}{recording.topic}'
+            f'{recording.path} has no events{" on " * bool(recording.topic)}{recording.topic}'
         )
     pipeline.reset('end')  # counts the events of the last, incomplete window
     return _summarize(recording, pipeline, totals, perf_counter() - began, (start, end))
@@ -277,7 +288,7 @@ class _Totals:
             return
         self.sensor_size = (chunk.height, chunk.width)
         first, last = int(chunk.t[0]), int(chunk.t[-1])
-        # Where time jumps back (a bag that holds two runs), each run counts with its own length.
+        # Where time jumps back (a bag with two runs), each run counts with its own length.
         if self.first is None:
             self.first = first
         if self.last is not None and first >= self.last - TIME_JUMP_BACK_US:
@@ -302,16 +313,11 @@ def _summarize(
     wall_seconds: float,
     interval: tuple[float, float | None],
 ) -> dict[str, Any]:
-    """
-    Return what ``summary.json`` holds.
-
-    ``classes`` in the order of ``class_id``, shares stage by stage, ``start`` and ``end`` as they
-    were asked for.
-    """
+    """Return the content of ``summary.json``; ``classes`` are in the order of ``class_id``."""
     statistics, detector = pipeline.statistics, pipeline.detector
     seconds = totals.microseconds / 1e6
     height, width = totals.sensor_size or (0, 0)
-    # The zero state that every recording begins with is no event of the recording.
+    # Every recording begins with a zero state; that is not counted as a reset.
     resets = {reason: count for reason, count in statistics.resets.items() if reason != 'start'}
     return {
         'recording': recording.path.name,

@@ -1,4 +1,4 @@
-"""Which version of the package this is."""
+"""Version of the package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.metadata
 
 
 def installed_version() -> str:
-    """Return the version that is installed; a source tree need not be."""
+    """Return the installed version; a source tree may have none."""
     try:
         return importlib.metadata.version('sast_ros')
     except importlib.metadata.PackageNotFoundError:

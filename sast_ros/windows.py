@@ -1,18 +1,18 @@
 """
 Event stream in, windows out.
 
-This decides what belongs to one histogram, when and why the recurrent state is reset, and the ROS
-time of a window. Time is sensor time throughout. The first window begins at the first event ``t0``
-after a (re)start, window ``k`` is ``[t0 + k * stride, t0 + k * stride + duration]`` with both ends
-inclusive (an event exactly on a border belongs to two windows, as in the published preprocessing),
-and it is complete when an event later than its end has arrived. The cut therefore depends on the
-events alone, never on how they were packed into messages or on the wall clock: the live node and
-the replay of its recording see the same windows.
+This decides which events belong to a window, when and why the recurrent state is reset, and the
+ROS time of a window. Time is sensor time throughout. The first window begins at the first event
+``t0`` after a (re)start, window ``k`` is ``[t0 + k * stride, t0 + k * stride + duration]`` with
+both ends inclusive (an event exactly on an edge belongs to two windows, as in the published
+preprocessing), and it is complete when an event later than its end has arrived. Windows therefore
+depend on the events alone, not on messages or the wall clock: the node and the replay of its
+recording have the same windows.
 
-Events are kept as views of the decoded chunks until their last window is cut, not accumulated on
-arrival: the borders of the ten histogram bins lie between the first and the *last* event of the
-window (histogram.py), so the bin of an event is unknown until the window is complete. Keeping
-costs 13 bytes an event and is bounded (``MAX_PENDING_EVENTS``).
+Events are kept as views of the decoded chunks until their last window is cut: the edges of the
+histogram bins depend on the *last* event of the window (histogram.py), so the bin of an event is
+unknown until the window is complete. This takes 13 bytes an event and is bounded
+(``MAX_PENDING_EVENTS``).
 """
 
 from __future__ import annotations
@@ -26,40 +26,39 @@ import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
 
-#: What stamps a window: its end in ROS time, the header of the message that completed it, or the
-#: time at which that message was taken.
+#: Stamp of a window: its end in ROS time, the stamp of the message that completed it, or the time
+#: at which that message was taken.
 TimestampSource = Literal['auto', 'header', 'receive']
 
-#: Bound on the events kept for windows that are not complete: 16.8 million are 218 MB, and more
-#: than any sensor sends in 100 ms. Beyond it new chunks are dropped and counted.
+#: Maximum events kept for incomplete windows: 16.8 million are 218 MB, and more than any sensor
+#: sends in 100 ms. Beyond it new chunks are dropped and counted.
 MAX_PENDING_EVENTS = 1 << 24
 
 #: Arrival jitter is removed by taking the smallest (header.stamp - event time) of this much sensor
 #: time, microseconds.
 CLOCK_MEMORY_US = 2_000_000
 
-#: A step back of the stamps longer than this is a change of the ROS clock and is followed; shorter
-#: ones are jitter.
+#: A longer step back of the stamps is a change of the ROS clock; shorter ones are jitter.
 CLOCK_STEP_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventWindow:
     """
-    The events of one complete window, and what the detector needs to know about it.
+    The events of one complete window, with the facts that the detector needs.
 
-    Parameters
+    Attributes
     ----------
     t_start, t_end : int
-        Inclusive borders in microseconds on the clock of the events.
+        Start and end, both inclusive, in microseconds on the clock of the events.
     parts : tuple of EventChunk
-        The events, in time order, as views of the chunks that they came in; may be empty.
+        The events in time order, as views of the received chunks; may be empty.
     width, height : int
         Sensor size in pixels, 0 if unknown.
     stamp_ns : int
         ROS time of the window in nanoseconds; ``1000 * t_end`` for events from outside ROS.
     reset : str or None
-        Why the recurrent state must be zeroed before this window; ``None`` to carry it on.
+        Why the recurrent state must be zeroed before this window; ``None`` to keep it.
     frame_id : str
         ``frame_id`` of the events.
 
@@ -81,9 +80,9 @@ class EventWindow:
 @dataclass(slots=True)
 class StreamStatistics:
     """
-    What went through a WindowCutter since it was made.
+    Counters of a WindowCutter.
 
-    Parameters
+    Attributes
     ----------
     events, windows : int
         Events received, windows cut.
@@ -92,9 +91,9 @@ class StreamStatistics:
     clamped : int
         Events whose time stepped back by microseconds and was raised.
     dropped_events : int
-        Events that decoders or the memory bound left out.
+        Events dropped by decoders or by the memory bound.
     unused_events : int
-        Events of windows that never became complete because the stream restarted.
+        Events of windows that were incomplete when the stream restarted.
     lost_packets : int
         Messages missing in the sequence of the source.
 
@@ -191,9 +190,9 @@ class WindowCutter:
 
     def restart(self, reason: str) -> None:
         """
-        Forget all pending events.
+        Discard all pending events; the next event starts a new stream.
 
-        The next event starts a new stream whose first window carries the reason.
+        Its first window carries the reason.
         """
         self.statistics.unused_events += self._count_unused()
         self._clear()
@@ -206,7 +205,7 @@ class WindowCutter:
         Raises
         ------
         EventFormatError
-            Events outside the sensor; none of the chunk is taken and the stream goes on with the
+            Events outside the sensor; the chunk is discarded and the stream continues with the
             next one.
 
         """
@@ -222,8 +221,7 @@ class WindowCutter:
                 index = int((values >= size).argmax())
                 raise EventFormatError(
                     f'event {index} has {name} = {int(values[index])}, outside the sensor of '
-                    f'{width}x{height} pixels; '
-                    'give the sensor size of the camera that recorded it',
+                    f'{width}x{height} pixels; give the sensor size of the camera',
                     field=name,
                     offset=index,
                 )
@@ -269,26 +267,17 @@ class WindowCutter:
         return self._size if self._size[1] else self._default_size
 
     def _split_at_gaps(self, chunk: EventChunk) -> Iterator[tuple[EventChunk, bool]]:
-        """
-        Split the chunk behind every silence that is too long.
-
-        Say for each part whether one precedes it.
-        """
+        """Split the chunk at every gap; yield each part and whether a gap precedes it."""
         before = chunk.t[0] if self._last is None else self._last
         # No gap can be longer than the whole: the usual case, at no cost
         if chunk.t[-1] - before <= self.max_gap_us:
             yield chunk, False
             return
-        starts = np.flatnonzero(np.diff(chunk.t, prepend=before) > self.max_gap_us)
-        if len(starts) == 0 or starts[0] > 0:
-            starts = np.insert(starts, 0, 0)
-            gaps = [False] + [True] * (len(starts) - 1)
-        else:
-            gaps = [True] * len(starts)
-        begins = starts.tolist()
-        ends = [*begins[1:], len(chunk)]
-        for begin, end, gap in zip(begins, ends, gaps):
-            yield chunk[begin:end], gap
+        begins = np.flatnonzero(np.diff(chunk.t, prepend=before) > self.max_gap_us).tolist()
+        if not begins or begins[0] > 0:
+            yield chunk[: begins[0] if begins else len(chunk)], False
+        for begin, end in zip(begins, [*begins[1:], len(chunk)]):
+            yield chunk[begin:end], True
 
     # --------------------------------------------------------------------------------- cutting one
 
@@ -300,7 +289,7 @@ class WindowCutter:
         self._frame_id = segment.frame_id
         self._last = int(segment.t[-1])
         self._clock.observe(segment)
-        # else: between two windows whose stride is longer than their duration
+        # Otherwise between two windows whose stride is longer than their duration
         if self._last >= self._next_start:
             if self._pending + len(segment) > MAX_PENDING_EVENTS:
                 self.statistics.dropped_events += len(segment)
@@ -311,11 +300,7 @@ class WindowCutter:
             yield self._window()
 
     def _windows_before_gap(self, resumed: int) -> Iterator[EventWindow]:
-        """
-        Return the windows that the silence completed.
-
-        Those that lie in it altogether are left out.
-        """
+        """Yield the windows that the gap completes, without those entirely inside it."""
         last = self._last
         if last is None:
             return
@@ -358,7 +343,7 @@ class WindowCutter:
         return stamp
 
     def _count_unused(self) -> int:
-        """Return the number of pending events that no window has held."""
+        """Return the number of pending events that were in no window."""
         if self._previous_end is None:
             return self._pending
         return sum(
@@ -372,7 +357,7 @@ def microseconds(window_ms: float, stride_ms: float, max_gap_ms: float) -> tuple
 
 
 def _between(chunk: EventChunk, start: int, end: int) -> EventChunk:
-    """Return the events with start <= t <= end; the chunk itself if these are all."""
+    """Return the events with start <= t <= end; the chunk itself if all are."""
     t = chunk.t
     if t[0] >= start and t[-1] <= end:
         return chunk
@@ -384,10 +369,10 @@ class _RosClock:
     """
     ROS time of an instant of sensor time.
 
-    A message's ``header.stamp`` is taken when its first data reached the host: sensor time plus a
-    transport delay that jitters by milliseconds. The smallest difference of the last seconds is
-    the best estimate of the clocks' offset; old ones are forgotten because the two clocks drift
-    apart. Stamps never step back by this jitter.
+    The ``header.stamp`` of a message is the time when its first data reached the host: sensor time
+    plus a transport delay with a jitter of milliseconds. The smallest difference of the last
+    seconds is the best estimate of the offset between the clocks; older ones are discarded because
+    the clocks drift. Stamps never step back by this jitter.
     """
 
     def __init__(self) -> None:

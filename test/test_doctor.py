@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from sast_ros import doctor
 from sast_ros.cli import main
+from sast_ros.cli.doctor import print_report
 
 
 def find(checks: list[doctor.Check], name: str) -> doctor.Check:
@@ -102,17 +103,17 @@ def test_the_verdict_is_the_worst_status(
         doctor.Check('machine', 'part', status, 'value [x]', 'do this') for status in statuses
     ]
     output = io.StringIO()
-    doctor.print_report(checks, Console(file=output, width=80))
+    print_report(checks, Console(file=output, width=80))
     assert doctor.overall(checks) == worst
     assert verdict in output.getvalue()
     assert 'value [x]' in output.getvalue()
 
 
 def test_a_broken_examination_is_a_line_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_down(group: str) -> None:
+    def break_down() -> None:
         raise RuntimeError('no such file')
 
     monkeypatch.setattr(doctor, '_socket_buffer', break_down)
     broken = find(doctor.examine(), 'examination')
-    assert (broken.group, broken.status) == ('transport', 'FAIL')
+    assert (broken.group, broken.status) == ('transport of large event messages', 'FAIL')
     assert 'no such file' in broken.value

@@ -59,7 +59,7 @@ def counted_steps(set_up: ModuleType, runs: list[str], files: list[Path]) -> lis
         return lambda: runs.append(name)
 
     return [
-        set_up.Step(name, [path], '', action(name), lambda: True, 'advice')
+        set_up.Step(name, action(name), 'advice', [path])
         for name, path in zip(('first', 'second'), files, strict=True)
     ]
 
@@ -92,11 +92,9 @@ def test_a_step_that_failed_runs_again_and_says_what_to_do(set_up, tmp_path, mon
         code = 'import sys; print("the reason"); sys.exit(3)' if broken.exists() else 'pass'
         set_up.run(sys.executable, '-c', code)
 
-    monkeypatch.setattr(
-        set_up, 'steps', lambda: [set_up.Step('fragile', [], '', action, lambda: True, 'Mend it.')]
-    )
+    monkeypatch.setattr(set_up, 'steps', lambda: [set_up.Step('fragile', action, 'Repair it.')])
     with pytest.raises(
-        set_up.SetUpError, match='(?s)"fragile".*ended with 3.*the reason.*Mend it[.]'
+        set_up.SetUpError, match='(?s)"fragile".*ended with 3.*the reason.*Repair it[.]'
     ):
         set_up.set_up()
     broken.unlink()

@@ -1,10 +1,10 @@
 """
 Point the CMake export files of the ROS wheels at this machine's Python and numpy headers.
 
-The ``*_rosidl_generator_pyExport.cmake`` files name the folders of the machine on which the wheels
+The ``*_rosidl_generator_pyExport.cmake`` files contain folders of the machine on which the wheels
 were built, such as ``/opt/python/cp311-cp311/include/python3.11``. CMake refuses to build a
-message package against folders that do not exist. The files are rewritten in place; running this
-again changes nothing.
+message package against folders that do not exist. The files are rewritten in place; a second run
+changes nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import re
 import sys
 import sysconfig
 
-# The wheels are made in the manylinux container, whose interpreters live in
-# /opt/python/<tag>-<abi>.
+# The wheels are built in the manylinux container with its interpreters /opt/python/<tag>-<abi>.
 BUILD_MACHINE_PYTHON = re.compile(r'/opt/python/[\w-]+/include/python3[\w.]*')
 BUILD_MACHINE_NUMPY = re.compile(
     r'/opt/python/[\w-]+/lib/python3[\w.]*/site-packages/numpy/_?core/include'
@@ -36,7 +35,7 @@ def fix(prefix: Path, python_include: str, numpy_include: str) -> list[Path]:
 
 
 def main() -> None:
-    """Fix the prefix of the interpreter that runs this."""
+    """Fix the files below the prefix of this interpreter."""
     import numpy
 
     changed = fix(Path(sys.prefix), sysconfig.get_path('include'), numpy.get_include())

@@ -1,16 +1,16 @@
 """
 Set up .venv: ROS 2 Jazzy from wheels, torch, the interface packages of msg/ and sast_ros itself.
 
-Run through ``make setup`` by the machine's own Python; needs nothing but the standard library.
-Each step runs only if its inputs changed since it last succeeded, or if a step before it ran. The
-details go into .venv/set_up/log.txt.
+``make setup`` runs it with the system's Python; it needs only the standard library. Each step runs
+only if its inputs changed since it last succeeded, or if an earlier step ran. Output is written to
+.venv/set_up/log.txt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import fcntl
 import hashlib
 import importlib.util
@@ -32,7 +32,7 @@ LOG = STATE / 'log.txt'
 PACKAGES = {'.': 'sast_ros', 'training': 'training/sast_ros_training'}
 
 # ROS 2 Jazzy and torch have wheels for these.
-OLDEST, NEWEST = (3, 10), (3, 13)
+MIN_PYTHON, MAX_PYTHON = (3, 10), (3, 13)
 
 # Variables of a sourced ROS installation, another environment or the user's pip that would reach
 # into .venv.
@@ -54,7 +54,7 @@ FOREIGN = (
 
 
 class SetUpError(Exception):
-    """A step that failed; the text says what to do."""
+    """A step that failed."""
 
 
 @dataclass(frozen=True)
@@ -62,48 +62,45 @@ class Step:
     """
     One step of the set-up.
 
-    Parameters
+    Attributes
     ----------
-    name: what it makes, as shown to the user.
-    inputs: files whose content decides whether the step has to run again.
-    facts: further text that decides the same, such as the version of Python.
-    action: does the work; its output goes into the log.
-    made: tells whether what the step makes is still there.
-    advice: what to do if it fails.
+    name : str
+        What it makes, as shown to the user.
+    action : callable
+        Does the work; its output goes into the log.
+    advice : str
+        What to do if it fails.
+    inputs : list of Path
+        The step runs again if the content of these files changes.
+    made : callable
+        Returns whether the result of the step still exists.
 
     """
 
     name: str
-    inputs: list[Path]
-    facts: str
     action: Callable[[], None]
-    made: Callable[[], bool]
     advice: str
+    inputs: list[Path] = field(default_factory=list)
+    made: Callable[[], bool] = lambda: True
 
 
 def missing_tools() -> list[str]:
-    """
-    One line for each tool that this machine lacks.
-
-    It names the Debian and Ubuntu package that brings it.
-    """
-    missing = []
-    for tool, package in (('gcc', 'gcc'), ('g++', 'g++'), ('cmake', 'cmake'), ('make', 'make')):
-        if shutil.which(tool) is None:
-            missing.append(f'missing tool: {tool}; install it with: apt install {package}')
+    """Return one line for each missing tool, with the Debian and Ubuntu package that has it."""
+    missing = [
+        (tool, tool) for tool in ('gcc', 'g++', 'cmake', 'make') if shutil.which(tool) is None
+    ]
     if importlib.util.find_spec('venv') is None or importlib.util.find_spec('ensurepip') is None:
-        missing.append(
-            'missing tool: the venv module of Python; install it with: apt install python3-venv'
-        )
+        missing.append(('the venv module of Python', 'python3-venv'))
     if not Path(sysconfig.get_path('include'), 'Python.h').exists():
-        missing.append(
-            'missing tool: the header files of Python; install them with: apt install python3-dev'
-        )
-    return missing
+        missing.append(('the header files of Python', 'python3-dev'))
+    return [
+        f'missing tool: {tool}; install it with: apt install {package}'
+        for tool, package in missing
+    ]
 
 
 def environment() -> dict[str, str]:
-    """Environment of every step: .venv first, nothing of another installation."""
+    """Return the environment of every step: .venv first, no other installation."""
     clean = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     clean.update(
         PATH=f'{VENV / "bin"}{os.pathsep}{os.environ.get("PATH", os.defpath)}',
@@ -117,7 +114,7 @@ def environment() -> dict[str, str]:
 
 
 def run(*command: str | Path) -> None:
-    """Run a command in the repository, its output into the log."""
+    """Run a command in the repository, with its output in the log."""
     with LOG.open('a') as log:
         log.write(f'\n$ {" ".join(str(part) for part in command)}\n')
         log.flush()
@@ -134,7 +131,7 @@ def run(*command: str | Path) -> None:
 
 
 def make_venv() -> None:
-    """Make an empty .venv, or keep one that works."""
+    """Create an empty .venv, or keep one that works."""
     if usable_venv():
         return
     shutil.rmtree(VENV, ignore_errors=True)
@@ -143,25 +140,24 @@ def make_venv() -> None:
 
 
 def usable_venv() -> bool:
-    """Tell whether .venv holds a Python with wheels and pip, made where it now lies."""
+    """Return whether .venv has a Python with wheels and pip and was not moved."""
     configuration = VENV / 'pyvenv.cfg'
     if (STATE / 'unfinished').exists() or not configuration.exists() or not PYTHON.exists():
         return False
-    program = f'import pip, sys; sys.exit(not {OLDEST} <= sys.version_info[:2] <= {NEWEST})'
-    works = (
-        subprocess.run([PYTHON, '-c', program], env=environment(), capture_output=True).returncode
-        == 0
+    program = (
+        f'import pip, sys; sys.exit(not {MIN_PYTHON} <= sys.version_info[:2] <= {MAX_PYTHON})'
     )
-    # The commands in bin/ begin with the path of the interpreter that they were made for.
+    if subprocess.run([PYTHON, '-c', program], env=environment(), capture_output=True).returncode:
+        return False
+    # The commands in bin/ begin with the path of their interpreter.
     launcher = VENV / 'bin' / 'pip'
-    return works and launcher.exists() and str(VENV) in launcher.read_text(errors='replace')[:1000]
+    return launcher.exists() and str(VENV) in launcher.read_text(errors='replace')[:1000]
 
 
 def install_packages() -> None:
     """Install the pinned wheels."""
-    # A process that is killed while pip copies files leaves packages that look installed and are
-    # not; then .venv is made anew. An error of pip itself (no network, no such version) comes
-    # before it copies anything.
+    # If pip is killed while it copies files, packages look installed and are not; then .venv is
+    # created again. pip reports its own errors (no network, no such version) before it copies.
     unfinished = STATE / 'unfinished'
     unfinished.touch()
     try:
@@ -180,7 +176,7 @@ def fix_cmake_paths() -> None:
 
 
 def build_interfaces() -> None:
-    """Build the packages of msg/ into .venv itself, so that nothing needs to be sourced."""
+    """Build the packages of msg/ into .venv, so that nothing needs to be sourced."""
     build = STATE / 'build'
     shutil.rmtree(build, ignore_errors=True)
     run(
@@ -191,88 +187,74 @@ def build_interfaces() -> None:
     shutil.rmtree(build, ignore_errors=True)
 
 
+def interfaces_exist() -> bool:
+    """Return whether every package of msg/ is installed."""
+    packages = (REPOSITORY / 'msg').glob('*/package.xml')
+    return all((VENV / 'share' / path.parent.name).exists() for path in packages)
+
+
 def install_sast_ros() -> None:
     """Install both packages in place and compile their C extensions."""
     packages = [option for folder in PACKAGES for option in ('--editable', folder)]
     run(PYTHON, '-m', 'pip', 'install', '--no-deps', '--no-build-isolation', *packages)
 
 
+def commands_exist() -> bool:
+    """Return whether both packages are installed and compiled."""
+    kernels = [REPOSITORY / folder / 'kernels' for folder in PACKAGES.values()]
+    compiled = all(any(folder.glob('_kernels*.so')) for folder in kernels)
+    return compiled and (VENV / 'bin' / 'sast-ros').exists()
+
+
 def steps() -> list[Step]:
-    """List the steps in order; each counts as changed when one before it ran."""
-    message_files = [path for path in (REPOSITORY / 'msg').rglob('*') if path.is_file()]
-    kernels = [
-        path
-        for folder in PACKAGES.values()
-        for path in (REPOSITORY / folder / 'kernels').glob('*')
-        if path.suffix in ('.c', '.h')
-    ]
-    # The version and the flags of the compiler are not inputs: a new compiler makes the same
-    # extension.
-    package_files = [
-        REPOSITORY / folder / name
-        for folder in PACKAGES
-        for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
-    ]
-    network = 'Check that pip can reach its package index, then run the same command again.'
+    """Return the steps in order; each runs again when one before it ran."""
+    # A new compiler makes the same extension: its version and flags are no inputs.
+    names = ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
+    sources = [REPOSITORY / folder / name for folder in PACKAGES for name in names]
+    for folder in PACKAGES.values():
+        sources += (REPOSITORY / folder / 'kernels').glob('*.[ch]')
     return [
         Step(
             'virtual environment',
-            [],
-            str(VENV),
             make_venv,
-            usable_venv,
             'Check that python3 -m venv works and that the disk is not full, then run the same '
             'command again.',
+            made=usable_venv,
         ),
         Step(
             'ROS 2 Jazzy, torch and tools (pip)',
-            [REPOSITORY / 'tools' / 'requirements.txt', REPOSITORY / 'constraints.txt'],
-            '',
             install_packages,
+            'Check that pip can reach its package index, then run the same command again.',
+            [REPOSITORY / 'tools' / 'requirements.txt', REPOSITORY / 'constraints.txt'],
             lambda: not (STATE / 'unfinished').exists(),
-            network,
         ),
         Step(
             'CMake files of the wheels',
-            [REPOSITORY / 'tools' / 'fix_cmake_paths.py'],
-            '',
             fix_cmake_paths,
-            lambda: True,
             'Run "make clean" and the same command again.',
+            [REPOSITORY / 'tools' / 'fix_cmake_paths.py'],
         ),
         Step(
             'interface packages (colcon)',
-            message_files,
-            '',
             build_interfaces,
-            lambda: all(
-                (VENV / 'share' / path.parent.name).exists()
-                for path in (REPOSITORY / 'msg').glob('*/package.xml')
-            ),
             'If the log names a compiler or CMake error in a system tool, repair that tool; '
-            'otherwise run "make clean" '
-            'and the same command again.',
+            'otherwise run "make clean" and the same command again.',
+            [path for path in (REPOSITORY / 'msg').rglob('*') if path.is_file()],
+            interfaces_exist,
         ),
         Step(
             'sast_ros, sast_ros_training and their C extensions',
-            [*package_files, *kernels],
-            '',
             install_sast_ros,
-            lambda: (
-                (VENV / 'bin' / 'sast-ros').exists()
-                and all(
-                    any((REPOSITORY / folder / 'kernels').glob('_kernels*.so'))
-                    for folder in PACKAGES.values()
-                )
-            ),
             'The log names the file and line that does not compile.',
+            sources,
+            commands_exist,
         ),
     ]
 
 
 def digest(step: Step, before: str) -> str:
-    """Fingerprint of everything that decides whether ``step`` must run again."""
-    fingerprint = hashlib.sha256(f'{before}\n{step.name}\n{step.facts}\n'.encode())
+    """Return the hash of everything that requires ``step`` to run again."""
+    fingerprint = hashlib.sha256(f'{before}\n{step.name}\n{VENV}\n'.encode())
     for path in sorted(step.inputs):
         content = path.read_bytes()
         fingerprint.update(f'{path.relative_to(REPOSITORY)} {len(content)}\n'.encode())
@@ -282,7 +264,7 @@ def digest(step: Step, before: str) -> str:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Let a second set-up of the same tree wait for the first."""
+    """Wait while another process sets up the same tree."""
     with Path(__file__).open() as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -299,14 +281,13 @@ def log_tail(lines: int = 15) -> str:
 
 
 def set_up() -> None:
-    """Run the steps that have to run."""
+    """Run the steps whose inputs or results changed."""
     before = ''
     todo = steps()
     started = False
     for number, step in enumerate(todo, start=1):
         stamp = STATE / f'{number}.done'
-        fingerprint = digest(step, before)
-        before = fingerprint
+        before = fingerprint = digest(step, before)
         if stamp.exists() and stamp.read_text() == fingerprint and step.made():
             continue
         print(f'set-up {number}/{len(todo)}: {step.name} ...', end='', flush=True)
@@ -333,11 +314,10 @@ def set_up() -> None:
 def main() -> int:
     """Check the machine, then set up."""
     version = sys.version_info[:2]
-    if not OLDEST <= version <= NEWEST:
+    if not MIN_PYTHON <= version <= MAX_PYTHON:
         print(
             f'sast_ros needs Python 3.10 to 3.13, but {sys.executable} is '
-            f'{version[0]}.{version[1]}; '
-            'name another one, for example: make setup PYTHON=python3.12',
+            f'{version[0]}.{version[1]}; use another: make setup PYTHON=python3.12',
             file=sys.stderr,
         )
         return 1

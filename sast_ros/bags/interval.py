@@ -64,15 +64,18 @@ def iter_interval(
                 break
         elif begun:
             yield chunk  # its counts
-    if begun or zero is None or last is None:
-        return  # the caller reports a recording without any events
-    length = (last - zero) / 1e6
+    # The caller reports a recording without any events
+    if not begun and zero is not None and last is not None:
+        raise _no_events(name, start, end, (last - zero) / 1e6)
+
+
+def _no_events(name: str, start: float, end: float | None, length: float) -> RecordingError:
     if length < start:
-        raise RecordingError(
+        return RecordingError(
             f'{name} ends {length:.3f} s after its first event, before the start at {start:g} s; '
             'choose an earlier start'
         )
-    raise RecordingError(
+    return RecordingError(
         f'{name} has no events from {start:g} s to {end:g} s after its first one; choose another '
         'interval'
     )

@@ -2,8 +2,8 @@
 The ``sast-ros`` command, one module for each of its commands.
 
 Exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted. Results go to standard
-output, progress and errors to standard error. Everything heavy is imported by the command that
-needs it: help and version come at once.
+output, progress and errors to standard error. A command imports what it needs when it runs, so
+that help and version are fast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COMMANDS = (demo, replay, evaluate, convert, doctor)
 #: Entry-point group of the commands that other packages add: modules with a function ``add``.
 COMMAND_GROUP = 'sast_ros.commands'
 
-#: Commands of sast_ros_training, and what they do.
+#: Commands of sast_ros_training and their help.
 _TRAINING_COMMANDS = {
     'simulate': 'labelled recordings of simulated street scenes',
     'train': 'training data -> weights',
@@ -53,8 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error('interrupted; files that are not complete have "part" in their names')
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone. Python would print_error once more when it flushes at
-        # exit.
+        # The reader of the output has gone; flushing at exit must not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
@@ -85,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         if name not in commands.choices:
             command = commands.add_parser(name, help=text, add_help=False, prefix_chars='\0')
             command.add_argument('rest', nargs='*')
-            command.set_defaults(command=_name_missing_package, debug=False, name=name)
+            command.set_defaults(command=_report_missing_package, debug=False, name=name)
     return parser
 
 
@@ -94,7 +93,7 @@ def _added_commands() -> tuple[Any, ...]:
     return tuple(point.load() for point in found)
 
 
-def _name_missing_package(arguments: argparse.Namespace) -> int:
+def _report_missing_package(arguments: argparse.Namespace) -> int:
     print_error(
         f'"sast-ros {arguments.name}" is part of the package sast_ros_training, which is not '
         'installed: pip install ./training in the repository, or build training/ with colcon'
@@ -104,11 +103,7 @@ def _name_missing_package(arguments: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """
-    Leave through every ``with`` and ``finally`` when asked to end.
-
-    So no child process stays behind.
-    """
+    """Exit through every ``with`` and ``finally`` on a signal, so that child processes end."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -116,7 +111,7 @@ def _ended_by_signals() -> Iterator[None]:
     before: dict[signal.Signals, Any] = {}
     try:
         for wanted in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(wanted) != signal.SIG_IGN:  # nohup ignores SIGHUP, and shall
+            if signal.getsignal(wanted) != signal.SIG_IGN:  # nohup ignores SIGHUP
                 before[wanted] = signal.signal(wanted, leave)
     except ValueError:  # not the main thread, which alone may set handlers
         pass

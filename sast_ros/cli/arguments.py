@@ -1,4 +1,4 @@
-"""Types of command line arguments; what they refuse is wrong usage, exit code 2."""
+"""Options and types of arguments that several commands share; invalid values exit with 2."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class _IntervalBound(argparse.Action):
 def add_interval(command: argparse.ArgumentParser) -> None:
     """Add ``--start`` and ``--end``, seconds since the first event of a recording."""
     for name, default, text in (
-        ('--start', 0.0, 'leave out what is before; seconds since the first event (default: 0)'),
-        ('--end', None, 'leave out what is from here on; seconds since the first event'),
+        ('--start', 0.0, 'start of the interval, seconds since the first event (default: 0)'),
+        ('--end', None, 'end of the interval, exclusive, seconds since the first event'),
     ):
         command.add_argument(
             name,
@@ -52,7 +52,7 @@ def add_interval(command: argparse.ArgumentParser) -> None:
 def add_detector(
     command: argparse.ArgumentParser, score_threshold: float = defaults.SCORE_THRESHOLD
 ) -> None:
-    """Add what decides the detections of a recording; ``score_threshold``: its default."""
+    """Add the options of the detector; ``score_threshold``: its default."""
     command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.add_argument(
         '--device',
@@ -63,40 +63,33 @@ def add_detector(
     milliseconds, share = number_between(1, 10_000), number_between(0, 1)
     for name, kind, default, metavar, text in (
         ('--window-ms', milliseconds, defaults.WINDOW_MS, 'T', 'integration time'),
-        ('--stride-ms', milliseconds, defaults.STRIDE_MS, 'T', 'time from step to step'),
+        ('--stride-ms', milliseconds, defaults.STRIDE_MS, 'T', 'time from window to window'),
         ('--score-threshold', share, score_threshold, 'P', 'minimum score'),
         ('--nms-iou', share, defaults.NMS_IOU, 'P', 'IoU threshold of per-class NMS'),
     ):
-        command.add_argument(
-            name,
-            type=kind,
-            default=default,
-            metavar=metavar,
-            help=f'{text} (default: %(default)g)',
-        )
+        text += ' (default: %(default)g)'
+        command.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
     command.add_argument(
         '--sensor-size',
         type=sensor_size,
         metavar='WxH',
-        help='of recordings that do not hold it, for example 640x480',
+        help='of recordings that do not contain it, for example 640x480',
     )
 
 
 def detector_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of ``add_detector`` as fields of ``ReplayOptions``."""
-    names = (
-        'model',
-        'device',
-        'window_ms',
-        'stride_ms',
-        'score_threshold',
-        'nms_iou',
-        'sensor_size',
-    )
-    return {name: getattr(arguments, name) for name in names}
+    names = 'model device window_ms stride_ms score_threshold nms_iou sensor_size'
+    return {name: getattr(arguments, name) for name in names.split()}
 
 
-def number_between(least: float, most: float) -> Callable[[str], float]:
+def add_json(command: argparse.ArgumentParser, content: str) -> None:
+    """Add ``--json``."""
+    text = f'write the {content} as JSON, - for standard output'
+    command.add_argument('--json', metavar='FILE', help=text)
+
+
+def number_between(low: float, high: float) -> Callable[[str], float]:
     """Return a type for numbers in this range, both ends included."""
 
     def number(text: str) -> float:
@@ -104,10 +97,8 @@ def number_between(least: float, most: float) -> Callable[[str], float]:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(
-                f'{text!r} is not a number from {least:g} to {most:g}'
-            )
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a number from {low:g} to {high:g}')
         return value
 
     return number
@@ -128,13 +119,13 @@ def sensor_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def whole_number(least: int, most: int) -> Callable[[str], int]:
+def whole_number(low: int, high: int) -> Callable[[str], int]:
     """Return a type for whole numbers in this range, both ends included."""
 
     def number(text: str) -> int:
-        if not (text.isdecimal() and least <= int(text) <= most):
+        if not (text.isdecimal() and low <= int(text) <= high):
             raise argparse.ArgumentTypeError(
-                f'{text!r} is not a whole number from {least} to {most}'
+                f'{text!r} is not a whole number from {low} to {high}'
             )
         return int(text)
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from sast_ros.cli.arguments import add_json
 from sast_ros.cli.terminal import new_table, open_console, thousands, write_json
 
 
@@ -32,15 +33,13 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='class names in class-id order (default: as published)',
     )
     command.add_argument('--half', action='store_true', help='store float16: half the size')
-    command.add_argument(
-        '--json', metavar='FILE', help='write the summary as JSON, - for standard output'
-    )
+    add_json(command, 'summary')
     command.set_defaults(command=run)
     return command
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it and return the exit code."""
+    """Convert the checkpoint and return the exit code."""
     from sast_ros.model import convert_checkpoint
 
     target = arguments.out or arguments.checkpoint.with_suffix('.safetensors')
@@ -62,14 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
     }
     if not write_json(summary, arguments.json):
         table = new_table(f'convert: {arguments.checkpoint.name}')
-        table.add_row(
-            'written', f'{done.path} ({summary["bytes"] / 1e6:.1f} MB, {summary["precision"]})'
-        )
+        size = f'{summary["bytes"] / 1e6:.1f} MB, {summary["precision"]}'
+        table.add_row('written', f'{done.path} ({size})')
         table.add_row('sha256', done.sha256)
         table.add_row('configuration', done.config.name)
         table.add_row('classes', ', '.join(done.config.classes))
-        table.add_row(
-            'contents', f'{thousands(done.parameters)} parameters, {done.tensors} tensors'
-        )
+        contents = f'{thousands(done.parameters)} parameters, {done.tensors} tensors'
+        table.add_row('contents', contents)
         open_console().print(table)
     return 0

@@ -46,27 +46,26 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         action='append',
         dest='topics',
         metavar='T',
-        help='topic with events (default: the only one in the recording); give it again for each '
-        'further camera, whose results then lie in DIR/NAME-OF-TOPIC',
+        help='topic with events (default: the only one in the recording); repeat it for several '
+        'cameras, whose results are then in DIR/NAME-OF-TOPIC',
     )
     add_interval(command)
     command.add_argument(
         '--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)'
     )
     command.add_argument('--video', action='store_true', help='write overlay.mp4')
-    add_detector(command, score_threshold=0.1)
+    add_detector(command)
     command.set_defaults(command=run)
     return command
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it and return the exit code."""
+    """Replay every topic and return the exit code."""
     limit_spinning()
     from sast_ros.bags import open_recording
 
     with contextlib.ExitStack() as stack:
-        # The recording first: it is opened in a moment, and what is wrong with it need not wait
-        # for torch.
+        # The recording first: its errors are reported before torch is imported.
         recordings = [
             stack.enter_context(open_recording(arguments.bag, topic))
             for topic in arguments.topics or [None]
@@ -82,7 +81,7 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
     out = arguments.out or Path('out/replay') / arguments.bag.resolve().stem
     if len(recordings) == 1:
         return [out]
-    # The slashes of a topic become dashes, which ROS allows in no name.
+    # The slashes of a topic become dashes, which no ROS name contains.
     names = [re.sub(r'[^\w-]+', '-', recording.topic.strip('/')) for recording in recordings]
     for index, name in enumerate(names):
         if name in names[:index]:
@@ -93,7 +92,7 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
 
 
 def _replay(arguments: argparse.Namespace, recording: Recording, out: Path) -> None:
-    """Replay one topic, with a state of its own, and show what came out."""
+    """Replay one topic, with a state of its own, and show the results."""
     from sast_ros.replay import replay_to_folder, ReplayOptions, VIDEO
 
     options = ReplayOptions(

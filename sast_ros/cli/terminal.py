@@ -1,8 +1,4 @@
-"""
-What the commands show.
-
-Progress and complaints go to standard error, results to standard output.
-"""
+"""Output of the commands: progress and errors to standard error, results to standard output."""
 
 from __future__ import annotations
 
@@ -19,12 +15,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNTRAINED_WARNING = (
-    'The weights are UNTRAINED: the boxes mean nothing; take --model default or FILE.safetensors'
+    'The weights are UNTRAINED: the boxes are meaningless; use --model default or FILE.safetensors'
 )
 
 
 def print_error(sentence: str) -> None:
-    """Say one sentence on standard error."""
+    """Print one sentence on standard error."""
     with contextlib.suppress(BrokenPipeError):
         print(f'sast-ros: {sentence}', file=sys.stderr)
 
@@ -36,7 +32,7 @@ def open_console(*, stderr: bool = False) -> Console:
     # File names are printed as they are, also those that look like markup.
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console.width = 120  # a file or pipe has no width; the default of 80 would break paths
+        console.width = 120  # of a file or pipe; the default of 80 would break paths
     return console
 
 
@@ -53,7 +49,7 @@ def new_table(title: str) -> Table:
 
 
 def show_results(table: Table, warning: str, out: Path, names: list[str]) -> None:
-    """Print the table, what was written where, and the warning if there is one."""
+    """Print the table, the files that were written, and the warning if there is one."""
     from rich.text import Text
 
     console = open_console()
@@ -81,27 +77,15 @@ def thousands(number: int) -> str:
 
 
 def step_logger() -> Callable[[str], None]:
-    """
-    Return a function that prints which step begins.
-
-    The steps stand below one another, so that they can be read afterwards.
-    """
+    """Return a function that prints a line for each step that begins."""
     from rich.text import Text
 
     console = open_console(stderr=True)
-
-    def say(text: str) -> None:
-        console.print(Text('... ', style='dim') + Text(text))
-
-    return say
+    return lambda text: console.print(Text('... ', style='dim') + Text(text))
 
 
 def progress_bar(console: Console, field: str = '', *, transient: bool = False) -> Progress:
-    """
-    Return a bar with title, share and time left.
-
-    field: name of a field of its tasks whose text stands behind them; the bar is narrower then.
-    """
+    """Return a bar with title, share, time left and, optionally, the text of a task's field."""
     from rich.progress import (
         BarColumn,
         Progress,
@@ -123,23 +107,20 @@ def progress_bar(console: Console, field: str = '', *, transient: bool = False) 
 
 @contextlib.contextmanager
 def show_progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show progress: a bar on a terminal, elsewhere a line whenever another tenth is done."""
+    """Show progress: a bar on a terminal, elsewhere a line for every tenth."""
     console = open_console(stderr=True)
     if not console.is_terminal:
-        told = 0
+        printed = 0
 
-        def tell(done: int, total: int, unit: str) -> None:
-            nonlocal told
+        def print_tenth(done: int, total: int, unit: str) -> None:
+            nonlocal printed
             tenth = 10 * done // total if total else 0
-            if tenth > told:
-                told = tenth
-                print(
-                    f'{title}: {10 * tenth} % ({done} of {total} {unit})',
-                    file=sys.stderr,
-                    flush=True,
-                )
+            if tenth > printed:
+                printed = tenth
+                text = f'{title}: {10 * tenth} % ({done} of {total} {unit})'
+                print(text, file=sys.stderr, flush=True)
 
-        yield tell
+        yield print_tenth
         return
     with progress_bar(console, transient=True) as bar:
         task = bar.add_task(title, total=None)
@@ -147,7 +128,7 @@ def show_progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def write_json(content: dict[str, Any], target: str | None) -> bool:
-    """Write the JSON file that was asked for; return whether standard output is thereby taken."""
+    """Write the JSON file of ``--json``; return whether it went to standard output."""
     if target is None:
         return False
     text = json.dumps(content, indent=2)

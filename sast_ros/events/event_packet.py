@@ -68,32 +68,16 @@ class EventPacketDecoder:
         start, count = cursor.sequence('events', 1)
         cursor.finish('events')
 
-        kind = (encoding, height, width)
-        codec = self._codec
-        if codec is None or kind != self._kind:
-            try:
-                codec = open_payload_decoder(encoding, height, width)
-            except EventFormatError as problem:
-                raise cursor.error('encoding', encoding_at, str(problem)) from None
-            self._restarted |= self._codec is not None
-            self._codec, self._kind = codec, kind
-        elif seq > self._seq + 1:
-            self._lost += seq - self._seq - 1
-            codec.resynchronise((stamp_ns - self._stamp_ns) // 1000)
-        elif seq < self._seq:
-            self._restarted = True
-            codec.reset()
-        self._seq, self._stamp_ns = seq, stamp_ns
-
+        try:
+            codec = self._follow((encoding, height, width), seq, stamp_ns)
+        except EventFormatError as error:
+            raise cursor.error('encoding', encoding_at, str(error)) from None
         end = start + count
         try:
             events = codec(cursor.data[start:end], time_base_ns)
-        except EventFormatError as problem:
-            raise cursor.error(
-                'events',
-                start,
-                f'{problem} (packet {seq}, offset {problem.offset} in the payload)',
-            ) from None
+        except EventFormatError as error:
+            what = f'{error} (packet {seq}, offset {error.offset} in the payload)'
+            raise cursor.error('events', start, what) from None
         lost, self._lost = self._lost, 0
         restarted, self._restarted = self._restarted, False
         return events.chunk(
@@ -105,3 +89,19 @@ class EventPacketDecoder:
             frame_id=frame_id,
             lost_packets=lost,
         )
+
+    def _follow(self, kind: tuple[str, int, int], seq: int, stamp_ns: int) -> PayloadDecoder:
+        """Return the codec in the state for this packet."""
+        codec = self._codec
+        if codec is None or kind != self._kind:
+            codec = open_payload_decoder(*kind)
+            self._restarted |= self._codec is not None
+            self._codec, self._kind = codec, kind
+        elif seq > self._seq + 1:
+            self._lost += seq - self._seq - 1
+            codec.resynchronise((stamp_ns - self._stamp_ns) // 1000)
+        elif seq < self._seq:
+            self._restarted = True
+            codec.reset()
+        self._seq, self._stamp_ns = seq, stamp_ns
+        return codec

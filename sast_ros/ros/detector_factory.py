@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import os
 from typing import TYPE_CHECKING
 
 from sast_ros.errors import SettingError
+from sast_ros.process import available_cores
 from sast_ros.ros.node_parameters import unknown_classes
 from sast_ros.ros.parameters import Settings
 
@@ -106,7 +106,4 @@ def set_threads(count: int) -> None:
     """Set the number of CPU threads; 0 is all cores but that of the executor, at most four."""
     import torch
 
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    )
-    torch.set_num_threads(count or min(max(cores - 1, 1), MAX_THREADS))
+    torch.set_num_threads(count or min(max(available_cores() - 1, 1), MAX_THREADS))

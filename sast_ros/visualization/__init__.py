@@ -1,8 +1,4 @@
-"""
-Pictures of events and detections.
-
-They are the same for the node's overlay topic, the demo and replay videos.
-"""
+"""Pictures of events and detections, for the node's overlay topic, demo and replay videos."""
 
 from sast_ros.visualization.overlay import draw_overlay, UNTRAINED_NOTE
 from sast_ros.visualization.video import OverlayVideo, replay_video, video_scale, VideoError

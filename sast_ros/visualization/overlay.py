@@ -1,18 +1,16 @@
-"""The one drawing function: a window's events with the detections of that window on top."""
+"""Draw the events of a window with its detections."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 import functools
-from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from sast_ros.detections import Detections
+from sast_ros.events import EventChunk
 from sast_ros.kernels import library
-
-if TYPE_CHECKING:
-    from sast_ros.detector import Detections
-    from sast_ros.events import EventChunk
-    from sast_ros.windows import EventWindow
+from sast_ros.visualization.text import Colour, draw_label, draw_strip, strip_height, text_size
+from sast_ros.windows import EventWindow
 
 # ON and OFF differ in brightness as well as in hue: they stay apart in print, for the
 # colour-blind, and after a video codec has halved the resolution of the hue.
@@ -21,12 +19,12 @@ ON = (244, 241, 232)
 OFF = (64, 126, 255)
 
 #: ``note`` for networks without trained weights.
-UNTRAINED_NOTE = 'UNTRAINED weights: the boxes mean nothing'
+UNTRAINED_NOTE = 'UNTRAINED weights: the boxes are meaningless'
 
 #: ``note`` where labels are drawn as well.
 LABELS_NOTE = 'thick: detections   thin: labels'
 
-# By name, so that a car keeps its colour whichever network found it.
+# By name, so that a class has the same colour with every network.
 _CLASS_COLOURS = {
     'car': (255, 184, 56),
     'pedestrian': (255, 92, 168),
@@ -38,7 +36,6 @@ _OTHER_COLOURS = ((84, 214, 228), (190, 140, 255), (214, 228, 84), (255, 122, 92
 _LABEL = (255, 255, 255)
 _TEXT = (226, 230, 238)
 _WARNING = (255, 208, 84)
-_INK = (16, 18, 24)
 
 
 def draw_overlay(
@@ -51,33 +48,33 @@ def draw_overlay(
     labels: np.ndarray | None = None,
 ) -> np.ndarray:
     """
-    Draw the events of one window, the boxes found in it, and a line that says when and how much.
+    Draw the events of one window, its detections, and a line with time and numbers.
 
     Parameters
     ----------
-    events:
-        the window, or the chunks that it consists of. Events outside ``height`` x ``width`` are
-        left out.
-    detections:
-        boxes in sensor pixels; each is drawn in the colour of its class with class name and score.
-    height, width:
-        size of the sensor in pixels.
-    scale:
-        side of a sensor pixel in pixels of the picture.
-    note:
-        a sentence at the top edge, for what a viewer must know to read the boxes; empty for none.
-    labels:
-        where objects really are, structured array ``[N]`` with the fields ``x``, ``y``, ``w``,
-        ``h`` in sensor pixels; thin white outlines, so that right and wrong boxes can be told.
+    events : EventWindow or iterable of EventChunk
+        The window, or its chunks. Events outside ``height`` x ``width`` are not drawn.
+    detections : Detections
+        Boxes in sensor pixels, drawn in the colour of the class with class name and score.
+    height, width : int
+        Size of the sensor in pixels.
+    scale : int
+        Side of a sensor pixel in pixels of the picture.
+    note : str
+        A sentence at the top edge; empty for none.
+    labels : BOX_DTYPE[N], optional
+        True boxes, drawn as thin white outlines.
 
     Returns
     -------
-    ``uint8[height * scale, width * scale, 3]`` RGB. A pixel without events is dark, ON events are
-    white, OFF events blue, brighter with their number.
+    uint8[height * scale, width * scale, 3]
+        RGB. A pixel without events is dark, ON events are white, OFF events blue, brighter with
+        their number.
 
     Raises
     ------
-    ValueError: a size or scale below 1.
+    ValueError
+        A size or scale below 1.
 
     """
     if min(height, width, scale) < 1:
@@ -86,28 +83,21 @@ def draw_overlay(
         )
     parts: Iterable[EventChunk] = getattr(events, 'parts', events)  # type: ignore[arg-type]
     picture = _draw_events(parts, height, width, scale)
-    size = _text_size(picture.shape[0])
+    size = text_size(picture.shape[0])
     line = max(1, round(size / 7))
     remarks = [note] if note else []
     if detections.reset:
         remarks.append(f'state reset: {detections.reset.replace("_", " ")}')
-    ceiling = _strip_height(size) if remarks else 0
     for label in () if labels is None else labels:
-        corner = np.array([label['x'], label['y']])
-        box = np.concatenate([corner, corner + (label['w'], label['h'])])
+        x, y, w, h = (label[name] for name in 'xywh')
+        box = np.array([x, y, x + w, y + h])
         _draw_box(picture, box * scale, _LABEL, max(1, line // 3))
-    order = np.argsort(detections.scores, kind='stable')  # the most certain box lies on top
-    for index in order:
-        class_id = int(detections.class_ids[index])
-        name = _class_name(detections.class_names, class_id)
-        colour = _class_colour(name, class_id)
-        corners = _draw_box(picture, detections.boxes[index] * scale, colour, line)
-        score = float(detections.scores[index])
-        label = f'{name} {score:.2f}' if score >= 0.01 else f'{name} <0.01'
-        _draw_label(picture, label, corners, colour, size, ceiling)
-    _draw_strip(picture, _status(detections), size, at_top=False, colour=_TEXT)
+    ceiling = strip_height(size) if remarks else 0
+    for index in np.argsort(detections.scores, kind='stable'):  # the best is drawn last
+        _draw_detection(picture, detections, index, scale, size, ceiling)
+    draw_strip(picture, _status(detections), size, at_top=False, colour=_TEXT)
     if remarks:
-        _draw_strip(picture, '   '.join(remarks), size, at_top=True, colour=_WARNING)
+        draw_strip(picture, '   '.join(remarks), size, at_top=True, colour=_WARNING)
     return picture
 
 
@@ -123,34 +113,19 @@ def _draw_events(parts: Iterable[EventChunk], height: int, width: int, scale: in
 
 @functools.cache
 def _colour_table() -> np.ndarray:
-    """``uint8[256, 3]``: colour of a cell with ``index & 15`` ON and ``index >> 4`` OFF events."""
+    """Return ``uint8[256, 3]``, colours of ``index & 15`` ON and ``index >> 4`` OFF events."""
     index = np.arange(256)
     on, off = index & 15, index >> 4
     count = on + off
     share_on = (on / np.maximum(count, 1))[:, None]
     full = share_on * np.array(ON) + (1 - share_on) * np.array(OFF)
-    # One event is half as bright as many: the noise stays visible as noise, three events on an
-    # edge already shine.
+    # One event has less than half the brightness of many, so that noise and edges differ.
     strength = np.where(count > 0, 1 - 0.62 * 0.6 ** np.maximum(count - 1, 0), 0)[:, None]
     return np.rint(strength * full + (1 - strength) * np.array(BACKGROUND)).astype(np.uint8)
 
 
-def _class_name(class_names: Sequence[str], class_id: int) -> str:
-    return class_names[class_id] if 0 <= class_id < len(class_names) else f'class {class_id}'
-
-
-def _class_colour(name: str, class_id: int) -> tuple[int, int, int]:
-    return _CLASS_COLOURS.get(
-        name.replace('_', ' ').replace('-', ' '), _OTHER_COLOURS[class_id % len(_OTHER_COLOURS)]
-    )
-
-
 def _status(detections: Detections) -> str:
-    """
-    Line at the bottom.
-
-    Time, number of events, share of tokens that the network looked at in its four stages.
-    """
+    """Return time, number of events, and share of tokens kept in the four stages."""
     words = []
     if detections.t_end is not None:
         words.append(f'{detections.t_end / 1e6:.3f} s')
@@ -164,117 +139,27 @@ def _status(detections: Detections) -> str:
     return '   '.join(words)
 
 
-def _text_size(picture_height: int) -> int:
-    """
-    Height of the letters in pixels.
+def _draw_detection(
+    picture: np.ndarray, detections: Detections, index: int, scale: int, size: int, ceiling: int
+) -> None:
+    class_id, score = int(detections.class_ids[index]), float(detections.scores[index])
+    names = detections.class_names
+    name = names[class_id] if 0 <= class_id < len(names) else f'class {class_id}'
+    colour = _CLASS_COLOURS.get(
+        name.replace('_', ' ').replace('-', ' '), _OTHER_COLOURS[class_id % len(_OTHER_COLOURS)]
+    )
+    box = detections.boxes[index] * scale
+    x, y = _draw_box(picture, box, colour, max(1, round(size / 7)))
+    text = f'{name} {score:.2f}' if score >= 0.01 else f'{name} <0.01'
+    draw_label(picture, text, x, y, colour, size, ceiling)
 
-    Small on a 240-line picture so that it fits, comfortable on a 720-line one.
-    """
-    return int(np.clip(picture_height / 36, 10, 28))
 
-
-def _draw_box(
-    picture: np.ndarray, box: np.ndarray, colour: tuple[int, int, int], line: int
-) -> tuple[int, int, int, int]:
-    """
-    Draw the frame inside the picture and return its corners (x1, y1, x2, y2).
-
-    All are in pixels of the picture.
-    """
+def _draw_box(picture: np.ndarray, box: np.ndarray, colour: Colour, line: int) -> tuple[int, int]:
+    """Draw the part of the frame inside the picture and return its upper left corner (x, y)."""
     height, width = picture.shape[:2]
     limits = np.array([width, height, width, height])
     x1, y1, x2, y2 = (int(value) for value in np.clip(np.rint(np.nan_to_num(box)), 0, limits))
     inside = picture[y1:y2, x1:x2]
     inside[:line] = inside[-line:] = colour
     inside[:, :line] = inside[:, -line:] = colour
-    return x1, y1, x2, y2
-
-
-def _draw_label(
-    picture: np.ndarray,
-    text: str,
-    corners: tuple[int, int, int, int],
-    colour: tuple[int, int, int],
-    size: int,
-    ceiling: int,
-) -> None:
-    """
-    Put the text on a plate of the box's colour.
-
-    It is on the box, or below its upper side where there is no room above.
-    """
-    x1, y1, _, _ = corners
-    mask = _text_mask(text, size)
-    high, wide = mask.shape[0] + 2, mask.shape[1] + 4
-    top = y1 - high if y1 - high >= ceiling else max(y1, ceiling)
-    left = max(0, min(x1, picture.shape[1] - wide))
-    bottom, right = top + high, left + wide
-    picture[top:bottom, left:right] = colour
-    _blend(picture, mask, top + 1, left + 2, _INK)
-
-
-def _draw_strip(
-    picture: np.ndarray, text: str, size: int, *, at_top: bool, colour: tuple[int, int, int]
-) -> None:
-    """
-    Write a line along an edge of the picture.
-
-    The ground is darkened so that events do not drown it.
-    """
-    margin = size // 4
-    mask = _fitting_mask(text, size, picture.shape[1] - 2 * margin)
-    high = _strip_height(size)
-    top = 0 if at_top else max(0, picture.shape[0] - high)
-    bottom = top + high
-    picture[top:bottom] //= 4
-    _blend(picture, mask, top + (high - mask.shape[0]) // 2, margin, colour)
-
-
-def _strip_height(size: int) -> int:
-    return _text_mask('', size).shape[0] + size // 4
-
-
-def _blend(
-    picture: np.ndarray, mask: np.ndarray, top: int, left: int, colour: tuple[int, int, int]
-) -> None:
-    bottom, right = top + mask.shape[0], left + mask.shape[1]
-    region = picture[top:bottom, left:right]
-    cover = mask[: region.shape[0], : region.shape[1], None].astype(np.uint16)
-    ink = np.array(colour, np.uint16)
-    region[:] = (region * (255 - cover) + ink * cover + 127) // 255
-
-
-def _fitting_mask(text: str, size: int, room: int) -> np.ndarray:
-    """
-    Return the text in the largest size up to ``size`` that fits the room.
-
-    At 8 pixels it is cut.
-    """
-    for smaller in range(size, 8, -1):
-        mask = _text_mask(text, smaller)
-        if mask.shape[1] <= room:
-            return mask
-    return _text_mask(text, 8)
-
-
-@functools.lru_cache(maxsize=512)
-def _text_mask(text: str, size: int) -> np.ndarray:
-    """
-    ``uint8[h, w]`` coverage of the text by its letters.
-
-    The height h depends on the size alone, so that lines do not jump.
-    """
-    from PIL import Image, ImageDraw
-
-    font = _font(size)
-    ascent, descent = font.getmetrics()
-    canvas = Image.new('L', (max(1, int(np.ceil(font.getlength(text)))), ascent + descent), 0)
-    ImageDraw.Draw(canvas).text((0, 0), text, font=font, fill=255)
-    return np.asarray(canvas)
-
-
-@functools.cache
-def _font(size: int) -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size)
+    return x1, y1

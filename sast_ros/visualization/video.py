@@ -6,32 +6,25 @@ from collections.abc import Callable, Iterator
 import contextlib
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+from sast_ros.detections import Detections
 from sast_ros.errors import SastError
 from sast_ros.visualization.overlay import draw_overlay, LABELS_NOTE, UNTRAINED_NOTE
-
-if TYPE_CHECKING:
-    from sast_ros.detector import Detections
-    from sast_ros.windows import EventWindow
+from sast_ros.windows import EventWindow
 
 
 class VideoError(SastError, RuntimeError):
-    """
-    A video that cannot be written: no PyAV, no encoder, no place on the disk.
-
-    The text says what to do.
-    """
+    """A video that cannot be written: no PyAV, no encoder, or the disk is full."""
 
 
 def video_scale(height: int, width: int) -> int:
     """
-    Side of a sensor pixel in a video, so that small sensors fill a good part of a screen.
+    Return the side of a sensor pixel in a video, so that small sensors are enlarged.
 
-    304x240 pixels become 912x720, 346x260 becomes 692x520, sensors from 640x480 on stay as they
-    are.
+    304x240 pixels become 912x720, 346x260 becomes 692x520, sensors from 640x480 on keep their
+    size.
     """
     return max(1, min(720 // height, 1280 // width))
 
@@ -40,20 +33,23 @@ class OverlayVideo:
     """
     An MP4 file that grows by one picture at a time; memory does not grow with its length.
 
-    While it is being written the file is called ``NAME.partial.mp4``; it gets its name when the
-    last picture is in it. Used as a context manager, an exception leaves the playable part behind
-    under the partial name.
+    It is written as ``NAME.partial.mp4`` and renamed at the end. As a context manager, an
+    exception leaves the playable part under the partial name.
 
     Parameters
     ----------
-    path: the file to write, ending in ``.mp4``; its folder must exist.
-    width, height: size of the pictures in pixels. An odd side loses its last column or row, which
-        H.264 cannot hold.
-    fps: pictures per second of the video.
+    path : path-like
+        The file to write, ending in ``.mp4``; its folder must exist.
+    width, height : int
+        Size of the pictures in pixels. An odd side loses its last column or row, which H.264
+        cannot encode.
+    fps : float
+        Pictures per second of the video.
 
     Raises
     ------
-    VideoError: the encoder or the file cannot be opened, or a picture cannot be written.
+    VideoError
+        The encoder or the file cannot be opened, or a picture cannot be written.
 
     """
 
@@ -72,7 +68,7 @@ class OverlayVideo:
         self._av = av
         try:
             self.partial_path.touch()  # FFmpeg opens it with the first picture only
-            # The index goes to the front so that a browser starts before it has the whole file.
+            # With the index at the front a browser starts before the download is complete.
             self._container: Any = av.open(
                 str(self.partial_path), 'w', options={'movflags': '+faststart'}
             )
@@ -87,24 +83,16 @@ class OverlayVideo:
         self._stream.pix_fmt = 'yuv420p'
         context = self._stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-R BT.709
-        context.color_range = 1  # limited, what players expect of an MP4
+        context.color_range = 1  # limited, as players expect
         if self.codec == 'libx264':
-            # Without mbtree, whose arithmetic differs from run to run: the same pictures shall
-            # give the same bytes.
-            self._stream.options = {
-                'preset': 'veryfast',
-                'crf': '20',
-                'x264-params': 'mbtree=0',
-            }
+            # Without mbtree, whose arithmetic is not deterministic
+            options = {'preset': 'veryfast', 'crf': '20', 'x264-params': 'mbtree=0'}
+            self._stream.options = options
         else:
             self._stream.bit_rate = max(1_000_000, self._width * self._height * 8)
 
     def write(self, picture: np.ndarray) -> None:
-        """
-        Append a picture, ``uint8[height, width, 3]`` RGB.
-
-        Its size is the one given to the constructor.
-        """
+        """Append a picture, ``uint8[height, width, 3]`` RGB."""
         cut = np.ascontiguousarray(picture[: self._height, : self._width])
         if cut.shape != (self._height, self._width, 3) or cut.dtype != np.uint8:
             raise VideoError(
@@ -119,7 +107,7 @@ class OverlayVideo:
         self._mux(frame)
 
     def close(self) -> None:
-        """Write what the encoder still holds and give the file its name."""
+        """Flush the encoder and rename the file."""
         if self._finish():
             self.partial_path.replace(self.path)
 
@@ -144,16 +132,11 @@ class OverlayVideo:
     def __enter__(self) -> OverlayVideo:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
             self.close()
             return
-        with contextlib.suppress(VideoError):  # the exception under way says more
+        with contextlib.suppress(VideoError):  # the first exception is reported
             self._finish()
 
 
@@ -162,23 +145,24 @@ def replay_video(
     path: str | Path, stride_ms: float, trained: bool
 ) -> Iterator[Callable[..., None]]:
     """
-    Give a function that draws a window, its detections and, optionally, its labels into a video.
+    Yield a function that draws a window with detections and, optionally, labels into a video.
 
-    The file is begun with the first window, when the size of the sensor is known for certain;
-    without any window there is no file.
+    The file is created with the first window, when the size of the sensor is known; without
+    windows there is no file.
 
     Parameters
     ----------
-    path:
-        the file to write, ending in ``.mp4``; its folder must exist.
-    stride_ms:
-        time from one window to the next; the video runs in real time.
-    trained:
-        whether the weights are; if not, every frame says so.
+    path : path-like
+        The file to write, ending in ``.mp4``; its folder must exist.
+    stride_ms : float
+        Time from one window to the next; the video runs in real time.
+    trained : bool
+        Whether the weights are trained; if not, every frame has a note.
 
     Raises
     ------
-    VideoError: see ``OverlayVideo``.
+    VideoError
+        See ``OverlayVideo``.
 
     """
     video: OverlayVideo | None = None
@@ -201,11 +185,7 @@ def replay_video(
 
 
 def video_encoder() -> str:
-    """
-    Name of the best encoder that PyAV has.
-
-    H.264 for browsers, else MPEG-4 part 2 for desktop players.
-    """
+    """Return the best encoder of PyAV: H.264 for browsers, else MPEG-4 for desktop players."""
     from av.codec import Codec
     from av.codec.codec import UnknownCodecError
 

@@ -1,0 +1,82 @@
+"""Text on pictures; all functions draw in place, ``uint8[height, width, 3]`` RGB."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+Colour = tuple[int, int, int]
+
+_INK = (16, 18, 24)
+
+
+def text_size(picture_height: int) -> int:
+    """Return the height of letters in pixels: 10 on a 240-line picture, 20 on a 720-line one."""
+    return int(np.clip(picture_height / 36, 10, 28))
+
+
+def strip_height(size: int) -> int:
+    """Return the height of a strip with text of this size."""
+    return _text_mask('', size).shape[0] + size // 4
+
+
+def draw_strip(picture: np.ndarray, text: str, size: int, *, at_top: bool, colour: Colour) -> None:
+    """Write a line along an edge of the picture, on a darkened ground."""
+    margin = size // 4
+    mask = _fitting_mask(text, size, picture.shape[1] - 2 * margin)
+    high = strip_height(size)
+    top = 0 if at_top else max(0, picture.shape[0] - high)
+    bottom = top + high
+    picture[top:bottom] //= 4
+    _blend(picture, mask, top + (high - mask.shape[0]) // 2, margin, colour)
+
+
+def draw_label(
+    picture: np.ndarray, text: str, x: int, y: int, colour: Colour, size: int, ceiling: int
+) -> None:
+    """Write text on a plate above the point, or below it if there is no room above."""
+    mask = _text_mask(text, size)
+    high, wide = mask.shape[0] + 2, mask.shape[1] + 4
+    top = y - high if y - high >= ceiling else max(y, ceiling)
+    left = max(0, min(x, picture.shape[1] - wide))
+    bottom, right = top + high, left + wide
+    picture[top:bottom, left:right] = colour
+    _blend(picture, mask, top + 1, left + 2, _INK)
+
+
+def _blend(picture: np.ndarray, mask: np.ndarray, top: int, left: int, colour: Colour) -> None:
+    bottom, right = top + mask.shape[0], left + mask.shape[1]
+    region = picture[top:bottom, left:right]
+    cover = mask[: region.shape[0], : region.shape[1], None].astype(np.uint16)
+    ink = np.array(colour, np.uint16)
+    region[:] = (region * (255 - cover) + ink * cover + 127) // 255
+
+
+def _fitting_mask(text: str, size: int, width: int) -> np.ndarray:
+    """Return the text in the largest size up to ``size`` that fits; at 8 pixels it is clipped."""
+    for smaller in range(size, 8, -1):
+        mask = _text_mask(text, smaller)
+        if mask.shape[1] <= width:
+            return mask
+    return _text_mask(text, 8)
+
+
+@functools.lru_cache(maxsize=512)
+def _text_mask(text: str, size: int) -> np.ndarray:
+    """Return the coverage of the text, ``uint8[h, w]``; h depends on the size alone."""
+    from PIL import Image, ImageDraw
+
+    font = _font(size)
+    ascent, descent = font.getmetrics()
+    canvas = Image.new('L', (max(1, int(np.ceil(font.getlength(text)))), ascent + descent), 0)
+    ImageDraw.Draw(canvas).text((0, 0), text, font=font, fill=255)
+    return np.asarray(canvas)
+
+
+@functools.cache
+def _font(size: int) -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
