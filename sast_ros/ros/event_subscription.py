@@ -199,16 +199,18 @@ class EventSubscription:
         self.problem = ''
         self.waiting = f'waiting for a publisher of {wanted} on {self.name}'
         if not self.type:
-            self._log_once(self.waiting, self._node.get_logger().info)
+            if self._is_news(self.waiting):
+                self._node.get_logger().info(self.waiting)
 
+    # A line that logs keeps its severity: rclpy raises ValueError where it changes.
     def _log_problem(self, sentence: str) -> None:
         self.problem = sentence
-        self._log_once(sentence, self._node.get_logger().error)
+        if self._is_news(sentence):
+            self._node.get_logger().error(sentence)
 
-    def _log_once(self, sentence: str, log: Callable[[str], Any]) -> None:
-        if sentence != self._last_logged:
-            self._last_logged = sentence
-            log(sentence)
+    def _is_news(self, sentence: str) -> bool:
+        before, self._last_logged = self._last_logged, sentence
+        return sentence != before
 
     def _create_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         return self._node.create_timer(period_s, callback, clock=self._clock)

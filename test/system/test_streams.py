@@ -132,17 +132,15 @@ def test_a_topic_without_events_is_an_error_that_says_what_to_do(node):
     activate(node)
     node.publisher('sensor_msgs/msg/Image', '--subscribers', '0').start([])
     values = node.observer.status(lambda status, values: status.level == b'\x02')
-    assert values['message'] == (
-        '/events carries sensor_msgs/msg/Image, but events is expected there; remap the topic '
-        'events, or set input.type'
-    )
+    for fact in ('/events', 'sensor_msgs/msg/Image', 'remap the topic events', 'input.type'):
+        assert fact in values['message']
 
 
 def test_a_fixed_type_is_awaited(node):
     activate(node, input__type=ARRAY)
     node.publisher(PACKET, '--subscribers', '0').start([])
     values = node.observer.status(lambda status, values: status.level == b'\x02')
-    assert f'but {ARRAY} is expected there' in values['message']
+    assert ARRAY in values['message']
 
 
 def test_damaged_messages_are_counted_and_the_node_goes_on(node):
