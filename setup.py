@@ -48,7 +48,7 @@ setup(
     packages=find_packages(include=[f'{PACKAGE}*']),
     package_data={
         PACKAGE: ['py.typed'],
-        f'{PACKAGE}.evaluation.report': ['*.css', '*.j2'],
+        f'{PACKAGE}.evaluation.report': ['*.css', '*.j2', '*.mplstyle'],
         f'{PACKAGE}.example': ['*.mcap', '*.npy', '*.json', '*.md'],
         f'{PACKAGE}.kernels': ['*.h'],
         f'{PACKAGE}.model': ['weights/*'],
@@ -70,12 +70,12 @@ setup(
     ],
     # What the node needs; ROS packages (rclpy, the messages) are dependencies in package.xml.
     install_requires=['evt3', 'numpy', 'safetensors', 'torch>=2.4'],
-    # replay: the commands, recordings, the overlay. evaluate: metrics and report. fleet: replays
+    # replay: the commands, recordings, the overlay. evaluate: metrics and report. ray: replays
     # on a Ray cluster. hdf5: recordings of DSEC, M3ED and Metavision.
     extras_require={
         'replay': REPLAY,
         'evaluate': EVALUATE,
-        'fleet': [*EVALUATE, 'ray'],
+        'ray': [*EVALUATE, 'ray'],
         'hdf5': [*REPLAY, 'h5py', 'hdf5plugin'],
     },
     zip_safe=False,

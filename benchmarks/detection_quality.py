@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from sast_ros.evaluation.metrics.coco import mark_ignored
-from sast_ros.evaluation.metrics.matching import count_matches, OPERATING_SCORE
+from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
 from workload import host
 
 #: Sides of squares in sensor pixels between small, medium and large objects.
@@ -70,7 +70,7 @@ def main() -> None:
         ]
         whole = f'{row["ap50"]:.3f} / {row["ap"]:.3f}' if row['ap'] is not None else '-'
         print(f'{name:28}' + ''.join(f'{cell:>22}' for cell in (*cells, whole)))
-    operating = operating_point(sequences, classes)
+    operating = at_operating_score(sequences, classes)
     for name, values in operating.items():
         print(
             f'{name} at a score of {OPERATING_SCORE}: precision {values["precision"]:.2f}, '
@@ -177,15 +177,27 @@ def by_rate(sequences: list[dict[str, Any]], classes: list[str]) -> dict[str, di
     return rows
 
 
-def operating_point(
+def at_operating_score(
     sequences: list[dict[str, Any]], classes: list[str]
 ) -> dict[str, dict[str, float | None]]:
     """Precision and recall of every class at a fixed score, IoU 0.5."""
-    images = [image[:2] for sequence in sequences for image in sequence['images']]
-    counts = count_matches(images, classes, OPERATING_SCORE)
+    from sast_ros.evaluation.box_filter import BOXES_GEN1
+    from sast_ros.evaluation.metrics.matching import match_recording
+    from sast_ros.evaluation.metrics.operating_point import operating_point
+    from sast_ros.evaluation.pairing import Frame, PairedRecording
+
+    frames = []
+    for sequence in sequences:
+        for *image, _ in sequence['images']:
+            labels, found = (
+                boxes[BOXES_GEN1(boxes) & (boxes['t'] > BOXES_GEN1.skip_us)] for boxes in image
+            )
+            frames.append(Frame(0, labels, found))
+    recording = PairedRecording('all', tuple(classes), tuple(frames), frames[0].labels[:0], 0)
+    rows = operating_point([match_recording(recording)], classes)['per_class']
     return {
-        name: {'precision': count.precision, 'recall': count.recall}
-        for name, count in counts.items()
+        name: {'precision': row['precision'], 'recall': row['recall']}
+        for name, row in rows.items()
     }
 
 

@@ -24,7 +24,7 @@ class MissingPackageError(SastError, ImportError):
 _EXTRAS = {
     'replay': ('av', 'mcap', 'PIL', 'rich', 'rosbags', 'yaml', 'zstandard'),
     'evaluate': ('faster_coco_eval', 'jinja2', 'matplotlib'),
-    'fleet': ('ray',),
+    'ray': ('ray',),
     'hdf5': ('h5py', 'hdf5plugin'),
 }
 _EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names}

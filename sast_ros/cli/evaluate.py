@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 import contextlib
 from pathlib import Path
 import sys
@@ -58,6 +58,31 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='folder of a replay, .npy file with boxes, bag with Detection2DArray, or recording; '
         '"example" is the bundled one',
     )
+    _add_protocol(command)
+    command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
+    add_detector(command, SCORE_THRESHOLD)
+    _add_batch(command)
+    command.add_argument(
+        '--video',
+        action='store_true',
+        help='write overlay.mp4 of every replay; the report links to it',
+    )
+    command.add_argument(
+        '--out',
+        type=Path,
+        default=Path('out/evaluate'),
+        metavar='DIR',
+        help='report.html, and the replays in a folder for each recording (default: %(default)s)',
+    )
+    command.add_argument(
+        '--json', metavar='FILE', help='write all metrics to FILE; - is standard output'
+    )
+    command.set_defaults(command=run)
+    return command
+
+
+def _add_protocol(command: argparse.ArgumentParser) -> None:
+    """Add which labels are compared with which detections."""
     command.add_argument(
         '--labels',
         type=Path,
@@ -96,26 +121,6 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='score of the detections of replays: objectness x class probability, or the class '
         'probability alone as in the papers (default: %(default)s)',
     )
-    command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
-    add_detector(command, SCORE_THRESHOLD)
-    _add_batch(command)
-    command.add_argument(
-        '--video',
-        action='store_true',
-        help='write overlay.mp4 of every replay; the report links to it',
-    )
-    command.add_argument(
-        '--out',
-        type=Path,
-        default=Path('out/evaluate'),
-        metavar='DIR',
-        help='report.html, and the replays in a folder for each recording (default: %(default)s)',
-    )
-    command.add_argument(
-        '--json', metavar='FILE', help='write all metrics to FILE; - is standard output'
-    )
-    command.set_defaults(command=run)
-    return command
 
 
 def _add_batch(command: argparse.ArgumentParser) -> None:
@@ -247,7 +252,9 @@ def _replay_here(replay: Replay) -> None:
         run_replay(replay, progress)
 
 
-def _replay_on_ray(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:
+def _replay_on_ray(
+    arguments: argparse.Namespace, replays: list[Replay]
+) -> Generator[JobResult, None, None]:
     from sast_ros.evaluation.batch.ray_cluster import run_on_ray
     from sast_ros.evaluation.batch.replay import run_replay_on_node
 

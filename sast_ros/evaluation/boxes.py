@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 from pathlib import Path
 
 import numpy as np
+from sast_ros.errors import SastError
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.labels import BOX_DTYPE
 
@@ -21,13 +24,23 @@ def read_boxes(path: Path) -> np.ndarray:
         If the file does not exist or does not hold boxes; see ``box_rows``.
 
     """
-    try:
+    with reading(path, 'give boxes as .npy file'):
         rows = np.load(path)
-    except FileNotFoundError as error:
-        raise EvaluationError(f'{path} does not exist; name a file with boxes') from error
-    except (OSError, ValueError, EOFError) as error:
-        raise EvaluationError(f'{path}: cannot be read ({error}); give a .npy file') from error
     return box_rows(rows, str(path))
+
+
+@contextlib.contextmanager
+def reading(path: Path, advice: str) -> Iterator[None]:
+    """Raise an ``EvaluationError`` that names the file if its content cannot be used."""
+    try:
+        yield
+    except SastError:
+        raise
+    except FileNotFoundError as error:
+        raise EvaluationError(f'{path} does not exist; {advice}') from error
+    except (OSError, ValueError, EOFError, LookupError, TypeError, OverflowError) as error:
+        reason = f'{type(error).__name__}: {error}'
+        raise EvaluationError(f'{path}: cannot be read ({reason}); {advice}') from error
 
 
 def box_rows(rows: np.ndarray, where: str) -> np.ndarray:

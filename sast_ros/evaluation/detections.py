@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.bags.storage import is_storage_file
-from sast_ros.evaluation.boxes import read_boxes, sort_by_time
+from sast_ros.evaluation.boxes import read_boxes, reading, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import canonical
 from sast_ros.evaluation.topics import holds_only_detections, read_topic
@@ -147,26 +147,15 @@ def _read_bag(path: Path) -> RecordedDetections:
 def _read_summary(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise EvaluationError(
-            f'{path}: cannot be read ({error}); replay the recording again'
-        ) from error
-    if not isinstance(content, dict):
-        raise EvaluationError(f'{path}: is not the summary of a replay; replay again')
-    return content
+    with reading(path, 'replay the recording again'):
+        return dict(json.loads(path.read_text(encoding='utf-8')))
 
 
 def _read_windows(path: Path) -> np.ndarray | None:
     if not path.is_file():
         return None
-    try:
+    with reading(path, 'replay the recording again'):
         windows = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise EvaluationError(
-            f'{path}: cannot be read ({error}); replay the recording again'
-        ) from error
     if windows.dtype != WINDOW_DTYPE:
         raise EvaluationError(
             f'{path}: has other columns than this version writes; replay the recording again'

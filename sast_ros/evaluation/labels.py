@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from sast_ros.bags.storage import is_storage_file
-from sast_ros.evaluation.boxes import check_boxes, read_boxes, sort_by_time
+from sast_ros.evaluation.boxes import check_boxes, read_boxes, reading, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.label_files import stems
 from sast_ros.evaluation.topics import read_topic
@@ -29,6 +29,11 @@ LABEL_CLASSES = {
         'traffic-light',
     ),
 }
+
+_COCO_FIELDS = (
+    'complete its images (id, and t in microseconds on the clock of the recording) and '
+    'annotations (image_id, category_id of a category, bbox)'
+)
 
 #: Sensor sizes, (height, width), of these data sets.
 _SENSORS = {(240, 304): 'gen1', (720, 1280): '1mpx'}
@@ -137,12 +142,8 @@ def read_labels(
 def _guess_classes(path: Path, sensor_size: tuple[int, int] | None) -> tuple[str, ...]:
     index = path.parent / 'dataset.json'
     if index.is_file():
-        try:
+        with reading(index, 'correct its list of classes or give --label-classes'):
             return tuple(json.loads(index.read_text(encoding='utf-8'))['classes'])
-        except (ValueError, KeyError, TypeError) as error:
-            raise EvaluationError(
-                f'{index}: has no list of classes ({error}); correct it or give --label-classes'
-            ) from error
     return LABEL_CLASSES.get(_SENSORS.get(sensor_size or (0, 0), ''), ())
 
 
@@ -168,17 +169,10 @@ def _read_coco(path: Path, name: str) -> Labels:
     ``recording``, ``sequence`` or ``video``, or to the folder in its ``file_name``; without any of
     them the whole file belongs to one recording.
     """
-    try:
+    with reading(path, 'give a COCO file with images, annotations and categories'):
         content = json.loads(path.read_text(encoding='utf-8'))
         images, annotations = content['images'], content['annotations']
         categories = sorted(content['categories'], key=lambda category: category['id'])
-    except FileNotFoundError as error:
-        raise EvaluationError(f'{path} does not exist; name a file with labels') from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EvaluationError(
-            f'{path}: is not a COCO file ({type(error).__name__}: {error}); give one with images, '
-            'annotations and categories'
-        ) from error
     own = [image for image in images if _recording(image) in ('', *stems(name))]
     if images and not own:
         others = sorted({_recording(image) for image in images})
@@ -187,7 +181,7 @@ def _read_coco(path: Path, name: str) -> Labels:
             f'{", ".join(others[:3] + ["..."] * (len(others) > 3))}; name its labels'
         )
     ids = {category['id']: index for index, category in enumerate(categories)}
-    try:
+    with reading(path, _COCO_FIELDS):
         times = {i['id']: int(i['t'] if 't' in i else i['timestamp']) for i in own}
         rows = [
             (
@@ -201,12 +195,6 @@ def _read_coco(path: Path, name: str) -> Labels:
             if row['image_id'] in times
         ]
         boxes = np.array(rows, BOX_DTYPE)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise EvaluationError(
-            f'{path}: an image or annotation is incomplete ({type(error).__name__}: {error}); '
-            'images need id and t (microseconds on the clock of the recording), annotations '
-            'image_id, category_id and bbox'
-        ) from error
     if not len(boxes):
         raise EvaluationError(f'{path}: holds no labels of {name}; name a file with boxes')
     check_boxes(boxes, str(path))

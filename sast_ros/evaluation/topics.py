@@ -53,32 +53,14 @@ def read_topic(
     store = message_types()
     with ExitStack() as stack:
         files, _ = open_storage(path, stack)
-        found = {
-            connection.topic
-            for file in files
-            for connection in file.connections()
-            if connection.msgtype == DETECTIONS_TYPE
-        }
+        every = [connection for file in files for connection in file.connections()]
+        found = {one.topic for one in every if one.msgtype == DETECTIONS_TYPE}
         chosen = _choose(path, sorted(found), topic)
         for _, raw in topic_messages(files, chosen, DETECTIONS_TYPE):
             array: Any = store.deserialize_cdr(raw, DETECTIONS_TYPE)
             t = array.header.stamp.sec * 1_000_000 + array.header.stamp.nanosec // 1000
             stamps.append(t)
-            for detection in array.detections:
-                if not detection.results:
-                    raise EvaluationError(
-                        f'{path}: an object of {chosen} at {t / 1e6:.6f} s has no class; record '
-                        'it with a hypothesis'
-                    )
-                best = max(
-                    (result.hypothesis for result in detection.results),
-                    key=lambda hypothesis: hypothesis.score,
-                )
-                box, middle = detection.bbox, detection.bbox.center.position
-                corner = [middle.x - box.size_x / 2, middle.y - box.size_y / 2]
-                objects.append(
-                    (t, best.class_id, detection.id, best.score, [*corner, box.size_x, box.size_y])
-                )
+            objects += [(t, *_read_object(path, chosen, t, one)) for one in array.detections]
     if not stamps:
         raise EvaluationError(f'{path}: there are no messages on {chosen}; name another recording')
     classes = tuple(sorted({name for _, name, *_ in objects}))
@@ -93,6 +75,22 @@ def read_topic(
     )
     check_boxes(boxes, f'{path}, {chosen}')
     return sort_by_time(boxes), np.sort(np.array(stamps, np.int64)), classes
+
+
+def _read_object(
+    path: Path, topic: str, t: int, detection: Any
+) -> tuple[str, str, float, list[float]]:
+    """Return class, id, score and x, y, w, h of one object."""
+    if not detection.results:
+        raise EvaluationError(
+            f'{path}: an object of {topic} at {t / 1e6:.6f} s has no class; record it with a '
+            'hypothesis'
+        )
+    hypotheses = (result.hypothesis for result in detection.results)
+    best = max(hypotheses, key=lambda hypothesis: hypothesis.score)
+    box, middle = detection.bbox, detection.bbox.center.position
+    w, h = box.size_x, box.size_y
+    return best.class_id, detection.id, best.score, [middle.x - w / 2, middle.y - h / 2, w, h]
 
 
 def holds_only_detections(path: Path) -> bool:

@@ -29,7 +29,12 @@ from sast_ros.bags import open_recording, RecordingError  # noqa: E402 - after t
 from sast_ros.cli import main  # noqa: E402 - after the skips
 from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.run import _private_domain  # noqa: E402 - after the skips
-from sast_ros.evaluation.metrics.matching import count_matches  # noqa: E402 - after the skips
+from sast_ros.evaluation.box_filter import BOXES_GEN1  # noqa: E402 - after the skips
+from sast_ros.evaluation.metrics.matching import match_recording  # noqa: E402 - after the skips
+from sast_ros.evaluation.metrics.operating_point import (  # noqa: E402 - after the skips
+    operating_point,
+)
+from sast_ros.evaluation.pairing import Frame, PairedRecording  # noqa: E402 - after the skips
 from sast_ros.labels import BOX_DTYPE  # noqa: E402 - after the skips
 from sast_ros.windows import WindowCutter  # noqa: E402 - after the skips
 
@@ -83,16 +88,16 @@ def check_accuracy(folder: Path, summary: dict, said: str) -> None:
     assert found.dtype == BOX_DTYPE
     assert summary['detections'] == len(found) > 0
     times = 50_000 * np.arange(1, summary['windows']['sent'] + 1)
-    images = [(labels[labels['t'] == t], found[found['t'] == t]) for t in times]
-    counts = count_matches(images, summary['classes'], accuracy['score'])
-    for name, values in accuracy['per_class'].items():
-        expected = counts[name]
-        assert (values['labels'], values['detections'], values['matches']) == (
-            expected.labels,
-            expected.detections,
-            expected.matches,
-        )
-    assert sum(count.labels for count in counts.values()) > 0
+    truth, large = labels[BOXES_GEN1(labels)], found[BOXES_GEN1(found)]
+    frames = tuple(
+        Frame(t, truth[truth['t'] == t], large[large['t'] == t])
+        for t in times.tolist()
+        if t > BOXES_GEN1.skip_us and t in truth['t']
+    )
+    classes = tuple(summary['classes'])
+    paired = PairedRecording('example', classes, frames, found[:0], 0)
+    assert accuracy == operating_point([match_recording(paired)], classes)
+    assert accuracy['labels'] > 0
     assert re.search(r'car +precision \d\.\d\d, recall \d\.\d\d .*matched', said)
 
 

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def without_inputs(path: Path) -> dict[str, Any]:
-    """Return the figures in a JSON file, without what the inputs are called."""
+    """Return the metrics in a JSON file, without what the inputs are called."""
     content = json.loads(path.read_text())
     del content['inputs'], content['failed']
     return content

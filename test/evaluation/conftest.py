@@ -9,7 +9,7 @@ import shutil
 from typing import Any
 
 from evaluation.commands import without_inputs
-from labelled_recordings import write_labelled_recordings
+from evaluation.labelled_recordings import write_labelled_recordings
 import pytest
 from sast_ros.cli import main
 
@@ -20,7 +20,7 @@ class Batch:
     Recordings, and their evaluation in one process.
 
     ``bags``: 40 of 0.75 s, with their labels beside them; ``corrupt``: one that cannot be read,
-    with labels; ``out``: replays of the 40, made one after the other in this process.
+    with labels; ``out``: replays of the 20, made one after the other in this process.
     """
 
     bags: list[Path]
@@ -54,7 +54,7 @@ class Batch:
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     """Write recordings and replay them."""
     folder = tmp_path_factory.mktemp('batch')
-    bags = write_labelled_recordings(folder, [f'bag_{number:02}' for number in range(40)], 0.75)
+    bags = write_labelled_recordings(folder, [f'bag_{number:02}' for number in range(20)], 0.75)
     corrupt = folder / 'bag_corrupt.mcap'
     corrupt.write_bytes(bags[0].read_bytes()[:100])
     shutil.copy(folder / 'bag_00_bbox.npy', folder / 'bag_corrupt_bbox.npy')

@@ -41,13 +41,13 @@ def test_a_box_that_is_a_little_off_counts_up_to_its_overlap():
     assert result['by_class']['car']['ap'] is None
 
 
-def test_a_better_false_alarm_halves_the_precision():
+def test_a_better_false_positive_halves_the_precision():
     labels = boxes((0, 0, 50, 50, 0))
     found = boxes((200, 100, 50, 50, 0, 0.9), (0, 0, 50, 50, 0, 0.5))
     assert mean_average_precision([(labels, found)], CLASSES)['ap50'] == pytest.approx(0.5)
 
 
-def test_a_false_alarm_where_nothing_is_counts_too():
+def test_a_false_positive_where_nothing_is_counts_too():
     images = [
         (boxes((0, 0, 50, 50, 0)), boxes((0, 0, 50, 50, 0, 0.5))),
         (boxes(), boxes((0, 0, 50, 50, 0, 0.9), t=1_050_000)),

@@ -47,7 +47,7 @@ def working(cluster: Any) -> list[int]:
     return found
 
 
-def test_a_cluster_gives_the_figures_of_one_process(cluster, batch, tmp_path):
+def test_a_cluster_gives_the_metrics_of_one_process(cluster, batch, tmp_path):
     """One of its processes is killed half-way, and one of the recordings is corrupt."""
     bags, out, target = batch.bags, tmp_path / 'out', tmp_path / 'metrics.json'
     arguments = ['--out', out, '--json', target, '--ray-address', cluster.address]

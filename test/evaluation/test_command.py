@@ -1,10 +1,11 @@
-"""The command ``sast-ros evaluate`` from recordings and from detections to figures."""
+"""The command ``sast-ros evaluate`` from recordings and from detections to metrics."""
 
 from __future__ import annotations
 
 import json
 import shutil
 
+from evaluation.labelled_recordings import write_labelled_recordings
 import numpy as np
 import pytest
 from sast_ros.cli import main
@@ -14,16 +15,15 @@ from sast_ros.labels import BOX_DTYPE
 
 @pytest.fixture(scope='module')
 def drives(tmp_path_factory):
-    """Two simulated recordings with their labels."""
+    """Two recordings with their labels."""
     folder = tmp_path_factory.mktemp('drives')
-    arguments = ['--sequences', '2', '--seconds', '1.5', '--seed', '5', '--motion', 'static']
-    assert main(['simulate', '--out', str(folder), *arguments, '--no-video']) == 0
+    write_labelled_recordings(folder, ['drive_0000', 'drive_0001'], 1.5)
     return folder
 
 
 @pytest.fixture(scope='module')
 def replayed(drives, tmp_path_factory):
-    """Replay both; return the figures and the folder with the replays."""
+    """Replay both; return the metrics and the folder with the replays."""
     out = tmp_path_factory.mktemp('replayed')
     bags = [str(drives / f'drive_000{index}.mcap') for index in range(2)]
     json_file = out / 'metrics.json'
@@ -38,9 +38,9 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_recordings_are_replayed_and_judged(replayed):
-    figures, out = replayed
-    assert set(figures) >= {
+def test_recordings_are_replayed_and_evaluated(replayed):
+    metrics, out = replayed
+    assert set(metrics) >= {
         'AP',
         'AP50',
         'AP75',
@@ -50,28 +50,28 @@ def test_recordings_are_replayed_and_judged(replayed):
         'AR_100',
         'per_class',
     }
-    assert [one['name'] for one in figures['recordings']] == ['drive_0000', 'drive_0001']
-    assert figures['labels'] > 0
-    assert 0 <= figures['AP'] <= figures['AP50'] <= 1
-    assert figures['by_event_rate']
+    assert [one['name'] for one in metrics['recordings']] == ['drive_0000', 'drive_0001']
+    assert metrics['labels'] > 0
+    assert 0 <= metrics['AP'] <= metrics['AP50'] <= 1
+    assert metrics['by_event_rate']
 
 
 def test_labels_are_found_beside_the_recordings(replayed, drives, tmp_path):
-    figures, out = replayed
+    metrics, out = replayed
     bags = [str(drives / f'drive_000{index}.mcap') for index in range(2)]
-    json_file = tmp_path / 'figures.json'
+    json_file = tmp_path / 'metrics.json'
     assert main(['evaluate', *bags, '--out', str(out), '--json', str(json_file)]) == 0
     again = json.loads(json_file.read_text())
-    assert again['per_class'] == figures['per_class']
+    assert again['per_class'] == metrics['per_class']
     assert again['labels_from'] == str(drives)
 
 
-def test_its_replays_can_be_judged_again(replayed, drives, capsys):
-    figures, out = replayed
+def test_its_replays_can_be_evaluated_again(replayed, drives, capsys):
+    metrics, out = replayed
     folders = [str(out / name) for name in ('drive_0001', 'drive_0000')]
     assert main(['evaluate', *folders, '--labels', str(drives), '--json', '-']) == 0
     again = json.loads(capsys.readouterr().out)
-    assert {**again, 'inputs': None} == {**figures, 'inputs': None}
+    assert {**again, 'inputs': None} == {**metrics, 'inputs': None}
 
 
 def test_a_replay_knows_its_windows_and_its_start(replayed):
@@ -90,10 +90,10 @@ def test_perfect_detections_are_worth_one(drives, tmp_path, capsys):
     np.save(tmp_path / 'drive_0000.npy', boxes)
     arguments = ['--labels', str(drives), '--boxes', 'all', '--json', '-']
     assert main(['evaluate', str(tmp_path / 'drive_0000.npy'), *arguments]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert figures['AP'] == pytest.approx(1)
-    assert figures['AR_100'] == pytest.approx(1)
-    # The pool of three windows makes false alarms of two of them
+    metrics = json.loads(capsys.readouterr().out)
+    assert metrics['AP'] == pytest.approx(1)
+    assert metrics['AR_100'] == pytest.approx(1)
+    # The pool of three windows makes false positives of two of them
     assert main(['evaluate', str(tmp_path / 'drive_0000.npy'), *arguments,
                  '--protocol', 'prophesee-legacy']) == 0  # fmt: skip
     assert json.loads(capsys.readouterr().out)['AP'] < 0.9
@@ -108,10 +108,10 @@ def test_labels_and_detections_may_be_messages(replayed, drives, tmp_path, capsy
             shutil.copy(replay / 'detections.mcap', found)
         arguments = ['--labels', str(tmp_path), '--boxes', 'all', '--json', '-']
         assert main(['evaluate', str(found), *arguments]) == 0
-        figures = json.loads(capsys.readouterr().out)
-        assert figures['AP'] == pytest.approx(1)
-        assert figures['labels'] == figures['detections'] > 0
-    assert bool(figures['by_event_rate']) is False  # messages do not tell the events
+        metrics = json.loads(capsys.readouterr().out)
+        assert metrics['AP'] == pytest.approx(1)
+        assert metrics['labels'] == metrics['detections'] > 0
+    assert bool(metrics['by_event_rate']) is False  # messages do not contain the events
     labels = drives / 'drive_0000_bbox.npy'
     assert main(['evaluate', str(found), '--labels', str(labels)]) == 1
     assert 'different clocks' in capsys.readouterr().err
@@ -125,7 +125,7 @@ def test_the_class_score_orders_if_that_is_wanted(drives, tmp_path, capsys):
     np.save(tmp_path / 'drive_0000.npy', np.load(drives / 'drive_0000_bbox.npy'))
     others = [str(tmp_path / 'drive_0000.npy'), '--labels', str(drives), '--score', 'class']
     assert main(['evaluate', *others]) == 0
-    # Detections that were scored one way are not judged as if they had been the other way
+    # Detections that were scored one way are not evaluated the other way
     assert main(['evaluate', str(tmp_path / 'drive_0000'), '--labels', str(drives)]) == 1
     assert '--score class' in capsys.readouterr().err
 
@@ -137,7 +137,7 @@ def test_the_table_names_every_class(replayed, drives, capsys):
         assert text in shown
 
 
-class TestMistakes:
+class TestErrors:
     """One sentence each, exit code 1."""
 
     def fails(self, capsys, *arguments) -> str:
@@ -158,6 +158,7 @@ class TestMistakes:
         boxes = np.load(drives / 'drive_0000_bbox.npy')
         boxes['t'] += 1_700_000_000_000_000
         np.save(tmp_path / 'drive_0000_bbox.npy', boxes)
+        shutil.copy(drives / 'dataset.json', tmp_path)
         sentence = self.fails(capsys, replayed[1] / 'drive_0000', '--labels', tmp_path)
         assert 'another clock' in sentence
 

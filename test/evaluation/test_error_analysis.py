@@ -1,4 +1,4 @@
-"""Which error cases come first, on cases computed by hand."""
+"""Which errors a person is shown first, on cases worked out by hand."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def recording(*pairs, name='a', free=()) -> PairedRecording:
     )
 
 
-def misses(*recordings, limit=12):
-    return worst_missed([match_recording(one) for one in recordings], limit)
+def misses(*recordings, most=12):
+    return worst_missed([match_recording(one) for one in recordings], most)
 
 
-def false_positives(*recordings, limit=12):
-    return worst_false_positives([match_recording(one) for one in recordings], limit)
+def false_positives(*recordings, most=12):
+    return worst_false_positives([match_recording(one) for one in recordings], most)
 
 
 def test_an_object_is_one_miss_however_often_it_is_missed():
@@ -60,7 +60,7 @@ def test_time_and_size_make_a_miss_worse():
     long = recording(*((t / 10, [(10, 0, 1)], []) for t in range(10, 30)), name='long')
     short = recording(*((t / 10, [(10, 0, 1)], []) for t in range(10, 12)), name='short')
     large = recording(*((t / 10, [(10, 0, 1, 200)], []) for t in range(10, 30)), name='large')
-    worst, count = misses(short, long, large, limit=2)
+    worst, count = misses(short, long, large, most=2)
     assert [one.recording for one in worst] == ['large', 'long']
     assert count == 3
 
@@ -95,12 +95,12 @@ def test_labels_without_tracks_do_not_fill_the_page():
         ([(30, 0, 0.8)], 'box not accurate enough: IoU 0.33'),
     ],
 )
-def test_a_missed_object_has_a_reason(found, expected):
+def test_a_miss_has_a_reason(found, expected):
     (miss,), _ = misses(recording((1, [(10, 0, 1)], found)))
     assert miss.reason == expected
 
 
-def test_an_object_missed_behind_another_one_has_its_reason():
+def test_a_miss_behind_another_object_is_told():
     """The one box there is stands for the other car."""
     (miss,), _ = misses(recording((1, [(10, 0, 1), (18, 0, 2)], [(10, 0, 0.9)])))
     assert miss.box['x'] == 18
@@ -110,15 +110,15 @@ def test_an_object_missed_behind_another_one_has_its_reason():
 def test_a_box_that_stays_is_one_false_positive_with_its_best_score():
     scores = (0.4, 0.8, 0.5)
     one = recording(*((1 + t / 10, [(200, 0, 1)], [(10 + t, 0, s)]) for t, s in enumerate(scores)))
-    (case,), count = false_positives(one)
+    (false_positive,), count = false_positives(one)
     assert count == 1
-    assert case.weight == pytest.approx(0.8)
-    assert case.t_end == 1_100_000
-    assert case.duration_us == 300_000
-    assert case.reason == 'no label nearby'
+    assert false_positive.weight == pytest.approx(0.8)
+    assert false_positive.t_end == 1_100_000
+    assert false_positive.duration_us == 300_000
+    assert false_positive.reason == 'no label nearby'
 
 
-def test_false_positives_at_other_places_and_later_times_are_others():
+def test_false_positives_of_other_places_and_later_times_are_others():
     one = recording(
         (1, [(200, 0, 1)], [(10, 0, 0.6), (100, 0, 0.5), (200, 0, 0.9)]),
         (4, [(200, 0, 1)], [(10, 0, 0.7), (50, 0, 0.29)]),
@@ -128,11 +128,11 @@ def test_false_positives_at_other_places_and_later_times_are_others():
     assert [round(one.weight, 2) for one in worst] == [0.7, 0.6, 0.5]
 
 
-def test_detections_in_intervals_without_labels_are_false_positives():
+def test_boxes_in_intervals_without_labels_are_false_positives():
     one = recording((1, [(10, 0, 1)], [(10, 0, 0.9)]), free=[(5, 60, 1, 0.6), (5.1, 60, 1, 0.2)])
-    (case,), _ = false_positives(one)
-    assert (case.name, case.t_end) == ('pedestrian', 5_000_000)
-    assert case.reason == 'in an interval without labels'
+    (false_positive,), _ = false_positives(one)
+    assert (false_positive.name, false_positive.t_end) == ('pedestrian', 5_000_000)
+    assert false_positive.reason == 'in an interval without labels'
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ def test_detections_in_intervals_without_labels_are_false_positives():
     ],
 )
 def test_a_false_positive_has_a_reason(found, expected):
-    (case,), _ = false_positives(recording((1, [(10, 0, 1)], found)))
-    assert case.reason == expected
+    (false_positive,), _ = false_positives(recording((1, [(10, 0, 1)], found)))
+    assert false_positive.reason == expected

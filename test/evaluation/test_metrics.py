@@ -1,4 +1,4 @@
-"""Metrics on cases computed by hand."""
+"""Metrics beside the average precision, on cases worked out by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.metrics.breakdown import by_event_rate, by_speed
 from sast_ros.evaluation.metrics.calibration import calibration
 from sast_ros.evaluation.metrics.latency import latency
-from sast_ros.evaluation.metrics.matching import match_recording
+from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecording
 from sast_ros.evaluation.metrics.operating_point import false_positives, operating_point
 from sast_ros.evaluation.metrics.summary import compute_metrics
 from sast_ros.evaluation.pairing import Frame, PairedRecording
@@ -38,12 +38,16 @@ def recording(*pairs, name='a', free=(), free_us=0, left_out=None) -> PairedReco
     return PairedRecording(name, CLASSES, tuple(made), boxes(*free), free_us, left_out or {})
 
 
+def matched(*recordings: PairedRecording) -> list[MatchedRecording]:
+    return [match_recording(one) for one in recordings]
+
+
 def test_precision_and_recall_at_the_operating_score():
     one = recording(
         (1, [(10, 0, 1), (100, 1, 2)], [(10, 0, 0.9), (100, 1, 0.29), (200, 0, 0.5)]),
         (2, [(10, 0, 1)], [(12, 0, 0.3)]),
     )
-    point = operating_point([match_recording(one)], CLASSES)
+    point = operating_point(matched(one), CLASSES)
     assert (point['labels'], point['detections'], point['matches']) == (3, 3, 2)
     assert point['per_class']['car']['precision'] == pytest.approx(2 / 3)
     assert point['per_class']['pedestrian'] == {
@@ -55,7 +59,7 @@ def test_precision_and_recall_at_the_operating_score():
     }
 
 
-def test_false_alarms_per_minute():
+def test_false_positives_per_minute():
     free = [(0, 0, 0.9, 0), (50, 0, 0.29, 0), (90, 1, 0.3, 0)]
     result = false_positives([recording(free=free, free_us=30_000_000)], CLASSES)
     assert result['minutes_without_labels'] == 0.5
@@ -71,18 +75,18 @@ def test_latency_is_from_the_first_label_to_the_first_detection():
         (1.2, [(10, 0, 1), (100, 0, 2), (200, 0, 3)], [(100, 0, 0.2)]),
         (1.3, [(100, 0, 2), (200, 0, 3)], [(100, 0, 0.8)]),
     ]
-    result = latency([match_recording(recording(*sights))])
+    result = latency(matched(recording(*sights)))
     # Track 1 was there at the start, track 2 is found after 0.2 s, track 3 never
     assert result['tracks'] == 2
     assert result['never_found'] == 1
     assert result['waits_ms'] == [200]
-    twice = latency([match_recording(recording(*sights, name=name)) for name in 'ab'])
+    twice = latency(matched(recording(*sights), recording(*sights, name='b')))
     assert twice['tracks'] == 4  # track 2 of another recording is another object
 
 
 def test_calibration_compares_scores_with_shares():
     pairs = [(t, [(10, 0, 1)], [(10 if t % 2 else 200, 0, 0.85)]) for t in range(1, 11)]
-    result = calibration(match_recording(recording(*pairs)).frames)
+    result = calibration(matched(recording(*pairs))[0].frames)
     assert result['bins'][8]['detections'] == 10
     assert result['bins'][8]['precision'] == 0.5
     assert result['expected_error'] == pytest.approx(0.35)
@@ -109,7 +113,7 @@ def test_objects_that_stand_and_objects_that_move():
     }
 
 
-class TestEvaluate:
+class TestComputeMetrics:
     """All metrics together."""
 
     def test_several_recordings_are_one(self):

@@ -126,7 +126,7 @@ class TestClasses:
         assert result.frames[0].labels['class_id'].tolist() == [0, 1]
         assert result.frames[0].detections['class_id'].tolist() == [1, 0]
 
-    def test_labels_that_nobody_could_find_are_counted_and_left_out(self):
+    def test_labels_of_unknown_classes_are_counted_and_left_out(self):
         truth = Labels(
             Path('labels'),
             boxes([700_000] * 3, classes=[0, 1, 1]),

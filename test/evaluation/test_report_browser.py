@@ -1,7 +1,7 @@
 """
-The report of real drives in a real browser: Chromium without a window.
+The report in a real browser: Chromium without a window.
 
-Regenerate the picture of docs/how_to/evaluate.md, from eight drives of 5 s, with
+Regenerate the picture of docs/how_to/evaluate.md, from eight simulated drives of 5 s, with
 ``SAST_REPORT_SCREENSHOT=docs/images/report.png pytest test/evaluation/test_report_browser.py``.
 """
 
@@ -14,18 +14,13 @@ from pathlib import Path
 import shutil
 import subprocess
 
+from evaluation.labelled_recordings import write_labelled_recordings
 import numpy as np
 import pytest
 from sast_ros.cli import main
-from sast_ros.evaluation.detections import read_detections
-from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.metrics.summary import compute_metrics
-from sast_ros.evaluation.protocol import pair_recording, Protocol
-from sast_ros.evaluation.report.entry import ReportEntry
-from sast_ros.evaluation.report.page import write_report
 
 pytest.importorskip('matplotlib', reason='the plots need matplotlib')
-pytest.importorskip('faster_coco_eval', reason='the figures need faster-coco-eval')
+pytest.importorskip('faster_coco_eval', reason='the metrics need faster-coco-eval')
 Image = pytest.importorskip('PIL.Image')
 
 BROWSER = next(
@@ -82,7 +77,7 @@ window.onload = () => {
 
 @dataclass(frozen=True)
 class Seen:
-    """What a browser put out: the page as it was in the end, and its complaints."""
+    """What a browser put out: the page as it was in the end, and its errors."""
 
     page: str
     console: list[str]
@@ -118,34 +113,19 @@ def browse(page: Path, *flags: str, scheme: str = 'light', size: str = '1100,140
 
 @pytest.fixture(scope='module')
 def report(tmp_path_factory) -> Path:
-    """Simulate drives, replay them with the bundled model, judge them, and write the report."""
+    """Evaluate recordings with the bundled model, and return the report."""
     folder = tmp_path_factory.mktemp('report')
-    sequences, seconds = (8, 5) if SCREENSHOT else (2, 2)
-    drives = folder / 'drives'
-    count = ['--sequences', str(sequences), '--seconds', str(seconds), '--seed', '7']
-    assert main(['simulate', '--out', str(drives), *count, '--no-video', '--workers', '1']) == 0
-    judged, failed = [], []
-    for bag in sorted(drives.glob('*.mcap')):
-        out = folder / 'replays' / bag.stem
-        least = ['--score-threshold', '0.01', '--out', str(out), '--video']
-        assert main(['replay', str(bag), *least]) == 0
-        detected = read_detections(out)
-        try:
-            paired = pair_recording(detected, drives, Protocol())
-        except EvaluationError as error:  # a drive on which nobody came by
-            failed.append({'input': str(bag), 'reason': str(error)})
-            continue
-        judged.append(ReportEntry(paired, detected, bag, None, out / 'overlay.mp4'))
-    result = {
-        'protocol': 'last-window',
-        'boxes': 'auto',
-        'score': 'objectness x class probability',
-        'labels_from': 'drives',
-        'inputs': [f'drives/{one.paired.name}.mcap' for one in judged],
-        **compute_metrics([one.paired for one in judged]),
-        'failed': [] if SCREENSHOT else failed,
-    }
-    write_report(folder / 'report.html', result, judged)
+    recordings = folder / 'recordings'
+    if SCREENSHOT:
+        simulation = ['--sequences', '8', '--seconds', '5', '--seed', '7', '--no-video']
+        assert main(['simulate', '--out', str(recordings), *simulation]) == 0
+    else:
+        write_labelled_recordings(recordings, ['first', 'second'], 2)
+    labels = sorted(recordings.glob('*_bbox.npy'))
+    names = [path.name.removesuffix('_bbox.npy') for path in labels if len(np.load(path))]
+    bags = [str(recordings / f'{name}.mcap') for name in names]
+    evaluation = ['--labels', str(recordings), '--out', str(folder), '--video']
+    assert main(['evaluate', *bags, *evaluation]) == 0
     return folder / 'report.html'
 
 
@@ -173,7 +153,7 @@ def test_it_is_shown_without_an_error_and_loads_nothing(report):
     assert seen.page.count('data:image/webp') == seen.page.count('<img') > 0
 
 
-def test_the_browser_would_have_complained(report):
+def test_the_browser_reports_what_the_page_may_not_load(report):
     """Of a picture from elsewhere, which the page's own rules forbid."""
     broken = report.with_name('broken.html')
     source = report.read_text(encoding='utf-8')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 import logging
@@ -57,7 +57,9 @@ def attempt(function: Callable[[Any], Any], index: int, job: Any) -> JobResult:
         return JobResult(index, reason=format_error(error), trace=trace)
 
 
-def run_serially(function: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[JobResult]:
+def run_serially(
+    function: Callable[[Any], Any], jobs: Sequence[Any]
+) -> Generator[JobResult, None, None]:
     """
     Run jobs in this process, one after the other, and yield their results.
 
@@ -77,7 +79,7 @@ def supervise(
     slots: int,
     retries: int,
     killed: tuple[type[Exception], ...],
-) -> Iterator[JobResult]:
+) -> Generator[JobResult, None, None]:
     """
     Run jobs at the same time and yield their results in the order in which they end.
 

@@ -1,8 +1,8 @@
-"""Jobs as tasks of Ray, on one machine or many; ``pip install 'sast_ros[fleet]'``."""
+"""Jobs as tasks of Ray, on one machine or many; ``pip install 'sast_ros[ray]'``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 import logging
 import os
 import re
@@ -35,7 +35,7 @@ def run_on_ray(
     gpus: float = 0,
     at_once: int | None = None,
     retries: int = 2,
-) -> Iterator[JobResult]:
+) -> Generator[JobResult, None, None]:
     """
     Run jobs as tasks of a Ray cluster and yield their results in the order in which they end.
 
@@ -71,12 +71,7 @@ def run_on_ray(
 
     _connect(ray, address)
     try:
-        nodes = [node['Resources'] for node in ray.nodes() if node['Alive']]
-        if not any(node.get('CPU', 0) >= cpus and node.get('GPU', 0) >= gpus for node in nodes):
-            raise BatchError(  # Ray would wait for such a node for ever
-                f'no node of the Ray cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs for '
-                'a recording; ask for less with --threads and --gpus-per-recording'
-            )
+        _check_room(ray, address, cpus, gpus)
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(attempt)
         yield from supervise(
             lambda index: task.remote(function, index, jobs[index]).future(),
@@ -90,6 +85,16 @@ def run_on_ray(
         raise BatchError(f'Ray could not run the task: {lines[-1].strip()}') from error
     finally:
         ray.shutdown()
+
+
+def _check_room(ray: Any, address: str, cpus: float, gpus: float) -> None:
+    """Raise an error if no node is large enough; Ray would wait for one for ever."""
+    nodes = [node['Resources'] for node in ray.nodes() if node['Alive']]
+    if not any(node.get('CPU', 0) >= cpus and node.get('GPU', 0) >= gpus for node in nodes):
+        raise BatchError(
+            f'no node of the Ray cluster at {address} has {cpus:g} CPUs and {gpus:g} GPUs for a '
+            'recording; ask for less with --threads and --gpus-per-recording'
+        )
 
 
 def _connect(ray: Any, address: str) -> None:

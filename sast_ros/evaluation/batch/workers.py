@@ -7,7 +7,7 @@ worker is a pool of its own, so that this costs one attempt at one job.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 import contextlib
@@ -27,10 +27,12 @@ from sast_ros.evaluation.batch.jobs import attempt, JobResult, supervise
 #: Seconds that a job has to clean up when its worker is told to end.
 _GRACE_S = 5.0
 
+_job_running = threading.Event()
+
 
 def run_in_processes(
     function: Callable[[Any], Any], jobs: Sequence[Any], workers: int, retries: int = 2
-) -> Iterator[JobResult]:
+) -> Generator[JobResult, None, None]:
     """
     Run jobs in worker processes and yield their results in the order in which they end.
 
@@ -93,12 +95,17 @@ def _end_with_parent(lifeline: Connection) -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Leave through every ``with`` and ``finally``."""
-    sys.exit(128 + number)
+    """Leave a job through every ``with`` and ``finally``."""
+    if _job_running.is_set():
+        sys.exit(128 + number)
+    os._exit(128 + number)
 
 
 def _work(function: Callable[[Any], Any], index: int, job: Any) -> JobResult:
+    _job_running.set()
     try:
         return attempt(function, index, job)
     except SystemExit:  # of _leave; the pool would catch it and wait for the next job
         os._exit(1)
+    finally:
+        _job_running.clear()

@@ -50,9 +50,11 @@ def mean_average_precision(
     metrics = coco_metrics(chosen, classes)
 
     def averages(class_id: int | None = None) -> dict[str, float | None]:
-        values = (metrics.average_precision(iou, class_id=class_id) for iou in (None, 0.5, 0.75))
-        rounded = (None if np.isnan(value) else round(value, 4) for value in values)
-        return dict(zip(('ap', 'ap50', 'ap75'), rounded))
+        values = metrics.averages(class_id)
+        return {
+            name.lower(): None if np.isnan(values[name]) else round(values[name], 4)
+            for name in ('AP', 'AP50', 'AP75')
+        }
 
     return {
         **averages(),

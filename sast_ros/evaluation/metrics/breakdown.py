@@ -71,10 +71,11 @@ def _averages(
     frames: Iterable[tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
 ) -> dict[str, Any]:
     metrics = coco_metrics(frames, classes)
+    averages = metrics.averages()
     return {
         'labels': int(metrics.labels.sum()),
-        'AP': metrics.average_precision(),
-        'AP50': metrics.average_precision(0.5),
+        'AP': averages['AP'],
+        'AP50': averages['AP50'],
     }
 
 

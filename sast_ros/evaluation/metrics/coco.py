@@ -48,29 +48,24 @@ class CocoMetrics:
     recall: np.ndarray
     scores: np.ndarray
 
-    def average_precision(
-        self, iou: float | None = None, area: str = 'all', class_id: int | None = None
-    ) -> float:
+    def averages(self, class_id: int | None = None) -> dict[str, float]:
         """
-        Return the mean precision over recall points and classes, 0..1; NaN without labels.
+        Return the means over recall points and classes, or of one class, 0..1; NaN without labels.
 
-        ``iou``: one threshold, or ``None`` for the mean over all ten; ``area``: one of ``AREAS``.
+        ``AP`` over all thresholds, ``AP50`` and ``AP75`` at one, ``AP_small``, ``AP_medium`` and
+        ``AP_large`` by area, and ``AR_100``, the maximum recall.
         """
-        chosen = slice(None) if iou is None else np.isclose(IOU_THRESHOLDS, iou)
-        return _mean(self.precision[chosen][:, :, _classes(class_id), AREAS.index(area)])
-
-    def average_recall(self, class_id: int | None = None) -> float:
-        """Return the mean of the maximum recalls, 0..1; NaN without labels."""
-        return _mean(self.recall[:, _classes(class_id), AREAS.index('all')])
-
-
-def _classes(class_id: int | None) -> slice:
-    return slice(None) if class_id is None else slice(class_id, class_id + 1)
-
-
-def _mean(table: np.ndarray) -> float:
-    known = table[table > -1]
-    return float(known.mean()) if known.size else float('nan')
+        classes = slice(None) if class_id is None else slice(class_id, class_id + 1)
+        precision, recall = self.precision[:, :, classes], self.recall[:, classes]
+        tables = {
+            'AP': precision[..., 0],
+            'AP50': precision[0, ..., 0],
+            'AP75': precision[5, ..., 0],
+            **{f'AP_{area}': precision[..., 1 + index] for index, area in enumerate(AREAS[1:])},
+            'AR_100': recall[..., 0],
+        }
+        known = {name: table[table > -1] for name, table in tables.items()}
+        return {name: float(v.mean()) if v.size else float('nan') for name, v in known.items()}
 
 
 def coco_metrics(

@@ -49,9 +49,6 @@ class ErrorCase:
         For how long it was missed or detected.
     weight : float
         Rank, larger is worse; see ``worst_missed`` and ``worst_false_positives``.
-    iou : float
-        IoU with the nearest box: a detection of any score for a missed object, a label for a false
-        positive; 0 if there is none.
     reason : str
         Probable reason in words.
     labels, detections : BOX_DTYPE[N]
@@ -65,7 +62,6 @@ class ErrorCase:
     name: str
     duration_us: int
     weight: float
-    iou: float
     reason: str
     labels: np.ndarray
     detections: np.ndarray
@@ -115,7 +111,7 @@ def _missed(matched: MatchedRecording) -> list[ErrorCase]:
         lasts = [int(durations[number]) for number, _ in sights]
         number, row = sights[int(np.argmax(sizes))]
         shown = frames[number].frame
-        iou, reason, low_score = _explain_missed(frames[number], row, recording.classes)
+        reason, low_score = _explain_missed(frames[number], row, recording.classes)
         cases.append(
             ErrorCase(
                 recording.name,
@@ -124,7 +120,6 @@ def _missed(matched: MatchedRecording) -> list[ErrorCase]:
                 recording.classes[class_id],
                 sum(lasts),
                 sum(size * last for size, last in zip(sizes, lasts)) / 1e6,
-                iou,
                 reason,
                 shown.labels,
                 np.concatenate([frames[number].reported, low_score]),
@@ -135,32 +130,28 @@ def _missed(matched: MatchedRecording) -> list[ErrorCase]:
 
 def _explain_missed(
     matched: MatchedFrame, row: int, classes: tuple[str, ...]
-) -> tuple[float, str, np.ndarray]:
-    """Return the IoU of the nearest box, a reason, and a box of the object with a low score."""
+) -> tuple[str, np.ndarray]:
+    """Return a reason, and a box of the object with a low score if that is the reason."""
     labels, reported = matched.frame.labels, matched.reported
     scores = matched.frame.detections['class_confidence']
     low = matched.frame.detections[(scores >= _MIN_LOW_SCORE) & (scores < OPERATING_SCORE)]
     ious, low_ious = (iou_matrix(labels[[row]], boxes)[0] for boxes in (reported, low))
     unmatched = np.where(matched.reported_matches < 0, ious, 0)
-    nearest = float(unmatched.max(initial=0))
+    nearest = unmatched.max(initial=0)
     if nearest >= MIN_IOU:  # of another class, else it would match
         box = reported[unmatched.argmax()]
-        text = f'classified as {classes[box["class_id"]]} ({box["class_confidence"]:.2f})'
-        return nearest, text, low[:0]
-    candidates = np.flatnonzero(
-        (low['class_id'] == labels['class_id'][row]) & (low_ious >= MIN_IOU)
-    )
-    if len(candidates):
-        best = candidates[low['class_confidence'][candidates].argmax()]
-        text = f'score below the threshold: {low["class_confidence"][best]:.2f}'
-        return float(low_ious[best]), text, low[[best]]
+        name, score = classes[box['class_id']], box['class_confidence']
+        return f'classified as {name} ({score:.2f})', low[:0]
+    same = low[(low['class_id'] == labels['class_id'][row]) & (low_ious >= MIN_IOU)]
+    if len(same):
+        best = same[[same['class_confidence'].argmax()]]
+        return f'score below the threshold: {best["class_confidence"][0]:.2f}', best
     if nearest >= _NEAR:
-        return nearest, f'box not accurate enough: IoU {nearest:.2f}', low[:0]
-    nearest = float(ious.max(initial=0))
-    if nearest >= _NEAR:
-        other = classes[labels['class_id'][matched.reported_matches[ious.argmax()]]]
-        return nearest, f'only another object ({other}) at this place was detected', low[:0]
-    return float(max(low_ious.max(initial=0), nearest)), 'no detection nearby', low[:0]
+        return f'box not accurate enough: IoU {nearest:.2f}', low[:0]
+    if ious.max(initial=0) >= _NEAR:
+        name = classes[labels['class_id'][matched.reported_matches[ious.argmax()]]]
+        return f'only another object ({name}) at this place was detected', low[:0]
+    return 'no detection nearby', low[:0]
 
 
 #: A false positive, the labels and the detections of its time; no labels in an interval without.
@@ -184,9 +175,9 @@ def _false_positives(matched: MatchedRecording) -> list[ErrorCase]:
     cases = []
     for run in _runs(found):
         box, labels, detections = max(run, key=lambda one: one[0]['class_confidence'])
-        iou, reason = 0.0, 'in an interval without labels'
+        reason = 'in an interval without labels'
         if labels is not None:
-            iou, reason = _explain_false_positive(box, labels, recording.classes)
+            reason = _explain_false_positive(box, labels, recording.classes)
         cases.append(
             ErrorCase(
                 recording.name,
@@ -195,7 +186,6 @@ def _false_positives(matched: MatchedRecording) -> list[ErrorCase]:
                 recording.classes[box['class_id']],
                 int(run[-1][0]['t'] - run[0][0]['t']) + step,
                 float(box['class_confidence']),
-                iou,
                 reason,
                 detections[:0] if labels is None else labels,
                 detections,
@@ -224,21 +214,18 @@ def _runs(found: Iterable[_Positive]) -> list[list[_Positive]]:
     return runs
 
 
-def _explain_false_positive(
-    box: np.void, labels: np.ndarray, classes: tuple[str, ...]
-) -> tuple[float, str]:
-    """Return the IoU with the nearest label, and a reason."""
+def _explain_false_positive(box: np.void, labels: np.ndarray, classes: tuple[str, ...]) -> str:
     ious = iou_matrix(np.array([box]), labels)[0]
-    iou = float(ious.max(initial=0))
+    iou = ious.max(initial=0)
     if iou < _NEAR:
-        return iou, 'no label nearby'
+        return 'no label nearby'
     label = labels[ious.argmax()]
     name = classes[label['class_id']]
     if iou < MIN_IOU:
-        return iou, f'near a {name}, box not accurate enough: IoU {iou:.2f}'
+        return f'near a {name}, box not accurate enough: IoU {iou:.2f}'
     if label['class_id'] == box['class_id']:
-        return iou, f'duplicate of a {name}'
-    return iou, f'a {name} is labelled there'
+        return f'duplicate of a {name}'
+    return f'a {name} is labelled there'
 
 
 def _worst(cases: list[ErrorCase], limit: int) -> tuple[list[ErrorCase], int]:

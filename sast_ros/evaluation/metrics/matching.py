@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sast_ros.evaluation.box_filter import BOXES_GEN1, BoxFilter
 from sast_ros.evaluation.pairing import Frame, PairedRecording
 
 #: Score threshold of the detections that are counted and shown.
@@ -180,39 +179,6 @@ def match(labels: np.ndarray, detections: np.ndarray, iou: float = MIN_IOU) -> n
     return matched
 
 
-def count_matches(
-    frames: Iterable[tuple[np.ndarray, np.ndarray]],
-    classes: Sequence[str],
-    score: float = OPERATING_SCORE,
-    boxes: BoxFilter = BOXES_GEN1,
-) -> dict[str, MatchCounts]:
-    """
-    Return the counts of every class over all frames of a recording.
-
-    Parameters
-    ----------
-    frames : iterable of (BOX_DTYPE[N], BOX_DTYPE[M])
-        Labels and detections of one time each; ``t`` counts from the start of the recording.
-    classes : sequence of str
-        Class names in class-id order; other ids are not counted.
-    score : float
-        Minimum score of a detection.
-    boxes : BoxFilter
-        Which boxes are evaluated, labels and detections alike, and from when on.
-
-    """
-    chosen = []
-    for labels, detections in frames:
-        labels = labels[boxes(labels) & (labels['t'] > boxes.skip_us)]
-        detections = detections[
-            boxes(detections)
-            & (detections['t'] > boxes.skip_us)
-            & (detections['class_confidence'] >= score)
-        ]
-        chosen.append((labels, detections, match(labels, detections)))
-    return count_classes(chosen, classes)
-
-
 def count_classes(
     matches: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], classes: Sequence[str]
 ) -> dict[str, MatchCounts]:
@@ -220,6 +186,5 @@ def count_classes(
     counts = np.zeros((3, len(classes)), np.int64)
     for labels, detections, matched in matches:
         for row, chosen in enumerate((labels, detections, detections[matched >= 0])):
-            ids = chosen['class_id'][chosen['class_id'] < len(classes)]
-            counts[row] += np.bincount(ids, minlength=len(classes))
+            counts[row] += np.bincount(chosen['class_id'], minlength=len(classes))
     return {name: MatchCounts(*column) for name, column in zip(classes, counts.T.tolist())}

@@ -36,15 +36,7 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
 
     """
     recordings = sorted(recordings, key=lambda recording: recording.name)
-    if not recordings:
-        raise EvaluationError('there is no recording to evaluate; name detections or recordings')
-    classes = recordings[0].classes
-    for recording in recordings:
-        if recording.classes != classes:
-            raise EvaluationError(
-                f'{recording.name} has the classes {", ".join(recording.classes)}, '
-                f'{recordings[0].name} has {", ".join(classes)}; evaluate them one by one'
-            )
+    classes = _common_classes(recordings)
     frames = [frame for recording in recordings for frame in recording.frames]
     coco = coco_metrics(((frame.labels, frame.detections) for frame in frames), classes)
     if not coco.labels.any():
@@ -54,33 +46,17 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
         )
     matched = [match_recording(recording) for recording in recordings]
     point = operating_point(matched, classes)
-    counts = [
-        {
-            'name': recording.name,
-            'images': len(recording.frames),
-            'labels': sum(len(frame.labels) for frame in recording.frames),
-            'detections': sum(len(frame.detections) for frame in recording.frames),
-        }
-        for recording in recordings
-    ]
+    left_out = sum((Counter(recording.left_out) for recording in recordings), Counter())
     result: dict[str, Any] = _plain(
         {
-            **_averages(coco, None),
+            **coco.averages(),
             'classes': list(classes),
             'images': len(frames),
             'labels': int(coco.labels.sum()),
-            'detections': sum(row['detections'] for row in counts),
-            'labels_left_out': dict(
-                sum((Counter(recording.left_out) for recording in recordings), Counter())
-            ),
+            'detections': sum(len(frame.detections) for frame in frames),
+            'labels_left_out': dict(left_out),
             'per_class': {
-                name: {
-                    **_averages(coco, index),
-                    'labels': int(coco.labels[index]),
-                    'precision': point['per_class'][name]['precision'],
-                    'recall': point['per_class'][name]['recall'],
-                    'curve': _curve(coco, index),
-                }
+                name: _class_metrics(coco, index, point['per_class'][name])
                 for index, name in enumerate(classes)
             },
             'operating_point': point,
@@ -89,33 +65,47 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
             'by_event_rate': by_event_rate(frames, classes),
             'by_speed': by_speed(recordings, classes),
             'calibration': calibration([one for whole in matched for one in whole.frames]),
-            'recordings': counts,
+            'recordings': [
+                {
+                    'name': recording.name,
+                    'images': len(recording.frames),
+                    'labels': sum(len(frame.labels) for frame in recording.frames),
+                    'detections': sum(len(frame.detections) for frame in recording.frames),
+                }
+                for recording in recordings
+            ],
         }
     )
     return result
 
 
-def _averages(coco: CocoMetrics, class_id: int | None) -> dict[str, float]:
-    return {
-        'AP': coco.average_precision(class_id=class_id),
-        'AP50': coco.average_precision(0.5, class_id=class_id),
-        'AP75': coco.average_precision(0.75, class_id=class_id),
-        **{
-            f'AP_{area}': coco.average_precision(area=area, class_id=class_id)
-            for area in ('small', 'medium', 'large')
-        },
-        'AR_100': coco.average_recall(class_id),
+def _common_classes(recordings: Sequence[PairedRecording]) -> tuple[str, ...]:
+    if not recordings:
+        raise EvaluationError('there is no recording to evaluate; name detections or recordings')
+    first = recordings[0]
+    for other in recordings:
+        if other.classes != first.classes:
+            raise EvaluationError(
+                f'{other.name} has the classes {", ".join(other.classes)}, {first.name} has '
+                f'{", ".join(first.classes)}; evaluate them one by one'
+            )
+    return first.classes
+
+
+def _class_metrics(coco: CocoMetrics, class_id: int, point: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics of one class, with precision and score at each recall (IoU .5)."""
+    labels = int(coco.labels[class_id])
+    curve = {
+        'recall': RECALL_POINTS,
+        'precision': coco.precision[0, :, class_id, 0],
+        'score': coco.scores[:, class_id],
     }
-
-
-def _curve(coco: CocoMetrics, class_id: int) -> dict[str, list[float]] | None:
-    """Return precision and score at every recall point at an IoU of .5."""
-    if not coco.labels[class_id]:
-        return None
     return {
-        'recall': RECALL_POINTS.tolist(),
-        'precision': coco.precision[0, :, class_id, 0].tolist(),
-        'score': coco.scores[:, class_id].tolist(),
+        **coco.averages(class_id),
+        'labels': labels,
+        'precision': point['precision'],
+        'recall': point['recall'],
+        'curve': {name: values.tolist() for name, values in curve.items()} if labels else None,
     }
 
 

@@ -73,14 +73,12 @@ def _draw(
         own = {number: case for number, case in enumerate(cases) if case.recording == name}
         ends = sorted({case.t_end for case in own.values()})
         try:
-            events = read_events(entry.recording, entry.topic, entry.detected, ends)
+            events = read_events(entry, ends)
         except (RecordingError, OSError) as error:
             without.setdefault(str(error), []).append(name)
             continue
         for number, case in own.items():
-            pictures[number] = draw_case(
-                case, events[case.t_end], entry.paired.classes, entry.detected
-            )
+            pictures[number] = draw_case(case, events[case.t_end], entry)
     return pictures, without
 
 

@@ -1,18 +1,23 @@
-"""What the report is told about one recording."""
+"""One recording of a report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.evaluation.detections import RecordedDetections
+from sast_ros.evaluation.metrics.matching import match_recording, MatchCounts, MatchedRecording
 from sast_ros.evaluation.pairing import PairedRecording
 
 
 @dataclass(frozen=True)
 class ReportEntry:
     """
-    One recording of a report.
+    One recording of a report: its source, and its counts at the operating score.
 
     Parameters
     ----------
@@ -34,6 +39,39 @@ class ReportEntry:
     recording: Path | None = None
     topic: str | None = None
     video: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the recording."""
+        return self.paired.name
+
+    @cached_property
+    def matched(self) -> MatchedRecording:
+        """Detections and the labels that they match."""
+        return match_recording(self.paired)
+
+    @cached_property
+    def counts(self) -> MatchCounts:
+        """Labels, detections and true positives."""
+        return self.matched.counts()
+
+    @property
+    def errors(self) -> int:
+        """Number of missed labels and false positives."""
+        return self.counts.labels + self.counts.detections - 2 * self.counts.matches
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Summary of the replay, empty if there is none."""
+        return self.detected.summary or {}
+
+    @property
+    def windows(self) -> np.ndarray:
+        """Windows with events and kept tokens, which messages do not contain; empty if unknown."""
+        windows = self.detected.windows
+        if windows is None or self.detected.summary is None:
+            return np.zeros(0, WINDOW_DTYPE)
+        return windows
 
     @property
     def start_us(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 import os
@@ -11,11 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.metrics.breakdown import SPEEDS
 from sast_ros.evaluation.metrics.error_analysis import worst_false_positives, worst_missed
-from sast_ros.evaluation.metrics.matching import match_recording, MatchCounts, MatchedRecording
 from sast_ros.evaluation.report import plots
 from sast_ros.evaluation.report.cases import collect_cases
 from sast_ros.evaluation.report.entry import ReportEntry
@@ -32,6 +29,16 @@ _OPEN_ROWS = 25
 
 #: Maximum number of pictures of missed objects, and of false positives.
 MAX_PICTURES = 12
+
+#: Entries of the result that may be missing.
+_DEFAULTS: dict[str, Any] = {
+    'boxes': 'auto',
+    'failed': (),
+    'inputs': (),
+    'labels_from': None,
+    'protocol': 'last-window',
+    'score': 'as in the detections',
+}
 
 _AVERAGES = ['AP', 'AP50', 'AP75', 'AP_small', 'AP_medium', 'AP_large', 'AR_100']
 
@@ -66,36 +73,6 @@ def write_report(path: Path, result: dict[str, Any], entries: Sequence[ReportEnt
     os.replace(part, path)
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A recording and its counts at the operating score."""
-
-    entry: ReportEntry
-    matched: MatchedRecording
-    counts: MatchCounts
-
-    @property
-    def name(self) -> str:
-        return self.entry.paired.name
-
-    @property
-    def errors(self) -> int:
-        return self.counts.labels + self.counts.detections - 2 * self.counts.matches
-
-    @property
-    def note(self) -> str:
-        return '; '.join(map(str, self.summary.get('warnings') or ()))
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        return self.entry.detected.summary or {}
-
-    @property
-    def model(self) -> str:
-        model, weights = self.summary.get('model', 'unknown'), self.summary.get('weights')
-        return f'{model}, weights {weights}' if weights and model != 'unknown' else str(model)
-
-
 def _render(folder: Path, result: dict[str, Any], entries: Sequence[ReportEntry]) -> str:
     import jinja2
     from markupsafe import Markup
@@ -109,66 +86,68 @@ def _render(folder: Path, result: dict[str, Any], entries: Sequence[ReportEntry]
     )
     environment.filters |= {
         'href': partial(_href, folder),
-        'known': lambda value, digits=3: None if value is None else f'{value:.{digits}f}',
         'number': plots.number_text,
         'svg': Markup,
         'thousands': lambda number: f'{number:,}'.replace(',', '\u202f'),
     }
-    defaults = {
-        'boxes': 'auto',
-        'failed': (),
-        'inputs': (),
-        'labels_from': None,
-        'protocol': 'last-window',
-        'score': 'as in the detections',
-    }
-    result = {**defaults, **result}
-    matched = [match_recording(one.paired) for one in entries]
-    rows = [_Row(entry, whole, whole.counts()) for entry, whole in zip(entries, matched)]
-    rows.sort(
-        key=lambda row: (1.0 if row.counts.f1 is None else row.counts.f1, -row.errors, row.name)
-    )
-    matched = [row.matched for row in rows]
-    worst = sorted(rows, key=lambda row: (-row.errors, row.name))[:MAX_CURVES]
-    by_name = {one.paired.name: one for one in entries}
+    template = environment.get_template('page.html.j2')
+    return template.render(_recordings(entries), **_overview(_DEFAULTS | result, entries))
+
+
+def _overview(result: dict[str, Any], entries: Sequence[ReportEntry]) -> dict[str, Any]:
+    """Return what the page says about all recordings together."""
     names = [one['name'] for one in result['recordings']]
-    windows = [row.entry.detected.windows for row in worst]
-    lengths = [len(row.matched.frames) for row in worst]
-    lengths += [len(table) for table in windows if table is not None]
     filters = {choose_box_filter(result['boxes'], one.detected.sensor_size) for one in entries}
-    return environment.get_template('page.html.j2').render(
-        averages=_AVERAGES,
-        class_number=plots.class_number,
-        curves=[_curve(row) for row in worst],
-        false_positives={
-            'scored': True,
-            **collect_cases(*worst_false_positives(matched, MAX_PICTURES), by_name),
-        },
-        filters=sorted(filters, key=lambda one: one.diagonal),
-        has_notes=any(row.note for row in rows),
-        has_videos=any(row.entry.video for row in rows),
-        longest=max(lengths, default=0),
-        max_points=plots.MAX_POINTS,
-        max_rows=MAX_ROWS,
-        missed={
-            'scored': False,
-            **collect_cases(*worst_missed(matched, MAX_PICTURES), by_name),
-        },
-        models=sorted({row.model for row in rows}),
-        now=f'{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}'.strip(),
-        open_curves=_OPEN_CURVES,
-        open_rows=_OPEN_ROWS,
-        picture_size=PICTURE_SIZE,
-        plots=_breakdown(result),
-        result=result,
-        rows=rows,
-        score=f'{result["operating_point"]["score"]:g}',
-        speeds=SPEEDS,
-        title=f'Detection report: {names[0]}' if len(names) == 1 else 'Detection report',
-        untrained=any(row.summary.get('weights') == 'untrained' for row in rows),
-        version=installed_version(),
-        without_labels=[name for name, one in result['per_class'].items() if not one['labels']],
-    )
+    return {
+        'averages': _AVERAGES,
+        'class_number': plots.class_number,
+        'filters': sorted(filters, key=lambda one: one.diagonal),
+        'models': sorted({_model(one.summary) for one in entries}),
+        'now': f'{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}'.strip(),
+        'plots': _breakdown(result),
+        'result': result,
+        'score': f'{result["operating_point"]["score"]:g}',
+        'speeds': SPEEDS,
+        'title': f'Detection report: {names[0]}' if len(names) == 1 else 'Detection report',
+        'untrained': any(one.summary.get('weights') == 'untrained' for one in entries),
+        'version': installed_version(),
+        'without_labels': [n for n, one in result['per_class'].items() if not one['labels']],
+    }
+
+
+def _recordings(entries: Sequence[ReportEntry]) -> dict[str, Any]:
+    """Return what the page says about each recording: rows, curves over time, error cases."""
+    rows = sorted(entries, key=lambda one: (_worth(one), -one.errors, one.name))
+    worst = sorted(rows, key=lambda one: (-one.errors, one.name))[:MAX_CURVES]
+    lengths = [len(one.matched.frames) for one in worst]
+    lengths += [len(one.detected.windows) for one in worst if one.detected.windows is not None]
+    matched = [one.matched for one in rows]
+    by_name = {one.name: one for one in entries}
+    return {
+        'curves': [(one, plots.over_time(one)) for one in worst],
+        'false_positives': collect_cases(*worst_false_positives(matched, MAX_PICTURES), by_name),
+        'has_notes': any(one.summary.get('warnings') for one in rows),
+        'has_videos': any(one.video for one in rows),
+        'longest': max(lengths, default=0),
+        'max_points': plots.MAX_POINTS,
+        'max_rows': MAX_ROWS,
+        'missed': collect_cases(*worst_missed(matched, MAX_PICTURES), by_name),
+        'open_curves': _OPEN_CURVES,
+        'open_rows': _OPEN_ROWS,
+        'picture_size': PICTURE_SIZE,
+        'rows': rows,
+    }
+
+
+def _worth(entry: ReportEntry) -> float:
+    return 1.0 if entry.counts.f1 is None else entry.counts.f1
+
+
+def _model(summary: dict[str, Any]) -> str:
+    if 'model' not in summary:
+        return 'unknown'
+    weights = summary.get('weights')
+    return f'{summary["model"]}, weights {weights}' if weights else str(summary['model'])
 
 
 def _breakdown(result: dict[str, Any]) -> dict[str, str | None]:
@@ -201,27 +180,6 @@ def _breakdown(result: dict[str, Any]) -> dict[str, str | None]:
         'size': plots.bars(sizes, 'Average precision by size'),
         'speed': bars('speed', [row['name'] for row in speeds], speeds),
     }
-
-
-def _curve(row: _Row) -> dict[str, Any]:
-    """Return the plot over time of one recording."""
-    detected, start = row.entry.detected, row.entry.start_us
-    seconds, rates, tokens = np.zeros(0), None, np.zeros((0, 4))
-    # Messages of detections contain neither events nor tokens
-    windows = detected.windows if detected.summary is not None else None
-    if windows is not None and len(windows):
-        seconds = (windows['t'] - start) / 1e6
-        rates = windows['events'] / detected.duration_us
-        if windows['kept_tokens'].any():
-            tokens = windows['kept_tokens'].astype(float)
-    frames = row.matched.frames
-    errors = (
-        np.array([(one.frame.t_end - start) / 1e6 for one in frames]),
-        np.array([len(one.missed) for one in frames], float),
-        np.array([len(one.false_positives) for one in frames], float),
-    )
-    svg = plots.over_time(row.name, seconds, rates, tokens, errors)
-    return {'row': row, 'svg': svg, 'windows': rates is not None}
 
 
 def _href(folder: Path, target: Path) -> str:

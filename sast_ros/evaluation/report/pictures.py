@@ -6,16 +6,18 @@ import base64
 from collections.abc import Sequence
 import io
 import math
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from sast_ros.bags import open_recording
-from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.metrics.error_analysis import ErrorCase
+from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.events.chunk import EventChunk
 from sast_ros.visualization import draw_overlay
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 #: Width and height in pixels.
 PICTURE_SIZE = (400, 300)
@@ -35,20 +37,14 @@ _MARK = (0, 236, 255)
 _QUALITY = 55
 
 
-def read_events(
-    path: Path, topic: str | None, detected: RecordedDetections, ends: Sequence[int]
-) -> dict[int, list[EventChunk]]:
+def read_events(entry: ReportEntry, ends: Sequence[int]) -> dict[int, list[EventChunk]]:
     """
     Return the events of windows of a recording, by their ends; the recording is read once.
 
     Parameters
     ----------
-    path : Path
-        The recording.
-    topic : str, optional
-        Topic with events; by default the only one.
-    detected : RecordedDetections
-        Detections of the recording, with clock and duration of the windows.
+    entry : ReportEntry
+        A recording with known events.
     ends : sequence of int
         Ends of the windows, microseconds on the clock of the detections.
 
@@ -58,14 +54,16 @@ def read_events(
         If there is no such recording, or it is damaged before the last window.
 
     """
+    assert entry.recording is not None
+    detected = entry.detected
     found: dict[int, list[EventChunk]] = {end: [] for end in ends}
-    with open_recording(path, topic=topic) as recording:
+    with open_recording(entry.recording, topic=entry.topic) as recording:
         # Start at the first window. (A replay of a part began ``start`` seconds after the first
         # event of the whole.)
         lead = 0.0
         if detected.start_us is not None and detected.clock == 'recording':
             lead = (min(ends) - detected.duration_us - detected.start_us) / 1e6
-            lead += float((detected.summary or {}).get('start') or 0)
+            lead += float(entry.summary.get('start') or 0)
         shift: int | None = 0 if detected.clock == 'recording' else None
         for chunk in recording.between(max(0.0, lead)):
             if not len(chunk):
@@ -83,19 +81,15 @@ def read_events(
     return found
 
 
-def draw_case(
-    case: ErrorCase,
-    events: Sequence[EventChunk],
-    classes: tuple[str, ...],
-    detected: RecordedDetections,
-) -> str:
+def draw_case(case: ErrorCase, events: Sequence[EventChunk], entry: ReportEntry) -> str:
     """
     Return the place of an error as ``data:`` URI of a WebP picture.
 
     Labels are white, detections in the colour of their class; corners mark the box of the error.
     """
-    from PIL import Image
+    from PIL import Image as images
 
+    detected = entry.detected
     left, top, width, height = crop_around(case.box, detected.sensor_size or _size_of(events))
     area = left, top, width, height
     scale = max(1, round(PICTURE_SIZE[0] / width))
@@ -109,7 +103,7 @@ def draw_case(
         ),
         scores=found['class_confidence'],
         class_ids=found['class_id'].astype(np.int64),
-        class_names=classes,
+        class_names=entry.paired.classes,
         t_end=None,
         events=0,
         kept=(),
@@ -123,10 +117,9 @@ def draw_case(
         scale,
         labels=labels,
     )
-    picture = np.ascontiguousarray(picture[: height * scale])
-    _mark(picture, _moved(np.array([case.box]), left, top)[0], scale)
+    image = images.fromarray(picture[: height * scale])
+    _mark(image, _moved(np.array([case.box]), left, top)[0], scale)
     stream = io.BytesIO()
-    image = Image.fromarray(picture)
     image.thumbnail(PICTURE_SIZE)
     image.save(stream, 'WEBP', quality=_QUALITY, method=4)
     return f'data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode("ascii")}'
@@ -186,21 +179,15 @@ def _moved(boxes: np.ndarray, left: int, top: int) -> np.ndarray:
     return moved
 
 
-def _mark(picture: np.ndarray, box: np.void, scale: int) -> None:
+def _mark(image: Image, box: np.void, scale: int) -> None:
     """Draw four corners a little outside the box."""
-    high, wide = picture.shape[:2]
-    gap, line = 5, 3
-    x1, y1 = (max(0, round(float(box[name]) * scale) - gap) for name in 'xy')
-    x2 = min(wide, max(0, round(float(box['x'] + box['w']) * scale) + gap))
-    y2 = min(high, max(0, round(float(box['y'] + box['h']) * scale) + gap))
+    from PIL import ImageDraw
+
+    x1, y1 = (max(1, round(float(box[name]) * scale) - 4) for name in 'xy')
+    x2 = min(image.width - 2, max(1, round(float(box['x'] + box['w']) * scale) + 3))
+    y2 = min(image.height - 2, max(1, round(float(box['y'] + box['h']) * scale) + 3))
     arm = max(6, min(x2 - x1, y2 - y1) // 4)
-
-    def edges(low: int, high: int, size: int) -> tuple[slice, slice]:
-        return slice(low, low + size), slice(max(0, high - size), high)
-
-    for rows in edges(y1, y2, line):
-        for columns in edges(x1, x2, arm):
-            picture[rows, columns] = _MARK
-    for rows in edges(y1, y2, arm):
-        for columns in edges(x1, x2, line):
-            picture[rows, columns] = _MARK
+    draw = ImageDraw.Draw(image)
+    for x, dx in ((x1, arm), (x2, -arm)):
+        for y, dy in ((y1, arm), (y2, -arm)):
+            draw.line([(x + dx, y), (x, y), (x, y + dy)], _MARK, width=3)

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from html import escape
 import io
+from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from sast_ros.evaluation.report.entry import ReportEntry
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +31,7 @@ MAX_POINTS = 240
 # Colours that stand for variables of the style sheet.
 _VARIABLES = ('ink', 'soft', 'line', 'accent', 'bad')
 _COLOURS = {name: f'#0a0b{index:02x}' for index, name in enumerate(_VARIABLES)}
-_INK, _SOFT, _LINE, _ACCENT, _BAD = _COLOURS.values()
+_INK, _SOFT, _, _ACCENT, _BAD = _COLOURS.values()
 _CLASSES = tuple(f'#0a0c{index:02x}' for index in range(7))
 _STAGES = tuple(f'#0a0d{index:02x}' for index in range(4))
 _COLOURS |= {f'class-{index}': colour for index, colour in enumerate(_CLASSES)}
@@ -54,32 +56,7 @@ _REPLACED = (
     (r'<defs> </defs>', ''),
 )
 
-_STYLE: Any = {
-    'axes.axisbelow': True,
-    'axes.edgecolor': _SOFT,
-    'axes.grid': True,
-    'axes.labelcolor': _SOFT,
-    'axes.labelsize': 11,
-    'axes.linewidth': 0.8,
-    'axes.spines.right': False,
-    'axes.spines.top': False,
-    'font.size': 11,
-    'grid.color': _LINE,
-    'grid.linewidth': 0.8,
-    'legend.fontsize': 11,
-    'legend.frameon': False,
-    'legend.handlelength': 2.2,
-    'legend.labelcolor': _INK,
-    'lines.linewidth': 1.8,
-    'svg.fonttype': 'none',
-    'svg.hashsalt': 'sast_ros',
-    'text.color': _INK,
-    'text.parse_math': False,
-    'xtick.color': _SOFT,
-    'xtick.labelsize': 11,
-    'ytick.color': _SOFT,
-    'ytick.labelsize': 11,
-}
+_STYLE = Path(__file__).with_suffix('.mplstyle')
 
 
 def precision_recall(per_class: dict[str, dict[str, Any]]) -> str:
@@ -105,41 +82,28 @@ def precision_recall(per_class: dict[str, dict[str, Any]]) -> str:
     return _plot(draw, 250, 'Precision over recall of every class')
 
 
-def over_time(
-    name: str,
-    seconds: np.ndarray,
-    rates: np.ndarray | None,
-    tokens: np.ndarray,
-    errors: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> str:
-    """
-    Plot event rate, kept tokens and errors of one recording.
-
-    Parameters
-    ----------
-    name : str
-        Name of the recording.
-    seconds : float64[W]
-        End of every window since the start.
-    rates : float64[W], optional
-        Million events per second.
-    tokens : float64[W, 4]
-        Share of tokens kept in stages 1 to 4; ``[0, 4]`` if unknown.
-    errors : (float64[T], float64[T], float64[T])
-        Annotated times in seconds, missed objects and false positives then.
-
-    """
+def over_time(entry: ReportEntry) -> str:
+    """Plot event rate and kept tokens, both if they are known, and errors of one recording."""
+    windows, frames = entry.windows, entry.matched.frames
+    seconds = (windows['t'] - entry.start_us) / 1e6
+    rates = windows['events'] / entry.detected.duration_us
+    tokens = windows['kept_tokens'].astype(float)
+    times = (np.array([one.frame.t_end for one in frames], float) - entry.start_us) / 1e6
+    missed, wrong = (
+        np.array([len(getattr(one, kind)) for one in frames], float)
+        for kind in ('missed', 'false_positives')
+    )
 
     def draw(figure: Figure) -> None:
         rows = iter(np.atleast_1d(figure.subplots(count, sharex=True)))
-        if rates is not None:
+        if len(windows):
             axes = next(rows)
             x, y = _thinned(seconds, rates)
             around = np.concatenate([x[:1], x, x[-1:]]), np.concatenate([[0], y, [0]])
             axes.fill(*around, color=_ACCENT, alpha=0.2, lw=0)
             axes.plot(x, y, color=_ACCENT, lw=1.4)
             axes.set(ylabel='Mev/s', ylim=(0, max(1.1 * float(rates.max(initial=0)), 1e-3)))
-        if len(tokens):
+        if tokens.any():
             axes = next(rows)
             for stage in range(tokens.shape[1]):
                 x, y = _thinned(seconds, tokens[:, stage])
@@ -147,15 +111,15 @@ def over_time(
             axes.set(ylabel='tokens, %', ylim=(0, 100))
             _legend_above(axes, 'stage', 4)
         axes = next(rows)
-        _draw_errors(axes, *errors)
-        ends = [values[[0, -1]] for values in (seconds, errors[0]) if len(values)]
+        _draw_errors(axes, times, missed, wrong)
+        ends = [values[[0, -1]] for values in (seconds, times) if len(values)]
         if ends:
             axes.set_xlim(min(0.0, np.min(ends)), np.max(ends))
         axes.set_xlabel('seconds since the first event')
         figure.align_ylabels()
 
-    count = 1 + (rates is not None) + bool(len(tokens))
-    return _plot(draw, 92 * count + 30, f'Event rate, kept tokens and errors of {name}')
+    count = 1 + bool(len(windows)) + bool(tokens.any())
+    return _plot(draw, 92 * count + 30, f'Event rate, kept tokens and errors of {entry.name}')
 
 
 def _draw_errors(axes: Axes, times: np.ndarray, missed: np.ndarray, wrong: np.ndarray) -> None:
@@ -262,13 +226,11 @@ def number_text(value: float | None, digits: int = 3) -> str:
 
 def _plot(draw: Callable[[Figure], None], height: int, about: str) -> str:
     """Return the SVG of a figure; ``about``: what it shows, for those who cannot see it."""
-    import matplotlib
+    from matplotlib import style
     from matplotlib.figure import Figure
 
     stream = io.StringIO()
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # independent of the style of the caller
-        matplotlib.rcParams.update(_STYLE)
+    with style.context(_STYLE, after_reset=True):  # independent of the style of the caller
         figure = Figure((_WIDTH / 72, height / 72), layout='constrained')
         draw(figure)
         figure.savefig(

@@ -70,11 +70,13 @@ def window(seed: int, number: int, boxes: np.ndarray) -> EventChunk:
     x, y = (np.concatenate(part).astype(int) for part in (xs, ys))
     inside = (x >= 0) & (x < WIDTH) & (y >= 0) & (y < HEIGHT)
     count = int(inside.sum())
+    t = np.sort(random.integers(number * STEP_US, (number + 1) * STEP_US, count))
+    t[0] = number * STEP_US
     return EventChunk(
         x[inside].astype(np.uint16),
         y[inside].astype(np.uint16),
         random.integers(0, 2, count).astype(np.uint8),
-        np.sort(random.integers(number * STEP_US, (number + 1) * STEP_US, count)),
+        t,
         width=WIDTH,
         height=HEIGHT,
     )
