@@ -35,6 +35,9 @@ FLAKE8 = (
 )
 PEP257 = ('--ignore=D100,D101,D102,D103,D104,D105,D106,D107,D203,D212,D404',)
 
+HEADER = '{0} Copyright 2026 sast_ros maintainers\n{0} SPDX-License-Identifier: Apache-2.0\n'
+SOURCES = {'.py': '#', '.sh': '#', '.c': '//', '.h': '//', '.cpp': '//'}
+
 
 def tracked(*patterns: str) -> list[str]:
     """Return the files that git tracks, empty ones left out."""
@@ -64,6 +67,35 @@ def output(*command: str, **variables: str) -> str:
         text=True,
     )
     return done.stdout + done.stderr
+
+
+def test_every_source_file_names_copyright_and_licence():
+    files = tracked(*(f'*{suffix}' for suffix in SOURCES))
+    assert files
+    for name in files:
+        text = (REPOSITORY / name).read_text(encoding='utf-8')
+        header = HEADER.format(SOURCES[Path(name).suffix])
+        assert re.sub(r'\A#(!| noqa:).*\n', '', text).startswith(header), name
+
+
+def test_ament_copyright_finds_nothing(tmp_path):
+    """Its templates have no SPDX identifier; one more comes in by its entry point for licences."""
+    pytest.importorskip('ament_copyright', reason='ament_copyright is not installed')
+    (tmp_path / 'spdx.py').write_text(
+        'from ament_copyright.licenses import apache2\n'
+        "line = '{copyright}\\nSPDX-License-Identifier: Apache-2.0'\n"
+        'apache2_spdx = apache2._replace(file_headers=[line])\n'
+    )
+    plugin = tmp_path / 'spdx-1.dist-info'
+    plugin.mkdir()
+    (plugin / 'METADATA').write_text('Metadata-Version: 2.1\nName: spdx\nVersion: 1\n')
+    (plugin / 'entry_points.txt').write_text(
+        '[ament_copyright.license]\napache2_spdx = spdx:apache2_spdx\n'
+    )
+    files = tracked('LICENSE', 'CONTRIBUTING.md', '*.py', '*.c', '*.h', '*.cpp')
+    path = f'{tmp_path}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
+    found = output('ament_copyright.main', *files, PYTHONPATH=path)
+    assert found == f'No problems found, checked {len(files)} files\n'
 
 
 def test_flake8_finds_nothing():
