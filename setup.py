@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Build and installation of sast_ros, for colcon (ament_python) and for pip."""
 
 from glob import glob

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Speed from raw CDR bytes to the histogram on one CPU core, in millions of events a second.
 

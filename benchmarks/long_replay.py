@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Memory of a replay from hour to hour: a long synthetic recording through the default model.
 

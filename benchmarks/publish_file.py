@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 A process that publishes serialised messages, as a driver or a bag player would.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Statistics of simulated sequences beside those of real recordings, in windows of 50 ms.
 
@@ -277,7 +279,8 @@ def recorded(name: str, path: Path) -> Sample:
 
     Raises
     ------
-    RecordingError: there is no such recording, or it cannot be read.
+    RecordingError
+        There is no such recording, or it cannot be read.
 
     """
     sample = Sample(name, real=True)

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 What the token selection does: kept tokens, step time and accuracy against event density.
 
@@ -166,14 +168,19 @@ class Observation:
     """
     One sequence.
 
-    Parameters
+    Attributes
     ----------
-    sequence: what was seen.
-    results: of each mode, for the accuracy.
-    times: ``step``, ``attention`` and ``wall`` of each mode, milliseconds per window.
-    kept: ``[windows, 4, 2]`` share of the tokens that the adaptive copy took in each stage, by
+    sequence : CachedSequence
+        What was seen.
+    results : dict[str, SequenceResult]
+        Results of each mode, for the accuracy.
+    times : dict[str, dict[str, list[float]]]
+        ``step``, ``attention`` and ``wall`` of each mode, milliseconds per window.
+    kept : numpy.ndarray
+        ``[windows, 4, 2]`` share of the tokens that the adaptive copy took in each stage, by
         window and by grid.
-    tokens: ``[windows, rows, columns]`` in 0, 1, 2, how often it took each token of stage 1.
+    tokens : numpy.ndarray
+        ``[windows, rows, columns]`` in 0, 1, 2, how often it took each token of stage 1.
 
     """
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Windows per second of a training step, by precision.
 
@@ -102,7 +104,8 @@ def _work(
     torch.set_flush_denormal(True)
     keep_heap()
     torch.manual_seed(0)
-    model = build_model(name, classes=CLASSES).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks it
+    model = build_model(name, classes=CLASSES)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
     batches = [_batch(model, seed, sequences, windows) for seed in range(3)]
     gc.freeze()

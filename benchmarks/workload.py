@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Inputs, weights and measuring that the benchmarks (and the parity tests) share."""
 
 from __future__ import annotations

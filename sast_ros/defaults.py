@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Default settings of the detector, the same in the node, the commands and the Python API."""
 
 WINDOW_MS = 50.0

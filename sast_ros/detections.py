@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What was detected in one window, and the same as ``vision_msgs/Detection2DArray``."""
 
 from __future__ import annotations

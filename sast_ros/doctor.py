@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What this machine has and what is missing to run sast_ros, with advice."""
 
 from __future__ import annotations

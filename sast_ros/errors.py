@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Base class of the errors that a user can correct, and their text."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Layout of boxes and labels in files, the bundled classes, and which labels count."""
 
 from __future__ import annotations

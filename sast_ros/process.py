@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Processor of this process, and settings of a process that runs the network."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Imports follow the data flow: from the training to the core, to the left, without circles."""
 
 from __future__ import annotations

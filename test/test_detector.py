@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Streaming detector: state, boxes in sensor pixels, live settings, guards."""
 
 from __future__ import annotations

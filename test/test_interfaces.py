@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The interface packages speak the wire format and carry the type hash of the official ones."""
 
 from __future__ import annotations

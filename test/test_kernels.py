@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Compiled loops: declared once, and called with nothing but what they declare."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The repository is a proper ROS 2 package: manifests, what colcon installs, and where."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Replay: the same detections from every form of a recording, every time."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The set-up: what it repairs, when it runs a step again, and what it says on a bare machine."""
 
 from __future__ import annotations

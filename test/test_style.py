@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Every source file has its licence and passes ament's linters of Python with their defaults."""
 
 from __future__ import annotations
@@ -120,6 +122,6 @@ def test_workflows_run_targets_that_exist_on_the_pythons_that_are_supported():
     assert {'lint', 'docs', 'test'} <= targets
     assert targets <= set(re.findall(r'^(\w+):', makefile, flags=re.MULTILINE))
     set_up = (REPOSITORY / 'tools' / 'set_up.py').read_text(encoding='utf-8')
-    limits = re.search(r'OLDEST, NEWEST = \(3, (\d+)\), \(3, (\d+)\)', set_up).groups()
+    limits = re.search(r'MIN_PYTHON, MAX_PYTHON = \(3, (\d+)\), \(3, (\d+)\)', set_up).groups()
     tested = yaml.safe_load(workflow)['jobs']['test']['strategy']['matrix']['python']
     assert {f'3.{minor}' for minor in limits} <= set(tested)

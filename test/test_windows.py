@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Windows: cut by sensor time alone, whatever the packaging; restarts where the stream breaks."""
 
 from __future__ import annotations

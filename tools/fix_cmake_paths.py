@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Point the CMake export files of the ROS wheels at this machine's Python and numpy headers.
 

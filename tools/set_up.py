@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Set up .venv: ROS 2 Jazzy from wheels, torch, the interface packages of msg/ and sast_ros itself.
 

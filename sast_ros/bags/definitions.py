@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Message definitions that recordings need, so that bags open without a ROS installation."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detections in files: boxes as numpy file, as mcap recording, and a summary of the run."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The part of an event stream in an interval of time since its first event."""
 
 from __future__ import annotations

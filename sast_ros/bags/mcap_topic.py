@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One topic in an mcap file, described so that any reader of rosbag2 understands it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Prophesee files, .raw (EVT 2.0, 2.1, 3.0) and .dat, as recordings."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The interface of every recording, whatever its file format."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Messages of rosbag1 in the serialisation of ROS 2."""
 
 from __future__ import annotations

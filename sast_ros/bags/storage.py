@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The files of a ROS bag: found, decompressed, opened, and what is missing of them."""
 
 from __future__ import annotations

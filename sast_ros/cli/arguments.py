@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Options and types of arguments that several commands share; invalid values exit with 2."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Output of the commands: progress and errors to standard error, results to standard output."""
 
 from __future__ import annotations

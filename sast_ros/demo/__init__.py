@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 The demonstration: a recording over ROS 2 topics through the node, and what came back.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The ROS node of the demonstration: it waits for the other two and collects what they publish."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A recording as it is played: its messages, stamped anew, and how much they hold."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 The executable ``player``: publishes a recording in real time, as the driver of a camera would.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Child processes that cannot outlive their parent or hang it, and whose failure is reported."""
 
 from __future__ import annotations

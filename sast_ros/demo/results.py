@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From what was received to the files and numbers that the demonstration leaves behind."""
 
 from __future__ import annotations

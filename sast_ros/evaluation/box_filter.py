@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Which boxes are evaluated: the filters of the Prophesee automotive data sets."""
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ class BoxFilter:
     """
     Filter of boxes by size.
 
-    Parameters
+    Attributes
     ----------
     diagonal : float
         Minimum diagonal in sensor pixels.

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Boxes in NumPy files, in the layout of the Prophesee data sets."""
 
 from __future__ import annotations

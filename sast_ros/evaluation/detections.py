@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detections of a recording, as ``sast-ros replay`` or another tool has written them."""
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ class RecordedDetections:
     """
     The detections of one recording.
 
-    Parameters
+    Attributes
     ----------
     name : str
         Name of the recording without suffix.

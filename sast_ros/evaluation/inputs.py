@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The inputs of an evaluation: from detections and recordings to entries of the report."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Labels of a recording, from NumPy and COCO files and from bags."""
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Labels:
     """
     The labels of one recording.
 
-    Parameters
+    Attributes
     ----------
     path : Path
         Source of the labels.

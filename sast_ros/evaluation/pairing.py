@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Pairing in time: which detections are compared with which labels.
 
@@ -31,7 +33,7 @@ class Frame:
     """
     Labels and detections of one annotated time.
 
-    Parameters
+    Attributes
     ----------
     t : int
         Microseconds since the start of the recording.
@@ -56,7 +58,7 @@ class PairedRecording:
     """
     One recording, ready for the metrics.
 
-    Parameters
+    Attributes
     ----------
     name : str
         Name of the recording.

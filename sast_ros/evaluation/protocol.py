@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The protocol of an evaluation: how the labels of a recording are found, read and paired."""
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ class Protocol:
     """
     How detections are compared with labels.
 
-    Parameters
+    Attributes
     ----------
     name : str
         Key of ``PROTOCOLS``.

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Labels and detections that were recorded as ``vision_msgs/msg/Detection2DArray``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Event messages and files to numpy.
 
@@ -62,7 +64,7 @@ def open_decoder(type_name: str, **options: object) -> EventDecoder:
     ----------
     type_name : str
         One of ``EVENT_TYPES``; ``pkg/Type`` is accepted for ``pkg/msg/Type``.
-    **options
+    **options : object
         Keyword arguments of the decoder, see ``PointCloudDecoder``.
 
     Raises

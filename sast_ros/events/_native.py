@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What every decoder does with the results of the C loops of kernels/decode.c."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bounds-checked reading of one CDR message (OMG CDR, XCDR1, little-endian), field by field."""
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
+# noqa: A005 - imported as sast_ros.events.chunk only
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Events in memory.
 
 One structure of arrays for every camera and every wire format.
-"""  # noqa: A005 - imported as sast_ros.events.chunk only
+"""
 
 from __future__ import annotations
 

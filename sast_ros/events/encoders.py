@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Events to messages in CDR: EventPacket as a Prophesee driver sends it, and EventArray."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """dvs_msgs and prophesee_event_msgs EventArray: one fixed-size record an event."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/msg/PointCloud2 with one event a point; its fields are found by their names."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Prophesee files, .raw (EVT 2.0, 2.1, 3.0) and .dat, as EventChunks in constant memory."""
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ class PropheseeFile(ABC):
                 chunk = events.chunk(width=self.width, height=self.height)
                 # A block without events is a chunk where events were dropped
                 for start in range(0, max(len(chunk), int(chunk.dropped > 0)), CHUNK):
-                    yield chunk[start : start + CHUNK]
+                    yield chunk[slice(start, start + CHUNK)]
                 if rest:
                     raise TruncatedFileError(
                         f'{self._name}: the file ends at byte {at} with {rest} of the {word} '

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Messages of events moved in time: a recording played now, as its driver would send it now."""
 
 from __future__ import annotations

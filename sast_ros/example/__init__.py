@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The bundled recording: a few seconds of a simulated street, with labels; see README.md."""
 
 from __future__ import annotations

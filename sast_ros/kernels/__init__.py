@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Compiled loops (C), called through ctypes: a call releases the interpreter lock.
 

@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* Event messages to structures of arrays: the loops of sast_ros/events.
  *
  * Conventions. All integers on the wire are little-endian, and so is every machine this is built for (checked below).
@@ -21,28 +23,24 @@
 enum { FIELD_X, FIELD_Y, FIELD_POLARITY, FIELD_NANOSEC };
 
 /* What a pass found out about its events beside the result. */
-struct check
-{
+struct check {
   int32_t field;     /* of the first offending event */
   int32_t unordered; /* not 0 if time ever steps back */
 };
 
-static inline uint16_t load16(const uint8_t *p)
-{
+static inline uint16_t load16(const uint8_t *p) {
   uint16_t v;
   memcpy(&v, p, sizeof v);
   return v;
 }
 
-static inline uint32_t load32(const uint8_t *p)
-{
+static inline uint32_t load32(const uint8_t *p) {
   uint32_t v;
   memcpy(&v, p, sizeof v);
   return v;
 }
 
-static inline uint64_t load64(const uint8_t *p)
-{
+static inline uint64_t load64(const uint8_t *p) {
   uint64_t v;
   memcpy(&v, p, sizeof v);
   return v;
@@ -55,8 +53,7 @@ static inline uint64_t load64(const uint8_t *p)
  * violations, so that the loop has no branch. */
 MULTIVERSIONED
 static uint32_t event_records(const uint8_t *restrict records, int64_t count, uint32_t width, uint32_t height,
-  uint16_t *restrict x, uint16_t *restrict y, uint8_t *restrict p, int64_t *restrict t)
-{
+                              uint16_t *restrict x, uint16_t *restrict y, uint8_t *restrict p, int64_t *restrict t) {
   uint32_t bad = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint8_t *record = records + 16 * i;
@@ -75,8 +72,7 @@ static uint32_t event_records(const uint8_t *restrict records, int64_t count, ui
 }
 
 MULTIVERSIONED
-static uint32_t steps_back(const int64_t *restrict t, int64_t count)
-{
+static uint32_t steps_back(const int64_t *restrict t, int64_t count) {
   uint32_t bad = 0;
   for (int64_t i = 1; i < count; ++i)
     bad |= t[i] < t[i - 1];
@@ -84,8 +80,7 @@ static uint32_t steps_back(const int64_t *restrict t, int64_t count)
 }
 
 static int64_t event_violation(uint32_t column, uint32_t row, uint32_t polarity, uint32_t nanoseconds, uint32_t width,
-  uint32_t height, int32_t *field)
-{
+                               uint32_t height, int32_t *field) {
   if (column >= width)
     *field = FIELD_X;
   else if (row >= height)
@@ -101,9 +96,8 @@ static int64_t event_violation(uint32_t column, uint32_t row, uint32_t polarity,
 
 /* Decode the `count` >= 1 events that start `offset` bytes into the message (16 count - 3 bytes). Coordinates must be below width and
  * height. */
-int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uint32_t width, uint32_t height, uint16_t *x,
-  uint16_t *y, uint8_t *p, int64_t *t, struct check *check)
-{
+int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uint32_t width, uint32_t height,
+                         uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, struct check *check) {
   const uint8_t *events = message + offset;
   uint32_t back = 0, bad;
   /* The first event is the only one whose x and y are not in the padding of the one before. */
@@ -122,7 +116,8 @@ int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, 
     if (bad)
       for (int64_t i = 0; i < n; ++i) {
         const uint8_t *record = records + 16 * i;
-        if (event_violation(load16(record), load16(record + 2), record[14], load32(record + 10), width, height, &check->field))
+        if (event_violation(load16(record), load16(record + 2), record[14], load32(record + 10), width, height,
+                            &check->field))
           return start + i;
       }
     back |= steps_back(t + start - 1, n + 1);
@@ -135,8 +130,7 @@ int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, 
 
 /* Make `t` non-decreasing in place. A step back of at most `limit` raises the event to the running maximum; a longer one
  * begins the stream anew. result[0] = events before the last long step back, result[1] = events raised after it. */
-void sast_settle_time(int64_t *t, int64_t count, int64_t limit, int64_t *result)
-{
+void sast_settle_time(int64_t *t, int64_t count, int64_t limit, int64_t *result) {
   int64_t start = 0, raised = 0, maximum = count ? t[0] : 0;
   for (int64_t i = 1; i < count; ++i) {
     if (t[i] >= maximum) {
@@ -154,14 +148,10 @@ void sast_settle_time(int64_t *t, int64_t count, int64_t limit, int64_t *result)
   result[1] = raised;
 }
 
-int64_t sast_steps_back(const int64_t *t, int64_t count)
-{
-  return steps_back(t, count);
-}
+int64_t sast_steps_back(const int64_t *t, int64_t count) { return steps_back(t, count); }
 
 /* Smallest time congruent to `low` modulo `period` (a power of two) within half a period of `near`. */
-static inline int64_t unwrap(int64_t near, int64_t low, int64_t period)
-{
+static inline int64_t unwrap(int64_t near, int64_t low, int64_t period) {
   int64_t step = (low - near) & (period - 1);
   if (step >= period / 2)
     step -= period;
@@ -170,8 +160,7 @@ static inline int64_t unwrap(int64_t near, int64_t low, int64_t period)
 
 MULTIVERSIONED
 static uint32_t outside(const uint16_t *restrict x, const uint16_t *restrict y, int64_t count, uint32_t width,
-  uint32_t height)
-{
+                        uint32_t height) {
   uint32_t bad = 0;
   for (int64_t i = 0; i < count; ++i)
     bad |= (x[i] >= width) | (y[i] >= height);
@@ -180,8 +169,7 @@ static uint32_t outside(const uint16_t *restrict x, const uint16_t *restrict y, 
 
 /* Index of the first event outside width x height, or OK. */
 int64_t sast_outside(const uint16_t *x, const uint16_t *y, int64_t count, uint32_t width, uint32_t height,
-  struct check *check)
-{
+                     struct check *check) {
   if (!outside(x, y, count, width, height))
     return OK;
   for (int64_t i = 0; i < count; ++i)
@@ -193,8 +181,7 @@ int64_t sast_outside(const uint16_t *x, const uint16_t *y, int64_t count, uint32
 }
 
 /* State of a stream of words whose time is spread over several of them (EVT 2.0, 2.1, 3.0). */
-struct word_state
-{
+struct word_state {
   int64_t high;    /* continuing time of the last TIME_HIGH, in microseconds */
   int64_t known;   /* parts of the state received since the last loss: KNOWN_* */
   int64_t dropped; /* events that could not be placed because a part was missing */
@@ -203,8 +190,7 @@ struct word_state
 
 enum { KNOWN_HIGH = 1, KNOWN_LOW = 2, KNOWN_ROW = 4, KNOWN_BASE = 8 };
 
-static inline void time_high(struct word_state *state, int64_t high, int64_t period)
-{
+static inline void time_high(struct word_state *state, int64_t high, int64_t period) {
   state->high = state->started ? unwrap(state->high, high, period) : high;
   state->started = 1;
   state->known |= KNOWN_HIGH;
@@ -215,16 +201,14 @@ static inline void time_high(struct word_state *state, int64_t high, int64_t per
 #define EVT3_PERIOD ((int64_t)1 << 24)
 #define EVT3_IGNORED 0xE000u /* type OTHERS: every decoder skips it */
 
-struct evt3_summary
-{
+struct evt3_summary {
   uint32_t lowest, highest; /* of the TIME_HIGH words, and of the value given */
   uint32_t vectors;         /* not 0 if there are vectors */
 };
 
 /* What the words can do to a synchronised stream, without a branch for each of them. */
 MULTIVERSIONED
-static struct evt3_summary evt3_summarise(const uint8_t *restrict words, int64_t count, uint32_t time)
-{
+static struct evt3_summary evt3_summarise(const uint8_t *restrict words, int64_t count, uint32_t time) {
   uint16_t lowest = (uint16_t)time, highest = (uint16_t)time, vectors = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint16_t word = load16(words + 2 * i);
@@ -238,8 +222,7 @@ static struct evt3_summary evt3_summarise(const uint8_t *restrict words, int64_t
 }
 
 /* Usual case of sast_evt3_scan: synchronised, no change of period. Returns 0, the state untouched, if it is not that. */
-static int32_t evt3_plain(const uint8_t *words, int64_t start, int64_t count, struct word_state *state)
-{
+static int32_t evt3_plain(const uint8_t *words, int64_t start, int64_t count, struct word_state *state) {
   const int64_t ready = KNOWN_HIGH | KNOWN_LOW | KNOWN_ROW;
   const uint32_t time = (uint32_t)(state->high >> 12) & 0xFFF;
   if ((state->known & ready) != ready)
@@ -260,8 +243,7 @@ static int32_t evt3_plain(const uint8_t *words, int64_t start, int64_t count, st
 /* Follow the state through words [start, count). Stops in front of a TIME_HIGH, other than the one at `start`, that
  * leaves the 16.777 s period, and returns that index; `count` if there is none. Without `clean`, returns OK (-1) with
  * the state untouched when an event cannot be placed; with `clean` (a copy of the words) blanks it there. */
-int64_t sast_evt3_scan(const uint8_t *words, int64_t start, int64_t count, struct word_state *shared, uint16_t *clean)
-{
+int64_t sast_evt3_scan(const uint8_t *words, int64_t start, int64_t count, struct word_state *shared, uint16_t *clean) {
   const int64_t ready = KNOWN_HIGH | KNOWN_LOW | KNOWN_ROW;
   int64_t i = start;
   if (start == 0 && evt3_plain(words, start, count, shared)) /* looks at all words: only once for a payload */
@@ -299,8 +281,7 @@ int64_t sast_evt3_scan(const uint8_t *words, int64_t start, int64_t count, struc
         if (!clean)
           return OK;
         clean[i] = EVT3_IGNORED;
-        state.dropped += word >> 12 == 0x2 ? 1
-          : __builtin_popcount(word & (word >> 12 == 0x4 ? 0xFFFu : 0xFFu));
+        state.dropped += word >> 12 == 0x2 ? 1 : __builtin_popcount(word & (word >> 12 == 0x4 ? 0xFFFu : 0xFFu));
         break;
       }
       default:
@@ -312,16 +293,14 @@ int64_t sast_evt3_scan(const uint8_t *words, int64_t start, int64_t count, struc
 }
 
 MULTIVERSIONED
-static void add_period(int64_t *t, int64_t count, int64_t period_start)
-{
+static void add_period(int64_t *t, int64_t count, int64_t period_start) {
   for (int64_t i = 0; i < count; ++i)
     t[i] = (t[i] & (EVT3_PERIOD - 1)) + period_start;
 }
 
 /* Put decoded events into the period that began at `period_start` and check them. Returns as sast_outside. */
 int64_t sast_evt3_finish(const uint16_t *x, const uint16_t *y, int64_t *t, int64_t count, int64_t period_start,
-  uint32_t width, uint32_t height, struct check *check)
-{
+                         uint32_t width, uint32_t height, struct check *check) {
   add_period(t, count, period_start);
   check->unordered = (int32_t)steps_back(t, count);
   return sast_outside(x, y, count, width, height, check);
@@ -333,8 +312,7 @@ int64_t sast_evt3_finish(const uint16_t *x, const uint16_t *y, int64_t *t, int64
 
 /* Arrays have room for one event a word. Returns the number of events. */
 int64_t sast_evt2(const uint8_t *words, int64_t count, struct word_state *state, uint16_t *x, uint16_t *y, uint8_t *p,
-  int64_t *t)
-{
+                  int64_t *t) {
   int64_t n = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t word = load32(words + 4 * i);
@@ -361,15 +339,13 @@ int64_t sast_evt2(const uint8_t *words, int64_t count, struct word_state *state,
   return n;
 }
 
-static inline uint64_t evt21_word(const uint8_t *at, int32_t high_first)
-{
+static inline uint64_t evt21_word(const uint8_t *at, int32_t high_first) {
   const uint64_t word = load64(at);
   return high_first ? word << 32 | word >> 32 : word;
 }
 
 /* Number of events in the words, those without a known time included. */
-int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first)
-{
+int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first) {
   int64_t n = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint64_t word = evt21_word(words + 8 * i, high_first);
@@ -381,8 +357,7 @@ int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first
 
 /* Arrays have room for sast_evt21_count events. Returns the number of events. */
 int64_t sast_evt21(const uint8_t *words, int64_t count, int32_t high_first, struct word_state *state, uint16_t *x,
-  uint16_t *y, uint8_t *p, int64_t *t)
-{
+                   uint16_t *y, uint8_t *p, int64_t *t) {
   int64_t n = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint64_t word = evt21_word(words + 8 * i, high_first);
@@ -413,8 +388,7 @@ int64_t sast_evt21(const uint8_t *words, int64_t count, int32_t high_first, stru
 
 MULTIVERSIONED
 void sast_mono(const uint8_t *words, int64_t count, uint64_t time_base, uint16_t *restrict x, uint16_t *restrict y,
-  uint8_t *restrict p, int64_t *restrict t)
-{
+               uint8_t *restrict p, int64_t *restrict t) {
   /* (base + dt) / 1000 in 32 bits: the quotient of the base is taken once, its remainder joins dt. */
   const int64_t base = (int64_t)(time_base / 1000);
   const uint64_t rest = time_base % 1000;
@@ -430,8 +404,7 @@ void sast_mono(const uint8_t *words, int64_t count, uint64_t time_base, uint16_t
 /* The camera's 31-bit microseconds go round within the message where they fall by more than half their range.
  * Events that a filter marked invalid (bit 0 clear) are skipped. Returns the number of events. */
 int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
-  int64_t *t)
-{
+                     int64_t *t) {
   int64_t n = 0, time = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t data = load32(words + 8 * i);
@@ -447,8 +420,7 @@ int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t
 }
 
 /* Number of events in the words, or -1 - index of a word of undefined type. */
-int64_t sast_libcaer_cmp_count(const uint8_t *words, int64_t count)
-{
+int64_t sast_libcaer_cmp_count(const uint8_t *words, int64_t count) {
   int64_t n = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t word = load16(words + 2 * i);
@@ -466,8 +438,7 @@ int64_t sast_libcaer_cmp_count(const uint8_t *words, int64_t count)
  * of the driver gives the column of the first event only. Returns the number of events; *dropped counts those before
  * the first column or without a vector base. */
 int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
-  int64_t *t, int64_t *dropped)
-{
+                         int64_t *t, int64_t *dropped) {
   int64_t n = 0, high = 0, low = 0;
   int32_t column = -1, row = -1;
   uint32_t polarity = 0;
@@ -527,8 +498,7 @@ int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint
  * continuing time of the event before, -1 at the start. Returns the index of the first event whose polarity is neither
  * 0 nor 1, or OK. */
 int64_t sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
-  uint8_t *p, int64_t *t)
-{
+                 uint8_t *p, int64_t *t) {
   const uint32_t x_mask = version == 1 ? 0x1FF : 0x3FFF, y_mask = version == 1 ? 0xFF : 0x3FFF;
   const uint32_t p_mask = version == 1 ? 0x1 : 0xF;
   const uint32_t y_shift = version == 1 ? 9 : 14, p_shift = version == 1 ? 17 : 28;

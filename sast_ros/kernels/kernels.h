@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* Every function that Python calls, declared once: the compiler checks the definitions against this file, and
  * sast_ros/kernels/__init__.py reads it for the types of the arguments. */
 #ifndef SAST_ROS_KERNELS_H

@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* What of the network's input and output is faster outside PyTorch. */
 
 #include "kernels.h"
@@ -16,7 +18,7 @@
  * all empty are skipped at once.
  */
 void sast_stem_input(const uint8_t *histogram, int64_t channels, int64_t height, int64_t width, int64_t pad,
-                        float *out) {
+                     float *out) {
   const int64_t line = (width + 2 * pad) * channels;
   float *const inside = out + pad * line + pad * channels;
   memset(inside - pad * channels, 0, (size_t)(height * line) * sizeof(float));
@@ -107,7 +109,9 @@ static inline __attribute__((always_inline)) float exponential(float x) {
 
 static inline __attribute__((always_inline)) float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
-static inline __attribute__((always_inline)) float tangent(float x) { return 2.0f / (1.0f + exponential(-2.0f * x)) - 1.0f; }
+static inline __attribute__((always_inline)) float tangent(float x) {
+  return 2.0f / (1.0f + exponential(-2.0f * x)) - 1.0f;
+}
 
 /* LSTM cell: gates float32[tokens][4 channels] (forget, input, output, candidate) and the previous cell give the new
  * hidden state and cell, float32[tokens][channels] each.

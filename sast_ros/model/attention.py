@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Masked sparse window self-attention on the selected tokens only (SAST section 3.4)."""
 
 from __future__ import annotations

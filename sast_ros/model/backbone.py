@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Recurrent backbone of SAST.
 
@@ -186,9 +188,9 @@ class Stage(nn.Module):
         Returns
         -------
         features : torch.Tensor
-            h of all windows, ``[T * B, C, H, W]``.
+            Feature h of all windows, ``[T * B, C, H, W]``.
         state : tuple of torch.Tensor
-            (h, c) after the last window.
+            State (h, c) after the last window.
         selections : tuple of Selection
             By window and by grid, with T * B samples.
 
@@ -229,8 +231,12 @@ class Backbone(nn.Module):
 
         Returns
         -------
-        features, states, selections : list
+        features : list of torch.Tensor
             Of each stage; see ``Stage.forward``.
+        states : list of tuple of torch.Tensor
+            Of each stage, after the last window.
+        selections : list of tuple of Selection
+            Of each stage.
 
         """
         windows = len(histograms)

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The network and the device that a user names, the same for the node and the command line."""
 
 from __future__ import annotations

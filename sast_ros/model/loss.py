@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Training loss: SimOTA assignment, IoU, objectness and class terms (YOLOX; docs/sast.md 11.2)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """PAFPN neck on the features of stages 2 to 4 (YOLOX, docs/sast.md 6)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Partitions of a map, and which windows and tokens of it are worth attention.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 The managed node ``sast_detector``: event messages in, ``vision_msgs/Detection2DArray`` out.
 

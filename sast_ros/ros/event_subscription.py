@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The subscription to the events; type and QoS follow the publishers."""
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ class EventSubscription:
 
     @property
     def qos(self) -> str:
-        """QoS of the subscription in words, empty while there is none."""
+        """Quality of service of the subscription in words, empty while there is none."""
         return describe(self._qos) if self._qos is not None else ''
 
     def reset(self) -> None:
@@ -198,9 +200,8 @@ class EventSubscription:
             return
         self.problem = ''
         self.waiting = f'waiting for a publisher of {wanted} on {self.name}'
-        if not self.type:
-            if self._is_news(self.waiting):
-                self._node.get_logger().info(self.waiting)
+        if not self.type and self._is_news(self.waiting):
+            self._node.get_logger().info(self.waiting)
 
     # A line that logs keeps its severity: rclpy raises ValueError where it changes.
     def _log_problem(self, sentence: str) -> None:

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detections and pictures as ROS messages (vision_msgs 4)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parameters on the node: declared, read, and changes refused."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """QoS: the subscription follows the publishers, the publishers offer what consumers request."""
 
 from __future__ import annotations

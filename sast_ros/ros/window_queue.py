@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bounded queue between the executor, which cuts windows, and the worker."""
 
 from __future__ import annotations

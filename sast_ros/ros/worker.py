@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The thread that runs the network, so that the executor never waits for it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of events and detections, for the node's overlay topic, demo and replay videos."""
 
 from sast_ros.visualization.overlay import draw_overlay, UNTRAINED_NOTE

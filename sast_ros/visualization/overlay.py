@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Draw the events of a window with its detections."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Text on pictures; all functions draw in place, ``uint8[height, width, 3]`` RGB."""
 
 from __future__ import annotations

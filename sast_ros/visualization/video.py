@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Write pictures into an MP4 that any browser plays."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Small recordings made on the spot: events known in advance, in every kind of bag."""
 
 from __future__ import annotations

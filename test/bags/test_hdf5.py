@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """HDF5 files as the public data sets have them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parts of a recording, by time since its first event."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Recordings in: every format, every trap, every kind of damage."""
 
 from __future__ import annotations

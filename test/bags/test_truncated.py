@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Recordings that were cut off: what is whole is read, what is missing is said."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The command line: exit codes, one-sentence errors, and files that tools can read."""
 
 from __future__ import annotations

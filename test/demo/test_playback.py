@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What is sent of a recording, at which times."""
 
 from __future__ import annotations

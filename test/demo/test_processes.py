@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Child processes of the demonstration: how they end, and what is reported of them."""
 
 from __future__ import annotations

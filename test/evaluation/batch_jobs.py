@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Jobs of a batch: a module of its own, so that other processes can import it."""
 
 from __future__ import annotations

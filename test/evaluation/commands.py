@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """``sast-ros evaluate`` in a process of its own, and what it has written."""
 
 from __future__ import annotations

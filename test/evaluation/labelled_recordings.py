@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Recordings with labels, made by code: textured boxes that move over a noisy background."""
 
 from __future__ import annotations

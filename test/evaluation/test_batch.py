@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Many recordings at once: processes that die, commands that are killed, the same metrics."""
 
 from __future__ import annotations

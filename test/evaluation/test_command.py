@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The command ``sast-ros evaluate`` from recordings and from detections to metrics."""
 
 from __future__ import annotations

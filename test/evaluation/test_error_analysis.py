@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Which errors a person is shown first, on cases worked out by hand."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Labels from every kind of file, and what is wrong with those that are none."""
 
 from __future__ import annotations

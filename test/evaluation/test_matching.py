@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Detections meet labels one to one, best score first; the counts say what was right."""
 
 from __future__ import annotations

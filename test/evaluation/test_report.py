@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The report: what it says, what it leaves out, and what it does with odd input."""
 
 from __future__ import annotations

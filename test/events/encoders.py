@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Encoders written from the formats' definitions, independent of the decoders that they test."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """EventChunk: what it accepts, refuses and gives back; and what its package may import."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """dvs_msgs/EventArray and prophesee_event_msgs/EventArray from raw CDR."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """sensor_msgs/PointCloud2 with an event a point."""
 
 from __future__ import annotations

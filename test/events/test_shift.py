@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Messages moved in time equal those that a driver would have sent at that time."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What a user names is found by one rule, on one device, and it is told whether it is trained."""
 
 from __future__ import annotations

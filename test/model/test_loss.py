@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Regions where the loss asks for nothing, and the assignment on few anchors."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Shapes, names, options and batch rules of all eight configurations."""
 
 from __future__ import annotations

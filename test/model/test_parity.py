@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The network against the output of the authors' own implementation (test/data/README.md)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The table of parameters, and everything that follows from it."""
 
 from __future__ import annotations

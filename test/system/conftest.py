@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Real processes on real topics: publishers, the node, and this process, which manages."""
 
 from __future__ import annotations

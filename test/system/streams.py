@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Streams of events, serialised in every format, with the ROS times at which their windows end."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The node walks through its life: transitions, refusals, signals."""
 
 from __future__ import annotations

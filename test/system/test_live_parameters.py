@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Parameters of a running node: accepted between two windows, or refused with a reason."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A real recording, played into the running node, gives what the pipeline gives."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Events go over real topics into the node; detections of every window come back."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A cache of a few seconds: rectangles that move over a noisy ground."""
 
 from __future__ import annotations

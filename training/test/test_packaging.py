@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """sast_ros_training is a package of its own: manifest, what colcon and pip install, and where."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Jobs and their results; the loop that repeats jobs whose process was killed."""
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class JobResult:
     """
     How a job ended.
 
-    Parameters
+    Attributes
     ----------
     index : int
         Number of the job.

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Plans of replays, and which of them are finished.
 
@@ -65,7 +67,7 @@ class Replay:
     """
     The planned replay of a recording.
 
-    Parameters
+    Attributes
     ----------
     path : Path
         The recording.

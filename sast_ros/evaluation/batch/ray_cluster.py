@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Jobs as tasks of Ray, on one machine or many; ``pip install 'sast_ros[ray]'``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The job of a batch: the replay of one recording."""
 
 from __future__ import annotations

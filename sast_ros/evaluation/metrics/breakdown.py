@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Average precision by event rate and by the speed of the objects."""
 
 from __future__ import annotations

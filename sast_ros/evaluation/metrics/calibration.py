@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Calibration: whether a score is the share of detections that are true positives."""
 
 from __future__ import annotations

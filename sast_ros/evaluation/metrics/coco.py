@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 The COCO metrics of labels and detections, computed by faster-coco-eval.
 
@@ -30,7 +32,7 @@ class CocoMetrics:
     """
     Precision and recall of all classes, thresholds and areas.
 
-    Parameters
+    Attributes
     ----------
     labels : int64[classes]
         Number of labels that are not ignored.

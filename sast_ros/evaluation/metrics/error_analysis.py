@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Error analysis: the missed objects and false positives to look at first.
 
@@ -35,7 +37,7 @@ class ErrorCase:
     """
     A missed object, or a false positive, at the time that shows it best.
 
-    Parameters
+    Attributes
     ----------
     recording : str
         Name of the recording.

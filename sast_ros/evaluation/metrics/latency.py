@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Latency of detection: the time until a new object is detected for the first time."""
 
 from __future__ import annotations

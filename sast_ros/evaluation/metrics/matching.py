@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Matching of detections with labels at a fixed IoU: true and false positives.
 
@@ -27,7 +29,7 @@ class MatchCounts:
     """
     Counts of one class.
 
-    Parameters
+    Attributes
     ----------
     labels, detections, matches : int
         Number of labels, of detections, and of matched pairs of both (true positives).
@@ -64,7 +66,7 @@ class MatchedFrame:
     """
     A frame and the match of each of its detections.
 
-    Parameters
+    Attributes
     ----------
     frame : Frame
         Labels and detections.

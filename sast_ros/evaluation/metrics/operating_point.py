@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Precision, recall and false positives per minute at the operating score."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """All metrics of a set of recordings, as ``sast-ros evaluate --json`` writes them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The error cases of the report: their pictures and their moments in the videos."""
 
 from __future__ import annotations

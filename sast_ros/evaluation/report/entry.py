@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One recording of a report."""
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ class ReportEntry:
     """
     One recording of a report: its source, and its counts at the operating score.
 
-    Parameters
+    Attributes
     ----------
     paired : PairedRecording
         Its labels and detections, as they went into ``compute_metrics``.

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The page of the report: what it needs is collected here, its text is in ``page.html.j2``."""
 
 from __future__ import annotations

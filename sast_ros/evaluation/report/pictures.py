@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The pictures of the report: events, labels and detections around an error."""
 
 from __future__ import annotations

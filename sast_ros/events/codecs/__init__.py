@@ -1,10 +1,13 @@
+# noqa: A005 - imported as sast_ros.events.codecs only
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Payloads of event_camera_msgs/EventPacket and of Prophesee RAW files: one class per encoding.
 
 A codec is called with the payload of one packet (bytes, in order) and the packet's ``time_base``
 in nanoseconds and returns ``DecodedEvents``. It keeps the state that the encoding spreads over
 packets. A payload that it refuses leaves it as after ``resynchronise``.
-"""  # noqa: A005 - imported as sast_ros.events.codecs only
+"""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Prophesee EVT 2.0 (32-bit words) and EVT 2.1 (64-bit words with 32 pixels of a row each).
 
@@ -47,7 +49,8 @@ class _TimeHighStream(ABC):
 
         Raises
         ------
-        EventFormatError: bytes that make no whole word, or an event outside the sensor.
+        EventFormatError
+            Bytes that make no whole word, or an event outside the sensor.
 
         """
         if len(payload) % self.word_size:

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Prophesee EVT 3.0: 16-bit words whose meaning depends on those before, decoded by PyPI ``evt3``.
 
@@ -46,8 +48,8 @@ class Evt3:
 
     Raises
     ------
-    EventFormatError: odd number of bytes, or an event outside the sensor; the whole payload is
-        refused then.
+    EventFormatError
+        Odd number of bytes, or an event outside the sensor; the whole payload is refused then.
 
     """
 

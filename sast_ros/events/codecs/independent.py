@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Base of the encodings whose packets do not depend on each other."""
 
 from __future__ import annotations

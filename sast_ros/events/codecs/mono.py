@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """``mono``: the deprecated encoding of event_camera_msgs, one 64-bit word an event."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The network on a CPU in float32: products by oneDNN, compiled loops between them."""
 
 from __future__ import annotations

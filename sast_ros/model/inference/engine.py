@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One way to advance a network, whatever runs it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Layers whose weights oneDNN has laid out once: the only use of private operators of PyTorch.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The reference with fewer operations: norms and scales folded into the layers before them."""
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ def folded_copy(model: SAST) -> SAST:
             _fold_scale(cast(nn.Linear, module.mlp.net[2]), module.ls2.gamma)
             module.add_module('ls1', nn.Identity())
             module.add_module('ls2', nn.Identity())
-    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch lacks it
+    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _fold_scale(linear: nn.Linear, gamma: Tensor) -> None:

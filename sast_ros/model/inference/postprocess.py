@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Network output to boxes: threshold, decoding, non-maximum suppression (docs/sast.md 8)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What makes the network fast changes nothing that it computes."""
 
 from __future__ import annotations
@@ -124,6 +126,8 @@ class TestChoice:
     @pytest.mark.parametrize('fault', ['absent', 'wrong'])
     def test_private_operators_are_not_used_where_they_do_not_work(self, monkeypatch, fault):
         class Other(nn.Linear):
+            """Linear layer without the private operators."""
+
             def __init__(self, weight, bias):
                 if fault == 'absent':
                     torch.ops.mkldnn._no_such_operator(weight)

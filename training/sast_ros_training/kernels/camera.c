@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* The event camera of the simulation.
  *
  * Coordinates of an event are uint16, its time counts microseconds since the last picture (1 to span, at most 2^20).
@@ -72,14 +74,17 @@ void sast_camera_blur(const float *restrict in, int64_t height, int64_t width, f
       const int64_t source = y + 1 < height ? y + 1 : height - 1;
       const float *line = in + source * width;
       float *row = rows + ((y + 1) % 3) * width;
-      for (int64_t x = 1; x + 1 < width; ++x) row[x] = centre * line[x] + side * (line[x - 1] + line[x + 1]);
+      for (int64_t x = 1; x + 1 < width; ++x)
+        row[x] = centre * line[x] + side * (line[x - 1] + line[x + 1]);
       row[0] = centre * line[0] + side * (line[0] + line[width > 1]);
-      if (width > 1) row[width - 1] = centre * line[width - 1] + side * (line[width - 2] + line[width - 1]);
+      if (width > 1)
+        row[width - 1] = centre * line[width - 1] + side * (line[width - 2] + line[width - 1]);
     }
     if (y >= 0 && y < height) {
       const float *above = rows + ((y > 0 ? y - 1 : 0) % 3) * width;
       const float *here = rows + (y % 3) * width, *below = rows + ((y + 1) % 3) * width;
-      for (int64_t x = 0; x < width; ++x) out[y * width + x] = centre * here[x] + side * (above[x] + below[x]);
+      for (int64_t x = 0; x < width; ++x)
+        out[y * width + x] = centre * here[x] + side * (above[x] + below[x]);
     }
   }
 }
@@ -176,9 +181,9 @@ static int64_t fire(float begin, float end, float drift, float on, float off, in
  * events, or height. It may stop with less than 64 * width of room.
  */
 int64_t sast_camera_advance(const float *luminance, int64_t height, int64_t width, int64_t row, float dark, float rate,
-                            float floor, float drift, int32_t span, float refractory, const float *on,
-                            const float *off, float *photoreceptor, float *level, float *hold, struct event *events,
-                            int64_t *count, int64_t capacity) {
+                            float floor, float drift, int32_t span, float refractory, const float *on, const float *off,
+                            float *photoreceptor, float *level, float *hold, struct event *events, int64_t *count,
+                            int64_t capacity) {
   float after[BLOCK];
   uint8_t flag[BLOCK];
   int64_t n = *count;
@@ -251,7 +256,8 @@ static inline float noisiness(float photoreceptor, float slope) {
 /* Mean noisiness of the pixels. */
 double sast_camera_noisiness(const float *photoreceptor, int64_t pixels, float slope) {
   double sum = 0.0;
-  for (int64_t i = 0; i < pixels; ++i) sum += noisiness(photoreceptor[i], slope);
+  for (int64_t i = 0; i < pixels; ++i)
+    sum += noisiness(photoreceptor[i], slope);
   return sum / (double)pixels;
 }
 

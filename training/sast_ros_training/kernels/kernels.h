@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* Every function that Python calls, declared once: see sast_ros/kernels/kernels.h. */
 #ifndef SAST_ROS_TRAINING_KERNELS_H
 #define SAST_ROS_TRAINING_KERNELS_H
@@ -9,9 +11,9 @@ struct event;
 void sast_camera_log(const float *luminance, int64_t count, float dark, float *out);
 void sast_camera_blur(const float *in, int64_t height, int64_t width, float centre, float *rows, float *out);
 int64_t sast_camera_advance(const float *luminance, int64_t height, int64_t width, int64_t row, float dark, float rate,
-                            float floor, float drift, int32_t span, float refractory, const float *on,
-                            const float *off, float *photoreceptor, float *level, float *hold, struct event *events,
-                            int64_t *count, int64_t capacity);
+                            float floor, float drift, int32_t span, float refractory, const float *on, const float *off,
+                            float *photoreceptor, float *level, float *hold, struct event *events, int64_t *count,
+                            int64_t capacity);
 void sast_camera_noise_tables(double *scaled, int32_t count, float *share, int32_t *other, int32_t *order);
 double sast_camera_noisiness(const float *photoreceptor, int64_t pixels, float slope);
 void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *on_share, const float *photoreceptor,

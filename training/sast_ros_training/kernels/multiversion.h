@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 #ifndef SAST_ROS_MULTIVERSION_H
 #define SAST_ROS_MULTIVERSION_H
 

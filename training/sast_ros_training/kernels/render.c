@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* Triangles to a picture: the loops of simulation/renderer.py.
  *
  * The picture has four samples a pixel on a rotated grid: a sample row for every quarter of a pixel, and in each a sample
@@ -22,14 +24,14 @@
 #define INLINED static inline
 #endif
 
-#define NEAR 0.1                /* metres; nearer than that is clipped away */
-#define LANES 16                /* samples or pixels handled together; rows are padded to a multiple */
-#define SHADOW 0x80000000u      /* bit of a sample's triangle number: the sun does not reach it */
+#define NEAR 0.1           /* metres; nearer than that is clipped away */
+#define LANES 16           /* samples or pixels handled together; rows are padded to a multiple */
+#define SHADOW 0x80000000u /* bit of a sample's triangle number: the sun does not reach it */
 #define NUMBER 0x7fffffffu
-#define GROUND_TOLERANCE 0.03   /* metres from z = 0 within which a surface receives ground shadows */
-#define ROWS 8                  /* sample rows, or triangles, handled together; what goes beyond the last is not used */
-#define PIECES 64               /* triangles prepared together; a multiple of ROWS */
-#define LOOKUPS 512             /* texture look-ups done together at most; a multiple of LANES */
+#define GROUND_TOLERANCE 0.03 /* metres from z = 0 within which a surface receives ground shadows */
+#define ROWS 8                /* sample rows, or triangles, handled together; what goes beyond the last is not used */
+#define PIECES 64             /* triangles prepared together; a multiple of ROWS */
+#define LOOKUPS 512           /* texture look-ups done together at most; a multiple of LANES */
 
 static const double sample_x[4] = {0.375, 0.875, 0.125, 0.625};
 
@@ -66,7 +68,7 @@ struct picture {
   float *kept_depth;
   uint32_t *kept_numbers;
   struct record *records;
-  uint8_t *owners; /* of each record */
+  uint8_t *owners;  /* of each record */
   uint8_t *touched; /* [height][blocks] of the picture: drawn to since restore */
   uint8_t *stale;   /* [height][blocks] of the output: shows something else than the kept background */
   float *luminance;
@@ -76,18 +78,17 @@ struct picture {
   const struct texture *textures;
   const uint32_t *texels;
   const double *sample_columns; /* [4 height + ROWS] sample_x of each sample row */
-  int32_t *first, *end; /* [4 height + ROWS] scratch: columns of the span in each sample row */
-  float *base;          /* [4 height + ROWS] scratch: inverse depth at column 0 of each sample row */
-  const float *vertices; /* [vertices][3] in body coordinates, of what is to be drawn */
-  double *points;       /* [6][vertices] scratch: struct points */
-  uint8_t *kind;        /* [stride + 1] scratch */
-  uint64_t *cover;      /* [4 height][stride / 64 + 1] scratch, all zero between calls */
+  int32_t *first, *end;         /* [4 height + ROWS] scratch: columns of the span in each sample row */
+  float *base;                  /* [4 height + ROWS] scratch: inverse depth at column 0 of each sample row */
+  const float *vertices;        /* [vertices][3] in body coordinates, of what is to be drawn */
+  double *points;               /* [6][vertices] scratch: struct points */
+  uint8_t *kind;                /* [stride + 1] scratch */
+  uint64_t *cover;              /* [4 height][stride / 64 + 1] scratch, all zero between calls */
 };
 
 /* ---------------------------------------------------------------- vertices */
 
-INLINED int outside(const int32_t *triangles, int64_t triangle_count, int64_t vertex_count)
-{
+INLINED int outside(const int32_t *triangles, int64_t triangle_count, int64_t vertex_count) {
   uint32_t highest = 0;
   for (int64_t i = 0; i < 3 * triangle_count; ++i)
     highest = (uint32_t)triangles[i] > highest ? (uint32_t)triangles[i] : highest;
@@ -100,8 +101,7 @@ struct points {
 };
 
 /* Model vertices to camera and picture. With `shadow` they are first moved along the sun to z = 0. */
-INLINED struct points project(const struct picture *p, int64_t count, int shadow)
-{
+INLINED struct points project(const struct picture *p, int64_t count, int shadow) {
   const float *restrict vertices = p->vertices;
   const double *body = p->body;
   double *restrict x = p->points, *restrict y = x + count, *restrict z = y + count;
@@ -130,8 +130,8 @@ INLINED struct points project(const struct picture *p, int64_t count, int shadow
 }
 
 /* Position on the picture where the edge from vertex `in` to vertex `out` meets the near plane. */
-INLINED void cut(const struct picture *p, const struct points *q, int64_t in, int64_t out, double *column, double *row)
-{
+INLINED void cut(const struct picture *p, const struct points *q, int64_t in, int64_t out, double *column,
+                 double *row) {
   const double t = (NEAR - q->z[in]) / (q->z[out] - q->z[in]);
   *column = 0.5 * (double)p->width + p->focal * (q->x[in] + t * (q->x[out] - q->x[in])) / NEAR;
   *row = 0.5 * (double)p->height + p->focal * (q->y[in] + t * (q->y[out] - q->y[in])) / NEAR;
@@ -139,8 +139,7 @@ INLINED void cut(const struct picture *p, const struct points *q, int64_t in, in
 
 /* The part of a triangle ahead of the near plane: 0, 3 or 4 positions on the picture. An edge is cut from its inner to its
  * outer end, whichever way the triangle runs, so that neighbours meet exactly. */
-INLINED int clip(const struct picture *p, const struct points *q, const int32_t *v, double *columns, double *rows)
-{
+INLINED int clip(const struct picture *p, const struct points *q, const int32_t *v, double *columns, double *rows) {
   int n = 0;
   for (int i = 0; i < 3; ++i) {
     const int32_t a = v[i], b = v[i == 2 ? 0 : i + 1];
@@ -159,8 +158,7 @@ INLINED int clip(const struct picture *p, const struct points *q, const int32_t 
 
 /* ---------------------------------------------------------------- coverage */
 
-INLINED int32_t clamped_ceil(double value, double high)
-{
+INLINED int32_t clamped_ceil(double value, double high) {
   value = value > 0 ? value : 0; /* also of not-a-number */
   value = value < high ? value : high;
   const int32_t whole = (int32_t)value;
@@ -179,8 +177,7 @@ struct pieces {
   int32_t top[PIECES], middle[PIECES], bottom[PIECES], full_is_left[PIECES];
 };
 
-INLINED void add_piece(struct pieces *s, int64_t triangle, const double *x, const double *y, int second)
-{
+INLINED void add_piece(struct pieces *s, int64_t triangle, const double *x, const double *y, int second) {
   const int64_t i = s->count++;
   s->triangle[i] = (int32_t)triangle;
   s->ax[i] = x[0];
@@ -192,9 +189,8 @@ INLINED void add_piece(struct pieces *s, int64_t triangle, const double *x, cons
 }
 
 /* Next pieces from triangle `t` on; returns the triangle after them. The two of a clipped triangle stay together. */
-INLINED int64_t collect(const struct picture *p, const struct points *q, const int32_t *triangles, int64_t t, int64_t count,
-  struct pieces *s)
-{
+INLINED int64_t collect(const struct picture *p, const struct points *q, const int32_t *triangles, int64_t t,
+                        int64_t count, struct pieces *s) {
   s->count = 0;
   for (; t < count && s->count < PIECES - 1; ++t) {
     double x[4], y[4];
@@ -207,8 +203,7 @@ INLINED int64_t collect(const struct picture *p, const struct points *q, const i
   return t;
 }
 
-INLINED void swap_where(int64_t mask, double *a, double *b)
-{
+INLINED void swap_where(int64_t mask, double *a, double *b) {
   int64_t i, j;
   memcpy(&i, a, sizeof i);
   memcpy(&j, b, sizeof j);
@@ -220,8 +215,7 @@ INLINED void swap_where(int64_t mask, double *a, double *b)
 }
 
 /* Put the upper of two corners first, of two at the same height the left one. */
-INLINED void sort(double *ax, double *ay, double *bx, double *by)
-{
+INLINED void sort(double *ax, double *ay, double *bx, double *by) {
   const int64_t mask = -(int64_t)((*ay > *by) | ((*ay == *by) & (*ax > *bx)));
   swap_where(mask, ax, bx);
   swap_where(mask, ay, by);
@@ -229,8 +223,7 @@ INLINED void sort(double *ax, double *ay, double *bx, double *by)
 
 /* Edges run from their upper end, whichever way the triangle runs, so that triangles with a common edge leave no gap and
  * share no sample. */
-INLINED void outline(const struct picture *p, struct pieces *restrict s)
-{
+INLINED void outline(const struct picture *p, struct pieces *restrict s) {
   const double rows = 4.0 * (double)p->height, width = (double)p->width;
   for (int64_t i = s->count; i % ROWS; ++i)
     s->ax[i] = s->ay[i] = s->bx[i] = s->by[i] = s->cx[i] = s->cy[i] = 0;
@@ -258,8 +251,7 @@ INLINED void outline(const struct picture *p, struct pieces *restrict s)
 }
 
 /* Forget the pieces that cover no sample. */
-INLINED void leave_seen(struct pieces *s)
-{
+INLINED void leave_seen(struct pieces *s) {
   int64_t seen = 0;
   for (int64_t i = 0; i < s->count; ++i) {
     double *const values[] = {s->ax, s->ay, s->bx, s->by, s->cx, s->cy, s->full, s->upper, s->lower};
@@ -275,15 +267,15 @@ INLINED void leave_seen(struct pieces *s)
 
 /* Columns [first, end) that piece i covers in each of its sample rows, and the plane w at column 0 of the row. A sample on
  * an edge belongs to the triangle on the right. */
-INLINED void spans(const struct picture *p, const struct pieces *s, int64_t i, const double *w)
-{
+INLINED void spans(const struct picture *p, const struct pieces *s, int64_t i, const double *w) {
   const double width = (double)p->width;
   const double ax = s->ax[i], ay = s->ay[i], bx = s->bx[i], by = s->by[i];
   const double full = s->full[i], upper = s->upper[i], lower = s->lower[i];
   const double w0 = w[0], w1 = w[1], w2 = w[2];
   const int32_t middle = s->middle[i], bottom = s->bottom[i];
   const double *restrict column = p->sample_columns;
-  int32_t *restrict first = s->full_is_left[i] ? p->first : p->end, *restrict end = s->full_is_left[i] ? p->end : p->first;
+  int32_t *restrict first = s->full_is_left[i] ? p->first : p->end, *restrict end =
+                                                                        s->full_is_left[i] ? p->end : p->first;
   float *restrict base = p->base;
   for (int32_t from = s->top[i]; from < bottom; from += ROWS)
     for (int32_t j = from; j < from + ROWS; ++j) {
@@ -302,8 +294,7 @@ struct area {
 
 static const struct area nowhere = {1e30, 1e30, -1e30, -1e30};
 
-INLINED void widen(struct area *area, double x, double y)
-{
+INLINED void widen(struct area *area, double x, double y) {
   area->left = x < area->left ? x : area->left;
   area->right = x > area->right ? x : area->right;
   area->top = y < area->top ? y : area->top;
@@ -311,17 +302,17 @@ INLINED void widen(struct area *area, double x, double y)
 }
 
 /* Widen by piece i, whose corners are in order from top to bottom. */
-INLINED void widen_by(struct area *area, const struct pieces *s, int64_t i)
-{
+INLINED void widen_by(struct area *area, const struct pieces *s, int64_t i) {
   const double low = s->ax[i] < s->bx[i] ? s->ax[i] : s->bx[i], high = s->ax[i] < s->bx[i] ? s->bx[i] : s->ax[i];
   widen(area, low < s->cx[i] ? low : s->cx[i], s->ay[i]);
   widen(area, high > s->cx[i] ? high : s->cx[i], s->cy[i]);
 }
 
-static void touch(const struct picture *p, const struct area *area)
-{
-  const int32_t top = clamped_ceil(area->top - 1, (double)p->height), bottom = clamped_ceil(area->bottom, (double)p->height);
-  const int32_t left = clamped_ceil(area->left - 1, (double)p->width), right = clamped_ceil(area->right, (double)p->width);
+static void touch(const struct picture *p, const struct area *area) {
+  const int32_t top = clamped_ceil(area->top - 1, (double)p->height),
+                bottom = clamped_ceil(area->bottom, (double)p->height);
+  const int32_t left = clamped_ceil(area->left - 1, (double)p->width),
+                right = clamped_ceil(area->right, (double)p->width);
   if (left >= right)
     return;
   const int32_t block = left / LANES, blocks = (right - 1) / LANES + 1 - block;
@@ -342,8 +333,7 @@ struct surfaces {
 };
 
 /* A plane over the picture from its values along the ray ((column - centre) / focal, (row - centre) / focal, 1). */
-INLINED void plane(const struct picture *p, double x, double y, double z, double *w0, double *w1, double *w2)
-{
+INLINED void plane(const struct picture *p, double x, double y, double z, double *w0, double *w1, double *w2) {
   const double per_pixel = 1 / p->focal;
   *w1 = x * per_pixel;
   *w2 = y * per_pixel;
@@ -351,8 +341,7 @@ INLINED void plane(const struct picture *p, double x, double y, double z, double
 }
 
 INLINED void measure(const struct picture *p, const struct points *q, const int32_t *triangles, const struct pieces *s,
-  const double *sun, struct surfaces *restrict f)
-{
+                     const double *sun, struct surfaces *restrict f) {
   const double sun_x = sun[0], sun_y = sun[1], sun_z = sun[2];
   const int64_t count = (s->count + ROWS - 1) / ROWS * ROWS;
   for (int64_t i = 0; i < count; ++i)
@@ -389,16 +378,12 @@ INLINED void measure(const struct picture *p, const struct points *q, const int3
     }
 }
 
-INLINED double inside(double value, double high)
-{
-  return value < 0 ? 0 : value > high ? high : value;
-}
+INLINED double inside(double value, double high) { return value < 0 ? 0 : value > high ? high : value; }
 
 /* Planes of the texture coordinates, in texels, over z. Whole tiles are taken off so that they are small where the triangle
  * is nearest: single precision is spent there. `uv` holds u and v of the three corners. */
-INLINED void texture_planes(const struct picture *p, const struct pieces *s, const struct surfaces *f, int64_t i, const float *uv,
-  const float *tile, struct record *record)
-{
+INLINED void texture_planes(const struct picture *p, const struct pieces *s, const struct surfaces *f, int64_t i,
+                            const float *uv, const float *tile, struct record *record) {
   const double w0 = f->w[0][i], w1 = f->w[1][i], w2 = f->w[2][i], scale = 1 / f->volume[i];
   struct area extent = nowhere;
   widen_by(&extent, s, i);
@@ -426,9 +411,8 @@ INLINED void texture_planes(const struct picture *p, const struct pieces *s, con
 static const int32_t lane[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /* Samples of one sample row that the triangle hides get its depth and number. */
-INLINED void paint(float *restrict depth, uint32_t *restrict numbers, int32_t first, int32_t end, float base, float step,
-  float low, float high, uint32_t number)
-{
+INLINED void paint(float *restrict depth, uint32_t *restrict numbers, int32_t first, int32_t end, float base,
+                   float step, float low, float high, uint32_t number) {
   for (int32_t x = first; x < end; x += LANES)
     for (int k = 0; k < LANES; ++k) {
       float w = base + step * (float)(x + lane[k]);
@@ -444,8 +428,8 @@ INLINED void paint(float *restrict depth, uint32_t *restrict numbers, int32_t fi
  * Returns 0, like the functions below, if a triangle has a corner that is not a vertex. */
 MULTIVERSIONED
 int32_t sast_render_draw(struct picture *p, int64_t vertex_count, const int32_t *triangles, int64_t triangle_count,
-  const float *albedo, const float *emission, const int16_t *texture, const float *uv, int32_t owner)
-{
+                         const float *albedo, const float *emission, const int16_t *texture, const float *uv,
+                         int32_t owner) {
   if (outside(triangles, triangle_count, vertex_count))
     return 0;
   const struct points q = project(p, vertex_count, 0);
@@ -505,9 +489,8 @@ int32_t sast_render_draw(struct picture *p, int64_t vertex_count, const int32_t 
 }
 
 /* Samples of one sample row that show the ground. */
-INLINED void darken(const float *restrict depth, uint32_t *restrict numbers, int32_t first, int32_t end, float base, float step,
-  float slack)
-{
+INLINED void darken(const float *restrict depth, uint32_t *restrict numbers, int32_t first, int32_t end, float base,
+                    float step, float slack) {
   for (int32_t x = first; x < end; x += LANES)
     for (int k = 0; k < LANES; ++k) {
       const float d = depth[x + k];
@@ -518,8 +501,7 @@ INLINED void darken(const float *restrict depth, uint32_t *restrict numbers, int
 
 /* Set the shadow bit of samples that show the plane z = 0 where the triangles, moved along the sun, lie. */
 MULTIVERSIONED
-int32_t sast_render_shade(struct picture *p, int64_t vertex_count, const int32_t *triangles, int64_t triangle_count)
-{
+int32_t sast_render_shade(struct picture *p, int64_t vertex_count, const int32_t *triangles, int64_t triangle_count) {
   if (outside(triangles, triangle_count, vertex_count))
     return 0;
   const struct points q = project(p, vertex_count, 1);
@@ -555,8 +537,7 @@ int32_t sast_render_shade(struct picture *p, int64_t vertex_count, const int32_t
 /* ---------------------------------------------------------------- the picture */
 
 /* An empty picture of luminance `sky`. */
-void sast_render_clear(struct picture *p, float sky)
-{
+void sast_render_clear(struct picture *p, float sky) {
   const size_t samples = (size_t)(4 * p->height * p->stride);
   memset(p->depth, 0, samples * sizeof *p->depth);
   memset(p->numbers, 0, samples * sizeof *p->numbers);
@@ -571,22 +552,20 @@ void sast_render_clear(struct picture *p, float sky)
 /* Textured pixels, and parts of pixels that one textured triangle covers, to be looked up together. */
 struct lookups {
   int64_t count;
-  float u[LOOKUPS], v[LOOKUPS]; /* texels of level 0 */
-  float footprint[LOOKUPS];     /* square of the texels from this pixel to the next */
-  float weight[LOOKUPS];        /* what the texel is multiplied with */
+  float u[LOOKUPS], v[LOOKUPS];             /* texels of level 0 */
+  float footprint[LOOKUPS];                 /* square of the texels from this pixel to the next */
+  float weight[LOOKUPS];                    /* what the texel is multiplied with */
   int32_t base[LOOKUPS], log_size[LOOKUPS]; /* of the texture */
   int32_t pixel[LOOKUPS];
 };
 
-INLINED float bounded(float value)
-{
+INLINED float bounded(float value) {
   value = value > -1e9f ? value : -1e9f; /* also of not-a-number */
   return value < 1e9f ? value : 1e9f;
 }
 
 /* Texture coordinates and footprint at a point of the picture. */
-INLINED void locate(const struct record *r, float x, float y, float *u, float *v, float *footprint)
-{
+INLINED void locate(const struct record *r, float x, float y, float *u, float *v, float *footprint) {
   float w = r->w[0] + r->w[1] * x + r->w[2] * y;
   w = w > r->w_low ? w : r->w_low;
   const float z = 1 / w;
@@ -599,8 +578,8 @@ INLINED void locate(const struct record *r, float x, float y, float *u, float *v
 }
 
 /* Bilinear look-up in one mip level: the position in p->texels of the four texels around, and the weights in them. */
-INLINED void place(float u, float v, int32_t base, int32_t log_size, int32_t level, int32_t *at, float *right, float *below)
-{
+INLINED void place(float u, float v, int32_t base, int32_t log_size, int32_t level, int32_t *at, float *right,
+                   float *below) {
   const int32_t log_side = log_size - level, mask = (1 << log_side) - 1, bits = (127 - level) << 23;
   float scale;
   memcpy(&scale, &bits, sizeof scale);
@@ -614,8 +593,7 @@ INLINED void place(float u, float v, int32_t base, int32_t log_size, int32_t lev
   *at = base + (0x55555555 & ((1 << 2 * log_side) - 1)) + mask + (row << log_side) + row + column;
 }
 
-INLINED float blend(uint64_t four, float right, float below)
-{
+INLINED float blend(uint64_t four, float right, float below) {
   const float a = (float)(int32_t)(four & 0xffff), c = (float)(int32_t)(four >> 16 & 0xffff);
   const float b = (float)(int32_t)(four >> 32 & 0xffff), d = (float)(int32_t)(four >> 48);
   const float upper = a + right * (b - a), lower = c + right * (d - c);
@@ -624,8 +602,7 @@ INLINED float blend(uint64_t four, float right, float below)
 
 /* Add the look-ups to their pixels. The mip level is log2 of the footprint, linear between powers of two: continuous, and
  * so coarse that the texture does not alias in either direction. */
-INLINED void look_up(const struct picture *p, struct lookups *l)
-{
+INLINED void look_up(const struct picture *p, struct lookups *l) {
   int32_t at[2][LOOKUPS];
   float right[2][LOOKUPS], below[2][LOOKUPS], part[LOOKUPS], value[LOOKUPS];
   uint64_t four[2][LOOKUPS];
@@ -655,7 +632,8 @@ INLINED void look_up(const struct picture *p, struct lookups *l)
     four[0][k] = four[1][k] = 0;
   for (int64_t start = 0; start < count; start += LANES)
     for (int64_t k = start; k < start + LANES; ++k) {
-      const float fine = blend(four[0][k], right[0][k], below[0][k]), coarse = blend(four[1][k], right[1][k], below[1][k]);
+      const float fine = blend(four[0][k], right[0][k], below[0][k]),
+                  coarse = blend(four[1][k], right[1][k], below[1][k]);
       value[k] = l->weight[k] * (fine + part[k] * (coarse - fine));
     }
   for (int64_t k = 0; k < count; ++k)
@@ -664,8 +642,7 @@ INLINED void look_up(const struct picture *p, struct lookups *l)
 }
 
 /* `count` pixels from column x of row y that show one textured triangle alone. */
-INLINED void add_run(const struct picture *p, struct lookups *l, uint32_t number, int64_t x, int64_t y, int64_t count)
-{
+INLINED void add_run(const struct picture *p, struct lookups *l, uint32_t number, int64_t x, int64_t y, int64_t count) {
   const struct record record = p->records[number & NUMBER];
   const struct texture texture = p->textures[record.texture];
   const float weight = texture.scale * (number & SHADOW ? record.shadowed : record.lit);
@@ -676,7 +653,7 @@ INLINED void add_run(const struct picture *p, struct lookups *l, uint32_t number
     const int64_t at = l->count;
     for (int k = 0; k < LANES; ++k) {
       locate(&record, (float)((int32_t)(x + start) + lane[k]) + 0.5f, (float)y + 0.5f, l->u + at + k, l->v + at + k,
-        l->footprint + at + k);
+             l->footprint + at + k);
       l->weight[at + k] = weight;
       l->base[at + k] = texture.base;
       l->log_size[at + k] = texture.log_size;
@@ -687,8 +664,8 @@ INLINED void add_run(const struct picture *p, struct lookups *l, uint32_t number
 }
 
 /* The part of a pixel that one triangle covers around (x, y). */
-INLINED void add_part(const struct picture *p, struct lookups *l, uint32_t number, float x, float y, float share, int64_t pixel)
-{
+INLINED void add_part(const struct picture *p, struct lookups *l, uint32_t number, float x, float y, float share,
+                      int64_t pixel) {
   const struct record *record = &p->records[number & NUMBER];
   const float light = share * (number & SHADOW ? record->shadowed : record->lit);
   if (record->texture < 0) {
@@ -707,9 +684,9 @@ INLINED void add_part(const struct picture *p, struct lookups *l, uint32_t numbe
 }
 
 /* Luminance and owner of the pixels [from, to) of row y; what is textured is added by look_up. */
-INLINED void resolve(const struct picture *p, struct lookups *lookups, int64_t y, int64_t from, int64_t to)
-{
-  const uint32_t *restrict r0 = p->numbers + 4 * y * p->stride, *restrict r1 = r0 + p->stride, *restrict r2 = r1 + p->stride;
+INLINED void resolve(const struct picture *p, struct lookups *lookups, int64_t y, int64_t from, int64_t to) {
+  const uint32_t *restrict r0 = p->numbers + 4 * y * p->stride, *restrict r1 = r0 + p->stride,
+                           *restrict r2 = r1 + p->stride;
   const uint32_t *restrict r3 = r2 + p->stride;
   uint8_t *restrict kind = p->kind; /* 0: several triangles; 1: one; 2: one, that of the pixel to the left */
   float *out = p->luminance + y * p->width;
@@ -717,7 +694,8 @@ INLINED void resolve(const struct picture *p, struct lookups *lookups, int64_t y
   kind[from] = (r0[from] == r1[from]) & (r0[from] == r2[from]) & (r0[from] == r3[from]);
   for (int64_t x = from + 1; x < to; ++x) {
     const int one = (r0[x] == r1[x]) & (r0[x] == r2[x]) & (r0[x] == r3[x]);
-    const int same = (r0[x - 1] == r0[x]) & (r0[x - 1] == r1[x - 1]) & (r0[x - 1] == r2[x - 1]) & (r0[x - 1] == r3[x - 1]);
+    const int same =
+        (r0[x - 1] == r0[x]) & (r0[x - 1] == r1[x - 1]) & (r0[x - 1] == r2[x - 1]) & (r0[x - 1] == r3[x - 1]);
     kind[x] = (uint8_t)(one + (one & same));
   }
   kind[to] = 0;
@@ -756,8 +734,8 @@ INLINED void resolve(const struct picture *p, struct lookups *lookups, int64_t y
           dy += 0.25f * (float)k + 0.125f;
         }
       if (!before)
-        add_part(p, lookups, n[s], (float)x + dx / (float)samples, (float)y + dy / (float)samples, 0.25f * (float)samples,
-          y * p->width + x);
+        add_part(p, lookups, n[s], (float)x + dx / (float)samples, (float)y + dy / (float)samples,
+                 0.25f * (float)samples, y * p->width + x);
     }
     shown[x] = owner;
     ++x;
@@ -766,8 +744,7 @@ INLINED void resolve(const struct picture *p, struct lookups *lookups, int64_t y
 
 /* Bring luminance and owners up to date. */
 MULTIVERSIONED
-void sast_render_finish(struct picture *p)
-{
+void sast_render_finish(struct picture *p) {
   struct lookups lookups;
   lookups.count = 0;
   for (int64_t y = 0; y < p->height; ++y) {
@@ -782,7 +759,8 @@ void sast_render_finish(struct picture *p)
       if (draw) {
         resolve(p, &lookups, y, from, to);
       } else if (copy) {
-        memcpy(p->luminance + y * p->width + from, p->kept_luminance + y * p->width + from, (size_t)(to - from) * sizeof(float));
+        memcpy(p->luminance + y * p->width + from, p->kept_luminance + y * p->width + from,
+               (size_t)(to - from) * sizeof(float));
         memcpy(p->shown + y * p->width + from, p->kept_shown + y * p->width + from, (size_t)(to - from));
       }
     }
@@ -791,8 +769,7 @@ void sast_render_finish(struct picture *p)
 }
 
 /* Make the picture so far the background. */
-void sast_render_keep(struct picture *p)
-{
+void sast_render_keep(struct picture *p) {
   sast_render_finish(p);
   const size_t samples = (size_t)(4 * p->height * p->stride), pixels = (size_t)(p->height * p->width);
   memcpy(p->kept_depth, p->depth, samples * sizeof *p->depth);
@@ -805,11 +782,10 @@ void sast_render_keep(struct picture *p)
 }
 
 /* Back to the background. */
-void sast_render_restore(struct picture *p)
-{
+void sast_render_restore(struct picture *p) {
   for (int64_t y = 0; y < p->height; ++y) {
     uint8_t *touched = p->touched + y * p->blocks;
-    for (int64_t b = 0; b < p->blocks; ) {
+    for (int64_t b = 0; b < p->blocks;) {
       if (!touched[b]) {
         ++b;
         continue;
@@ -830,8 +806,7 @@ void sast_render_restore(struct picture *p)
 /* ---------------------------------------------------------------- questions */
 
 /* Samples per owner, counts[256]. */
-void sast_render_visible(const struct picture *p, int64_t *counts)
-{
+void sast_render_visible(const struct picture *p, int64_t *counts) {
   memset(counts, 0, 256 * sizeof *counts);
   for (int64_t j = 0; j < 4 * p->height; ++j) {
     const uint32_t *row = p->numbers + j * p->stride;
@@ -842,8 +817,7 @@ void sast_render_visible(const struct picture *p, int64_t *counts)
 
 /* Samples that the triangles cover in the frame; -1 if a corner is not a vertex. */
 MULTIVERSIONED
-int64_t sast_render_covered(struct picture *p, int64_t vertex_count, const int32_t *triangles, int64_t triangle_count)
-{
+int64_t sast_render_covered(struct picture *p, int64_t vertex_count, const int32_t *triangles, int64_t triangle_count) {
   if (outside(triangles, triangle_count, vertex_count))
     return -1;
   const struct points q = project(p, vertex_count, 0);
@@ -876,8 +850,8 @@ int64_t sast_render_covered(struct picture *p, int64_t vertex_count, const int32
 /* Furthest (sign 1) or least (-1) value at the near plane of the hull of the points (z, values). Begins with the line through
  * a point ahead of the plane and one behind, and turns it around the hull: the point furthest beyond it takes the place of
  * the end on its own side. */
-static double hull_at_near(const double *z, const double *values, int64_t count, int64_t ahead, int64_t behind, double sign)
-{
+static double hull_at_near(const double *z, const double *values, int64_t count, int64_t ahead, int64_t behind,
+                           double sign) {
   double at = 0;
   for (int64_t turn = 0; turn <= count; ++turn) {
     const double slope = (values[behind] - values[ahead]) / (z[behind] - z[ahead]);
@@ -903,8 +877,7 @@ static double hull_at_near(const double *z, const double *values, int64_t count,
 
 /* Extent (left, top, right, bottom) of the hull of the vertices ahead of the near plane; returns 0 if there is none. */
 MULTIVERSIONED
-int32_t sast_render_box(struct picture *p, int64_t vertex_count, double *box)
-{
+int32_t sast_render_box(struct picture *p, int64_t vertex_count, double *box) {
   const struct points q = project(p, vertex_count, 0);
   struct area area = nowhere;
   int64_t ahead = -1, behind = -1;

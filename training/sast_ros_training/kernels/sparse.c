@@ -1,3 +1,5 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
 /* Sparse histograms of the training cache. Every function checks its input. */
 
 #include "kernels.h"

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Traffic: bodies and their paths, chosen so that they pass the field of view of the camera."""
 
 from __future__ import annotations

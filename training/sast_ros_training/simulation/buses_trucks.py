@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Buses and lorries with random proportions; of the class car."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Car bodies from a side profile and a plan: panels, glass, lights, wheels."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Triangles, materials, skins and clips of glTF 2.0 files, posed and in linear luminance.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 The human body: its bones, what it wears, and how it is posed by hips, feet and hands.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Bodies from a folder of glTF 2.0 models, for training with more shapes than our own.
 

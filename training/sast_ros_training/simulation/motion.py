@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """How cameras and bodies move: poses and paths as functions of time."""
 
 from __future__ import annotations

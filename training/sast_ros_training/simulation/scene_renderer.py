@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a scene at any time: background, moving bodies, and the labels' projected boxes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """One simulated recording: a street, traffic, a camera, its events and their labels."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 The still part of a scene: ground, road, houses, trees, things on the pavement, sky, and the light.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Two-wheelers with their riders: bicycles, motorcycles, mopeds and kick scooters."""
 
 from __future__ import annotations

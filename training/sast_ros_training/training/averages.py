@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Averages that make trained weights better: of the weights over steps, of batch statistics."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """
 Sequences on disk: sparse histograms, as the network sees them, and labels.
 

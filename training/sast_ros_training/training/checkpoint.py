@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """What a checkpoint of a training holds beside the state of Lightning."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Training configurations in YAML files: settings of all parts, and a curriculum of parts."""
 
 from __future__ import annotations

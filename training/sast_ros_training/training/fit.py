@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """From a configuration to trained weights: the parts of a curriculum, one after the other."""
 
 from __future__ import annotations

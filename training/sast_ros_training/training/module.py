@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """The training step and the validation, for PyTorch Lightning."""
 
 from __future__ import annotations

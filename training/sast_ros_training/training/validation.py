@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Held-out sequences through the detector: average precision, and what the selection kept."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Bodies look as their class does, move as they should, and are the same for the same seed."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """``sast-ros simulate``: files that the rest of the package reads, the same for the same seed."""
 
 import json

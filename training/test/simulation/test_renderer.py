@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of the simulation's renderer against geometry worked out by hand or by ray casting."""
 
 from __future__ import annotations

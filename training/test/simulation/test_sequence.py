@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Drives: their stream, their labels, and that a seed decides both."""
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Sequences of the cache come back as they were."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """A training goes on after any kill as if nothing had happened."""
 
 from __future__ import annotations

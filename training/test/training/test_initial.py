@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Weights to start from, of any training and any classes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Where training sequences come from; every source fills the same cache."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Recordings with boxes as training sequences: Prophesee files and ROS bags with ``_bbox.npy``."""
 
 from __future__ import annotations

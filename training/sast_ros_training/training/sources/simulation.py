@@ -1,3 +1,5 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
 """Simulated drives as training sequences, made in further processes."""
 
 from __future__ import annotations
