@@ -136,8 +136,7 @@ def replay_to_folder(
             'threads': options.threads,
             **(facts or {}),
         }
-        if not (options.video and summary['windows']):
-            # That of an earlier run would not match the other files
+        if not (options.video and summary['windows']):  # that of an earlier run would not match
             (folder / VIDEO).unlink(missing_ok=True)
         writer.finish(summary)
     return summary
@@ -221,9 +220,8 @@ def replay(
     """
     Run a recording, or a part of it, through the pipeline.
 
-    Windows and state are those of the node, so the detections are the same. Nothing depends on the
-    wall clock: a second run gives the same results. A truncated recording is replayed to its end,
-    and the summary names what is missing.
+    Windows and state are those of the node, so the detections are the same in every run. A
+    truncated recording is replayed to its end, and the summary names what is missing.
 
     Parameters
     ----------
@@ -232,8 +230,7 @@ def replay(
     pipeline : EventPipeline
         Must be a new one for every recording.
     start, end : float
-        Interval [start, end) in seconds since the first event of the recording; the first window
-        begins at the first event of it. ``None`` is no end.
+        Interval [start, end) in seconds since the first event; ``None`` is no end.
     progress : callable, optional
         Called after every chunk of events.
     on_window : callable, optional

@@ -168,7 +168,7 @@ def run(arguments: argparse.Namespace) -> int:
     limit_spinning()
     arguments.labels = arguments.labels or arguments.inputs[0].resolve().parent
     from sast_ros.evaluation.errors import EvaluationError
-    from sast_ros.evaluation.inputs import EvaluationInputs, SCORES
+    from sast_ros.evaluation.inputs import EvaluationInputs
     from sast_ros.evaluation.labels import label_classes
     from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
     from sast_ros.evaluation.metrics.summary import compute_metrics
@@ -200,10 +200,7 @@ def run(arguments: argparse.Namespace) -> int:
         result = {
             'protocol': protocol.name,
             'boxes': protocol.boxes,
-            'score': SCORES[arguments.score],
-            'threads': arguments.threads,
-            'labels_from': str(arguments.labels),
-            'inputs': [str(path) for path in arguments.inputs],
+            **_settings(arguments),
             **compute_metrics([one.paired for one in entries]),
             'failed': [
                 {'input': str(path), 'reason': reason} for path, reason in inputs.failed.items()
@@ -224,6 +221,17 @@ def run(arguments: argparse.Namespace) -> int:
         for reason in inputs.failed.values():
             print_error(f'left out: {reason}')
     return 1 if inputs.failed else 0
+
+
+def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    from sast_ros.evaluation.inputs import SCORES
+
+    return {
+        'score': SCORES[arguments.score],
+        'threads': arguments.threads,
+        'labels_from': str(arguments.labels),
+        'inputs': [str(path) for path in arguments.inputs],
+    }
 
 
 def _replay(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:

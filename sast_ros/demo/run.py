@@ -33,20 +33,16 @@ def run_demo(
     """
     Play a recording over ROS topics through the detector node, and write what comes back.
 
-    The files are ``overlay.mp4``, ``report.html``, ``detections.mcap``, ``detections.npy``,
-    ``windows.npy`` and ``summary.json``; all times in them are on the clock of the recording.
-
     Parameters
     ----------
     out : str or Path
-        Folder for the results and the logs of the processes; it is made if needed.
+        Folder for the results and the logs; it is made if needed.
     recording : str or Path, optional
         What to play; see ``open_recording``.
     topic : str or None, optional
         Topic with the events in the recording; by default the only one.
     labels : Path or None, optional
-        File or folder with labels; by default ``NAME_bbox.npy`` beside the recording, if it is
-        there.
+        File or folder with labels; by default ``NAME_bbox.npy`` beside the recording.
     seconds : float or None, optional
         Play only so much of the recording.
     model : str, optional
@@ -57,23 +53,19 @@ def run_demo(
     Returns
     -------
     dict
-        The summary, as written into ``summary.json``. ``complete`` is true if every window came
-        back, in order.
+        The summary; ``complete`` is true if every window came back, in order.
 
     Raises
     ------
     DemoError
         A process failed or fell silent, or ROS 2 is not there.
-    RecordingError
-        The recording cannot be read, or not be played.
 
     """
     if labels is not None and not labels.exists():
         raise DemoError(f'{labels} does not exist; name the labels of the recording')
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    # Of an earlier run: without a summary the folder is incomplete
-    (folder / 'summary.json').unlink(missing_ok=True)
+    (folder / 'summary.json').unlink(missing_ok=True)  # of an earlier run
     with open_recording(recording, topic) as bag:
         if bag.sensor_size is None:
             raise RecordingError(
@@ -84,8 +76,7 @@ def run_demo(
         with _private_domain():
             session = _play(folder, playback, model, progress)
         progress('drawing the overlay, comparing the detections with the labels')
-        # Imports torch: not while latencies are measured
-        from sast_ros.demo.results import write_results
+        from sast_ros.demo.results import write_results  # imports torch: after the measurement
 
         return write_results(folder, playback, session, model, labels)
 

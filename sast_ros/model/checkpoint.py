@@ -177,6 +177,17 @@ def convert_checkpoint(
 
     """
     source = Path(source)
+    tensors = _read_state_dict(source)
+    config = infer_config(tensors, str(source), name=name, classes=classes)
+    model = SAST(config)
+    _load_strictly(model, tensors, str(source))
+    sha256 = save_model(model, target, half=half, metadata={_SOURCE_KEY: _file_sha256(source)})
+    parameters = sum(p.numel() for p in model.parameters())
+    return Conversion(Path(target), sha256, config, len(model.state_dict()), parameters)
+
+
+def _read_state_dict(source: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint of PyTorch by name; nothing in it is executed."""
     if not source.is_file():
         raise CheckpointError(f'{source}: no such file; give the path of a SAST .ckpt checkpoint')
     try:
@@ -202,13 +213,7 @@ def convert_checkpoint(
             f'{source}: has no state_dict of tensors; give a checkpoint as PyTorch Lightning '
             'saves it'
         )
-    tensors = {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
-    config = infer_config(tensors, str(source), name=name, classes=classes)
-    model = SAST(config)
-    _load_strictly(model, tensors, str(source))
-    sha256 = save_model(model, target, half=half, metadata={_SOURCE_KEY: _file_sha256(source)})
-    parameters = sum(p.numel() for p in model.parameters())
-    return Conversion(Path(target), sha256, config, len(model.state_dict()), parameters)
+    return {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
 
 
 def infer_config(

@@ -70,8 +70,7 @@ def draw_overlay(
     Returns
     -------
     uint8[height * scale, width * scale, 3]
-        RGB. A pixel without events is dark, ON events are white, OFF events blue, brighter with
-        their number.
+        RGB: ON events white, OFF events blue, brighter with their number.
 
     Raises
     ------

@@ -52,10 +52,9 @@ def train(
     """
     Train all parts; continue where a killed training of the same folder stopped.
 
-    Each part writes into its folder ``model.safetensors`` (average weights, the best so far by
-    validation), ``last.ckpt`` (everything that is needed to go on), ``validation.json`` (the last
-    one), ``config.yaml`` and the curves for TensorBoard. Weights and validation of the last part
-    are copied to ``out``.
+    Each part writes into its folder ``model.safetensors`` (the best average weights so far),
+    ``last.ckpt`` (to continue), ``validation.json``, ``config.yaml`` and curves for TensorBoard.
+    Weights and validation of the last part are copied to ``out``.
 
     Parameters
     ----------
@@ -66,16 +65,14 @@ def train(
     init : sequence of Path
         Weights that the first part starts from, see ``initial_model``; ignored when going on.
     resume : bool
-        Go on behind the last checkpoint of the first part that is not finished; the parts after
-        it begin anew.
+        Continue the first part that is not finished; the parts after it begin anew.
     log, report : callable
         Called with sentences for the user, and with the progress.
 
     Returns
     -------
     dict
-        ``steps`` of all parts, ``best`` (mean average precision of the last part, ``None`` without
-        validation) and ``validation``, the content of its ``validation.json``.
+        ``steps`` of all parts, ``best`` mAP and ``validation`` of the last part.
 
     Raises
     ------
