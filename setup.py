@@ -86,6 +86,6 @@ setup(
             'sast-ros = sast_ros.cli:main',
             'detector = sast_ros.ros.detector_node:main',
             'player = sast_ros.demo.player:main',
-        ],
+        ]
     },
 )

@@ -60,12 +60,7 @@ def test_extension_of_other_sources_is_one_error_that_names_all_that_it_lacks(co
 
 @pytest.mark.parametrize(
     'times',
-    [
-        np.zeros(4, np.int32),
-        np.zeros((4, 2), np.int64)[:, 0],
-        torch.zeros(4),
-        [0, 1, 2],
-    ],
+    [np.zeros(4, np.int32), np.zeros((4, 2), np.int64)[:, 0], torch.zeros(4), [0, 1, 2]],
     ids=['another type', 'not contiguous', 'tensor of another type', 'list'],
 )
 def test_array_of_another_kind_is_refused(times):

@@ -267,10 +267,7 @@ def test_sensor_that_the_file_does_not_tell_and_is_larger_than_the_network_expec
     detector = StreamingDetector(model)
     with open_recording(path) as recording:
         assert recording.sensor_size is None
-        with pytest.raises(
-            RecordingError,
-            match=facts('anonymous.raw', '304x240'),
-        ):
+        with pytest.raises(RecordingError, match=facts('anonymous.raw', '304x240')):
             replay(recording, EventPipeline(detector))
         summary = replay(recording, EventPipeline(detector, sensor_size=(720, 1280)))
     assert summary['sensor_size'] == {'height': 720, 'width': 1280}
@@ -353,10 +350,7 @@ def test_bag_on_another_clock_than_its_stamps_opens_beside_its_detections(tmp_pa
         {TOPIC: (EVENT_PACKET, [(time_ns + later_ns, raw) for time_ns, raw in messages])},
     )
     _, _, folder = run(path)
-    with (
-        Rosbag2Reader(path) as original,
-        Rosbag2Reader(folder / 'detections.mcap') as reader,
-    ):
+    with Rosbag2Reader(path) as original, Rosbag2Reader(folder / 'detections.mcap') as reader:
         assert original.start_time < reader.start_time < reader.end_time < original.end_time
         for _, _, raw in reader.messages():
             stamp = message_types().deserialize_cdr(raw, DETECTIONS_TYPE).header.stamp

@@ -48,6 +48,6 @@ setup(
         'sast_ros.commands': [
             'simulate = sast_ros_training.cli.simulate',
             'train = sast_ros_training.cli.train',
-        ],
+        ]
     },
 )

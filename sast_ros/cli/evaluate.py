@@ -12,12 +12,7 @@ import sys
 import time
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import (
-    add_detector,
-    detector_options,
-    number_between,
-    whole_number,
-)
+from sast_ros.cli.arguments import add_detector, detector_options, number_between, whole_number
 from sast_ros.cli.terminal import (
     new_table,
     open_console,

@@ -21,15 +21,7 @@ from sast_ros.labels import BOX_DTYPE
 #: Class names in class-id order of data sets whose files do not name them.
 LABEL_CLASSES = {
     'gen1': ('car', 'pedestrian'),
-    '1mpx': (
-        'pedestrian',
-        'two-wheeler',
-        'car',
-        'truck',
-        'bus',
-        'traffic-sign',
-        'traffic-light',
-    ),
+    '1mpx': ('pedestrian', 'two-wheeler', 'car', 'truck', 'bus', 'traffic-sign', 'traffic-light'),
 }
 
 _COCO_FIELDS = (

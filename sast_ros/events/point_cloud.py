@@ -205,9 +205,7 @@ def _read_fields(cursor: Cursor) -> dict[str, tuple[int, str]]:
     (count,) = cursor.read(_U32, 4, 'fields')
     if count > _MAX_FIELDS:
         raise cursor.error(
-            'fields',
-            cursor.offset - 4,
-            f'{count} fields; no point has more than {_MAX_FIELDS}',
+            'fields', cursor.offset - 4, f'{count} fields; no point has more than {_MAX_FIELDS}'
         )
     fields: dict[str, tuple[int, str]] = {}
     for index in range(count):
@@ -238,9 +236,7 @@ def _coordinates(cursor: Cursor, name: str, values: np.ndarray, side: int) -> np
         index = int(np.argmax(bad))
         room = f'0..{_native.limit(side) - 1}'
         raise cursor.error(
-            f'data.{name}',
-            None,
-            f'{values[index]} of event {index} is no whole pixel in {room}',
+            f'data.{name}', None, f'{values[index]} of event {index} is no whole pixel in {room}'
         )
     return pixels
 

@@ -163,13 +163,7 @@ class DatFile(PropheseeFile):
         def decode(block: bytes, at: int) -> _native.DecodedEvents:
             count = len(block) // _DAT_EVENT
             x, y, p, t = arrays = _native.empty_events(count)
-            bad = library.sast_dat(
-                block,
-                count,
-                int(self._version),
-                last,
-                *arrays,
-            )
+            bad = library.sast_dat(block, count, int(self._version), last, *arrays)
             if bad != _native.OK:
                 raise EventFormatError(
                     f'{self._name}: polarity at byte {at + bad * _DAT_EVENT} is {p[bad]}; it must '

@@ -268,11 +268,7 @@ class InputSettings:
         when='configure',
     )
     queue_depth: int = _parameter(
-        1000,
-        'Depth of the subscription (KeepLast).',
-        'messages',
-        (1, 100_000),
-        when='configure',
+        1000, 'Depth of the subscription (KeepLast).', 'messages', (1, 100_000), when='configure'
     )
     width: int = _sensor_side('Width')
     height: int = _sensor_side('Height')

@@ -4,13 +4,7 @@
 
 from __future__ import annotations
 
-from bags.recordings import (
-    EVENT_ARRAY,
-    event_messages,
-    EVENT_PACKET,
-    TOPIC,
-    write_rosbag2,
-)
+from bags.recordings import EVENT_ARRAY, event_messages, EVENT_PACKET, TOPIC, write_rosbag2
 from facts import facts
 import numpy as np
 import pytest

@@ -240,8 +240,7 @@ def test_one_of_several_event_topics_must_be_named(tmp_path, kind):
         tmp_path, kind, {'/left': (EVENT_PACKET, left), '/right': (EVENT_ARRAY, right)}
     )
     with pytest.raises(
-        RecordingError,
-        match=facts('--topic', '/left', EVENT_PACKET, 3, '/right', EVENT_ARRAY, 4),
+        RecordingError, match=facts('--topic', '/left', EVENT_PACKET, 3, '/right', EVENT_ARRAY, 4)
     ):
         open_recording(path)
     with open_recording(path, '/right') as recording:

@@ -94,10 +94,7 @@ def test_rosbag1_that_was_never_closed_is_read(tmp_path, compression, messages):
         source = tmp_path / 'compressed.bag'
         writer = Rosbag1Writer(source)
         writer.set_compression(Rosbag1Writer.CompressionFormat[compression.upper()])
-        with (
-            writer,
-            open_recording(tmp_path / 'whole.bag') as whole,
-        ):
+        with writer, open_recording(tmp_path / 'whole.bag') as whole:
             from sast_ros.bags.definitions import message_types
 
             connection = writer.add_connection(TOPIC, EVENT_PACKET, typestore=message_types())

@@ -33,19 +33,14 @@ from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.run import _private_domain  # noqa: E402 - after the skips
 from sast_ros.evaluation.box_filter import BOXES_GEN1  # noqa: E402 - after the skips
 from sast_ros.evaluation.metrics.matching import match_recording  # noqa: E402 - after the skips
-from sast_ros.evaluation.metrics.operating_point import (  # noqa: E402 - after the skips
-    operating_point,
-)
+from sast_ros.evaluation.metrics.operating_point import operating_point  # noqa: E402 - after the skips
 from sast_ros.evaluation.pairing import Frame, PairedRecording  # noqa: E402 - after the skips
 from sast_ros.labels import BOX_DTYPE  # noqa: E402 - after the skips
 from sast_ros.windows import WindowCutter  # noqa: E402 - after the skips
 
 
 def test_every_window_of_the_bundled_recording_comes_back_in_order(
-    tmp_path: Path,
-    ros_domain: str,
-    sure_weights: Path,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, ros_domain: str, sure_weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     av = pytest.importorskip('av')
     mcap_reader = pytest.importorskip('mcap.reader')

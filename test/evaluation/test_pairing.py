@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sast_ros.bags.detections import (
-    WINDOW_DTYPE,
-)
+from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.evaluation.box_filter import BOXES_GEN1
 from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError

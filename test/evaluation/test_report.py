@@ -20,9 +20,7 @@ from bags.recordings import (
 )
 import numpy as np
 import pytest
-from sast_ros.bags import (
-    open_recording,
-)
+from sast_ros.bags import open_recording
 from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.evaluation.box_filter import BOXES_GEN1
 from sast_ros.evaluation.detections import RecordedDetections

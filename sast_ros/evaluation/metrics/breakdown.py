@@ -74,11 +74,7 @@ def _averages(
 ) -> dict[str, Any]:
     metrics = coco_metrics(frames, classes)
     averages = metrics.averages()
-    return {
-        'labels': int(metrics.labels.sum()),
-        'AP': averages['AP'],
-        'AP50': averages['AP50'],
-    }
+    return {'labels': int(metrics.labels.sum()), 'AP': averages['AP'], 'AP50': averages['AP50']}
 
 
 def _speeds(recording: PairedRecording) -> list[np.ndarray]:

@@ -110,10 +110,6 @@ class Evt21(_TimeHighStream):
             library.sast_evt21_count(payload, words, self._high_word_first)
         )
         count = library.sast_evt21(
-            payload,
-            words,
-            self._high_word_first,
-            pointer(self._state),
-            *arrays,
+            payload, words, self._high_word_first, pointer(self._state), *arrays
         )
         return x[:count], y[:count], p[:count], t[:count]

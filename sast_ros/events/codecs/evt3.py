@@ -143,13 +143,7 @@ class Evt3:
             return x, y, events.p, t, False
         high = int(self._state[0])
         bad = library.sast_evt3_finish(
-            x,
-            y,
-            t,
-            len(t),
-            high >> PERIOD_BITS << PERIOD_BITS,
-            *self._limits,
-            self._check_at,
+            x, y, t, len(t), high >> PERIOD_BITS << PERIOD_BITS, *self._limits, self._check_at
         )
         if bad != _native.OK:
             name = _native.FIELDS[self._check[0]]

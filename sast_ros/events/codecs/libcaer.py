@@ -66,11 +66,5 @@ class LibcaerCompressed(IndependentPackets):
             )
         x, y, p, t = arrays = _native.empty_events(total)
         dropped = np.zeros(1, np.int64)
-        count = library.sast_libcaer_cmp(
-            payload,
-            words,
-            time_base_ns // 1000,
-            *arrays,
-            dropped,
-        )
+        count = library.sast_libcaer_cmp(payload, words, time_base_ns // 1000, *arrays, dropped)
         return (x[:count], y[:count], p[:count], t[:count]), int(dropped[0])

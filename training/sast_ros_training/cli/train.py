@@ -11,13 +11,7 @@ from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.terminal import (
-    new_table,
-    open_console,
-    progress_bar,
-    show_results,
-    write_json,
-)
+from sast_ros.cli.terminal import new_table, open_console, progress_bar, show_results, write_json
 from sast_ros.errors import MissingPackageError
 from sast_ros.process import limit_spinning
 

@@ -72,11 +72,7 @@ class Skin:
             self.add(piece, part)
 
     def add(
-        self,
-        piece: Mesh,
-        part: int,
-        other: int | np.ndarray | None = None,
-        share: Values = 0.0,
+        self, piece: Mesh, part: int, other: int | np.ndarray | None = None, share: Values = 0.0
     ) -> None:
         """Add a piece; its vertices follow ``part``, by ``share`` ([V] or one) ``other``."""
         count = len(piece.vertices)

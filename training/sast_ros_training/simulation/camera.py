@@ -232,10 +232,7 @@ class EventCamera:
         """
         picture = self._seen(luminance)
         library.sast_camera_log(
-            picture,
-            picture.size,
-            self.settings.dark_luminance,
-            self._photoreceptor,
+            picture, picture.size, self.settings.dark_luminance, self._photoreceptor
         )
         mean = library.sast_camera_noisiness(
             self._photoreceptor, self._photoreceptor.size, self.settings.noise_dark
@@ -293,12 +290,7 @@ class EventCamera:
         if self._sharp:
             return picture
         library.sast_camera_blur(
-            picture,
-            self.height,
-            self.width,
-            self.settings.focus,
-            self._rows,
-            self._picture,
+            picture, self.height, self.width, self.settings.focus, self._rows, self._picture
         )
         return self._picture
 

@@ -136,12 +136,7 @@ class _Animated(Body):
     """A person that walks by the distance, and idles where it does not change."""
 
     def __init__(
-        self,
-        model: Model,
-        walk: np.ndarray,
-        scale: np.ndarray,
-        albedo: np.ndarray,
-        offset: float,
+        self, model: Model, walk: np.ndarray, scale: np.ndarray, albedo: np.ndarray, offset: float
     ) -> None:
         self._model, self._walk, self._scale, self._offset = model, walk, scale, offset
         self._standstill = Standstill()

@@ -171,11 +171,7 @@ class Renderer:
         library.sast_render_clear(self._address, sky)
 
     def draw(
-        self,
-        mesh: Mesh,
-        vertices: np.ndarray,
-        body_to_world: np.ndarray,
-        owner: int = 0,
+        self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray, owner: int = 0
     ) -> None:
         """
         Draw the triangles of a mesh, both sides, where nothing nearer was drawn.

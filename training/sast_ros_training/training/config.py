@@ -20,8 +20,7 @@ from sast_ros.model.config import CONFIGS, model_config, ModelConfig
 def _number(default: float, low: float, high: float = math.inf) -> Any:
     allowed = f'at least {low:g}' if high == math.inf else f'{low:g} to {high:g}'
     return field(
-        default=default,
-        metadata={'allowed': allowed, 'valid': lambda value: low <= value <= high},
+        default=default, metadata={'allowed': allowed, 'valid': lambda value: low <= value <= high}
     )
 
 

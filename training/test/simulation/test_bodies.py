@@ -356,10 +356,7 @@ def write_walker(path: Path) -> None:
     weights = np.zeros((len(both.vertices), 4), np.float32)
     weights[:, 0] = 1
     mesh = builder.mesh(
-        both,
-        0.3,
-        JOINTS_0=builder.array(joints, 'VEC4'),
-        WEIGHTS_0=builder.array(weights, 'VEC4'),
+        both, 0.3, JOINTS_0=builder.array(joints, 'VEC4'), WEIGHTS_0=builder.array(weights, 'VEC4')
     )
     inverse = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
     inverse[0, 3, 1] = -1.0  # column-major: the hip is one metre up

@@ -6,9 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from sast_ros.bags import (
-    open_recording,
-)
+from sast_ros.bags import open_recording
 from sast_ros.cli import main
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.windows import WindowCutter

@@ -10,11 +10,7 @@ from sast_ros.events.chunk import EventChunk
 from sast_ros.labels import CLASSES, LABEL_DTYPE
 from sast_ros.windows import WindowCutter
 from sast_ros_training.simulation.motion import MOTIONS
-from sast_ros_training.simulation.sequence import (
-    GEOMETRIES,
-    SimulatedSequence,
-    WINDOW_US,
-)
+from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence, WINDOW_US
 
 
 def record(sequence):
@@ -144,11 +140,7 @@ def test_all_classes_appear():
 
 @pytest.mark.parametrize(
     ('arguments', 'words'),
-    [
-        ({'geometry': 'gen9'}, 'gen9'),
-        ({'motion': 'flying'}, 'flying'),
-        ({'seconds': 0}, '0 s'),
-    ],
+    [({'geometry': 'gen9'}, 'gen9'), ({'motion': 'flying'}, 'flying'), ({'seconds': 0}, '0 s')],
 )
 def test_impossible_drives_are_refused(arguments, words):
     with pytest.raises(ValueError, match=words):
