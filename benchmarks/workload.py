@@ -132,7 +132,8 @@ def host() -> dict[str, Any]:
         'load_1min': round(os.getloadavg()[0], 2),
         'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         'python': platform.python_version(),
-        **{name: version(name) for name in ('torch', 'numpy', 'evt3')},
+        'instruction_set': torch.backends.cpu.get_cpu_capability(),
+        **{name: version(name) for name in ('torch', 'numpy')},
     }
 
 

@@ -152,7 +152,6 @@ def _gpu() -> _Finding:
 
 
 def _recordings() -> Iterator[_Finding]:
-    yield _package('evt3', 'needed for Prophesee cameras and files: pip install evt3')
     yield _package('rosbags', 'needed to read ROS bags: pip install rosbags')
     yield _package('mcap', 'needed to write detections.mcap: pip install mcap')
     yield _package('PIL', 'needed for the text on overlays: pip install pillow', 'Pillow')

@@ -30,7 +30,6 @@ def test_the_report_covers_everything_that_a_user_needs() -> None:
         'torch',
         'GPU',
         'compiled kernels',
-        'evt3',
         'rosbags',
         'mcap',
     }
@@ -50,14 +49,14 @@ def test_the_report_covers_everything_that_a_user_needs() -> None:
 def test_a_missing_package_is_a_failure_with_advice_and_exit_code_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, 'evt3', None)
+    monkeypatch.setitem(sys.modules, 'rosbags', None)
     report = tmp_path / 'report.json'
     assert main(['doctor', '--json', str(report)]) == 1
     content = json.loads(report.read_text())
     assert content['status'] == 'FAIL'
-    (missing,) = (check for check in content['checks'] if check['name'] == 'evt3')
+    (missing,) = (check for check in content['checks'] if check['name'] == 'rosbags')
     assert missing['status'] == 'FAIL'
-    assert 'pip install evt3' in missing['advice']
+    assert 'pip install rosbags' in missing['advice']
     assert 'needed thing(s) missing' in capsys.readouterr().out
 
 

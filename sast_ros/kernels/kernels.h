@@ -9,21 +9,12 @@
 
 /* decode.c */
 struct check;
-struct word_state;
 int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uint32_t width, uint32_t height,
                          uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, struct check *check);
 void sast_settle_time(int64_t *t, int64_t count, int64_t limit, int64_t *result);
 int64_t sast_steps_back(const int64_t *t, int64_t count);
 int64_t sast_outside(const uint16_t *x, const uint16_t *y, int64_t count, uint32_t width, uint32_t height,
                      struct check *check);
-int64_t sast_evt3_scan(const uint8_t *words, int64_t start, int64_t count, struct word_state *shared, uint16_t *clean);
-int64_t sast_evt3_finish(const uint16_t *x, const uint16_t *y, int64_t *t, int64_t count, int64_t period_start,
-                         uint32_t width, uint32_t height, struct check *check);
-int64_t sast_evt2(const uint8_t *words, int64_t count, struct word_state *state, uint16_t *x, uint16_t *y, uint8_t *p,
-                  int64_t *t);
-int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first);
-int64_t sast_evt21(const uint8_t *words, int64_t count, int32_t high_first, struct word_state *state, uint16_t *x,
-                   uint16_t *y, uint8_t *p, int64_t *t);
 void sast_mono(const uint8_t *words, int64_t count, uint64_t time_base, uint16_t *x, uint16_t *y, uint8_t *p,
                int64_t *t);
 int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
@@ -33,6 +24,17 @@ int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint
                          int64_t *t, int64_t *dropped);
 int64_t sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
                  uint8_t *p, int64_t *t);
+
+/* evt.c */
+struct evt_state;
+int64_t sast_evt3_count(const uint8_t *words, int64_t count);
+int64_t sast_evt3(const uint8_t *words, int64_t count, struct evt_state *state, uint16_t *x, uint16_t *y, uint8_t *p,
+                  int64_t *t);
+int64_t sast_evt2(const uint8_t *words, int64_t count, struct evt_state *state, uint16_t *x, uint16_t *y, uint8_t *p,
+                  int64_t *t);
+int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first);
+int64_t sast_evt21(const uint8_t *words, int64_t count, int32_t high_first, struct evt_state *state, uint16_t *x,
+                   uint16_t *y, uint8_t *p, int64_t *t);
 
 /* histogram.c */
 int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,

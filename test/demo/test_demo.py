@@ -33,7 +33,7 @@ from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
 from sast_ros.demo.run import _private_domain  # noqa: E402 - after the skips
 from sast_ros.evaluation.box_filter import BOXES_GEN1  # noqa: E402 - after the skips
 from sast_ros.evaluation.metrics.matching import match_recording  # noqa: E402 - after the skips
-from sast_ros.evaluation.metrics.operating_point import operating_point  # noqa: E402 - after the skips
+from sast_ros.evaluation.metrics.operating_point import operating_point  # noqa: E402
 from sast_ros.evaluation.pairing import Frame, PairedRecording  # noqa: E402 - after the skips
 from sast_ros.labels import BOX_DTYPE  # noqa: E402 - after the skips
 from sast_ros.windows import WindowCutter  # noqa: E402 - after the skips

@@ -16,8 +16,7 @@ from typing import Literal, Protocol
 
 from sast_ros.events._native import DecodedEvents
 from sast_ros.events.chunk import EventFormatError
-from sast_ros.events.codecs.evt2 import Evt2, Evt21
-from sast_ros.events.codecs.evt3 import Evt3
+from sast_ros.events.codecs import evt
 from sast_ros.events.codecs.libcaer import Libcaer, LibcaerCompressed
 from sast_ros.events.codecs.mono import Mono
 
@@ -41,10 +40,12 @@ class PayloadDecoder(Protocol):
 
 #: Encodings by the names that drivers and RAW headers use.
 ENCODINGS: dict[str, Callable[[int, int], PayloadDecoder]] = {
-    'evt3': Evt3,
-    'evt2': Evt2,
-    'evt21': Evt21,
-    'evt21;endianness=legacy': lambda height, width: Evt21(height, width, high_word_first=True),
+    'evt3': evt.Evt3,
+    'evt2': evt.Evt2,
+    'evt21': evt.Evt21,
+    'evt21;endianness=legacy': lambda height, width: evt.Evt21(
+        height, width, high_word_first=True
+    ),
     'mono': Mono,
     'libcaer': Libcaer,
     'libcaer_cmp': LibcaerCompressed,

@@ -1,0 +1,155 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Prophesee EVT 2.0, EVT 2.1 and EVT 3.0: words whose meaning depends on those before them.
+
+Layouts: docs.prophesee.ai, "EVT 2.0 Format", "EVT 2.1 Format", "EVT 3.0 Format". All three send a
+microsecond clock in two parts, TIME_HIGH for its upper bits and the rest with every event (2.0,
+2.1) or as TIME_LOW (3.0). EVT 3.0 counts 24 bits (16.8 s), the others 34 bits (4.8 hours); the
+clock is continued over its roll-over.
+
+Real streams step back a little, so a new TIME_HIGH is taken as the one of all continuations that
+lies nearest to the last. One that lies more than 4.2 s away, as a flipped bit makes it, holds for
+the events behind it, but the next one is continued from the time before unless it follows the
+far one. After lost packets, host time says how far to look ahead.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Literal
+
+import numpy as np
+from sast_ros.events import _native
+from sast_ros.events._native import DecodedEvents, EventArrays
+from sast_ros.events.chunk import EventFormatError
+from sast_ros.kernels import library, pointer
+
+#: Longer pauses of the host clock say nothing about the sensor's (a bag of another day, a clock
+#: that was set).
+_MAX_ELAPSED_US = 24 * 3_600_000_000
+
+#: Elements of ``struct evt_state`` in kernels/evt.c that are used here.
+_HIGH, _ANCHOR, _KNOWN, _UNPLACED = 0, 1, 2, 8
+_STATE_SIZE = 10
+
+#: Elements behind the last event that the loops write to.
+_ROOM = 8
+
+
+class _EvtDecoder(ABC):
+    """
+    Decoder of one stream of words.
+
+    Events are dropped (and counted) until all has been received that places them; after lost
+    packets the same holds again. Words that hold no pixel are skipped.
+    """
+
+    clock: Literal['sensor'] = 'sensor'
+    name: str
+    word_size: int
+
+    def __init__(self, height: int, width: int) -> None:
+        self._height, self._width = height, width
+        self._state = np.zeros(_STATE_SIZE, np.int64)
+        self._state_at = pointer(self._state)
+
+    def reset(self) -> None:
+        """Begin another stream: time restarts with its first TIME_HIGH."""
+        self._state[:] = 0
+
+    def resynchronise(self, elapsed_us: int = 0) -> None:
+        """Distrust row, column base and time until they are sent again; time continues."""
+        self._state[_KNOWN] = 0
+        if 0 < elapsed_us < _MAX_ELAPSED_US:
+            self._state[[_HIGH, _ANCHOR]] += elapsed_us
+
+    def __call__(self, payload: bytes, time_base_ns: int = 0) -> DecodedEvents:
+        """
+        Decode one payload; ``time_base`` is not defined for these encodings.
+
+        Raises
+        ------
+        EventFormatError
+            Bytes that make no whole word, or an event outside the sensor; the whole payload is
+            refused then.
+
+        """
+        words, rest = divmod(len(payload), self.word_size)
+        if rest:
+            self.resynchronise()
+            raise EventFormatError(
+                f'{self.name} payload of {len(payload)} bytes: words have {self.word_size} bytes; '
+                'the packet was cut',
+                field='events',
+            )
+        before = self._state.copy()
+        arrays = _native.empty_events(self._capacity(payload, words) + _ROOM)
+        count = self._decode(payload, words, arrays)
+        x, y, p, t = (array[:count] for array in arrays)
+        outside = _native.find_outside(x, y, self._width, self._height)
+        if outside:
+            self._state[:] = before  # the time in a corrupt packet is not to be believed
+            self.resynchronise()
+            raise _native.outside_error(self.name, outside, x, y, self._width, self._height)
+        dropped = int(self._state[_UNPLACED])
+        self._state[_UNPLACED] = 0
+        return _native.settle(x, y, p, t, dropped=dropped)
+
+    def _capacity(self, payload: bytes, words: int) -> int:
+        """Return at least the number of events in the words."""
+        return words
+
+    @abstractmethod
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
+        """Write x, y, p, t of the events and return how many there are."""
+
+
+class Evt3(_EvtDecoder):
+    """Decoder of ``evt3``."""
+
+    name = 'evt3'
+    word_size = 2
+
+    def _capacity(self, payload: bytes, words: int) -> int:
+        return library.sast_evt3_count(payload, words)
+
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
+        return library.sast_evt3(payload, words, self._state_at, *arrays)
+
+
+class Evt2(_EvtDecoder):
+    """Decoder of ``evt2``."""
+
+    name = 'evt2'
+    word_size = 4
+
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
+        return library.sast_evt2(payload, words, self._state_at, *arrays)
+
+
+class Evt21(_EvtDecoder):
+    """
+    Decoder of ``evt21``.
+
+    Parameters
+    ----------
+    height, width : int
+        Sensor size in pixels, 0 if unknown.
+    high_word_first : bool
+        Whether the upper 32 bits of a word come first, as IMX636 sends them ("legacy").
+
+    """
+
+    name = 'evt21'
+    word_size = 8
+
+    def __init__(self, height: int, width: int, *, high_word_first: bool = False) -> None:
+        super().__init__(height, width)
+        self._high_word_first = int(high_word_first)
+
+    def _capacity(self, payload: bytes, words: int) -> int:
+        return library.sast_evt21_count(payload, words, self._high_word_first)
+
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
+        return library.sast_evt21(payload, words, self._high_word_first, self._state_at, *arrays)
