@@ -143,7 +143,7 @@ class EventPipeline:
         Its state and its box scale belong to this pipeline.
     sensor_size : tuple of int, optional
         (height, width) in pixels of a camera whose events do not carry it; by default the design
-        size of the network. Events outside it are an error. When the size that chunks carry
+        size of the network. Events outside it are left out. When the size that chunks carry
         changes, a new stream starts (reset reason ``'sensor_size'``).
     window_ms, stride_ms : float
         Integration time of a histogram and time from one step to the next, milliseconds of sensor
@@ -194,8 +194,8 @@ class EventPipeline:
         Raises
         ------
         EventFormatError
-            Events outside the sensor; the chunk is discarded and the stream continues with the
-            next one.
+            More than 1 % of a second of events were outside the sensor; the chunk is discarded and
+            the stream continues with the next one.
         DetectorError
             The network gave no usable output; its state was reset.
 
@@ -206,6 +206,11 @@ class EventPipeline:
     def steps(self, chunk: EventChunk) -> Iterator[tuple[EventWindow, Detections]]:
         """Do as ``feed``, and return each window with its detections."""
         for window in self.cutter.cut(chunk):
+            yield window, self._windows.process(window)
+
+    def finish(self) -> Iterator[tuple[EventWindow, Detections]]:
+        """Return the windows that are complete when no more events follow, as ``steps``."""
+        for window in self.cutter.finish():
             yield window, self._windows.process(window)
 
     def set_timing(self, window_ms: float, stride_ms: float, max_gap_ms: float) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from sast_ros import defaults
 from sast_ros.bags import DetectionWriter, Recording, RecordingError
 from sast_ros.detections import Detections
-from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
+from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.windows import EventWindow
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -244,24 +244,30 @@ def replay(
     Raises
     ------
     RecordingError
-        The recording is damaged, has no events in the interval, or events outside its sensor.
+        The recording is damaged, has no events in the interval, or the size of its sensor is
+        wrong.
     SettingError
         An impossible start or end.
 
     """
     began = perf_counter()
     totals = _Totals()
-    for chunk in recording.between(start, end) if start or end is not None else recording:
-        totals.count_events(chunk)
-        try:
-            for window, detections in pipeline.steps(chunk):
-                totals.count_detections(detections)
-                if on_window is not None:
-                    on_window(window, detections)
-        except EventFormatError as error:  # events outside the sensor
-            raise RecordingError(f'{recording.path}: {error}') from error
-        if progress is not None:
-            progress(*recording.progress)
+
+    def process(steps: Iterator[tuple[EventWindow, Detections]]) -> None:
+        for window, detections in steps:
+            totals.count_detections(detections)
+            if on_window is not None:
+                on_window(window, detections)
+
+    try:
+        for chunk in recording.between(start, end) if start or end is not None else recording:
+            totals.count_events(chunk)
+            process(pipeline.steps(chunk))
+            if progress is not None:
+                progress(*recording.progress)
+        process(pipeline.finish())
+    except EventFormatError as error:  # the size of the sensor is wrong
+        raise RecordingError(f'{recording.path}: {error}') from error
     if totals.sensor_size is None:
         raise RecordingError(
             f'{recording.path} has no events{" on " * bool(recording.topic)}{recording.topic}'
@@ -290,9 +296,9 @@ class _Totals:
         # Where time jumps back (a bag with two runs), each run counts with its own length.
         if self.first is None:
             self.first = first
-        if self.last is not None and first >= self.last - TIME_JUMP_BACK_US:
-            first = self.last
-        self.microseconds += max(0, last - first)
+        if self.last is not None and not chunk.discontinuity:
+            first, last = self.last, max(self.last, last)
+        self.microseconds += last - first
         self.last = last
 
     def count_detections(self, detections: Detections) -> None:
@@ -343,6 +349,8 @@ def _summarize(
         'resets': sum(resets.values()),
         'resets_by_reason': resets,
         'drops': statistics.dropped_events,
+        'events_left_out': dict(statistics.left_out),
+        'reordered': statistics.reordered,
         'lost_packets': statistics.lost_packets,
         'unused_events': statistics.unused_events,
         'clamped': statistics.clamped,

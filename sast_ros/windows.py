@@ -9,7 +9,8 @@ ROS time of a window. Time is sensor time throughout. The first window begins at
 both ends inclusive (an event exactly on an edge belongs to two windows, as in the published
 preprocessing), and it is complete when an event later than its end has arrived. Windows therefore
 depend on the events alone, not on messages or the wall clock: the node and the replay of its
-recording have the same windows.
+recording have the same windows. Which events belong to the stream at all, and where it restarts,
+is decided by ``StreamOrder`` (events/order.py).
 
 Events are kept as views of the decoded chunks until their last window is cut: the edges of the
 histogram bins depend on the *last* event of the window (histogram.py), so the bin of an event is
@@ -26,7 +27,8 @@ from typing import Literal
 
 import numpy as np
 from sast_ros.errors import SettingError
-from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
+from sast_ros.events.chunk import EventChunk, EventFormatError, OUTSIDE_SENSOR
+from sast_ros.events.order import StreamOrder
 
 #: Stamp of a window: its end in ROS time, the stamp of the message that completed it, or the time
 #: at which that message was taken.
@@ -39,6 +41,13 @@ MAX_PENDING_EVENTS = 1 << 24
 #: Arrival jitter is removed by taking the smallest (header.stamp - event time) of this much sensor
 #: time, microseconds.
 CLOCK_MEMORY_US = 2_000_000
+
+#: Of a second of events so many may be outside the sensor; more mean that its size is wrong. Fewer
+#: events than this say nothing.
+_OUTSIDE_SHARE, _FEWEST_OUTSIDE, _MOST_OUTSIDE = 0.01, 16, 10_000
+
+#: Reason in ``StreamStatistics.left_out``: more events than ``MAX_PENDING_EVENTS``.
+MEMORY_LIMIT = 'memory_limit'
 
 #: A longer step back of the stamps is a change of the ROS clock; shorter ones are jitter.
 CLOCK_STEP_NS = 1_000_000_000
@@ -90,10 +99,13 @@ class StreamStatistics:
         Events received, windows cut.
     resets : collections.Counter
         Number of resets of the recurrent state by reason.
+    reordered : int
+        Events that were behind a later one in their message or file, and were sorted.
     clamped : int
-        Events whose time stepped back by microseconds and was raised.
-    dropped_events : int
-        Events dropped by decoders or by the memory bound.
+        Events that arrived after their window was cut, and count in the next one.
+    left_out : collections.Counter
+        Events that are in no window, by reason: those of ``EventChunk.left_out``, and
+        ``'memory_limit'``.
     unused_events : int
         Events of windows that were incomplete when the stream restarted.
     lost_packets : int
@@ -104,10 +116,16 @@ class StreamStatistics:
     events: int = 0
     windows: int = 0
     resets: Counter[str] = field(default_factory=Counter)
+    reordered: int = 0
     clamped: int = 0
-    dropped_events: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     unused_events: int = 0
     lost_packets: int = 0
+
+    @property
+    def dropped_events(self) -> int:
+        """Sum of ``left_out``."""
+        return self.left_out.total()
 
 
 class WindowCutter:
@@ -121,7 +139,8 @@ class WindowCutter:
     max_gap_us : int
         A longer silence between two events ends the stream; the next event starts a new one.
     sensor_size : tuple of int, optional
-        (height, width) in pixels of a camera whose events do not carry it.
+        (height, width) in pixels of a camera whose events do not carry it; events outside are left
+        out.
     timestamp_source : {'auto', 'header', 'receive'}
         What ``EventWindow.stamp_ns`` is.
     now_ns : callable, optional
@@ -153,6 +172,8 @@ class WindowCutter:
         self._default_size = sensor_size or (0, 0)
         self._now_ns = now_ns
         self._on_reset = on_reset
+        self._order = StreamOrder()
+        self._share = _OutsideShare(self._default_size)
         self._clear()
         self._pending_reset: str | None = 'start'
 
@@ -196,6 +217,10 @@ class WindowCutter:
 
         Its first window carries the reason.
         """
+        self._order.restart()
+        self._restart(reason)
+
+    def _restart(self, reason: str) -> None:
         self.statistics.unused_events += self._count_unused()
         self._clear()
         self._pending_reset = reason
@@ -207,61 +232,101 @@ class WindowCutter:
         Raises
         ------
         EventFormatError
-            Events outside the sensor; the chunk is discarded and the stream continues with the
-            next one.
+            More than 1 % of a second of events were outside the sensor; the chunk is discarded and
+            the stream continues with the next one.
 
         """
-        self._check_inside(chunk)
+        chunk = self._on_sensor(chunk)
+        self._share.add(chunk)
         return self._cut(chunk)
 
-    def _check_inside(self, chunk: EventChunk) -> None:
+    def finish(self) -> Iterator[EventWindow]:
+        """
+        Return the windows that are complete when no more events follow.
+
+        Raises
+        ------
+        EventFormatError
+            As ``cut``.
+
+        """
+        self._share.check()
+        return self._cut_all(self._order.flush())
+
+    def _on_sensor(self, chunk: EventChunk) -> EventChunk:
+        """Leave out the events outside the sensor where the chunk does not know its size."""
         height, width = self._default_size
         if chunk.width or not (height and len(chunk)):
-            return
-        for name, values, size in (('x', chunk.x, width), ('y', chunk.y, height)):
-            if int(values.max()) >= size:
-                index = int((values >= size).argmax())
-                raise EventFormatError(
-                    f'event {index} has {name} = {int(values[index])}, outside the sensor of '
-                    f'{width}x{height} pixels; give the sensor size of the camera',
-                    field=name,
-                    offset=index,
-                )
+            return chunk
+        if int(chunk.x.max()) < width and int(chunk.y.max()) < height:
+            return chunk
+        inside = (chunk.x < width) & (chunk.y < height)
+        left_out = Counter(chunk.left_out)
+        left_out[OUTSIDE_SENSOR] += len(chunk) - int(np.count_nonzero(inside))
+        x, y, p, t = (column[inside] for column in (chunk.x, chunk.y, chunk.p, chunk.t))
+        return replace(chunk, x=x, y=y, p=p, t=t, left_out=left_out, checked=True)
 
     def _cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
+        return self._cut_all(self._order.feed(chunk))
+
+    def _cut_all(self, chunks: Iterator[EventChunk]) -> Iterator[EventWindow]:
+        for chunk in chunks:
+            yield from self._cut_in_order(chunk)
+
+    def _cut_in_order(self, chunk: EventChunk) -> Iterator[EventWindow]:
         statistics = self.statistics
-        statistics.clamped += chunk.clamped
-        statistics.dropped_events += chunk.dropped
+        statistics.reordered += chunk.reordered
+        statistics.left_out.update(chunk.left_out)
         statistics.lost_packets += chunk.lost_packets
+        self._restart_for_another_stream(chunk)
         if len(chunk) == 0:
-            if chunk.discontinuity and self._last is not None:
-                self.restart('time_jump_back')
             return
         statistics.events += len(chunk)
-        chunk = self._join(chunk)
+        if self._last is not None and chunk.t[0] < self._last:
+            chunk = self._insert_late(chunk)
         for segment, gap in self._split_at_gaps(chunk):
             if gap:
                 yield from self._windows_before_gap(int(segment.t[0]))
-                self.restart('gap')
+                self._restart('gap')
             yield from self._append(segment)
 
     # ----------------------------------------------------------------------------- joining streams
 
-    def _join(self, chunk: EventChunk) -> EventChunk:
-        """Restart where the chunk does not continue the stream; clamp small steps back."""
+    def _restart_for_another_stream(self, chunk: EventChunk) -> None:
         if self._last is None:
-            return chunk
-        if self._size_of(chunk) != self._size:
-            self.restart('sensor_size')
-        elif chunk.discontinuity or self._last - int(chunk.t[0]) > TIME_JUMP_BACK_US:
-            self.restart('time_jump_back')
-        elif chunk.t[0] < self._last:
-            late = int(np.searchsorted(chunk.t, self._last, 'left'))
-            self.statistics.clamped += late
-            t = chunk.t.copy()
-            t[:late] = self._last
-            return replace(chunk, t=t, checked=True)
-        return chunk
+            return
+        if len(chunk) and self._size_of(chunk) != self._size:
+            self._restart('sensor_size')
+        elif chunk.discontinuity:
+            self._restart('time_jump_back')
+
+    def _insert_late(self, chunk: EventChunk) -> EventChunk:
+        """Sort the late events of a chunk into the pending ones; return the others."""
+        assert self._last is not None
+        count = int(np.searchsorted(chunk.t, self._last, 'left'))
+        late, others = chunk[:count], chunk[count:]
+        if self._next_start > self._last:  # between two windows
+            return others
+        too_late = int(np.searchsorted(late.t, self._next_start, 'left'))
+        self.statistics.clamped += too_late
+        late = replace(late, t=np.maximum(late.t, self._next_start), checked=True)
+        parts = [late]
+        while self._chunks and self._chunks[-1].t[-1] > late.t[0]:
+            pending = self._chunks.pop()
+            before = int(np.searchsorted(pending.t, late.t[0], 'right'))
+            parts.insert(0, pending[before:])
+            if before:
+                self._chunks.append(pending[:before])
+                break
+        columns = [
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ('x', 'y', 'p', 't')
+        ]
+        by_time = columns[3].argsort(kind='stable')
+        x, y, p, t = (column[by_time] for column in columns)
+        self._chunks.append(replace(late, x=x, y=y, p=p, t=t, checked=True))
+        self._pending += len(late)
+        return others
 
     def _size_of(self, chunk: EventChunk) -> tuple[int, int]:
         if chunk.width:
@@ -270,6 +335,8 @@ class WindowCutter:
 
     def _split_at_gaps(self, chunk: EventChunk) -> Iterator[tuple[EventChunk, bool]]:
         """Split the chunk at every gap; yield each part and whether a gap precedes it."""
+        if len(chunk) == 0:
+            return
         before = chunk.t[0] if self._last is None else self._last
         # No gap can be longer than the whole: the usual case, at no cost
         if chunk.t[-1] - before <= self.max_gap_us:
@@ -294,7 +361,7 @@ class WindowCutter:
         # Otherwise between two windows whose stride is longer than their duration
         if self._last >= self._next_start:
             if self._pending + len(segment) > MAX_PENDING_EVENTS:
-                self.statistics.dropped_events += len(segment)
+                self.statistics.left_out[MEMORY_LIMIT] += len(segment)
             else:
                 self._chunks.append(segment)
                 self._pending += len(segment)
@@ -365,6 +432,43 @@ def _between(chunk: EventChunk, start: int, end: int) -> EventChunk:
         return chunk
     first, behind = int(np.searchsorted(t, start, 'left')), int(np.searchsorted(t, end, 'right'))
     return chunk[first:behind]
+
+
+class _OutsideShare:
+    """Share of the events outside the sensor, second by second of sensor time."""
+
+    def __init__(self, default_size: tuple[int, int]) -> None:
+        self._events = self._outside = 0
+        self._begin: int | None = None
+        self._size = self._default_size = default_size
+
+    def add(self, chunk: EventChunk) -> None:
+        outside = chunk.left_out.get(OUTSIDE_SENSOR, 0)
+        self._outside += outside
+        self._events += outside + len(chunk)
+        self._size = (chunk.height, chunk.width) if chunk.width else self._default_size
+        if len(chunk):
+            first, last = int(chunk.t[0]), int(chunk.t[-1])
+            self._begin = first if self._begin is None else self._begin
+            if not 0 <= last - self._begin < 1_000_000:
+                self._begin = last
+                self.check()
+        if self._outside > _MOST_OUTSIDE and 2 * self._outside > self._events:
+            self.check()  # time may stand still, because no event is inside
+
+    def check(self) -> None:
+        """Raise EventFormatError if too many events of the second were outside."""
+        events, outside = self._events, self._outside
+        self._events = self._outside = 0
+        if outside >= _FEWEST_OUTSIDE and outside > _OUTSIDE_SHARE * events:
+            height, width = self._size
+            raise EventFormatError(
+                f'{outside} of {events} events of a second are outside the sensor of '
+                f'{width}x{height} pixels; give the right size '
+                '(--sensor-size, in the node input.width and input.height), or correct it where '
+                'the events are recorded',
+                field='x, y',
+            )
 
 
 class _RosClock:

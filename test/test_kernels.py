@@ -37,9 +37,8 @@ def test_every_function_of_the_sources_is_declared():
 
 
 def test_types_are_those_of_the_header():
-    steps_back = library.sast_steps_back
-    assert steps_back.restype is ctypes.c_int64
-    assert steps_back.argtypes[1] is ctypes.c_int64
+    assert library.sast_evt3_count.restype is ctypes.c_int64
+    assert library.sast_evt3_count.argtypes[1] is ctypes.c_int64
     assert library.sast_mono.restype is None
     assert library.sast_nms.argtypes[3] is ctypes.c_float
 
@@ -59,31 +58,39 @@ def test_extension_of_other_sources_is_one_error_that_names_all_that_it_lacks(co
 
 
 @pytest.mark.parametrize(
-    'times',
-    [np.zeros(4, np.int32), np.zeros((4, 2), np.int64)[:, 0], torch.zeros(4), [0, 1, 2]],
+    'words',
+    [np.zeros(4, np.int32), np.zeros((4, 2), np.uint8)[:, 0], torch.zeros(4), [0, 1, 2]],
     ids=['another type', 'not contiguous', 'tensor of another type', 'list'],
 )
-def test_array_of_another_kind_is_refused(times):
+def test_array_of_another_kind_is_refused(words):
     with pytest.raises(ctypes.ArgumentError):
-        library.sast_steps_back(times, 4)
+        library.sast_evt3_count(words, 2)
 
 
 def test_read_only_arrays_are_read_and_not_written():
-    times = np.array([3, 2], np.int64)
-    times.flags.writeable = False
-    assert library.sast_steps_back(times, 2)
+    records = np.arange(8, dtype=np.uint8)
+    arrays = [np.zeros(1, dtype) for dtype in (np.uint16, np.uint16, np.uint8, np.int64)]
+    for array in (records, arrays[3]):
+        array.flags.writeable = False
     with pytest.raises(ctypes.ArgumentError, match='read-only'):
-        library.sast_settle_time(times, 2, 10, np.empty(2, np.int64))
-    assert times.tolist() == [3, 2]
+        library.sast_dat(records, 1, 2, np.full(1, -1), *arrays)
+    assert arrays[3].tolist() == [0]
+    arrays[3] = np.zeros(1, np.int64)
+    library.sast_dat(records, 1, 2, np.full(1, -1), *arrays)
+    assert arrays[3].tolist() == [0x03020100]
+
+
+#: Two words of EVT 3.0 that are an event each.
+_WORDS = [1, 0x20, 2, 0x20]
 
 
 @pytest.mark.parametrize(
-    'times', [np.array([3, 2]), torch.tensor([3, 2]), np.array([3, 2]).tobytes()]
+    'words', [np.array(_WORDS, np.uint8), torch.tensor(_WORDS, dtype=torch.uint8), bytes(_WORDS)]
 )
-def test_arrays_tensors_and_bytes_are_passed_as_they_are(times):
-    assert library.sast_steps_back(times, 2)
-    assert not library.sast_steps_back(times, 0)
+def test_arrays_tensors_and_bytes_are_passed_as_they_are(words):
+    assert library.sast_evt3_count(words, 2) == 2
+    assert library.sast_evt3_count(words, 0) == 0
 
 
 def test_empty_array_is_an_array():
-    assert not library.sast_steps_back(np.empty(0, np.int64), 0)
+    assert library.sast_evt3_count(np.empty(0, np.uint8), 0) == 0

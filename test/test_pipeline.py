@@ -102,19 +102,33 @@ def test_other_sensor_starts_a_new_stream(model):
     assert (found.reset, found.width, found.height) == ('sensor_size', 346, 260)
 
 
-def test_size_that_nobody_tells_is_that_of_the_network_and_events_outside_are_an_error(model):
+def test_size_that_nobody_tells_is_that_of_the_network_and_many_events_outside_are_an_error(model):
     pipeline = EventPipeline(StreamingDetector(model))
     (found,) = pipeline.feed(noise(3, 1000, 0, 60_000))
     assert (found.width, found.height) == (304, 240)
-    with pytest.raises(EventFormatError, match='304x240'):
-        list(pipeline.feed(noise(3, 1000, 60_000, 120_000, 480, 640)))
+    list(pipeline.feed(noise(3, 1000, 60_000, 120_000, 480, 640)))
+    with pytest.raises(EventFormatError, match='304x240.*--sensor-size.*input.width'):
+        list(pipeline.finish())
 
 
-def test_event_outside_the_given_sensor_is_an_error_and_the_stream_goes_on(model):
+@pytest.mark.parametrize(('outside', 'error'), [(9, False), (15, False), (40, True)])
+def test_more_than_a_hundredth_of_a_second_outside_is_a_wrong_size(model, outside, error):
     pipeline = EventPipeline(StreamingDetector(model), sensor_size=(100, 100))
-    with pytest.raises(EventFormatError, match='100x100'):
-        list(pipeline.feed(noise(3, 1000, 0, 60_000)))
-    assert len(list(pipeline.feed(noise(4, 1000, 60_000, 160_000, 100, 100)))) >= 1
+    chunk = noise(3, 2000, 0, 1_100_000, 100, 100)
+    chunk.x[1:outside] = 100
+    chunk.y[outside] = 107
+    found = list(pipeline.feed(chunk[:1000]))
+    if error:
+        with pytest.raises(EventFormatError, match=f'{outside} of 2000.*100x100'):
+            list(pipeline.feed(chunk[1000:]))
+        # The stream goes on
+        found += pipeline.feed(noise(4, 1000, 1_100_000, 1_200_000, 100, 100))
+    else:
+        found += pipeline.feed(chunk[1000:])
+        assert sum(d.events for d in found) <= pipeline.statistics.events == 2000 - outside
+    assert len(found) >= 20
+    assert pipeline.statistics.left_out == {'outside_sensor': outside}
+    assert pipeline.statistics.resets == {'start': 1}
 
 
 @pytest.mark.parametrize(

@@ -119,12 +119,32 @@ def test_long_silence_completes_what_was_begun_and_restarts(packing):
     assert cutter.statistics.unused_events == 0
 
 
-def test_step_back_of_microseconds_is_clamped_and_counted():
+def test_late_events_are_sorted_into_their_window():
     cutter = WindowCutter(50 * MS, 50 * MS)
     found = cut_all(cutter, [chunk_at([0, 1000]), chunk_at([989, 995, 1001]), chunk_at([60_000])])
-    assert times_of(found[0]) == [0, 1000, 1000, 1000, 1001]
-    assert cutter.statistics.clamped == 2
+    assert times_of(found[0]) == [0, 989, 995, 1000, 1001]
+    assert cutter.statistics.clamped == 0
     assert cutter.statistics.resets == {'start': 1}
+
+
+def test_events_too_late_for_their_window_count_in_the_next_one():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    chunks = [
+        chunk_at([0, 49_000, 50_500]),
+        chunk_at([49_990, 50_400, 51_000]),
+        chunk_at([101_000]),
+    ]
+    first, second = cut_all(cutter, chunks)
+    assert times_of(first) == [0, 49_000]
+    assert times_of(second) == [50_000, 50_400, 50_500, 51_000]
+    assert cutter.statistics.clamped == 1
+
+
+def test_events_late_between_two_windows_are_in_none():
+    cutter = WindowCutter(10 * MS, 100 * MS)
+    cut_all(cutter, [chunk_at([0, 11_000]), chunk_at([10_500, 12_000])])
+    (window,) = cut_all(cutter, [chunk_at([100_000, 99_999 + 10_002])])
+    assert times_of(window) == [100_000]
 
 
 @pytest.mark.parametrize('fields', [{}, {'discontinuity': True}])
@@ -190,15 +210,20 @@ def test_memory_is_bounded_when_time_stands_still(monkeypatch):
 def test_counts_of_decoders_are_added_up():
     cutter = WindowCutter(50 * MS, 50 * MS)
     cut_all(
-        cutter, [chunk_at([0], clamped=2, dropped=3, lost_packets=1), chunk_at([], lost_packets=4)]
+        cutter,
+        [
+            chunk_at([0], reordered=2, left_out={'invalid': 3}, lost_packets=1),
+            chunk_at([], left_out={'invalid': 1, 'unsynchronised': 1}, lost_packets=4),
+        ],
     )
     statistics = cutter.statistics
     assert (
         statistics.events,
-        statistics.clamped,
+        statistics.reordered,
+        statistics.left_out,
         statistics.dropped_events,
         statistics.lost_packets,
-    ) == (1, 2, 3, 5)
+    ) == (1, 2, {'invalid': 4, 'unsynchronised': 1}, 5, 5)
 
 
 class TestRosTime:

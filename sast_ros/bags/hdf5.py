@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
+from sast_ros.bags.blocks import BlockRecording, Columns
 from sast_ros.bags.errors import RecordingError
-from sast_ros.bags.recording import EventTopic, Recording
-from sast_ros.events.chunk import EventChunk, EventFormatError, TIME_JUMP_BACK_US
+from sast_ros.bags.recording import EventTopic
 
 if TYPE_CHECKING:
     import h5py
@@ -44,7 +44,7 @@ _CACHE = 1 << 25
 _ECF = 0x8ECF
 
 
-class Hdf5Recording(Recording):
+class Hdf5Recording(BlockRecording):
     """
     Events of one camera in an HDF5 file; time is that of the data set, microseconds.
 
@@ -147,8 +147,7 @@ class Hdf5Recording(Recording):
             )
         return (height, width) if height and width else None
 
-    def __iter__(self) -> Iterator[EventChunk]:
-        """Yield the events in runs of bounded size."""
+    def _blocks(self) -> Iterator[Columns]:
         total = len(self._columns['t'])
         self.progress = (0, total, 'events')
         pieces = [column.chunks[0] for column in self._columns.values() if column.chunks]
@@ -157,14 +156,14 @@ class Hdf5Recording(Recording):
             high = min(low + step, total)
             try:
                 x, y, p, t = (self._columns[name][low:high] for name in _FIELDS)
-                chunks = list(_chunks(x, y, p, t.astype(np.int64) + self._offset))
-            except (OSError, EventFormatError) as error:
+            except OSError as error:
                 raise RecordingError(
                     f'{self.path}: events {low} to {high} of {self.topic} are damaged: {error}; '
                     'copy it again'
                 ) from error
             self.progress = (high, total, 'events')
-            yield from chunks
+            # Some write -1 for OFF
+            yield x, y, (p > 0).astype(np.uint8), t.astype(np.int64) + self._offset
 
     def close(self) -> None:
         """Close the file."""
@@ -213,18 +212,4 @@ def _check_filters(path: Path, column: Any) -> None:
         raise RecordingError(
             f'{path} is compressed with the HDF5 filter {code} ({name.decode() or "no name"}), '
             'which is not installed; install its plugin and set HDF5_PLUGIN_PATH to the folder'
-        )
-
-
-def _chunks(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> Iterator[EventChunk]:
-    """Clamp small steps back in time and split the events where time restarts."""
-    back = np.diff(t)
-    jumps = (np.flatnonzero(back < -TIME_JUMP_BACK_US) + 1).tolist()
-    polarity = (p > 0).astype(np.uint8)  # some write -1 for OFF
-    for low, high in zip([0, *jumps], [*jumps, len(t)]):
-        part = slice(low, high)
-        times = np.maximum.accumulate(t[part])
-        clamped = int(np.count_nonzero(times != t[part]))
-        yield EventChunk(
-            x[part], y[part], polarity[part], times, clamped=clamped, discontinuity=low > 0
         )

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sast_ros.bags.errors import RecordingError
 from sast_ros.errors import SettingError
-from sast_ros.events.chunk import EventChunk, TIME_JUMP_BACK_US
+from sast_ros.events.chunk import EventChunk
 
 
 def iter_interval(
@@ -25,7 +25,7 @@ def iter_interval(
     Parameters
     ----------
     chunks : iterable of EventChunk
-        The whole stream, from its first event.
+        The whole stream in order (``in_order``), from its first event.
     start : float
         Seconds since the first event.
     end : float or None
@@ -51,9 +51,8 @@ def iter_interval(
             first = int(chunk.t[0])
             if zero is None or last is None:
                 zero = last = first
-            elif chunk.discontinuity or last - first > TIME_JUMP_BACK_US:
+            elif chunk.discontinuity:
                 zero, last = first - (last - zero), first
-            # An event whose time steps back by microseconds counts as clamped.
             low = 0 if begun or last - zero >= begin else _index(chunk, zero + begin)
             high = len(chunk)
             if stop is not None:

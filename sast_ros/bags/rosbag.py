@@ -21,6 +21,7 @@ from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.ros1 import ros1_to_cdr
 from sast_ros.bags.storage import DamagedError, open_storage, StorageFile
 from sast_ros.events import EVENT_TYPES, EventChunk, EventFormatError, open_decoder, POINT_CLOUD
+from sast_ros.events.order import in_order
 import zstandard
 
 #: Stamp and time of receipt differ by less where both are on one clock.
@@ -107,7 +108,10 @@ class RosBag(Recording):
         return offset if abs(offset) > _SAME_CLOCK_NS else 0
 
     def __iter__(self) -> Iterator[EventChunk]:
-        """Yield one chunk per message."""
+        """Yield the events in the order of time, without strays; one chunk per message."""
+        return in_order(self._chunks())
+
+    def _chunks(self) -> Iterator[EventChunk]:
         decoder = open_decoder(self.type)
         total = self.message_count or 0
         self.progress = (0, total, 'messages')

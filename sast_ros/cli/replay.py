@@ -126,12 +126,18 @@ def _summary_table(summary: dict[str, Any]) -> Table:
     by_reason = summary['resets_by_reason'].items()
     resets = ', '.join(f'{count} x {reason.replace("_", " ")}' for reason, count in by_reason)
     table.add_row('windows', f'{summary["windows"]} (state reset: {resets or "never"})')
-    if summary['drops'] or summary['lost_packets'] or summary['clamped']:
-        table.add_row(
-            'irregularities',
-            f'{summary["lost_packets"]} packets lost, {thousands(summary["drops"])} events '
-            f'dropped, {thousands(summary["clamped"])} times clamped',
-        )
+    irregularities = [(summary['lost_packets'], 'packets lost')]
+    irregularities += [
+        (count, f'events left out ({reason.replace("_", " ")})')
+        for reason, count in summary['events_left_out'].items()
+    ]
+    irregularities += [
+        (summary['reordered'], 'events reordered'),
+        (summary['clamped'], 'events too late for their window'),
+    ]
+    found = [f'{thousands(count)} {what}' for count, what in irregularities if count]
+    if found:
+        table.add_row('irregularities', ', '.join(found))
     if summary['windows']:
         table.add_row('kept in stages 1-4', kept_text(summary))
     table.add_row(

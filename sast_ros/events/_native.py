@@ -1,56 +1,91 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What every decoder does with the results of the C loops of kernels/decode.c."""
+"""What every decoder does with the results of the C loops."""
 
 from __future__ import annotations
 
-import ctypes
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE, TIME_JUMP_BACK_US
+from sast_ros.events.chunk import EventChunk, INVALID, MAX_SENSOR_SIDE, OUTSIDE_SENSOR
 from sast_ros.kernels import library
 
-#: Fields by the number that the loops return for an invalid value.
-FIELDS = ('x', 'y', 'polarity', 'ts.nanosec')
+#: Polarity of an event with a value that its format does not allow, as in kernels/decode.c.
+INVALID_POLARITY = 2
 
-#: What a loop returns when all values are valid.
-OK = -1
+#: x, y, p, t of some events.
+EventArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 class DecodedEvents(NamedTuple):
     """
-    Events of one payload.
+    Events as their source has them, neither checked nor sorted.
 
-    ``uint16[N]``, ``uint16[N]``, ``uint8[N]``, ``int64[N]`` us non-decreasing, and counts.
+    ``uint16[N]``, ``uint16[N]``, ``uint8[N]``, ``int64[N]`` us, and how many of the source are not
+    among them, by reason. A polarity above 1 marks an invalid event.
     """
 
     x: np.ndarray
     y: np.ndarray
     p: np.ndarray
     t: np.ndarray
-    clamped: int = 0
-    dropped: int = 0
-    restarted: bool = False
+    left_out: Mapping[str, int] = {}
 
-    def chunk(self, restarted: bool = False, **fields: Any) -> EventChunk:
-        """Return the events with their counts as a chunk with these further fields."""
-        x, y, p, t, clamped, dropped, jumped = self
-        return EventChunk(
-            x,
-            y,
-            p,
-            t,
-            clamped=clamped,
-            dropped=dropped,
-            discontinuity=restarted or jumped,
-            checked=True,
-            **fields,
+    def chunk(self, *, width: int, height: int, **fields: Any) -> EventChunk:
+        """Return what ``check`` leaves of the events, in the order of time."""
+        return self.check(width, height).chunk(width=width, height=height, **fields)
+
+    def check(self, width: int, height: int) -> CheckedEvents:
+        """
+        Remove, in place, events that are invalid or outside a sensor of this size.
+
+        Parameters
+        ----------
+        width, height : int
+            Pixels, 0 if unknown.
+
+        """
+        x, y, p, t, left_out = self
+        result = np.empty(4, np.int64)
+        count = library.sast_check_events(
+            x, y, p, t, len(t), width or MAX_SENSOR_SIDE, height or MAX_SENSOR_SIDE, result
         )
+        outside, invalid, late, longest = result.tolist()
+        if count < len(t):
+            left_out = dict(left_out)
+            for reason, number in ((OUTSIDE_SENSOR, outside), (INVALID, invalid)):
+                if number:
+                    left_out[reason] = left_out.get(reason, 0) + number
+            x, y, p, t = x[:count], y[:count], p[:count], t[:count]
+        return CheckedEvents(x, y, p, t, left_out, late, longest)
 
 
-#: x, y, p, t of some events.
-EventArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+class CheckedEvents(NamedTuple):
+    """
+    Valid events on the sensor in the order of their source.
+
+    As ``DecodedEvents``, and how many are behind a later one, and by how many microseconds at
+    most.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    p: np.ndarray
+    t: np.ndarray
+    left_out: Mapping[str, int]
+    late: int
+    longest: int
+
+    def chunk(self, **fields: Any) -> EventChunk:
+        """Return the events in the order of time; equal times stay in their order."""
+        x, y, p, t, left_out, late, longest = self
+        if late:
+            by_time = t.argsort(kind='stable')
+            x, y, p, t = x[by_time], y[by_time], p[by_time], t[by_time]
+        return EventChunk(
+            x, y, p, t, reordered=late, late_us=longest, left_out=left_out, checked=True, **fields
+        )
 
 
 def empty_events(count: int) -> EventArrays:
@@ -63,57 +98,7 @@ def empty_events(count: int) -> EventArrays:
     )
 
 
-def limit(size: int) -> int:
-    """Return the first coordinate outside a sensor side of that size (0 = unknown)."""
-    return size or MAX_SENSOR_SIDE
-
-
-def steps_back(t: np.ndarray) -> bool:
-    """Return whether time ever steps back."""
-    return bool(library.sast_steps_back(t, len(t)))
-
-
-def find_outside(x: np.ndarray, y: np.ndarray, width: int, height: int) -> tuple[int, str] | None:
-    """Return index and field of the first event outside the sensor, ``None`` if there is none."""
-    check = (ctypes.c_int32 * 2)()
-    index = library.sast_outside(
-        x, y, len(x), limit(width), limit(height), ctypes.addressof(check)
-    )
-    return None if index == OK else (index, FIELDS[check[0]])
-
-
-def settle(
-    x: np.ndarray,
-    y: np.ndarray,
-    p: np.ndarray,
-    t: np.ndarray,
-    unordered: bool | None = None,
-    dropped: int = 0,
-) -> DecodedEvents:
-    """Clamp small steps back of time in place, and drop what is before the last long one."""
-    if unordered is None:
-        unordered = steps_back(t)
-    if not unordered:
-        return DecodedEvents(x, y, p, t, 0, dropped)
-    result = np.empty(2, np.int64)
-    library.sast_settle_time(t, len(t), TIME_JUMP_BACK_US, result)
-    start, clamped = result.tolist()
-    if start == 0:
-        return DecodedEvents(x, y, p, t, clamped, dropped)
-    return DecodedEvents(
-        x[start:], y[start:], p[start:], t[start:], clamped, dropped + start, restarted=True
-    )
-
-
-def outside_error(
-    name: str, found: tuple[int, str], x: np.ndarray, y: np.ndarray, width: int, height: int
-) -> EventFormatError:
-    """Return the error for an event that ``find_outside`` has found."""
-    index, axis = found
-    value = int((x if axis == 'x' else y)[index])
-    return EventFormatError(
-        f'{name} payload: {axis} of event {index} is {value}, outside the sensor of '
-        f'{width}x{height} pixels; the packet is corrupt',
-        field='events',
-        offset=index,
-    )
+def pixels(values: np.ndarray) -> np.ndarray:
+    """Return coordinates as ``uint16``; what is beyond every sensor becomes the largest."""
+    with np.errstate(invalid='ignore'):
+        return np.where((values >= 0) & (values < 65535), values, 65535).astype(np.uint16)

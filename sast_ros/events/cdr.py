@@ -181,3 +181,12 @@ class Cursor:
                 self.offset,
                 f'{self.size - self.offset} bytes follow the last field; the count is too small',
             )
+
+    def check_share(self, field: str, offset: int | None, invalid: int, count: int) -> None:
+        """Refuse a message most of whose elements are invalid: it is none of this kind."""
+        if 2 * invalid > count:
+            raise self.error(
+                field,
+                offset,
+                f'{invalid} of {count} events have impossible values; the message is corrupt',
+            )

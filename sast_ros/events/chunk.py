@@ -9,15 +9,20 @@ One structure of arrays for every camera and every wire format.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from sast_ros.errors import SastError
 
-#: A step back of sensor time up to this many microseconds is jitter inside the stream and is
-#: clamped; anything longer is a real jump (camera restart, bag loop) and begins a new stream.
-TIME_JUMP_BACK_US = 10_000
+#: Reasons in ``EventChunk.left_out``: coordinates outside the sensor; a value that the format does
+#: not allow, or an event that the source itself marked invalid; a time far from that of the
+#: stream; before row, column and time were known (stream joined, or packets lost).
+OUTSIDE_SENSOR = 'outside_sensor'
+INVALID = 'invalid'
+STRAY_TIME = 'stray_time'
+UNSYNCHRONISED = 'unsynchronised'
 
 #: Maximum pixels on a side of a sensor; larger sizes in a message are corruption.
 MAX_SENSOR_SIDE = 8192
@@ -65,16 +70,18 @@ class EventChunk:
         ``header.stamp`` in nanoseconds of the message with the events; ``None`` outside ROS.
     frame_id : str
         ``header.frame_id`` of that message.
-    clamped : int
-        Events whose time stepped back by at most ``TIME_JUMP_BACK_US`` and was raised to the
-        running maximum.
-    dropped : int
-        Events of the source that are not in the chunk: those before a jump back inside one
-        message, and those before the first time stamp of a re-synchronised stream.
+    reordered : int
+        Events that were behind a later one in the source; they were sorted.
+    late_us : int
+        How far the latest of them was behind, microseconds.
+    left_out : Mapping[str, int]
+        Events of the source that are not in the chunk, by reason.
     lost_packets : int
         Messages missing before this one (gap in ``seq``).
     discontinuity : bool
         Whether time restarted before the first event of this chunk: a new stream.
+    ordered : bool
+        Whether a ``StreamOrder`` has placed the chunk in its stream.
 
     Raises
     ------
@@ -93,10 +100,12 @@ class EventChunk:
     clock: Literal['sensor', 'ros'] = 'sensor'
     stamp_ns: int | None = None
     frame_id: str = ''
-    clamped: int = 0
-    dropped: int = 0
+    reordered: int = 0
+    late_us: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
     lost_packets: int = 0
     discontinuity: bool = False
+    ordered: bool = False
     checked: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -127,8 +136,8 @@ class EventChunk:
             index = int(np.argmax(backwards)) + 1
             raise EventFormatError(
                 f'EventChunk: time of event {index} ({int(self.t[index])} us) is before that of '
-                f'the previous one ({int(self.t[index - 1])} us); sort the events, or clamp the '
-                'times with numpy.maximum.accumulate',
+                f'the previous one ({int(self.t[index - 1])} us); sort the events, for example by '
+                'numpy.argsort(t, kind="stable")',
                 field='t',
                 offset=index,
             )
@@ -146,6 +155,11 @@ class EventChunk:
     def __len__(self) -> int:
         return len(self.t)
 
+    @property
+    def dropped(self) -> int:
+        """Number of events of the source that are not in the chunk."""
+        return sum(self.left_out.values())
+
     def __getitem__(self, events: slice) -> EventChunk:
         """Return a contiguous run of the events, as views; counts stay with the first event."""
         if not isinstance(events, slice) or events.step not in (None, 1):
@@ -154,7 +168,7 @@ class EventChunk:
             )
         counts: dict[str, Any] = {}
         if events.indices(len(self))[0] == 0:
-            names = ('clamped', 'dropped', 'lost_packets', 'discontinuity')
+            names = ('reordered', 'late_us', 'left_out', 'lost_packets', 'discontinuity')
             counts = {name: getattr(self, name) for name in names}
         return EventChunk(
             self.x[events],
@@ -166,6 +180,7 @@ class EventChunk:
             clock=self.clock,
             stamp_ns=self.stamp_ns,
             frame_id=self.frame_id,
+            ordered=self.ordered,
             checked=True,
             **counts,
         )

@@ -83,7 +83,7 @@ class EventPacketDecoder:
         lost, self._lost = self._lost, 0
         restarted, self._restarted = self._restarted, False
         return events.chunk(
-            restarted,
+            discontinuity=restarted,
             width=width,
             height=height,
             clock=codec.clock,
@@ -96,7 +96,7 @@ class EventPacketDecoder:
         """Return the codec in the state for this packet."""
         codec = self._codec
         if codec is None or kind != self._kind:
-            codec = open_payload_decoder(*kind)
+            codec = open_payload_decoder(kind[0])
             self._restarted |= self._codec is not None
             self._codec, self._kind = codec, kind
         elif seq > self._seq + 1:

@@ -4,12 +4,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import struct
 from typing import Literal
 
 import numpy as np
 from sast_ros.errors import SettingError
-from sast_ros.events import _native
+from sast_ros.events._native import (
+    DecodedEvents,
+    empty_events,
+    EventArrays,
+    INVALID_POLARITY,
+    pixels,
+)
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventChunk
 
@@ -61,8 +68,9 @@ class PointCloudDecoder:
         chunks.
     time_unit : {'auto', 's', 'ms', 'us', 'ns'}
         Unit of the time field. ``'auto'``: integers are microseconds; floating-point numbers are
-        seconds if any of them has a fraction, else nanoseconds from 1e17 on and microseconds
-        below. Decided at the first message whose times are not all zero, and kept until ``reset``.
+        seconds if more than one in a hundred has a fraction, else nanoseconds from 1e17 on and
+        microseconds below. Decided at the first message whose times are not all zero, and kept
+        until ``reset``.
 
     """
 
@@ -89,60 +97,78 @@ class PointCloudDecoder:
         """
         Decode one message.
 
+        Events outside the sensor, between pixels, with a polarity that is neither 0/1 nor -1/+1,
+        or with an impossible time are left out.
+
         Raises
         ------
         EventFormatError
-            Truncated message, a size that does not agree with the data, a missing field,
-            coordinates that are no pixels of the sensor, a polarity that is neither 0/1 nor
-            -1/+1, or times that are not finite.
+            Truncated message, a size that does not agree with the data, a missing field, or more
+            than half of the events are invalid.
 
         """
         cursor = Cursor(raw, self._message_type)
         stamp_ns, frame_id = cursor.header()
         values = _read_points(cursor)
-        if values:
-            x = _coordinates(cursor, 'x', values['x'], self._width)
-            y = _coordinates(cursor, 'y', values['y'], self._height)
-            p = _polarity(cursor, values['p'])
-            events = _native.settle(x, y, p, self._microseconds(cursor, values['t']))
-        else:
-            events = _native.DecodedEvents(*_native.empty_events(0))
-        if len(events.t):
-            near = abs(int(events.t[0]) - stamp_ns // 1000) <= _SAME_CLOCK_US
-            self._clock = 'ros' if near else 'sensor'
-        return events.chunk(
-            width=self._width,
-            height=self._height,
-            clock=self._clock,
-            stamp_ns=stamp_ns,
-            frame_id=frame_id,
+        events = self._events(cursor, values) if values else empty_events(0)
+        chunk = DecodedEvents(*events).chunk(
+            width=self._width, height=self._height, stamp_ns=stamp_ns, frame_id=frame_id
         )
+        if len(chunk):
+            # The middle event, because a stray is first or last
+            near = abs(int(chunk.t[len(chunk) // 2]) - stamp_ns // 1000) <= _SAME_CLOCK_US
+            self._clock = 'ros' if near else 'sensor'
+        return replace(chunk, clock=self._clock, checked=True)
 
-    def _microseconds(self, cursor: Cursor, values: np.ndarray) -> np.ndarray:
+    def _events(self, cursor: Cursor, values: dict[str, np.ndarray]) -> EventArrays:
+        x, y, p = values['x'], values['y'], values['p']
+        t, possible = self._microseconds(values['t'])
+        on = p == 1
+        valid = {
+            't': possible,
+            'x': x == np.floor(x),
+            'y': y == np.floor(y),
+            'p': on | (p == 0) | (p == -1),
+        }
+        polarity = on.astype(np.uint8)
+        polarity[~np.logical_and.reduce(list(valid.values()))] = INVALID_POLARITY
+        if 2 * np.count_nonzero(polarity == INVALID_POLARITY) > len(t):
+            name = min(valid, key=lambda name: np.count_nonzero(valid[name]))
+            index = int(np.argmin(valid[name]))
+            raise cursor.error(
+                f'data.{name}', None, f'{values[name][index]} of event {index} is {_WRONG[name]}'
+            )
+        return pixels(x), pixels(y), polarity, t
+
+    def _microseconds(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the times in microseconds, and which of them are possible."""
         # PointField has no integers of more than 32 bits: nothing can overflow
         if values.dtype.kind != 'f':
             unit = self._unit or ('us' if values.any() else None)
             multiplier, divisor = _UNITS[unit or 'us']
             self._unit = unit
-            return values.astype(np.int64) * multiplier // divisor
+            return values.astype(np.int64) * multiplier // divisor, np.ones(len(values), bool)
         finite = np.isfinite(values)
-        if not finite.all():
-            index = int(np.argmin(finite))
-            raise cursor.error('data.t', None, f'time of event {index} is {values[index]}')
-        unit = self._unit or _find_unit(values)
+        values = np.where(finite, values, 0).astype(np.float64)
+        unit = self._unit or _find_unit(values[finite])
         multiplier, divisor = _UNITS[unit or 'us']
-        values = values.astype(np.float64)
         with np.errstate(over='ignore'):
             values = (
                 np.floor(values * multiplier + 0.5) if divisor == 1 else np.floor(values / divisor)
             )
-        low, high = values.min(), values.max()
-        if low < -_MAX_TIME_US or high > _MAX_TIME_US:
-            raise cursor.error(
-                'data.t', None, f'times reach from {low} to {high} us; give the right time_unit'
-            )
-        self._unit = unit
-        return values.astype(np.int64)
+        possible = finite & (np.abs(values) <= _MAX_TIME_US)
+        if 2 * np.count_nonzero(possible) >= len(values):
+            self._unit = unit
+        return np.where(possible, values, 0).astype(np.int64), possible
+
+
+#: What is wrong with most events of a refused message, by field.
+_WRONG = {
+    'x': 'no whole pixel',
+    'y': 'no whole pixel',
+    't': 'no possible time; give the right time_unit',
+    'p': 'neither 0/1 nor -1/+1',
+}
 
 
 def _read_points(cursor: Cursor) -> dict[str, np.ndarray]:
@@ -228,36 +254,12 @@ def _read_fields(cursor: Cursor) -> dict[str, tuple[int, str]]:
     return fields
 
 
-def _coordinates(cursor: Cursor, name: str, values: np.ndarray, side: int) -> np.ndarray:
-    with np.errstate(invalid='ignore'):
-        pixels = values.astype(np.uint16)
-    bad = (pixels != values) | (pixels >= _native.limit(side))
-    if bad.any():
-        index = int(np.argmax(bad))
-        room = f'0..{_native.limit(side) - 1}'
-        raise cursor.error(
-            f'data.{name}', None, f'{values[index]} of event {index} is no whole pixel in {room}'
-        )
-    return pixels
-
-
-def _polarity(cursor: Cursor, values: np.ndarray) -> np.ndarray:
-    on = values == 1
-    bad = ~(on | (values == 0))
-    if bad.any():
-        bad &= values != -1
-        if bad.any():
-            index = int(np.argmax(bad))
-            raise cursor.error(
-                'data.p', None, f'{values[index]} of event {index} is neither 0/1 nor -1/+1'
-            )
-    return on.view(np.uint8)
-
-
 def _find_unit(values: np.ndarray) -> str | None:
     """Return the unit that floating-point times show, ``None`` if they are all zero."""
-    if (values != np.floor(values)).any():
+    if not len(values):
+        return None
+    if 100 * np.count_nonzero(values != np.floor(values)) > len(values):
         return 's'
-    if np.abs(values).max() >= _MIN_NANOSECONDS:
+    if np.median(np.abs(values)) >= _MIN_NANOSECONDS:
         return 'ns'
     return 'us' if values.any() else None

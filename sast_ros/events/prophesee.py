@@ -13,14 +13,12 @@ import numpy as np
 from sast_ros.events import _native
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.codecs import open_payload_decoder
+from sast_ros.events.order import in_order, sort_blocks
 from sast_ros.events.prophesee_header import raw_format, raw_sensor_size, read_header, read_side
 from sast_ros.kernels import library
 
 #: Bytes read at a time: 50 000 to 100 000 events of usual density.
 BLOCK = 1 << 18
-
-#: Maximum events of a chunk; vectors of dense scenes have more in a block.
-CHUNK = 100_000
 
 _WORD_SIZES = {'evt2': 4, 'evt21': 8, 'evt21;endianness=legacy': 8, 'evt3': 2, 'dat': 8}
 
@@ -28,8 +26,8 @@ _WORD_SIZES = {'evt2': 4, 'evt21': 8, 'evt21;endianness=legacy': 8, 'evt3': 2, '
 _DAT_TYPES = (0, 12)
 _DAT_EVENT = 8
 
-#: Decodes a block of whole words that begins at this byte of the file.
-_BlockDecoder = Callable[[bytes, int], _native.DecodedEvents]
+#: Decodes a block of whole words.
+_BlockDecoder = Callable[[bytes], _native.DecodedEvents]
 
 
 class TruncatedFileError(EventFormatError):
@@ -67,7 +65,10 @@ class PropheseeFile(ABC):
             self._start = file.tell()
 
     def __iter__(self) -> Iterator[EventChunk]:
-        """Yield the events in order, at most CHUNK at a time; time is in microseconds."""
+        """Yield the events in the order of time, without strays; time is in microseconds."""
+        return in_order(sort_blocks(self._blocks(), self.width, self.height, self._name))
+
+    def _blocks(self) -> Iterator[_native.DecodedEvents]:
         decode = self._open_decoder()
         word = _WORD_SIZES[self.encoding]
         with open(self._name, 'rb') as file:
@@ -75,13 +76,9 @@ class PropheseeFile(ABC):
             file.seek(at)
             while block := file.read(self._block):
                 rest = len(block) % word
-                events = decode(block[: len(block) - rest], at)
                 at += len(block)
                 self.position = at
-                chunk = events.chunk(width=self.width, height=self.height)
-                # A block without events is a chunk where events were dropped
-                for start in range(0, max(len(chunk), int(chunk.dropped > 0)), CHUNK):
-                    yield chunk[slice(start, start + CHUNK)]
+                yield decode(block[: len(block) - rest])
                 if rest:
                     raise TruncatedFileError(
                         f'{self._name}: the file ends at byte {at} with {rest} of the {word} '
@@ -107,19 +104,7 @@ class RawFile(PropheseeFile):
         self.height, self.width = raw_sensor_size(self._name, header, options)
 
     def _open_decoder(self) -> _BlockDecoder:
-        codec = open_payload_decoder(self.encoding, self.height, self.width)
-
-        def decode(block: bytes, at: int) -> _native.DecodedEvents:
-            try:
-                return codec(block)
-            except EventFormatError as error:
-                raise EventFormatError(
-                    f'{self._name}: damaged between bytes {at} and {at + len(block)}: {error}',
-                    field=error.field,
-                    offset=at,
-                ) from None
-
-        return decode
+        return open_payload_decoder(self.encoding)
 
 
 class DatFile(PropheseeFile):
@@ -160,26 +145,11 @@ class DatFile(PropheseeFile):
     def _open_decoder(self) -> _BlockDecoder:
         last = np.full(1, -1, np.int64)
 
-        def decode(block: bytes, at: int) -> _native.DecodedEvents:
+        def decode(block: bytes) -> _native.DecodedEvents:
             count = len(block) // _DAT_EVENT
-            x, y, p, t = arrays = _native.empty_events(count)
-            bad = library.sast_dat(block, count, int(self._version), last, *arrays)
-            if bad != _native.OK:
-                raise EventFormatError(
-                    f'{self._name}: polarity at byte {at + bad * _DAT_EVENT} is {p[bad]}; it must '
-                    'be 0 or 1',
-                    field='polarity',
-                    offset=at + bad * _DAT_EVENT,
-                )
-            outside = _native.find_outside(x, y, self.width, self.height)
-            if outside:
-                error = _native.outside_error(self._name, outside, x, y, self.width, self.height)
-                raise EventFormatError(
-                    f'{error} (block at byte {at})',
-                    field=outside[1],
-                    offset=at + outside[0] * _DAT_EVENT,
-                )
-            return _native.settle(x, y, p, t)
+            arrays = _native.empty_events(count)
+            library.sast_dat(block, count, int(self._version), last, *arrays)
+            return _native.DecodedEvents(*arrays)
 
         return decode
 

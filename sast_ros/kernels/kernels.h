@@ -8,13 +8,10 @@
 #include <stdint.h>
 
 /* decode.c */
-struct check;
-int64_t sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uint32_t width, uint32_t height,
-                         uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, struct check *check);
-void sast_settle_time(int64_t *t, int64_t count, int64_t limit, int64_t *result);
-int64_t sast_steps_back(const int64_t *t, int64_t count);
-int64_t sast_outside(const uint16_t *x, const uint16_t *y, int64_t count, uint32_t width, uint32_t height,
-                     struct check *check);
+void sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uint16_t *x, uint16_t *y, uint8_t *p,
+                      int64_t *t);
+int64_t sast_check_events(uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, int64_t count, uint32_t width,
+                          uint32_t height, int64_t *result);
 void sast_mono(const uint8_t *words, int64_t count, uint64_t time_base, uint16_t *x, uint16_t *y, uint8_t *p,
                int64_t *t);
 int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
@@ -22,8 +19,8 @@ int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t
 int64_t sast_libcaer_cmp_count(const uint8_t *words, int64_t count);
 int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
                          int64_t *t, int64_t *dropped);
-int64_t sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
-                 uint8_t *p, int64_t *t);
+void sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
+              uint8_t *p, int64_t *t);
 
 /* evt.c */
 struct evt_state;

@@ -147,8 +147,11 @@ class Monitor:
             values['events'] = stream.events
             for reason, count in sorted(stream.resets.items()):
                 values[f'resets: {reason}'] = count
+            values['events reordered'] = stream.reordered
             values['events clamped'] = stream.clamped
-            values['events dropped'] = stream.dropped_events
+            values['events left out'] = stream.dropped_events
+            for reason, count in sorted(stream.left_out.items()):
+                values[f'events left out: {reason}'] = count
             values['events unused'] = stream.unused_events
             values['packets lost'] = stream.lost_packets
         values['format errors'] = counts.format_errors

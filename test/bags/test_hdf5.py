@@ -100,7 +100,7 @@ def test_times_that_step_back_are_put_in_order(tmp_path, events):
         chunks = list(recording)
     assert sum(map(len, chunks)) == COUNT
     assert [chunk.discontinuity for chunk in chunks].count(True) == 1
-    assert sum(chunk.clamped for chunk in chunks) == 1
+    assert sum(chunk.reordered for chunk in chunks) == 1
 
 
 def test_other_files_are_refused_by_name(tmp_path, events):

@@ -75,7 +75,8 @@ def test_impossible_interval_is_refused(start, end, named):
 
 
 def test_time_goes_on_where_the_clock_jumps_back():
-    looped = [chunk(0, 1_000_000), chunk(0, 1_000_000), chunk(5, 900_000, discontinuity=True)]
+    again = {'discontinuity': True}
+    looped = [chunk(0, 1_000_000), chunk(0, 1_000_000, **again), chunk(5, 900_000, **again)]
     assert cut(looped, 1.5) == [[1_000_000], [5, 900_000]]
     assert cut(looped, 0.5, 1.5) == [[1_000_000], [0]]
 
@@ -101,11 +102,11 @@ def test_ros_stamp_moves_with_the_first_event_that_is_left():
 
 
 def test_counts_go_with_the_first_events_of_a_chunk():
-    counted = [chunk(0, 10), chunk(20, 30, clamped=1, dropped=2, lost_packets=3)]
+    counted = [chunk(0, 10), chunk(20, 30, reordered=1, left_out={'invalid': 2}, lost_packets=3)]
     first, second = iter_interval(counted, 0, 30e-6, '')
-    assert (second.t.tolist(), second.clamped, second.dropped) == ([20], 1, 2)
+    assert (second.t.tolist(), second.reordered, second.dropped) == ([20], 1, 2)
     (rest,) = iter_interval(counted, 30e-6, None, '')
-    assert (rest.clamped, rest.dropped, rest.lost_packets) == (0, 0, 0)
+    assert (rest.reordered, rest.dropped, rest.lost_packets) == (0, 0, 0)
 
 
 @pytest.mark.parametrize('type_name', [EVENT_ARRAY, EVENT_PACKET])

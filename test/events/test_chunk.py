@@ -34,7 +34,7 @@ def test_a_part_is_a_view_with_the_same_origin() -> None:
         clock='ros',
         stamp_ns=5,
         frame_id='camera',
-        clamped=2,
+        reordered=2,
         discontinuity=True,
     )
     part = made[1:]
@@ -47,7 +47,7 @@ def test_a_part_is_a_view_with_the_same_origin() -> None:
         5,
         'camera',
     )
-    assert (part.clamped, part.discontinuity) == (0, False)
+    assert (part.reordered, part.discontinuity) == (0, False)
 
 
 @pytest.mark.parametrize('index', [0, slice(0, 3, 2)])

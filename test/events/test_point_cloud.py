@@ -140,13 +140,13 @@ def test_the_clock_is_ros_time_near_the_stamp(first: float, clock: str) -> None:
     assert decode(cloud((empty, empty, empty, empty))).clock == clock
 
 
-def test_time_steps_back() -> None:
+def test_events_are_sorted_by_time() -> None:
     n = np.zeros(5, int)
-    chunk = open_decoder(TYPE)(
-        cloud((n, n, n, np.array([50_000, 20_000, 19_000, 20_000, 21_000])))
-    )
-    assert chunk.t.tolist() == [20_000, 20_000, 20_000, 21_000]
-    assert (chunk.clamped, chunk.dropped, chunk.discontinuity) == (1, 1, True)
+    times = np.array([50_000, 20_000, 19_000, 20_000, 21_000])
+    chunk = open_decoder(TYPE)(cloud((np.arange(5), n, n, times)))
+    assert chunk.t.tolist() == [19_000, 20_000, 20_000, 21_000, 50_000]
+    assert chunk.x.tolist() == [2, 1, 3, 4, 0]
+    assert (chunk.reordered, chunk.late_us, chunk.dropped) == (4, 31_000, 0)
 
 
 @pytest.mark.parametrize(
@@ -160,34 +160,39 @@ def test_a_missing_field_is_named(missing: str, accepted: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ('name', 'value', 'named'),
+    ('name', 'value', 'reason'),
     [
-        ('x', 1.5, ['1.5', 3]),
-        ('x', -1, ['-1.0', 3]),
-        ('x', np.nan, ['nan', 3]),
-        ('y', np.inf, ['inf', 3]),
-        ('x', 64, ['64.0', 3]),
-        ('y', 48, ['48.0', 3]),
-        ('y', 1e30, [3]),
-        ('p', 2, ['2.0', 3]),
-        ('p', np.nan, ['nan', 3]),
-        ('p', 0.5, ['0.5', 3]),
-        ('t', np.nan, ['nan', 3]),
-        ('t', np.inf, ['inf', 3]),
-        ('t', 1e300, ['time_unit']),
-        ('t', -1e25, ['time_unit']),
+        ('x', 1.5, 'invalid'),
+        ('x', -1, 'outside_sensor'),
+        ('x', np.nan, 'invalid'),
+        ('y', np.inf, 'outside_sensor'),
+        ('x', 64, 'outside_sensor'),
+        ('y', 48, 'outside_sensor'),
+        ('y', 1e30, 'outside_sensor'),
+        ('p', 2, 'invalid'),
+        ('p', np.nan, 'invalid'),
+        ('p', 0.5, 'invalid'),
+        ('t', np.nan, 'invalid'),
+        ('t', np.inf, 'invalid'),
+        ('t', 1e300, 'invalid'),
+        ('t', -1e25, 'invalid'),
     ],
 )
-def test_a_bad_value_is_named(name: str, value: float, named: list[object]) -> None:
+def test_a_bad_value_costs_its_event(name: str, value: float, reason: str) -> None:
     events = dict(
         zip('xypt', (part.astype(float) for part in random_events(8, 64, 48)), strict=True)
     )
     events[name][3] = value
     raw = cloud(tuple(events.values()), dict.fromkeys('xytp', 'f8'))
     decode = open_decoder(TYPE, sensor_size=(48, 64))
-    with pytest.raises(EventFormatError, match=facts(*named)) as caught:
-        decode(raw)
-    assert caught.value.field == f'data.{name}'
+    chunk = decode(raw)
+    assert chunk.left_out == {reason: 1}
+    same(chunk, tuple(np.delete(part, 3) for part in random_events(8, 64, 48)))
+    if reason == 'invalid':
+        events[name][:] = value
+        with pytest.raises(EventFormatError, match=facts(value)) as caught:
+            decode(cloud(tuple(events.values()), dict.fromkeys('xytp', 'f8')))
+        assert caught.value.field == f'data.{name}'
     same(decode(cloud(random_events(3, 64, 48))), random_events(3, 64, 48))
 
 

@@ -14,7 +14,7 @@ from facts import facts
 import numpy as np
 import pytest
 from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file
-from sast_ros.events.prophesee import CHUNK
+from sast_ros.events.order import CHUNK
 
 
 def joined(chunks: list[EventChunk]) -> tuple[np.ndarray, ...]:
@@ -186,7 +186,7 @@ def test_a_file_cut_short_gives_all_it_has_and_then_the_error(tmp_path: Path, na
 
 
 @pytest.mark.parametrize('name', ['bad.raw', 'bad.dat'])
-def test_an_event_outside_the_sensor_is_an_error(tmp_path: Path, name: str) -> None:
+def test_an_event_outside_the_sensor_is_left_out(tmp_path: Path, name: str) -> None:
     x, y, p, t = random_events(100, 64, 48)
     x[50] = 64
     if name.endswith('dat'):
@@ -198,8 +198,9 @@ def test_an_event_outside_the_sensor_is_an_error(tmp_path: Path, name: str) -> N
         )
     else:
         path = write(tmp_path, name, ['evt 2.0', 'geometry 64x48'], encoders.evt2(x, y, p, t))
-    with pytest.raises(EventFormatError, match=facts(name, 'x', 50, 64)):
-        list(open_prophesee_file(path))
+    (chunk,) = open_prophesee_file(path)
+    assert chunk.left_out == {'outside_sensor': 1}
+    np.testing.assert_array_equal(chunk.y, np.delete(y, 50))
 
 
 def test_dat_time_continues_over_the_roll_over(tmp_path: Path) -> None:
@@ -225,9 +226,8 @@ def test_dat_version_1_has_its_own_layout(tmp_path: Path) -> None:
         np.testing.assert_array_equal(have, want)
 
 
-def test_dat_polarity_is_checked(tmp_path: Path) -> None:
-    body = b'\x0c\x08' + struct.pack('<4I', 0, 0, 1, 2 << 28)
+def test_dat_event_of_another_polarity_is_left_out(tmp_path: Path) -> None:
+    body = b'\x0c\x08' + struct.pack('<6I', 0, 0, 1, 2 << 28, 2, 1 << 28)
     path = write(tmp_path, 'odd.dat', ['Version 2'], body)
-    with pytest.raises(EventFormatError, match=facts('odd.dat', 2)) as caught:
-        list(open_prophesee_file(path))
-    assert (caught.value.field, caught.value.offset) == ('polarity', 22)
+    (chunk,) = open_prophesee_file(path)
+    assert (chunk.t.tolist(), chunk.left_out) == ([0, 2], {'invalid': 1})

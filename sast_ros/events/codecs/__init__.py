@@ -39,13 +39,11 @@ class PayloadDecoder(Protocol):
 
 
 #: Encodings by the names that drivers and RAW headers use.
-ENCODINGS: dict[str, Callable[[int, int], PayloadDecoder]] = {
+ENCODINGS: dict[str, Callable[[], PayloadDecoder]] = {
     'evt3': evt.Evt3,
     'evt2': evt.Evt2,
     'evt21': evt.Evt21,
-    'evt21;endianness=legacy': lambda height, width: evt.Evt21(
-        height, width, high_word_first=True
-    ),
+    'evt21;endianness=legacy': lambda: evt.Evt21(high_word_first=True),
     'mono': Mono,
     'libcaer': Libcaer,
     'libcaer_cmp': LibcaerCompressed,
@@ -62,9 +60,9 @@ SPELLINGS = {
 }
 
 
-def open_payload_decoder(encoding: str, height: int, width: int) -> PayloadDecoder:
+def open_payload_decoder(encoding: str) -> PayloadDecoder:
     """
-    Return a new codec for the encoding and the sensor size in pixels, 0 if unknown.
+    Return a new codec for the encoding.
 
     Raises
     ------
@@ -79,4 +77,4 @@ def open_payload_decoder(encoding: str, height: int, width: int) -> PayloadDecod
         raise EventFormatError(
             f'unknown event encoding {encoding!r}; known: {known}', field='encoding'
         )
-    return make(height, width)
+    return make()

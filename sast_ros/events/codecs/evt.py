@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from sast_ros.events import _native
 from sast_ros.events._native import DecodedEvents, EventArrays
-from sast_ros.events.chunk import EventFormatError
+from sast_ros.events.chunk import EventFormatError, UNSYNCHRONISED
 from sast_ros.kernels import library, pointer
 
 #: Longer pauses of the host clock say nothing about the sensor's (a bag of another day, a clock
@@ -49,8 +49,7 @@ class _EvtDecoder(ABC):
     name: str
     word_size: int
 
-    def __init__(self, height: int, width: int) -> None:
-        self._height, self._width = height, width
+    def __init__(self) -> None:
         self._state = np.zeros(_STATE_SIZE, np.int64)
         self._state_at = pointer(self._state)
 
@@ -71,8 +70,7 @@ class _EvtDecoder(ABC):
         Raises
         ------
         EventFormatError
-            Bytes that make no whole word, or an event outside the sensor; the whole payload is
-            refused then.
+            Bytes that make no whole word; the whole payload is refused then.
 
         """
         words, rest = divmod(len(payload), self.word_size)
@@ -83,18 +81,12 @@ class _EvtDecoder(ABC):
                 'the packet was cut',
                 field='events',
             )
-        before = self._state.copy()
         arrays = _native.empty_events(self._capacity(payload, words) + _ROOM)
         count = self._decode(payload, words, arrays)
         x, y, p, t = (array[:count] for array in arrays)
-        outside = _native.find_outside(x, y, self._width, self._height)
-        if outside:
-            self._state[:] = before  # the time in a corrupt packet is not to be believed
-            self.resynchronise()
-            raise _native.outside_error(self.name, outside, x, y, self._width, self._height)
         dropped = int(self._state[_UNPLACED])
         self._state[_UNPLACED] = 0
-        return _native.settle(x, y, p, t, dropped=dropped)
+        return DecodedEvents(x, y, p, t, {UNSYNCHRONISED: dropped} if dropped else {})
 
     def _capacity(self, payload: bytes, words: int) -> int:
         """Return at least the number of events in the words."""
@@ -134,8 +126,6 @@ class Evt21(_EvtDecoder):
 
     Parameters
     ----------
-    height, width : int
-        Sensor size in pixels, 0 if unknown.
     high_word_first : bool
         Whether the upper 32 bits of a word come first, as IMX636 sends them ("legacy").
 
@@ -144,8 +134,8 @@ class Evt21(_EvtDecoder):
     name = 'evt21'
     word_size = 8
 
-    def __init__(self, height: int, width: int, *, high_word_first: bool = False) -> None:
-        super().__init__(height, width)
+    def __init__(self, *, high_word_first: bool = False) -> None:
+        super().__init__()
         self._high_word_first = int(high_word_first)
 
     def _capacity(self, payload: bytes, words: int) -> int:

@@ -6,27 +6,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from sast_ros.events import _native
-from sast_ros.events._native import DecodedEvents, EventArrays
+from sast_ros.events._native import DecodedEvents
 from sast_ros.events.chunk import EventFormatError
 
 
 class IndependentPackets(ABC):
-    """
-    Codec without a state.
-
-    Parameters
-    ----------
-    height, width : int
-        Sensor size in pixels, 0 if unknown.
-
-    """
+    """Codec without a state."""
 
     name: str
     word_size: int
-
-    def __init__(self, height: int, width: int) -> None:
-        self._height, self._width = height, width
 
     def reset(self) -> None:  # noqa: B027 - complete as it is
         """Do nothing."""
@@ -41,7 +29,7 @@ class IndependentPackets(ABC):
         Raises
         ------
         EventFormatError
-            An incomplete word, or an event outside the sensor.
+            An incomplete word, or one that the encoding does not have.
 
         """
         if len(payload) % self.word_size:
@@ -50,13 +38,8 @@ class IndependentPackets(ABC):
                 'the packet was cut',
                 field='events',
             )
-        arrays, dropped = self._events(payload, len(payload) // self.word_size, time_base_ns)
-        x, y, p, t = arrays
-        outside = _native.find_outside(x, y, self._width, self._height)
-        if outside:
-            raise _native.outside_error(self.name, outside, x, y, self._width, self._height)
-        return _native.settle(x, y, p, t, dropped=dropped)
+        return self._events(payload, len(payload) // self.word_size, time_base_ns)
 
     @abstractmethod
-    def _events(self, payload: bytes, words: int, time_base_ns: int) -> tuple[EventArrays, int]:
-        """Return x, y, p, t of the events in a payload and how many were dropped."""
+    def _events(self, payload: bytes, words: int, time_base_ns: int) -> DecodedEvents:
+        """Return the events in a payload."""

@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 from sast_ros.events import _native
-from sast_ros.events._native import EventArrays
-from sast_ros.events.chunk import EventFormatError
+from sast_ros.events._native import DecodedEvents
+from sast_ros.events.chunk import EventFormatError, INVALID, UNSYNCHRONISED
 from sast_ros.events.codecs.independent import IndependentPackets
 from sast_ros.kernels import library
 
@@ -33,10 +33,11 @@ class Libcaer(IndependentPackets):
     name = 'libcaer'
     word_size = 8
 
-    def _events(self, payload: bytes, words: int, time_base_ns: int) -> tuple[EventArrays, int]:
+    def _events(self, payload: bytes, words: int, time_base_ns: int) -> DecodedEvents:
         x, y, p, t = arrays = _native.empty_events(words)
         count = library.sast_libcaer(payload, words, time_base_ns // 1000, *arrays)
-        return (x[:count], y[:count], p[:count], t[:count]), words - count
+        left_out = {INVALID: words - count} if count < words else {}
+        return DecodedEvents(x[:count], y[:count], p[:count], t[:count], left_out)
 
 
 class LibcaerCompressed(IndependentPackets):
@@ -53,7 +54,7 @@ class LibcaerCompressed(IndependentPackets):
     name = 'libcaer_cmp'
     word_size = 2
 
-    def _events(self, payload: bytes, words: int, time_base_ns: int) -> tuple[EventArrays, int]:
+    def _events(self, payload: bytes, words: int, time_base_ns: int) -> DecodedEvents:
         total = library.sast_libcaer_cmp_count(payload, words)
         if total < 0:
             index = -1 - total
@@ -67,4 +68,5 @@ class LibcaerCompressed(IndependentPackets):
         x, y, p, t = arrays = _native.empty_events(total)
         dropped = np.zeros(1, np.int64)
         count = library.sast_libcaer_cmp(payload, words, time_base_ns // 1000, *arrays, dropped)
-        return (x[:count], y[:count], p[:count], t[:count]), int(dropped[0])
+        left_out = {UNSYNCHRONISED: int(dropped[0])} if dropped[0] else {}
+        return DecodedEvents(x[:count], y[:count], p[:count], t[:count], left_out)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Literal
 
 from sast_ros.events import _native
-from sast_ros.events._native import EventArrays
+from sast_ros.events._native import DecodedEvents
 from sast_ros.events.codecs.independent import IndependentPackets
 from sast_ros.kernels import library
 
@@ -24,7 +24,7 @@ class Mono(IndependentPackets):
     name = 'mono'
     word_size = 8
 
-    def _events(self, payload: bytes, words: int, time_base_ns: int) -> tuple[EventArrays, int]:
+    def _events(self, payload: bytes, words: int, time_base_ns: int) -> DecodedEvents:
         arrays = _native.empty_events(words)
         library.sast_mono(payload, words, time_base_ns, *arrays)
-        return arrays, 0
+        return DecodedEvents(*arrays)

@@ -392,7 +392,7 @@ class EventCamera:
             t[:kept],
             width=self.width,
             height=self.height,
-            dropped=count - kept,
+            left_out={'readout_limit': count - kept} if kept < count else {},
             checked=True,
         )
 

@@ -1,0 +1,382 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+The one rule about the time of events: what continues a stream, is a stray, or restarts it.
+
+Sensors, drivers and disks give single events a wrong time; cameras restart and bags loop. Both
+look alike at the first wrong event. The rule:
+
+- The events of a message are sorted by time, equal times in their order.
+- Events within the *horizon* of the last one continue the stream. The horizon is 10 ms, in a
+  sparse stream 20 mean distances of its events, but at most 1 s forwards and 100 ms backwards.
+- Events further away are kept back. If the stream then continues where it was, they were strays
+  and are left out (counted as ``'stray_time'``). If at least 16 events in a row are at the new
+  place (fewer in the first 240 events of a stream), the stream has moved: forwards it continues
+  after a gap, backwards it restarts (``discontinuity``).
+
+The result depends on the events in the order of their arrival alone, and nothing of a stream is
+lost when it moves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from sast_ros.errors import SastError
+from sast_ros.events._native import CheckedEvents, DecodedEvents, empty_events
+from sast_ros.events.chunk import EventChunk, EventFormatError, STRAY_TIME
+
+#: Smallest and largest horizon, and the largest backwards, microseconds.
+MIN_HORIZON_US = 10_000
+MAX_HORIZON_US = 1_000_000
+MAX_LATE_US = 100_000
+
+#: The horizon in mean distances of events.
+_HORIZON_DISTANCES = 20
+
+#: Events that have to be at a new place before the stream moves there.
+MIN_MOVED = 16
+
+#: Events from which the mean distance is known.
+_RECENT = 256
+
+#: Places at which events are kept back at a time; the oldest gives way.
+_MAX_PLACES = 32
+
+#: Events of a run, the smallest part of a block that is placed on its own.
+_RUN = 64
+
+#: Maximum events of a chunk of a file.
+CHUNK = 100_000
+
+#: A file in no order of time is sorted as a whole up to this many events (900 MB).
+MAX_SORTED_EVENTS = 1 << 25
+
+
+class UnsortedError(EventFormatError):
+    """Events of a file in no order of time, and too many to sort them."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Events kept back that follow each other."""
+
+    last: int
+    chunks: list[EventChunk] = field(default_factory=list)
+    events: int = 0
+
+
+class StreamOrder:
+    """
+    Put the events of one camera in the order of time, without strays.
+
+    Chunks that were already placed (``EventChunk.ordered``) pass unchanged.
+    """
+
+    def __init__(self) -> None:
+        self._counts = _Counts()
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget the stream; the next events begin a new one."""
+        self._last: int | None = None
+        self._size = (0, 0)
+        self._accepted = 0
+        self._recent: deque[np.ndarray] = deque(maxlen=_RECENT)
+        self._places: list[_Place] = []
+
+    def feed(self, chunk: EventChunk) -> Iterator[EventChunk]:
+        """Add the next events and return those whose place is known now, in order."""
+        size = (chunk.height, chunk.width)
+        if chunk.discontinuity or (len(chunk) and self._last is not None and size != self._size):
+            yield from self.flush()
+            self.restart()
+        if len(chunk) == 0:
+            yield self._counts.add_to(chunk)
+            return
+        self._size = size
+        if chunk.ordered or self._continues(chunk):
+            yield self._accept(chunk)
+            return
+        # Parts are further apart than the smallest horizon
+        in_order = chunk.late_us <= MIN_HORIZON_US
+        chunk = self._counts.take_from(chunk)
+        horizon = self._horizon(chunk.t if self._last is None else None)
+        parts = _split(chunk, horizon)
+        if self._last is None:
+            yield self._accept(parts.pop(self._begin(parts, in_order)))
+        for group in [[part] for part in parts] if in_order else [parts]:
+            yield from self._place(group, horizon)
+
+    def flush(self) -> Iterator[EventChunk]:
+        """Return what is kept back and believed now that no more events follow, and the counts."""
+        yield from self._move_if_believed()
+        self._leave_out(self._places)
+        if self._counts:
+            height, width = self._size
+            nothing = EventChunk(*empty_events(0), width=width, height=height, checked=True)
+            yield self._counts.add_to(nothing)
+
+    def _begin(self, parts: list[EventChunk], in_order: bool) -> int:
+        """Return the part of the first chunk that begins the stream, without strays before it."""
+        sizes = [len(part) for part in parts]
+        begin = sizes.index(max(sizes))
+        if not in_order:
+            return begin
+        begin = next((i for i, size in enumerate(sizes) if size >= MIN_MOVED), begin)
+        # A stream may begin sparsely
+        while begin and parts[begin].t[0] - parts[begin - 1].t[-1] <= MAX_HORIZON_US:
+            begin -= 1
+        self._counts.add_strays(sum(sizes[:begin]))
+        del parts[:begin]
+        return 0
+
+    def _continues(self, chunk: EventChunk) -> bool:
+        """Return whether all events obviously continue the stream: the usual case."""
+        last, t = self._last, chunk.t
+        if last is None or self._places:
+            return False
+        first, end = int(t[0]), int(t[-1])
+        if not last - MIN_HORIZON_US <= first <= last + MIN_HORIZON_US:
+            return False
+        return end - first <= MIN_HORIZON_US or int(np.diff(t).max()) <= MIN_HORIZON_US
+
+    def _horizon(self, first: np.ndarray | None) -> int:
+        t = np.concatenate([*self._recent, *([] if first is None else [first])])
+        if first is None:
+            t = t[-_RECENT:]
+        if len(t) < 2:
+            return MAX_HORIZON_US
+        # The middle half, which strays and the borders of silences do not reach
+        low, high = (len(t) - 1) // 4, -(-3 * (len(t) - 1) // 4)
+        t = np.sort(t)
+        horizon = _HORIZON_DISTANCES * int(t[high] - t[low]) // (high - low)
+        return min(max(MIN_HORIZON_US, horizon), MAX_HORIZON_US)
+
+    def _place(self, parts: list[EventChunk], horizon: int) -> Iterator[EventChunk]:
+        """Place the parts of a chunk that arrived in an unknown order."""
+        last = self._last
+        assert last is not None
+        near: list[EventChunk] = []
+        far: list[EventChunk] = []
+        late = min(horizon, MAX_LATE_US)
+        for part in parts:
+            middle = int(part.t[len(part) // 2])
+            here = int(part.t[0]) <= last + horizon and middle >= last - late
+            (near if here else far).append(part)
+        if near:
+            self._leave_out(self._places)
+        for part in near:
+            yield self._accept(part)
+        for part in far:
+            self._keep_back(part, horizon)
+        if not near:
+            yield from self._move_if_believed()
+
+    def _keep_back(self, part: EventChunk, horizon: int) -> None:
+        first, last = int(part.t[0]), int(part.t[-1])
+        for place in self._places:
+            # A sparse stream that has moved forwards continues within the longest horizon
+            if last >= place.last - horizon and first <= place.last + MAX_HORIZON_US:
+                break
+        else:
+            if len(self._places) == _MAX_PLACES:
+                self._leave_out(self._places[:1])
+            place = _Place(last)
+            self._places.append(place)
+        place.chunks.append(part)
+        place.events += len(part)
+        place.last = max(place.last, last)
+
+    def _leave_out(self, places: list[_Place]) -> None:
+        """Count the events kept back at these places as strays."""
+        self._counts.add_strays(sum(place.events for place in places))
+        self._places = [place for place in self._places if place not in places]
+
+    def _move_if_believed(self) -> Iterator[EventChunk]:
+        """Continue the stream at another place, if enough events are there."""
+        enough = min(MIN_MOVED, 1 + self._accepted // MIN_MOVED)
+        place = next((place for place in self._places if place.events >= enough), None)
+        if place is None:
+            return
+        self._leave_out([each for each in self._places if each is not place])
+        self._places = []
+        if self._last is not None and int(place.chunks[0].t[0]) < self._last:
+            self._counts.discontinuity = True
+            size = self._size
+            self.restart()
+            self._size = size
+        for chunk in place.chunks:
+            yield replace(self._accept(chunk), ordered=True, checked=True)
+
+    def _accept(self, chunk: EventChunk) -> EventChunk:
+        last = int(chunk.t[-1])
+        self._last = last if self._last is None else max(self._last, last)
+        self._accepted += len(chunk)
+        self._recent.append(chunk.t[-_RECENT:].copy())
+        return self._counts.add_to(chunk)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Counts of events that are yet to be reported, with the next chunk."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    reordered: int = 0
+    late_us: int = 0
+    lost_packets: int = 0
+    discontinuity: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.left_out or self.reordered or self.lost_packets or self.discontinuity)
+
+    def add_strays(self, count: int) -> None:
+        if count:
+            self.left_out[STRAY_TIME] += count
+
+    def take_from(self, chunk: EventChunk) -> EventChunk:
+        """Take the counts of a chunk over, because its first events may be strays."""
+        self.left_out.update(chunk.left_out)
+        self.reordered += chunk.reordered
+        self.late_us = max(self.late_us, chunk.late_us)
+        self.lost_packets += chunk.lost_packets
+        self.discontinuity |= chunk.discontinuity
+        return replace(chunk, checked=True, **_Counts()._fields())
+
+    def add_to(self, chunk: EventChunk) -> EventChunk:
+        """Return the chunk with the counts, which are reported then."""
+        if not self:
+            return chunk
+        self.take_from(chunk)
+        result = replace(chunk, checked=True, **self._fields())
+        for name, value in _Counts()._fields().items():
+            setattr(self, name, value)
+        return result
+
+    def _fields(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def _split(chunk: EventChunk, horizon: int) -> list[EventChunk]:
+    """Cut a chunk where its events are further apart than the horizon."""
+    edges = [0, *(np.flatnonzero(np.diff(chunk.t) > horizon) + 1).tolist(), len(chunk)]
+    return [chunk[low:high] for low, high in zip(edges[:-1], edges[1:])]
+
+
+def in_order(chunks: Iterable[EventChunk]) -> Iterator[EventChunk]:
+    """Yield the events of one camera in the order of time, without strays."""
+    order = StreamOrder()
+    try:
+        for chunk in chunks:
+            yield from order.feed(chunk)
+    except SastError:  # the source is damaged from here on
+        yield from order.flush()
+        raise
+    yield from order.flush()
+
+
+def sort_blocks(
+    blocks: Iterable[DecodedEvents], width: int, height: int, name: str
+) -> Iterator[EventChunk]:
+    """
+    Yield the valid events of a file in chunks that are each in the order of time.
+
+    A block has no borders of messages, inside of which events may be sorted. So it is sorted as a
+    whole where nothing is late by more than the smallest horizon. Elsewhere it is cut around the
+    runs with strays or restarts, for ``StreamOrder`` to place them. Where every run is out of
+    order, so is the file, and it is sorted as a whole.
+
+    Parameters
+    ----------
+    blocks : iterable of DecodedEvents
+        In the order of the file.
+    width, height : int
+        Sensor size in pixels, 0 if unknown.
+    name : str
+        Name of the file, for error messages.
+
+    Raises
+    ------
+    UnsortedError
+        More than ``MAX_SORTED_EVENTS`` in no order of time.
+
+    """
+    checked = (block.check(width, height) for block in blocks)
+    for events in checked:
+        if events.longest <= MIN_HORIZON_US:
+            parts = [events]
+        elif _is_unsorted(events.t):
+            parts = [_join(events, checked, name)]
+        else:
+            parts = list(_cut_around_strays(events))
+        for part in parts:
+            chunk = part.chunk(width=width, height=height)
+            # An empty block is a chunk where events were left out
+            for start in range(0, max(len(chunk), int(chunk.dropped > 0)), CHUNK):
+                yield chunk[slice(start, start + CHUNK)]
+
+
+def _quartiles(t: np.ndarray) -> np.ndarray:
+    """Return the quartiles of all whole runs, ``int64[runs, 2]``."""
+    runs = t[: len(t) // _RUN * _RUN].reshape(-1, _RUN)
+    return np.partition(runs, (_RUN // 4, 3 * _RUN // 4), axis=1)[:, [_RUN // 4, 3 * _RUN // 4]]
+
+
+def _is_unsorted(t: np.ndarray) -> bool:
+    """Return whether events are out of order everywhere, rather than a few of them strays."""
+    quartiles = _quartiles(t)
+    if len(quartiles) < 2:
+        return True
+    back = quartiles[:-1, 1] - quartiles[1:, 0] > MIN_HORIZON_US
+    return 4 * int(np.count_nonzero(back)) > len(back)
+
+
+def _cut_around_strays(events: CheckedEvents) -> Iterator[CheckedEvents]:
+    """Cut a block so that each run with strays, or at a restart, is on its own."""
+    t = events.t
+    quartiles = _quartiles(t)
+    count = len(quartiles)
+    runs = t[: count * _RUN].reshape(-1, _RUN)
+    spread = np.maximum(MIN_HORIZON_US, 4 * (quartiles[:, 1] - quartiles[:, 0]))
+    alone = (runs.min(1) < quartiles[:, 0] - spread) | (runs.max(1) > quartiles[:, 1] + spread)
+    back = quartiles[:-1, 1] - quartiles[1:, 0] > MIN_HORIZON_US
+    alone[1:] |= back
+    alone[:-1] |= back
+    borders = np.flatnonzero(alone[1:] | alone[:-1]) + 1
+    edges = [0, *(_RUN * borders).tolist(), count * _RUN, len(t)]
+    left_out = events.left_out
+    for low, high in zip(edges[:-1], edges[1:]):
+        if low == high:
+            continue
+        x, y, p, times = (column[low:high] for column in events[:4])
+        yield CheckedEvents(x, y, p, times, left_out, *_lateness(times))
+        left_out = {}
+
+
+def _join(first: CheckedEvents, others: Iterable[CheckedEvents], name: str) -> CheckedEvents:
+    """Return all remaining events of a file as one block."""
+    blocks, count = [first], len(first.t)
+    for block in others:
+        blocks.append(block)
+        count += len(block.t)
+        if count > MAX_SORTED_EVENTS:
+            raise UnsortedError(
+                f'{name}: the events are in no order of time, and more than {MAX_SORTED_EVENTS} '
+                'are not sorted in memory; sort the file by time'
+            )
+    left_out: Counter[str] = Counter()
+    for block in blocks:
+        left_out.update(block.left_out)
+    x, y, p, t = (np.concatenate(columns) for columns in list(zip(*blocks))[:4])
+    # In one piece: that it is out of order has been found
+    return CheckedEvents(x, y, p, t, left_out, _lateness(t)[0], 0)
+
+
+def _lateness(t: np.ndarray) -> tuple[int, int]:
+    """Return how many events are behind a later one, and the longest distance."""
+    behind = np.maximum.accumulate(t) - t
+    return int(np.count_nonzero(behind)), int(behind.max(initial=0))
