@@ -1,0 +1,214 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What continues a stream, what is a stray, and what restarts it."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+from sast_ros.events import EventChunk, EventFormatError, order
+from sast_ros.events._native import DecodedEvents
+from sast_ros.events.order import in_order, sort_blocks, StreamOrder
+from sast_ros.windows import WindowCutter
+
+RATES = [3_000, 60_000]  # events a second
+
+
+def stream(seed: int, count: int, rate: float, start: int = 10**9) -> DecodedEvents:
+    """Return events with their number in x and y, to recognise them."""
+    generator = np.random.default_rng(seed)
+    t = start + np.cumsum(generator.exponential(1e6 / rate, count)).astype(np.int64)
+    number = np.arange(count)
+    return DecodedEvents(
+        (number & 0xFFF).astype(np.uint16),
+        (number >> 12).astype(np.uint16),
+        (number & 1).astype(np.uint8),
+        t,
+    )
+
+
+def take(events: DecodedEvents, which: object) -> DecodedEvents:
+    return DecodedEvents(*(np.array(column[which]) for column in events[:4]))
+
+
+def insert(events: DecodedEvents, at: list[int], times: list[int]) -> DecodedEvents:
+    """Return the events with others of these times before those with these numbers."""
+    x, y, p, t = events[:4]
+    return DecodedEvents(
+        np.insert(x, at, 5), np.insert(y, at, 5), np.insert(p, at, 1), np.insert(t, at, times)
+    )
+
+
+def messages(events: DecodedEvents, size: int) -> list[EventChunk]:
+    return [
+        take(events, slice(low, low + size)).chunk(width=0, height=0)
+        for low in range(0, len(events.t), size)
+    ]
+
+
+def blocks(events: DecodedEvents, size: int) -> list[EventChunk]:
+    """Return the chunks of a file with these events."""
+    parts = (take(events, slice(low, low + size)) for low in range(0, len(events.t), size))
+    return list(in_order(sort_blocks(parts, 0, 0, 'some.dat')))
+
+
+def windows_of(chunks: list[EventChunk]) -> tuple[list[tuple], WindowCutter]:
+    cutter = WindowCutter(50_000, 50_000)
+    found = [window for chunk in chunks for window in cutter.cut(chunk)]
+    found += cutter.finish()
+    rows = []
+    for window in found:
+        columns = [
+            np.concatenate([getattr(part, name) for part in window.parts] or [np.empty(0, int)])
+            for name in 'xypt'
+        ]
+        by_time = np.lexsort(columns)  # equal times in one order
+        rows.append((window.t_start, window.reset, *(c[by_time].tobytes() for c in columns)))
+    return rows, cutter
+
+
+displacements = st.one_of(
+    st.integers(1_100_000, 10**10), st.integers(-(10**9), -110_000), st.sampled_from([5_000_000])
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    st.integers(0, 99),
+    st.sampled_from(RATES),
+    st.lists(st.tuples(st.integers(300, 5_900), displacements), min_size=1, max_size=5),
+    # Messages of 33 and 3 ms: a stray in the time of its message is in another order only
+    st.sampled_from([(messages, 1 / 30), (messages, 1 / 300), (blocks, 0.1), (blocks, 10)]),
+)
+def test_windows_with_strays_are_those_of_the_stream_without_them(seed, rate, strays, source):
+    events = stream(seed, 6000, rate)
+    cut, size = source[0], round(rate * source[1])
+    clean, _ = windows_of(cut(events, size))
+    at = [number for number, _ in strays]
+    times = [int(events.t[number]) + displacement for number, displacement in strays]
+    found, cutter = windows_of(cut(insert(events, at, times), size))
+    assert found == clean
+    assert cutter.statistics.left_out == {'stray_time': len(strays)}
+    assert cutter.statistics.events == 6000
+    assert cutter.statistics.resets == {'start': 1}
+
+
+@pytest.mark.parametrize('displacement', [-99_000, 99_000])
+@pytest.mark.parametrize(('cut', 'size'), [(messages, 600), (blocks, 1 << 17)])
+def test_strays_are_found_beyond_the_horizon_of_a_dense_stream(displacement, cut, size):
+    events = stream(1, 60_000, 60_000)
+    at = [1000, 20_000, 59_000]
+    clean, _ = windows_of(cut(events, size))
+    found, cutter = windows_of(
+        cut(insert(events, at, [int(events.t[number]) + displacement for number in at]), size)
+    )
+    assert found == clean
+    assert cutter.statistics.left_out == {'stray_time': 3}
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 99), st.sampled_from(RATES), st.sampled_from([1, 7, 100, 3000]))
+def test_any_order_inside_of_messages_gives_the_same_windows(seed, rate, size):
+    events = stream(seed, 4500, rate)
+    generator = np.random.default_rng(seed)
+    mixed = np.arange(4500)
+    for low in range(0, 4500, size):
+        generator.shuffle(mixed[low : low + size])
+    clean, _ = windows_of(messages(events, size))
+    found, cutter = windows_of(messages(take(events, mixed), size))
+    assert found == clean
+    assert cutter.statistics.resets == {'start': 1}
+    assert not cutter.statistics.left_out
+
+
+@pytest.mark.parametrize('rate', RATES)
+@pytest.mark.parametrize(('cut', 'size'), [(messages, 100), (messages, 5000), (blocks, 1 << 17)])
+@pytest.mark.parametrize('back', [150_000, 10**9])
+def test_a_restart_loses_nothing_on_either_side(rate, cut, size, back):
+    before = stream(3, 10_000, rate)
+    after = stream(4, 10_000, rate, start=int(before.t[-1]) - back)
+    both = DecodedEvents(*(np.concatenate(pair) for pair in list(zip(before, after))[:4]))
+    found, cutter = windows_of(cut(both, size))
+    (first, _), (second, _) = windows_of(cut(before, size)), windows_of(cut(after, size))
+    second[0] = (second[0][0], 'time_jump_back', *second[0][2:])
+    assert found == first + second
+    assert cutter.statistics.events == 20_000
+    assert not cutter.statistics.left_out
+
+
+@pytest.mark.parametrize(('cut', 'size'), [(messages, 100), (blocks, 1 << 17)])
+@pytest.mark.parametrize('silence', [30_000, 900_000, 5_000_000])
+def test_a_silence_costs_no_events(cut, size, silence):
+    events = stream(5, 10_000, 60_000)
+    events.t[5000:] += silence
+    _, cutter = windows_of(cut(events, size))
+    assert cutter.statistics.events == 10_000
+    assert not cutter.statistics.left_out
+    assert set(cutter.statistics.resets) == ({'start', 'gap'} if silence > 10**6 else {'start'})
+
+
+def test_bursts_with_silences_between_them_are_a_stream():
+    bursts = [stream(seed, 5, 10_000, start=200_000 * seed) for seed in range(1, 30)]
+    dense = stream(30, 1000, 100_000, start=30 * 200_000)
+    chunks = [burst.chunk(width=0, height=0) for burst in (dense, *bursts)]
+    for chunk in chunks[1:]:
+        chunk.t[:] += 31 * 200_000
+    _, cutter = windows_of(chunks)
+    assert cutter.statistics.events == 1000 + 29 * 5
+    assert not cutter.statistics.left_out
+    assert cutter.statistics.resets == {'start': 1}
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(0, 99), st.integers(1, 2000))
+def test_what_was_placed_once_is_placed_again(seed, size):
+    events = stream(seed, 4000, 60_000)
+    generator = np.random.default_rng(seed)
+    events.t[generator.integers(0, 4000, 20)] += generator.integers(-(10**7), 10**7, 20)
+    events.t[3000:] -= 10**8
+    once = list(in_order(messages(events, size)))
+    again = list(in_order(once))
+    assert [(c.t.tolist(), c.left_out, c.discontinuity) for c in again] == [
+        (c.t.tolist(), c.left_out, c.discontinuity) for c in once
+    ]
+
+
+def test_counts_of_chunks_that_turn_out_to_be_strays_are_kept():
+    placed = StreamOrder()
+    zeros = np.zeros(1, int)
+    chunks = [*messages(stream(0, 500, 60_000), 100)]
+    chunks.insert(
+        4, EventChunk(zeros, zeros, zeros, zeros, lost_packets=3, left_out={'invalid': 2})
+    )
+    found = [part for chunk in chunks for part in placed.feed(chunk)]
+    assert sum(map(len, found)) == 500
+    assert sum(chunk.lost_packets for chunk in found) == 3
+    assert {reason: n for chunk in found for reason, n in chunk.left_out.items()} == {
+        'invalid': 2,
+        'stray_time': 1,
+    }
+
+
+def test_frames_written_row_by_row_are_sorted():
+    """An event file of a frame-based tool: the events of 33 ms in the order of the rows."""
+    events = stream(7, 60_000, 500_000)
+    row = np.random.default_rng(7).integers(0, 240, 60_000)
+    frame = (events.t - events.t[0]) // 33_000
+    mixed = take(events, np.lexsort((row, frame)))
+    clean, _ = windows_of(blocks(events, 1 << 14))
+    found, cutter = windows_of(blocks(mixed, 1 << 14))
+    assert found == clean
+    assert cutter.statistics.reordered > 10_000
+    assert cutter.statistics.resets == {'start': 1}
+
+
+@pytest.mark.parametrize('size', [700, 1 << 13])
+def test_a_file_in_no_order_is_sorted_or_refused(monkeypatch, size):
+    events = stream(8, 30_000, 100_000)
+    mixed = take(events, np.random.default_rng(8).permutation(30_000))
+    clean, _ = windows_of(blocks(events, size))
+    found, _ = windows_of(blocks(mixed, size))
+    assert found == clean
+    monkeypatch.setattr(order, 'MAX_SORTED_EVENTS', 20_000)
+    with pytest.raises(EventFormatError, match=r'some\.dat.*20000.*sort'):
+        blocks(mixed, size)
