@@ -9,13 +9,38 @@ The state of a codec goes on from packet to packet.
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
-from sast_ros.events.cdr import Cursor
+from sast_ros.events.cdr import Cursor, MAX_PADDING, ORIGIN
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.codecs import open_payload_decoder, PayloadDecoder
 
+_STAMP = struct.Struct('<iI')
 _SEQUENCE = struct.Struct('<QQ')
 _FLAG = struct.Struct('<B')
+_COUNT = struct.Struct('<I')
+
+_LITTLE_ENDIAN = b'\0\1\0\0'
+_FRAME_ID_AT = ORIGIN + _STAMP.size
+
+
+class _Packet(NamedTuple):
+    """Header of a message, with the places of encoding and payload."""
+
+    stamp_ns: int
+    frame_id: str
+    height: int
+    width: int
+    seq: int
+    time_base_ns: int
+    encoding: str
+    encoding_at: int
+    start: int
+    count: int
+
+
+#: Like no other: the constant parts of a header are never empty.
+_NONE = _Packet(0, '', 0, 0, 0, 0, '', 1 << 62, 1 << 62, 0)
 
 
 class EventPacketDecoder:
@@ -39,6 +64,7 @@ class EventPacketDecoder:
         self._kind: tuple[str, int, int] | None = None
         self._seq = 0
         self._stamp_ns = 0
+        self._packet, self._constant = _NONE, (b'', b'')
         # Since the last chunk, because refused packets give none
         self._lost = 0
         self._restarted = False
@@ -55,7 +81,29 @@ class EventPacketDecoder:
             with the next packet.
 
         """
-        cursor = Cursor(raw, self._message_type)
+        data = raw if isinstance(raw, bytes) else bytes(raw)
+        packet = self._like_the_last(data) or self._parse(data)
+        codec = self._codec_of(packet)
+        end = packet.start + packet.count
+        try:
+            events = codec(data[packet.start : end], packet.time_base_ns)
+        except EventFormatError as error:
+            what = f'{error} (packet {packet.seq}, offset {error.offset} in the payload)'
+            raise Cursor(data, self._message_type).error('events', packet.start, what) from None
+        lost, self._lost = self._lost, 0
+        restarted, self._restarted = self._restarted, False
+        return events.chunk(
+            width=packet.width,
+            height=packet.height,
+            clock=codec.clock,
+            stamp_ns=packet.stamp_ns,
+            frame_id=packet.frame_id,
+            lost_packets=lost,
+            discontinuity=restarted,
+        )
+
+    def _parse(self, data: bytes) -> _Packet:
+        cursor = Cursor(data, self._message_type)
         stamp_ns, frame_id = cursor.header()
         height, width = cursor.sensor_size()
         seq, time_base_ns = cursor.read(_SEQUENCE, 8, 'seq', 'time_base')
@@ -69,28 +117,48 @@ class EventPacketDecoder:
             raise cursor.error('is_bigendian', cursor.offset - 1, what)
         start, count = cursor.sequence('events', 1)
         cursor.finish('events')
-
-        try:
-            codec = self._follow((encoding, height, width), seq, stamp_ns)
-        except EventFormatError as error:
-            raise cursor.error('encoding', encoding_at, str(error)) from None
-        end = start + count
-        try:
-            events = codec(cursor.data[start:end], time_base_ns)
-        except EventFormatError as error:
-            what = f'{error} (packet {seq}, offset {error.offset} in the payload)'
-            raise cursor.error('events', start, what) from None
-        lost, self._lost = self._lost, 0
-        restarted, self._restarted = self._restarted, False
-        return events.chunk(
-            discontinuity=restarted,
-            width=width,
-            height=height,
-            clock=codec.clock,
-            stamp_ns=stamp_ns,
-            frame_id=frame_id,
-            lost_packets=lost,
+        packet = _Packet(
+            stamp_ns,
+            frame_id,
+            height,
+            width,
+            seq,
+            time_base_ns,
+            encoding,
+            encoding_at,
+            start,
+            count,
         )
+        sequence_at = encoding_at - _SEQUENCE.size
+        self._constant = (data[_FRAME_ID_AT:sequence_at], data[encoding_at : start - _COUNT.size])
+        self._packet = packet
+        return packet
+
+    def _like_the_last(self, data: bytes) -> _Packet | None:
+        """Return the header of a packet that differs from the last in time and length only."""
+        last, start = self._packet, self._packet.start
+        if len(data) < start or data[: len(_LITTLE_ENDIAN)] != _LITTLE_ENDIAN:
+            return None
+        sequence_at = last.encoding_at - _SEQUENCE.size
+        constant = (data[_FRAME_ID_AT:sequence_at], data[last.encoding_at : start - _COUNT.size])
+        seconds, nanoseconds = _STAMP.unpack_from(data, ORIGIN)
+        (count,) = _COUNT.unpack_from(data, start - _COUNT.size)
+        complete = 0 <= len(data) - start - count <= MAX_PADDING
+        if constant != self._constant or nanoseconds >= 1_000_000_000 or not complete:
+            return None
+        seq, time_base_ns = _SEQUENCE.unpack_from(data, sequence_at)
+        stamp_ns = seconds * 1_000_000_000 + nanoseconds
+        return last._replace(stamp_ns=stamp_ns, seq=seq, time_base_ns=time_base_ns, count=count)
+
+    def _codec_of(self, packet: _Packet) -> PayloadDecoder:
+        """Return the codec in the state for this packet."""
+        try:
+            return self._follow(
+                (packet.encoding, packet.height, packet.width), packet.seq, packet.stamp_ns
+            )
+        except EventFormatError as error:
+            cursor = Cursor(b'\0\1\0\0', self._message_type)
+            raise cursor.error('encoding', packet.encoding_at, str(error)) from None
 
     def _follow(self, kind: tuple[str, int, int], seq: int, stamp_ns: int) -> PayloadDecoder:
         """Return the codec in the state for this packet."""

@@ -10,9 +10,9 @@ look alike at the first wrong event. The rule:
 - Events within the *horizon* of the last one continue the stream. The horizon is 10 ms, in a
   sparse stream 20 mean distances of its events, but at most 1 s forwards and 100 ms backwards.
 - Events further away are kept back. If the stream then continues where it was, they were strays
-  and are left out (counted as ``'stray_time'``). If at least 16 events in a row are at the new
-  place (fewer in the first 240 events of a stream), the stream has moved: forwards it continues
-  after a gap, backwards it restarts (``discontinuity``).
+  and are left out (counted as ``'stray_time'``). If at least 16 events in a row (fewer in
+  the first 240 of a stream) are at the new place, over at least 10 ms, the stream has moved:
+  forwards it continues after a gap, backwards it restarts (``discontinuity``).
 
 The result depends on the events in the order of their arrival alone, and nothing of a stream is
 lost when it moves.
@@ -201,10 +201,16 @@ class StreamOrder:
         self._counts.add_strays(sum(place.events for place in places))
         self._places = [place for place in self._places if place not in places]
 
+    def _is_believed(self, place: _Place) -> bool:
+        if self._accepted < MIN_MOVED:
+            return True
+        enough = min(MIN_MOVED, 1 + self._accepted // MIN_MOVED)
+        lasting = place.last - int(place.chunks[0].t[0]) >= MIN_HORIZON_US
+        return place.events >= enough and lasting
+
     def _move_if_believed(self) -> Iterator[EventChunk]:
         """Continue the stream at another place, if enough events are there."""
-        enough = min(MIN_MOVED, 1 + self._accepted // MIN_MOVED)
-        place = next((place for place in self._places if place.events >= enough), None)
+        place = next((place for place in self._places if self._is_believed(place)), None)
         if place is None:
             return
         self._leave_out([each for each in self._places if each is not place])

@@ -19,7 +19,7 @@
 
 enum { KNOWN_HIGH = 1, KNOWN_LOW = 2, KNOWN_ROW = 4, KNOWN_BASE = 8 };
 
-/* int64[10] on the side of Python. */
+/* int64[11] on the side of Python. */
 struct evt_state {
   int64_t high;    /* continuing time of the last TIME_HIGH, in microseconds */
   int64_t anchor;  /* the last one that is believed, from which the next one is continued */
@@ -29,11 +29,16 @@ struct evt_state {
   int64_t row, base, polarity;
   int64_t unplaced; /* events that cannot be placed because a part is missing */
   int64_t triggers; /* external triggers */
+  int64_t previous; /* `high` before its last change */
 };
 
-static void time_high(struct evt_state *s, int64_t low, int64_t period) {
+/* Take a TIME_HIGH. `t` are the times of the `n` events of the payload so far, *since the first of them behind the last
+ * change of TIME_HIGH; `step_us` is the unit of TIME_HIGH. */
+static void time_high(struct evt_state *s, int64_t low, int64_t period, int64_t step_us, int64_t *t, int64_t n,
+                      int64_t *since) {
+  const int64_t last = s->high;
   if (!s->started) {
-    s->high = s->anchor = low;
+    s->high = s->anchor = s->previous = low;
   } else {
     int64_t high = unwrap(s->anchor, low, period);
     const int64_t step = high - s->anchor, follow = unwrap(s->high, low, period) - s->high;
@@ -43,6 +48,18 @@ static void time_high(struct evt_state *s, int64_t low, int64_t period) {
       high = s->anchor = s->high + follow;
     }
     s->high = high;
+    if (high != last) {
+      const int64_t before = s->previous, went = last - before, now = high - before;
+      s->previous = last;
+      /* A single value out of the sequence is a transmission error: its events belong between its neighbours. Sensors
+       * step back by one. */
+      if (went != 0 && went != -step_us && went != step_us && (now == 0 || now == step_us || now == 2 * step_us)) {
+        s->previous = now == 2 * step_us ? before + step_us : before;
+        for (int64_t i = *since; i < n; ++i)
+          t[i] += s->previous - last;
+      }
+      *since = n;
+    }
   }
   s->started = 1;
   s->time = s->high;
@@ -189,7 +206,7 @@ static int64_t evt3_blocks(const uint8_t *restrict words, int64_t count, struct 
 int64_t sast_evt3(const uint8_t *restrict words, int64_t count, struct evt_state *restrict state, uint16_t *restrict x,
                   uint16_t *restrict y, uint8_t *restrict p, int64_t *restrict t) {
   const int64_t ready = KNOWN_HIGH | KNOWN_LOW | KNOWN_ROW;
-  int64_t n = 0, i = 0, next = 0;
+  int64_t n = 0, i = 0, next = 0, since = 0;
   while (i < count) {
     if (i >= next && (state->known & ready) == ready) {
       i += evt3_blocks(words + 2 * i, count - i, state, x, y, p, t, &n);
@@ -236,7 +253,7 @@ int64_t sast_evt3(const uint8_t *restrict words, int64_t count, struct evt_state
         }
         break;
       case 0x8:
-        time_high(state, (int64_t)(word & 0xFFF) << 12, EVT3_PERIOD);
+        time_high(state, (int64_t)(word & 0xFFF) << 12, EVT3_PERIOD, 1 << 12, t, n, &since);
         break;
       case 0xA:
         ++state->triggers;
@@ -254,11 +271,11 @@ int64_t sast_evt3(const uint8_t *restrict words, int64_t count, struct evt_state
 int64_t sast_evt2(const uint8_t *restrict words, int64_t count, struct evt_state *restrict shared, uint16_t *restrict x,
                   uint16_t *restrict y, uint8_t *restrict p, int64_t *restrict t) {
   struct evt_state s = *shared;
-  int64_t n = 0;
+  int64_t n = 0, since = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t word = load32(words + 4 * i), type = word >> 28;
     if (type == 0x8) {
-      time_high(&s, (int64_t)(word & 0xFFFFFFF) << 6, EVT2_PERIOD);
+      time_high(&s, (int64_t)(word & 0xFFFFFFF) << 6, EVT2_PERIOD, 1 << 6, t, n, &since);
       continue;
     }
     const uint32_t event = type <= 1, placed = event & (uint32_t)s.known & KNOWN_HIGH;
@@ -294,12 +311,12 @@ int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first
 int64_t sast_evt21(const uint8_t *restrict words, int64_t count, int32_t high_first, struct evt_state *restrict shared,
                    uint16_t *restrict x, uint16_t *restrict y, uint8_t *restrict p, int64_t *restrict t) {
   struct evt_state s = *shared;
-  int64_t n = 0;
+  int64_t n = 0, since = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint64_t word = evt21_word(words + 8 * i, high_first);
     const uint32_t type = (uint32_t)(word >> 60), valid = (uint32_t)word;
     if (type == 0x8)
-      time_high(&s, (int64_t)(word >> 32 & 0xFFFFFFF) << 6, EVT2_PERIOD);
+      time_high(&s, (int64_t)(word >> 32 & 0xFFFFFFF) << 6, EVT2_PERIOD, 1 << 6, t, n, &since);
     else if (type > 1)
       s.triggers += type == 0xA;
     else if (s.known & KNOWN_HIGH)

@@ -659,3 +659,16 @@ def test_random_payloads_are_refused_or_valid(encoding: str, payload: bytes) -> 
         except EventFormatError:
             continue
         EventChunk(chunk.x, chunk.y, chunk.p, chunk.t)
+
+
+@pytest.mark.parametrize('bit', range(12))
+@pytest.mark.parametrize('number', [3, 50, 90])
+def test_evt3_wrong_bit_in_time_high_costs_no_event(bit: int, number: int) -> None:
+    x, y, p, t = random_events(20_000, 304, 240, start=30_000_000, span=400_000)
+    words = np.frombuffer(words16(*Evt3.stream(x, y, p, t)), '<u2').copy()
+    words[np.flatnonzero(words >> 12 == 8)[number]] ^= 1 << bit
+    chunk = open_payload_decoder('evt3')(words.tobytes()).chunk(width=304, height=240)
+    assert len(chunk) == 20_000
+    # One or two steps may be jitter of the sensor
+    shift = np.abs(chunk.t - chunk.t[0] - (np.sort(t) - t.min()))
+    assert shift.max() <= (0 if bit > 1 else 2 * 4096)

@@ -11,7 +11,8 @@ clock is continued over its roll-over.
 Real streams step back a little, so a new TIME_HIGH is taken as the one of all continuations that
 lies nearest to the last. One that lies more than 4.2 s away, as a flipped bit makes it, holds for
 the events behind it, but the next one is continued from the time before unless it follows the
-far one. After lost packets, host time says how far to look ahead.
+far one. Where a single TIME_HIGH does not fit between its neighbours, the events behind it get the
+time between them. After lost packets, host time says how far to look ahead.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ _MAX_ELAPSED_US = 24 * 3_600_000_000
 
 #: Elements of ``struct evt_state`` in kernels/evt.c that are used here.
 _HIGH, _ANCHOR, _KNOWN, _UNPLACED = 0, 1, 2, 8
-_STATE_SIZE = 10
+_STATE_SIZE = 11
 
 #: Elements behind the last event that the loops write to.
 _ROOM = 8
+
+#: Smaller payloads are decoded into memory that is there, and copied: allocation and passing of
+#: arrays would take longer than decoding.
+_FEW_WORDS = 1 << 11
 
 
 class _EvtDecoder(ABC):
@@ -48,10 +53,13 @@ class _EvtDecoder(ABC):
     clock: Literal['sensor'] = 'sensor'
     name: str
     word_size: int
+    max_events: int  # in a word
 
     def __init__(self) -> None:
         self._state = np.zeros(_STATE_SIZE, np.int64)
         self._state_at = pointer(self._state)
+        self._scratch = _native.empty_events(_FEW_WORDS * self.max_events + _ROOM)
+        self._scratch_at = tuple(map(pointer, self._scratch))
 
     def reset(self) -> None:
         """Begin another stream: time restarts with its first TIME_HIGH."""
@@ -81,9 +89,13 @@ class _EvtDecoder(ABC):
                 'the packet was cut',
                 field='events',
             )
-        arrays = _native.empty_events(self._capacity(payload, words) + _ROOM)
-        count = self._decode(payload, words, arrays)
-        x, y, p, t = (array[:count] for array in arrays)
+        if words <= _FEW_WORDS:
+            count = self._decode(payload, words, self._scratch_at)
+            x, y, p, t = (array[:count].copy() for array in self._scratch)
+        else:
+            arrays = _native.empty_events(self._capacity(payload, words) + _ROOM)
+            count = self._decode(payload, words, arrays)
+            x, y, p, t = (array[:count] for array in arrays)
         dropped = int(self._state[_UNPLACED])
         self._state[_UNPLACED] = 0
         return DecodedEvents(x, y, p, t, {UNSYNCHRONISED: dropped} if dropped else {})
@@ -93,8 +105,8 @@ class _EvtDecoder(ABC):
         return words
 
     @abstractmethod
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
-        """Write x, y, p, t of the events and return how many there are."""
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
+        """Write x, y, p, t of the events into arrays or to addresses; return how many."""
 
 
 class Evt3(_EvtDecoder):
@@ -102,11 +114,12 @@ class Evt3(_EvtDecoder):
 
     name = 'evt3'
     word_size = 2
+    max_events = 12
 
     def _capacity(self, payload: bytes, words: int) -> int:
         return library.sast_evt3_count(payload, words)
 
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
         return library.sast_evt3(payload, words, self._state_at, *arrays)
 
 
@@ -115,8 +128,9 @@ class Evt2(_EvtDecoder):
 
     name = 'evt2'
     word_size = 4
+    max_events = 1
 
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
         return library.sast_evt2(payload, words, self._state_at, *arrays)
 
 
@@ -133,6 +147,7 @@ class Evt21(_EvtDecoder):
 
     name = 'evt21'
     word_size = 8
+    max_events = 32
 
     def __init__(self, *, high_word_first: bool = False) -> None:
         super().__init__()
@@ -141,5 +156,5 @@ class Evt21(_EvtDecoder):
     def _capacity(self, payload: bytes, words: int) -> int:
         return library.sast_evt21_count(payload, words, self._high_word_first)
 
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays) -> int:
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
         return library.sast_evt21(payload, words, self._high_word_first, self._state_at, *arrays)
