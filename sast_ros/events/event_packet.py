@@ -36,7 +36,7 @@ class _Packet(NamedTuple):
     encoding: str
     encoding_at: int
     start: int
-    count: int
+    size: int
 
 
 #: Like no other: the constant parts of a header are never empty.
@@ -84,7 +84,7 @@ class EventPacketDecoder:
         data = raw if isinstance(raw, bytes) else bytes(raw)
         packet = self._like_the_last(data) or self._parse(data)
         codec = self._codec_of(packet)
-        end = packet.start + packet.count
+        end = packet.start + packet.size
         try:
             events = codec(data[packet.start : end], packet.time_base_ns)
         except EventFormatError as error:
@@ -148,7 +148,7 @@ class EventPacketDecoder:
             return None
         seq, time_base_ns = _SEQUENCE.unpack_from(data, sequence_at)
         stamp_ns = seconds * 1_000_000_000 + nanoseconds
-        return last._replace(stamp_ns=stamp_ns, seq=seq, time_base_ns=time_base_ns, count=count)
+        return last._replace(stamp_ns=stamp_ns, seq=seq, time_base_ns=time_base_ns, size=count)
 
     def _codec_of(self, packet: _Packet) -> PayloadDecoder:
         """Return the codec in the state for this packet."""
