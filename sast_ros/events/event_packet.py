@@ -39,6 +39,12 @@ class _Packet(NamedTuple):
     size: int
 
 
+def _constant_parts(data: bytes, packet: _Packet) -> tuple[bytes, bytes]:
+    """Return frame_id and sensor size, encoding and byte order."""
+    sequence_at, count_at = packet.encoding_at - _SEQUENCE.size, packet.start - _COUNT.size
+    return data[_FRAME_ID_AT:sequence_at], data[packet.encoding_at : count_at]
+
+
 #: Like no other: the constant parts of a header are never empty.
 _NONE = _Packet(0, '', 0, 0, 0, 0, '', 1 << 62, 1 << 62, 0)
 
@@ -84,12 +90,12 @@ class EventPacketDecoder:
         data = raw if isinstance(raw, bytes) else bytes(raw)
         packet = self._like_the_last(data) or self._parse(data)
         codec = self._codec_of(packet)
-        end = packet.start + packet.size
+        start, end = packet.start, packet.start + packet.size
         try:
-            events = codec(data[packet.start : end], packet.time_base_ns)
+            events = codec(data[start:end], packet.time_base_ns)
         except EventFormatError as error:
             what = f'{error} (packet {packet.seq}, offset {error.offset} in the payload)'
-            raise Cursor(data, self._message_type).error('events', packet.start, what) from None
+            raise Cursor(data, self._message_type).error('events', start, what) from None
         lost, self._lost = self._lost, 0
         restarted, self._restarted = self._restarted, False
         return events.chunk(
@@ -129,8 +135,7 @@ class EventPacketDecoder:
             start,
             count,
         )
-        sequence_at = encoding_at - _SEQUENCE.size
-        self._constant = (data[_FRAME_ID_AT:sequence_at], data[encoding_at : start - _COUNT.size])
+        self._constant = _constant_parts(data, packet)
         self._packet = packet
         return packet
 
@@ -139,14 +144,13 @@ class EventPacketDecoder:
         last, start = self._packet, self._packet.start
         if len(data) < start or data[: len(_LITTLE_ENDIAN)] != _LITTLE_ENDIAN:
             return None
-        sequence_at = last.encoding_at - _SEQUENCE.size
-        constant = (data[_FRAME_ID_AT:sequence_at], data[last.encoding_at : start - _COUNT.size])
+        constant = _constant_parts(data, last)
         seconds, nanoseconds = _STAMP.unpack_from(data, ORIGIN)
         (count,) = _COUNT.unpack_from(data, start - _COUNT.size)
         complete = 0 <= len(data) - start - count <= MAX_PADDING
         if constant != self._constant or nanoseconds >= 1_000_000_000 or not complete:
             return None
-        seq, time_base_ns = _SEQUENCE.unpack_from(data, sequence_at)
+        seq, time_base_ns = _SEQUENCE.unpack_from(data, last.encoding_at - _SEQUENCE.size)
         stamp_ns = seconds * 1_000_000_000 + nanoseconds
         return last._replace(stamp_ns=stamp_ns, seq=seq, time_base_ns=time_base_ns, size=count)
 

@@ -113,7 +113,8 @@ def test_any_order_inside_of_messages_gives_the_same_windows(seed, rate, size):
     generator = np.random.default_rng(seed)
     mixed = np.arange(4500)
     for low in range(0, 4500, size):
-        generator.shuffle(mixed[low : low + size])
+        high = low + size
+        generator.shuffle(mixed[low:high])
     clean, _ = windows_of(messages(events, size))
     found, cutter = windows_of(messages(take(events, mixed), size))
     assert found == clean
