@@ -41,8 +41,9 @@ class _Packet(NamedTuple):
 
 def _constant_parts(data: bytes, packet: _Packet) -> tuple[bytes, bytes]:
     """Return frame_id and sensor size, encoding and byte order."""
-    sequence_at, count_at = packet.encoding_at - _SEQUENCE.size, packet.start - _COUNT.size
-    return data[_FRAME_ID_AT:sequence_at], data[packet.encoding_at : count_at]
+    encoding_at = packet.encoding_at
+    sequence_at, count_at = encoding_at - _SEQUENCE.size, packet.start - _COUNT.size
+    return data[_FRAME_ID_AT:sequence_at], data[encoding_at:count_at]
 
 
 #: Like no other: the constant parts of a header are never empty.
