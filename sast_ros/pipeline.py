@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
 from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.errors import SettingError
-from sast_ros.events.chunk import EventChunk, MAX_SENSOR_SIDE
+from sast_ros.events.chunk import EventChunk, refuse_sensor_size
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
 from sast_ros.windows import EventWindow, microseconds, StreamStatistics, WindowCutter
@@ -57,15 +57,15 @@ def sensor_geometry(config: ModelConfig, sensor_size: tuple[int, int]) -> Sensor
     Raises
     ------
     SettingError
-        A side below 1 or above ``MAX_SENSOR_SIDE``, or a configured partition size that does not
-        divide the maps.
+        No sensor has this size, or a configured partition size does not divide the maps.
 
     """
     height, width = sensor_size
-    if not (1 <= height <= MAX_SENSOR_SIDE and 1 <= width <= MAX_SENSOR_SIDE):
+    reason = refuse_sensor_size(height, width)
+    if reason:
         raise SettingError(
-            f'a sensor of {width}x{height} pixels is not possible; give its size as (height, '
-            f'width), each between 1 and {MAX_SENSOR_SIDE}'
+            f'a sensor of {width}x{height} pixels is not possible: {reason}; give its size as '
+            '(height, width)'
         )
     ratio = max(height / config.frame[0], width / config.frame[1])
     downsample = min(max(1, round(ratio)), height, width)

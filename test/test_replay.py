@@ -244,14 +244,14 @@ def test_bag_that_loops_is_two_runs(tmp_path, run):
     assert summary['seconds'] == pytest.approx(0.24, abs=2e-3)
 
 
-def test_damaged_recording_leaves_no_results(tmp_path, model):
+def test_recording_of_damaged_messages_leaves_no_results(tmp_path, model):
     messages = event_messages(EVENT_ARRAY, messages=16, events=50, period_ns=10_000_000)
-    messages[12] = (messages[12][0], messages[12][1][:-1])
+    messages[3:] = [(time, raw[:-1]) for time, raw in messages[3:]]
     path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_ARRAY, messages)})
     pipeline = EventPipeline(StreamingDetector(model))
     with (
         open_recording(path) as recording,
-        pytest.raises(RecordingError, match=facts('bag', 12, TOPIC)),
+        pytest.raises(RecordingError, match=facts('bag', 13, 3, TOPIC)),
         DetectionWriter(tmp_path / 'out') as writer,
     ):
         replay_and_write(recording, pipeline, writer)

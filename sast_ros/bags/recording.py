@@ -73,6 +73,10 @@ class Recording(ABC):
     missing : str
         What is missing because the file is truncated, a sentence without its full stop; empty if
         the recording is complete. Final when an iteration has ended.
+    refused : int
+        Messages of the current iteration that could not be read and were left out.
+    first_refused : str
+        Which was the first of them, and why.
 
     """
 
@@ -87,6 +91,18 @@ class Recording(ABC):
     duration: float | None = None
     progress: tuple[int, int, str] = (0, 0, '')
     missing: str = ''
+    refused: int = 0
+    first_refused: str = ''
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the recording, in sentences; final when an iteration has ended."""
+        found = [f'The recording is not complete: {self.missing}.'] if self.missing else []
+        if self.refused:
+            found.append(
+                f'{self.refused} messages could not be read; the first: {self.first_refused}.'
+            )
+        return found
 
     @property
     def log_offset_ns(self) -> int:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 import re
 
@@ -23,6 +24,9 @@ from sast_ros.bags.storage import DamagedError, open_storage, StorageFile
 from sast_ros.events import EVENT_TYPES, EventChunk, EventFormatError, open_decoder, POINT_CLOUD
 from sast_ros.events.order import in_order
 import zstandard
+
+#: So many messages, none of which can be read, are enough to refuse a recording.
+_MAX_REFUSED = 100
 
 #: Stamp and time of receipt differ by less where both are on one clock.
 _SAME_CLOCK_NS = 1_000_000_000
@@ -71,12 +75,12 @@ class RosBag(Recording):
 
     @cached_property
     def _first(self) -> tuple[int, EventChunk] | None:
-        """Receive time and events of the first message, ``None`` if it cannot be decoded."""
-        for time_ns, raw in self.messages():
+        """Receive time and events of the first message that can be decoded, or ``None``."""
+        for time_ns, raw in islice(self.messages(), _MAX_REFUSED):
             try:
                 return time_ns, open_decoder(self.type)(raw)
             except EventFormatError:
-                break  # reading the events reports it, with its place
+                continue  # reading the events reports it, with its place
         return None
 
     @property
@@ -114,16 +118,25 @@ class RosBag(Recording):
     def _chunks(self) -> Iterator[EventChunk]:
         decoder = open_decoder(self.type)
         total = self.message_count or 0
-        self.progress = (0, total, 'messages')
+        self.progress, self.refused = (0, total, 'messages'), 0
+        index = -1
         for index, (_, raw) in enumerate(self.messages()):
+            self.progress = (index + 1, total, 'messages')
             try:
                 chunk = decoder(raw)
             except EventFormatError as error:
-                raise RecordingError(
-                    f'{self.path}: message {index} of {self.topic} is damaged: {error}'
-                ) from error
-            self.progress = (index + 1, total, 'messages')
+                if not self.refused:
+                    self.first_refused = f'message {index} of {self.topic} is damaged: {error}'
+                self.refused += 1
+                if self.refused > _MAX_REFUSED and self.refused == index + 1:
+                    break
+                continue
             yield chunk
+        if 2 * self.refused > index + 1:
+            raise RecordingError(
+                f'{self.path}: {self.refused} of {index + 1} messages cannot be read; the first: '
+                f'{self.first_refused}'
+            )
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order."""

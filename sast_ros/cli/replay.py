@@ -109,7 +109,7 @@ def _replay(arguments: argparse.Namespace, recording: Recording, out: Path) -> N
     names = ['detections.npy', 'detections.mcap', 'windows.npy', 'summary.json']
     if (out / VIDEO).exists():
         names.append(VIDEO)
-    warnings = [f'The recording is not complete: {text}.' for text in summary['warnings']]
+    warnings = list(summary['warnings'])
     if summary['weights'] == 'untrained':
         warnings.append(UNTRAINED_WARNING)
     show_results(_summary_table(summary), '\n'.join(warnings), out, names)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import struct
 
-from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE
+from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, refuse_sensor_size
 
 #: Alignment counts from the first byte after the encapsulation header.
 ORIGIN = 4
@@ -142,14 +142,12 @@ class Cursor:
     def sensor_size(self) -> tuple[int, int]:
         """Read height and width in pixels, 0 = unknown."""
         height, width = self.read(_SIZE, 4, 'height', 'width')
-        if height > MAX_SENSOR_SIDE or width > MAX_SENSOR_SIDE:
-            field, value, back = (
-                ('height', height, 8) if height > MAX_SENSOR_SIDE else ('width', width, 4)
-            )
+        reason = refuse_sensor_size(height, width) if height or width else ''
+        if reason:
+            wrong_width = width > MAX_SENSOR_SIDE >= height or (height and not width)
+            field, back = ('width', 4) if wrong_width else ('height', 8)
             raise self.error(
-                field,
-                self.offset - back,
-                f'{value} pixels; no event sensor has more than {MAX_SENSOR_SIDE} on a side',
+                field, self.offset - back, f'{width}x{height} pixels are no sensor: {reason}'
             )
         return height, width
 

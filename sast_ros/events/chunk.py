@@ -24,8 +24,14 @@ INVALID = 'invalid'
 STRAY_TIME = 'stray_time'
 UNSYNCHRONISED = 'unsynchronised'
 
-#: Maximum pixels on a side of a sensor; larger sizes in a message are corruption.
+#: Limits of what is a sensor: pixels on a side and in all, and how many times longer one side may
+#: be than the other. Anything beyond is corruption.
 MAX_SENSOR_SIDE = 8192
+_MAX_PIXELS = 1 << 24
+_MAX_ASPECT = 32
+
+#: Times are within what ``builtin_interfaces/Time`` holds, in microseconds; others are invalid.
+MAX_TIME_US = (2**31 - 1) * 1_000_000
 
 
 class EventFormatError(SastError, ValueError):
@@ -47,6 +53,17 @@ class EventFormatError(SastError, ValueError):
         super().__init__(message)
         self.field = field
         self.offset = offset
+
+
+def refuse_sensor_size(height: int, width: int) -> str:
+    """Return why no sensor has this size in pixels, empty if one may have it."""
+    if not (0 < height <= MAX_SENSOR_SIDE and 0 < width <= MAX_SENSOR_SIDE):
+        return f'each side must be 1 to {MAX_SENSOR_SIDE}'
+    if height * width > _MAX_PIXELS:
+        return f'no sensor has more than {_MAX_PIXELS} pixels'
+    if max(height, width) > _MAX_ASPECT * min(height, width):
+        return f'no side is more than {_MAX_ASPECT} times as long as the other'
+    return ''
 
 
 @dataclass(frozen=True, slots=True, eq=False)

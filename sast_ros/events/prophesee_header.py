@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
-from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE
+from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, refuse_sensor_size
 from sast_ros.events.codecs import SPELLINGS
 
 _MAX_HEADER = 1 << 16
@@ -108,10 +108,17 @@ def raw_sensor_size(name: str, header: dict[str, str], options: dict[str, str]) 
             f'{name}: the header has two sensor sizes: {found}', field='geometry'
         )
     if found:
-        return found.pop()
+        size = found.pop()
+        reason = refuse_sensor_size(*size)
+        if reason:
+            raise EventFormatError(
+                f'{name}: the header has a sensor of {size[1]}x{size[0]} pixels: {reason}',
+                field='geometry',
+            )
+        return size
     for key in ('sensor_name', 'plugin_name', 'sensor_generation'):
         text = header.get(key, '').lower()
-        for sensor, size in _SENSORS.items():
+        for sensor, known in _SENSORS.items():
             if text.startswith(sensor) if sensor.isdigit() else sensor in text:
-                return size
+                return known
     return 0, 0

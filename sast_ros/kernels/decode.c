@@ -14,6 +14,7 @@
 
 #define INVALID 2 /* polarity of an event with a value that its format does not allow */
 #define SECOND 1000000000u
+#define MAX_TIME ((int64_t)INT32_MAX * 1000000) /* microseconds */
 
 /* ---------------------------------------------------------------- dvs_msgs/EventArray */
 
@@ -51,13 +52,21 @@ void sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uin
 
 /* ---------------------------------------------------------------- what every decoder ends with */
 
+/* Whether a time is beyond what builtin_interfaces/Time holds. */
+static inline int64_t impossible_time(int64_t t) {
+  return (uint64_t)t + (uint64_t)MAX_TIME > 2 * (uint64_t)MAX_TIME;
+}
+
 MULTIVERSIONED
 static uint32_t any_invalid(const uint16_t *restrict x, const uint16_t *restrict y, const uint8_t *restrict p,
-                            int64_t count, uint32_t width, uint32_t height) {
+                            const int64_t *restrict t, int64_t count, uint32_t width, uint32_t height) {
   uint32_t bad = 0;
+  int64_t bad_time = 0;
   for (int64_t i = 0; i < count; ++i)
     bad |= (x[i] >= width) | (y[i] >= height) | (p[i] > 1);
-  return bad;
+  for (int64_t i = 0; i < count; ++i)
+    bad_time |= impossible_time(t[i]);
+  return bad | (uint32_t)bad_time;
 }
 
 MULTIVERSIONED
@@ -68,17 +77,17 @@ static uint32_t steps_back(const int64_t *restrict t, int64_t count) {
   return bad;
 }
 
-/* Remove in place the events outside width x height (result[0] of them) and those whose polarity is neither 0 nor 1
- * (result[1]), and count how many of the others are behind a later one (result[2]; the longest distance in result[3]).
+/* Remove in place the events outside width x height (result[0] of them) and those with an impossible time or a polarity
+ * that is neither 0 nor 1 (result[1]), and count how many of the others are behind a later one (result[2]; the longest distance in result[3]).
  * Returns the number of events that remain. */
 int64_t sast_check_events(uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, int64_t count, uint32_t width,
                           uint32_t height, int64_t *result) {
   int64_t n = count;
   result[0] = result[1] = result[2] = result[3] = 0;
-  if (any_invalid(x, y, p, count, width, height)) {
+  if (any_invalid(x, y, p, t, count, width, height)) {
     n = 0;
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t invalid = p[i] > 1, outside = !invalid && (x[i] >= width || y[i] >= height);
+      const int64_t invalid = (p[i] > 1) | impossible_time(t[i]), outside = !invalid && (x[i] >= width || y[i] >= height);
       result[0] += outside;
       result[1] += invalid;
       x[n] = x[i];
@@ -94,10 +103,7 @@ int64_t sast_check_events(uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, int6
   for (int64_t i = 1; i < n; ++i)
     if (t[i] < maximum) {
       ++result[2];
-      /* Unsigned: the difference of two times may not fit */
-      const uint64_t behind = (uint64_t)maximum - (uint64_t)t[i];
-      const int64_t distance = behind > INT64_MAX ? INT64_MAX : (int64_t)behind;
-      result[3] = distance > result[3] ? distance : result[3];
+      result[3] = maximum - t[i] > result[3] ? maximum - t[i] : result[3];
     } else {
       maximum = t[i];
     }

@@ -54,6 +54,9 @@ NODE_NAME = 'sast_detector'
 
 #: Minimum time between two warnings of a kind that could occur with every message, seconds.
 WARNING_PERIOD_S = 5.0
+
+#: Windows in a row that may fail unexpectedly before the node gives up.
+MAX_FAILURES = 10
 DIAGNOSTICS_PERIOD_S = 1.0
 SWITCH_INTERVAL_S = 0.0002
 
@@ -134,6 +137,7 @@ class DetectorNode(LifecycleNode):
         self._failure = ''
         self._cutter.restart('start')
         self._applied: Settings | None = None
+        self._failures = 0
         self._queue = WindowQueue(self._settings.overload.queue_windows)
         self._worker = Worker(
             self._queue, self._prepare_worker, self._process, self._on_worker_failure
@@ -247,11 +251,17 @@ class DetectorNode(LifecycleNode):
         try:
             detections = self._detector.process(window)
         except DetectorError as error:
-            self._monitor.step_error(str(error))
-            self.get_logger().error(
-                f'a window was skipped: {error}', throttle_duration_sec=WARNING_PERIOD_S
-            )
+            self._skip(str(error))
             return
+        except Exception as error:
+            # A window costs itself; a fault in all of them is one of the node
+            self._failures += 1
+            if self._failures >= MAX_FAILURES:
+                raise
+            trace = f'\n{traceback.format_exc()}' if self._failures == 1 else ''
+            self._skip(f'unexpected {type(error).__name__}: {error}{trace}')
+            return
+        self._failures = 0
         array = messages.detection_array(
             detections, window.stamp_ns, settings.detections.class_id_format
         )
@@ -259,6 +269,13 @@ class DetectorNode(LifecycleNode):
         self._monitor.step(time.perf_counter() - began, detections)
         if self._overlay_pub.get_subscription_count():
             self._publish_overlay(window, detections)
+
+    def _skip(self, reason: str) -> None:
+        """Count and report a window that gives no detections."""
+        self._monitor.step_error(reason)
+        self.get_logger().error(
+            f'a window was skipped: {reason}', throttle_duration_sec=WARNING_PERIOD_S
+        )
 
     def _publish_overlay(self, window: EventWindow, detections: Detections) -> None:
         try:

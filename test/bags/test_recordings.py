@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 import shutil
 import sqlite3
+import struct
 
 from bags.recordings import (
     EVENT_ARRAY,
@@ -29,6 +31,7 @@ from rosbags.rosbag2 import CompressionMode
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.bags.definitions import DEFINITIONS, message_types
 from sast_ros.bags.rosbag import ros1_to_cdr
+from sast_ros.events import open_decoder
 
 KINDS = ('sqlite3', 'mcap', 'rosbag1')
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -366,17 +369,61 @@ def test_flipped_bytes_never_raise_anything_else(tmp_path, kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_damaged_message_is_named(tmp_path, kind):
+def test_damaged_message_costs_itself_and_is_named(tmp_path, kind):
     messages = event_messages(EVENT_PACKET)
     time, raw = messages[4]
     messages[4] = (time, raw.replace(b'mono\0', b'evt9\0'))
     path = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, messages)})
     with open_recording(path) as recording:
-        chunks = iter(recording)
-        for _ in range(4):
-            next(chunks)
-        with pytest.raises(RecordingError, match=facts(path.name, 4, TOPIC, 'evt9')):
-            next(chunks)
+        assert len(list(recording)) == len(messages) - 1
+        assert recording.refused == 1
+        assert re.search(facts(1, 4, TOPIC, 'evt9'), recording.warnings[0])
+
+
+@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('damaged', [6, 12])
+def test_recording_of_damaged_messages_is_refused(tmp_path, kind, damaged):
+    messages = event_messages(EVENT_PACKET, messages=12)
+    for index in range(damaged):
+        time, raw = messages[index]
+        messages[index] = (time, raw.replace(b'mono\0', b'evt9\0'))
+    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, messages)})
+    with open_recording(path) as recording:
+        if damaged == 6:
+            assert len(list(recording)) == 6
+        else:
+            with pytest.raises(RecordingError, match=facts(path.name, 12, TOPIC, 'evt9')):
+                list(recording)
+
+
+@pytest.mark.parametrize(('height', 'width'), [(0, 304), (240, 0), (1, 8192), (9000, 9000)])
+def test_message_of_an_impossible_sensor_costs_itself(tmp_path, height, width):
+    messages = event_messages(EVENT_PACKET, messages=12)
+    time, raw = messages[3]
+    size = struct.pack('<II', HEIGHT, WIDTH)
+    assert raw.count(size) == 1
+    messages[3] = (time, raw.replace(size, struct.pack('<II', height, width)))
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)})
+    with open_recording(path) as recording:
+        assert len(list(recording)) == 11
+        assert re.search(facts(3, f'{width}x{height}'), recording.first_refused)
+
+
+@pytest.mark.parametrize('bit', [51, 55, 62, 63])
+def test_times_that_no_stamp_holds_are_left_out(tmp_path, bit):
+    """One flipped bit of time_base."""
+    messages = event_messages(EVENT_PACKET, messages=12)
+    time, raw = messages[3]
+    at = raw.index(b'mono\0') - 12  # time_base and the length of the string are before it
+    flipped = bytearray(raw)
+    flipped[at + bit // 8] ^= 1 << bit % 8
+    messages[3] = (time, bytes(flipped))
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)})
+    with open_recording(path) as recording:
+        chunks = list(recording)
+    left_out = sum(chunk.dropped for chunk in chunks)
+    assert left_out == len(open_decoder(EVENT_PACKET)(raw))
+    assert not any(chunk.discontinuity for chunk in chunks)
 
 
 def test_database_without_messages_table_is_refused(tmp_path):
