@@ -122,12 +122,13 @@ def test_a_worker_that_cannot_go_on_deactivates_the_node(node):
     assert observer.change_state('configure')
     assert observer.change_state('activate')
     node.publish(
-        ARRAY, as_array(batches(5, width=346, height=260), width=346, height=260).messages
+        ARRAY, as_array(batches(25, width=346, height=260), width=346, height=260).messages
     )
     observer.wait_for_state('inactive')
     values = observer.status(lambda status, values: status.level == b'\x02')
     assert 'detection stopped: partition_size 4x5 does not divide' in values['message']
     assert node.nodes[0].log.count('detection stopped') == 1
+    assert 'a window was skipped: unexpected SettingError' in node.nodes[0].log
     assert observer.change_state('activate')
     observer.wait_for_state('active')
 
