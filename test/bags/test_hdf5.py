@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+import random
 import sys
 
+from bags import event_files
 from bags.recordings import random_events
 from facts import facts
 import numpy as np
@@ -121,10 +123,6 @@ def test_other_files_are_refused_by_name(tmp_path, events):
         file['events/x'] = [1]
     with pytest.raises(RecordingError, match=facts('events.h5')):
         open_recording(path)
-    with h5py.File(path, 'w') as file:
-        write_columns(file.create_group('events'), events, 'f8')
-    with pytest.raises(RecordingError, match=facts('events.h5', 'float64')):
-        open_recording(path)
 
 
 @pytest.mark.parametrize(('code', 'named'), [(0x8ECF, ['ECF', 'hdf5_ecf']), (40_000, [40_000])])
@@ -153,3 +151,165 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path, events, monk
         RecordingError, match=facts('events.h5', name, 'pip install h5py hdf5plugin')
     ):
         open_recording(path)
+
+
+# --------------------------------------------------------------------------------- further layouts
+
+SMALL = random_events(2000, seed=3, span_us=500_000)
+SECONDS = SMALL['t'] / 1e6
+
+
+def fill_v2e(file) -> None:
+    rows = event_files.table(SMALL, dtype='u4')
+    file.create_dataset('events', data=rows, chunks=(300, 4), maxshape=(None, 4), compression=4)
+
+
+def fill_mvsec(file) -> None:
+    columns = {**SMALL, 't': 1.5e9 + SECONDS, 'p': 2.0 * SMALL['p'] - 1}
+    file['davis/left/events'] = event_files.table(columns, 'xytp', 'f8')
+    file['davis/left/imu'] = np.zeros((20, 6))
+    file['calib/T_cam'] = np.eye(4)
+
+
+def fill_e2vid(file) -> None:
+    for name, values in {**SMALL, 't': SECONDS, 'p': SMALL['p'] > 0}.items():
+        file[f'events/{name}s'] = values
+    file['images/image000'] = np.zeros((48, 64), np.uint8)
+    file.attrs['sensor_resolution'] = [48, 64]
+
+
+def fill_rvt(file) -> None:
+    for name, values in SMALL.items():
+        file[f'events/{name}'] = values
+    file['events/height'], file['events/width'] = 48, 64
+
+
+def fill_attributes(file) -> None:
+    fill_rvt(file)
+    for side in ('height', 'width'):
+        file['events'].attrs[side] = file[f'events/{side}'][()]
+        del file[f'events/{side}']
+
+
+def fill_compound(file) -> None:
+    file['events'] = event_files.structured(SMALL)
+
+
+def fill_generic(file) -> None:
+    columns = {'pos_x': 'x', 'pos_y': 'y', 'polarity': 'p', 'time': 't'}
+    for name, field in columns.items():
+        file[f'a/camera/{name}'] = SMALL[field] * (1000 if name == 'time' else 1)
+    file['a/camera/time'].attrs['unit'] = 'ns'
+
+
+@pytest.mark.parametrize(
+    ('fill', 'topic', 'kind', 'size', 'start'),
+    [
+        (fill_v2e, '/events', 'table', None, 0),
+        (fill_mvsec, '/davis/left/events', 'table', None, 1_500_000_000_000_000),
+        (fill_e2vid, '/events', 'columns', (48, 64), 0),
+        (fill_rvt, '/events', 'columns', (48, 64), 0),
+        (fill_attributes, '/events', 'columns', (48, 64), 0),
+        (fill_compound, '/events', 'compound', None, 0),
+        (fill_generic, '/a/camera', 'columns', None, 0),
+    ],
+)
+def test_columns_of_other_tools_are_found(tmp_path, fill, topic, kind, size, start):
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        fill(file)
+    with open_recording(tmp_path / 'a.h5') as recording:
+        assert (recording.topic, recording.type, recording.sensor_size) == (topic, kind, size)
+        chunks = list(recording)
+    for name in 'xypt':
+        read = np.concatenate([getattr(chunk, name) for chunk in chunks])
+        np.testing.assert_array_equal(read, SMALL[name] + (start if name == 't' else 0))
+
+
+@pytest.mark.parametrize('place', ['external link', 'virtual', 'external storage', 'soft link'])
+def test_nothing_is_read_from_other_files(tmp_path, place):
+    with h5py.File(tmp_path / 'other.h5', 'w') as file:
+        file['t'] = SMALL['t']
+    (tmp_path / 'raw').write_bytes(SMALL['t'].tobytes())
+    shape, dtype = SMALL['t'].shape, SMALL['t'].dtype
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        fill_rvt(file)
+        del file['events/t']
+        if place == 'virtual':
+            layout = h5py.VirtualLayout(shape, dtype)
+            layout[:] = h5py.VirtualSource(tmp_path / 'other.h5', 't', shape)
+            file['events'].create_virtual_dataset('t', layout)
+        elif place == 'external storage':
+            files = [(tmp_path / 'raw', 0, h5py.h5f.UNLIMITED)]
+            file['events'].create_dataset('t', shape, dtype, external=files)
+        else:
+            file['link' if place == 'soft link' else 'events/t'] = h5py.ExternalLink(
+                tmp_path / 'other.h5', '/t'
+            )
+            if place == 'soft link':
+                file['events/t'] = h5py.SoftLink('/link')
+    with pytest.raises(RecordingError, match=facts('a.h5', 'the file itself')):
+        open_recording(tmp_path / 'a.h5')
+
+
+@pytest.mark.parametrize(
+    ('values', 'named'),
+    [
+        (SMALL['t'][1:], 1999),
+        (np.stack([SMALL['t']] * 2, 1), '(2000, 2)'),
+        (3, '()'),
+        (SMALL['t'].astype('S8'), '|S8'),
+        (SMALL['t'] * 1j, 'complex128'),
+        (np.full(2000, np.nan), 'nan'),
+        (np.full(2000, np.inf), 'inf'),
+    ],
+)
+def test_columns_that_are_none_are_refused_in_a_sentence(tmp_path, values, named):
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        fill_rvt(file)
+        del file['events/t']
+        file['events/t'] = values
+    with pytest.raises(RecordingError, match=facts('a.h5', '/events', 't', named)):
+        list(open_recording(tmp_path / 'a.h5'))
+
+
+@pytest.mark.parametrize('chunks', [None, (100,)])
+def test_what_a_file_promises_and_does_not_hold_takes_no_time(tmp_path, chunks):
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        for name, values in SMALL.items():
+            shape = (10**12,)
+            dataset = file.create_dataset(f'events/{name}', shape, values.dtype, chunks=chunks)
+            if chunks:
+                dataset[:2000] = values
+    with open_recording(tmp_path / 'a.h5') as recording:
+        assert sum(map(len, recording)) == (2000 if chunks else 0)
+        assert str(10**12) in recording.missing
+
+
+def test_pieces_that_need_much_memory_are_refused(tmp_path):
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        for name in SMALL:
+            file.create_dataset(f'events/{name}', (10**9,), 'u4', chunks=(10**9,), compression=4)
+    with pytest.raises(RecordingError, match=facts('a.h5', 'MiB', 'h5repack')):
+        open_recording(tmp_path / 'a.h5')
+
+
+def test_changed_bytes_give_events_or_an_error(tmp_path):
+    chance = random.Random(0)
+    path = tmp_path / 'a.h5'
+    for fill in (fill_rvt, fill_v2e, fill_compound):
+        with h5py.File(path, 'w') as file:
+            fill(file)
+        content = path.read_bytes()
+        for _ in range(60):
+            changed = bytearray(content)
+            for _ in range(chance.choice((1, 3))):
+                at = chance.randrange(min(len(changed), 8000))
+                part = slice(at, at + 4)
+                changed[part] = chance.choice((b'\xff' * 4, bytes(4), chance.randbytes(4)))
+            end = chance.choice((len(changed), chance.randrange(1, 9000)))
+            path.write_bytes(changed[:end])
+            try:
+                with open_recording(path) as recording:
+                    list(recording)
+            except RecordingError as error:
+                assert 'a.h5' in str(error)
