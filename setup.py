@@ -17,7 +17,7 @@ VERSION = re.search(r'<version>\s*([^<\s]+)\s*</version>', Path('package.xml').r
 )
 
 
-REPLAY = ['av', 'mcap', 'pillow', 'pyyaml', 'rich', 'rosbags', 'zstandard']
+REPLAY = ['av', 'lz4', 'mcap', 'pillow', 'pyyaml', 'rich', 'rosbags', 'zstandard']
 EVALUATE = [*REPLAY, 'faster-coco-eval', 'jinja2', 'matplotlib']
 
 
@@ -73,7 +73,7 @@ setup(
     # What the node needs; ROS packages (rclpy, the messages) are dependencies in package.xml.
     install_requires=['numpy', 'safetensors', 'torch>=2.4'],
     # replay: the commands, recordings, the overlay. evaluate: metrics and report. ray: replays
-    # on a Ray cluster. hdf5: recordings of DSEC, M3ED and Metavision.
+    # on a Ray cluster. hdf5: recordings of DSEC, M3ED, Metavision, v2e and others.
     extras_require={
         'replay': REPLAY,
         'evaluate': EVALUATE,

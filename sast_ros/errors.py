@@ -24,7 +24,7 @@ class MissingPackageError(SastError, ImportError):
 
 #: Optional dependencies by the extra of this package that installs them.
 _EXTRAS = {
-    'replay': ('av', 'mcap', 'PIL', 'rich', 'rosbags', 'yaml', 'zstandard'),
+    'replay': ('av', 'lz4', 'mcap', 'PIL', 'rich', 'rosbags', 'yaml', 'zstandard'),
     'evaluate': ('faster_coco_eval', 'jinja2', 'matplotlib'),
     'ray': ('ray',),
     'hdf5': ('h5py', 'hdf5plugin'),

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import os
 
+from sast_ros.bags.aedat4 import AEDAT4_SUFFIXES, Aedat4Recording
+from sast_ros.bags.arrays import ARRAY_SUFFIXES, ArrayRecording
 from sast_ros.bags.detections import (
     detection_boxes,
     detection_message,
@@ -14,11 +17,13 @@ from sast_ros.bags.detections import (
     DetectionWriter,
 )
 from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.event_stream import EVENT_STREAM_SUFFIXES, EventStreamRecording
 from sast_ros.bags.hdf5 import HDF5_SUFFIXES, Hdf5Recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.rosbag import RosBag
 from sast_ros.bags.storage import is_storage_file
+from sast_ros.bags.text import TEXT_SUFFIXES, TextRecording
 from sast_ros.example import recording_path
 
 __all__ = [
@@ -34,6 +39,25 @@ __all__ = [
 ]
 
 
+#: What opens a file, by the end of its name, and the kinds for error messages.
+_READERS: tuple[tuple[tuple[str, ...], Callable[..., Recording], str], ...] = (
+    (PROPHESEE_SUFFIXES, PropheseeRecording, 'Prophesee .raw or .dat'),
+    (AEDAT4_SUFFIXES, Aedat4Recording, 'iniVation .aedat4'),
+    (EVENT_STREAM_SUFFIXES, EventStreamRecording, 'Event Stream .es'),
+    (HDF5_SUFFIXES, Hdf5Recording, 'HDF5 .h5'),
+    (TEXT_SUFFIXES, TextRecording, 'text .txt or .csv (also .gz, .zip)'),
+    (ARRAY_SUFFIXES, ArrayRecording, 'numpy .npy or .npz'),
+)
+
+#: Kinds of files with several streams, of which ``topic`` names one.
+_WITH_TOPICS = (Aedat4Recording, Hdf5Recording)
+
+#: Every kind of recording, for error messages and help.
+KINDS = ', '.join(
+    ['a rosbag2 folder, .db3 or .mcap', 'rosbag1 .bag', *(kind for _, _, kind in _READERS)]
+)
+
+
 def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recording:
     """
     Open a recording of events; the extension of the file selects the format.
@@ -41,12 +65,11 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     Parameters
     ----------
     path : path-like
-        Rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, Prophesee ``.raw`` or
-        ``.dat`` file, or HDF5 file (``.h5``, ``.hdf5``) in the layout of DSEC, M3ED or
-        Metavision; ``'example'`` is the bundled recording.
+        Rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, or a file of another format
+        (docs/how_to/recordings.md); ``'example'`` is the bundled recording.
     topic : str, optional
-        Topic of a ROS bag, or group of an HDF5 file, to read; by default the only one that
-        carries events.
+        Topic of a ROS bag, group of an HDF5 file, or stream of an ``.aedat4`` file, to read; by
+        default the only one that carries events.
 
     Raises
     ------
@@ -57,21 +80,15 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     """
     path = recording_path(path)
     if not path.exists():
-        raise RecordingError(f'{path} does not exist; name a recording ({_KINDS})')
+        raise RecordingError(f'{path} does not exist; name a recording ({KINDS})')
     if path.is_dir() or path.suffix == '.bag' or is_storage_file(path):
         return RosBag(path, topic)
-    if path.suffix.lower() in PROPHESEE_SUFFIXES:
+    for suffixes, reader, _ in _READERS:
+        if not path.name.lower().endswith(suffixes):
+            continue
+        if reader in _WITH_TOPICS:
+            return reader(path, topic)
         if topic is not None:
-            raise RecordingError(
-                f'{path} is a Prophesee file and has no topics; leave --topic out'
-            )
-        return PropheseeRecording(path)
-    if path.suffix.lower() in HDF5_SUFFIXES:
-        return Hdf5Recording(path, topic)
-    raise RecordingError(f'{path} is no recording that can be read; name {_KINDS}')
-
-
-_KINDS = (
-    'a rosbag2 folder, .db3 or .mcap file, a rosbag1 .bag, a Prophesee .raw or .dat, or an HDF5 '
-    '.h5 file'
-)
+            raise RecordingError(f'{path} has no topics; leave --topic out')
+        return reader(path)
+    raise RecordingError(f'{path} is no recording that can be read; name {KINDS}')

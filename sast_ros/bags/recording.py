@@ -52,13 +52,14 @@ class Recording(ABC):
     path : Path
         The file or folder that was opened.
     format : str
-        ``'rosbag2'``, ``'rosbag1'``, ``'prophesee-raw'``, ``'prophesee-dat'`` or ``'hdf5'``.
+        ``'rosbag2'``, ``'rosbag1'``, ``'prophesee-raw'``, ``'prophesee-dat'``, ``'aedat4'``,
+        ``'es'``, ``'hdf5'``, ``'text'``, ``'npy'`` or ``'npz'``.
     topics : tuple of EventTopic
-        Topics (in HDF5 groups) that carry events; empty for Prophesee files.
+        Topics (in HDF5 groups, in AEDAT streams) that carry events; empty for other files.
     topic : str
-        Name of the topic that is read; empty for Prophesee files.
+        Name of the topic that is read; empty for files without topics.
     type : str
-        Message type of that topic; for Prophesee files the encoding, for HDF5 the layout.
+        Message type of that topic; for other files the encoding or layout.
     message_type : str
         Type of what ``messages`` yields.
     message_count : int or None

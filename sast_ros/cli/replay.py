@@ -40,8 +40,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'bag',
         type=Path,
         metavar='BAG',
-        help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat, HDF5 .h5; '
-        '"example" is the bundled one',
+        help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat, .aedat4, .es, '
+        'HDF5 .h5, .txt, .csv, .npy or .npz; "example" is the bundled one',
     )
     command.add_argument(
         '--topic',

@@ -33,6 +33,13 @@ int64_t sast_evt21_count(const uint8_t *words, int64_t count, int32_t high_first
 int64_t sast_evt21(const uint8_t *words, int64_t count, int32_t high_first, struct evt_state *state, uint16_t *x,
                    uint16_t *y, uint8_t *p, int64_t *t);
 
+/* files.c */
+void sast_aedat4(const uint8_t *events, int64_t count, uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t);
+int64_t sast_event_stream(const uint8_t *bytes, int64_t length, int64_t *time, int64_t *used, uint16_t *x, uint16_t *y,
+                          uint8_t *p, int64_t *t);
+int64_t sast_text(const uint8_t *text, int64_t length, const int32_t *fields, int64_t columns, int32_t shift,
+                  int32_t *x, int32_t *y, uint8_t *p, int64_t *t, int64_t *result);
+
 /* histogram.c */
 int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,
                            int64_t t0, const int64_t *edges, int32_t bins, const int32_t *column, int32_t width,

@@ -13,8 +13,16 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 # Distributions that ROS itself brings: rclpy and launch import yaml.
 OPTIONAL = (
-    *('av', 'mcap', 'PIL', 'rich', 'rosbags', 'zstandard', 'h5py', 'hdf5plugin', 'matplotlib'),
-    *('ray', 'jinja2', 'faster_coco_eval', 'lightning', 'scipy', 'sast_ros_training'),
+    *('av', 'lz4', 'mcap', 'PIL', 'rich', 'rosbags', 'zstandard', 'h5py', 'hdf5plugin'),
+    *(
+        'matplotlib',
+        'ray',
+        'jinja2',
+        'faster_coco_eval',
+        'lightning',
+        'scipy',
+        'sast_ros_training',
+    ),
 )
 
 PROGRAM = f"""

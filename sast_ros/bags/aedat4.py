@@ -1,0 +1,350 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+AEDAT 4.0 files of iniVation as recordings.
+
+The file is the line ``#!AER-DAT4.0``, a header (flatbuffer ``IOHeader`` with a description of the
+streams in XML) and packets of all streams, each compressed on its own (docs.inivation.com, "AEDAT
+4.0"; the flatbuffer encoding: flatbuffers.dev, "Internals").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+import struct
+from typing import BinaryIO
+from xml.etree import ElementTree
+
+import numpy as np
+from sast_ros.bags.blocks import BlockRecording, Columns
+from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.recording import EventTopic
+from sast_ros.events._native import empty_events
+from sast_ros.kernels import library
+
+AEDAT4_SUFFIXES = ('.aedat4',)
+
+_MAGIC = b'#!AER-DAT4.0\r\n'
+
+#: Values of ``IOHeader.compression``.
+_NONE, _LZ4, _LZ4_HIGH, _ZSTD, _ZSTD_HIGH = range(5)
+
+#: Bytes of a decompressed packet, 8 million events, and of its parts.
+_MAX_PACKET, _PART = 1 << 27, 1 << 20
+
+#: Bytes of a struct ``Event``.
+_EVENT = 16
+
+#: Least events of a block, except for the last one.
+_BLOCK = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A stream of the file: its number in the packets, and what the header states of it."""
+
+    number: int
+    kind: str
+    name: str
+    source: str
+    width: int
+    height: int
+
+
+class Aedat4Recording(BlockRecording):
+    """
+    Events of one camera in an ``.aedat4`` file; time is that of the file, since 1970 as a rule.
+
+    Packets that are damaged are left out, and ``missing`` counts them.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    topic : str, optional
+        Stream of events, for example ``'/events'``; by default the only one.
+
+    Raises
+    ------
+    RecordingError
+        A damaged header, no stream of events, or several of them.
+
+    """
+
+    def __init__(self, path: Path, topic: str | None = None) -> None:
+        self.path = path
+        self.format = 'aedat4'
+        self.byte_size = path.stat().st_size
+        with path.open('rb') as file:
+            header = self._read_header(file)
+            self._start = file.tell()
+        try:
+            self._compression = header.integer(0, '<i', 0)
+            table = header.integer(1, '<q', -1)
+            self._streams = _read_streams(header.string(2))
+        except (_FormatError, ElementTree.ParseError, ValueError) as error:
+            raise self._damaged(f'its header is damaged ({error})') from error
+        if not _NONE <= self._compression <= _ZSTD_HIGH:
+            raise RecordingError(
+                f'{path} has the unknown compression {self._compression}; export it again with '
+                'lz4, zstd or none'
+            )
+        # A table of the packets follows them, unless the recorder was killed
+        self._end = min(table, self.byte_size) if table >= self._start else self.byte_size
+        self._cut = table > self.byte_size
+        self.progress = (0, self._end, 'bytes')
+        self._select(topic)
+
+    def _damaged(self, reason: str) -> RecordingError:
+        return RecordingError(f'{self.path} cannot be read: {reason}; copy it again')
+
+    def _read_header(self, file: BinaryIO) -> _Table:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            raise RecordingError(
+                f'{self.path} is no AEDAT 4.0 file; convert older versions with the software of '
+                'the camera'
+            )
+        prefix = file.read(4)
+        size = int.from_bytes(prefix, 'little')
+        if len(prefix) < 4 or size > self.byte_size - file.tell():
+            raise self._damaged('it is truncated in its header')
+        try:
+            return _Table(prefix + file.read(size), b'IOHE')
+        except _FormatError as error:
+            raise self._damaged(f'its header is damaged ({error})') from error
+
+    def _select(self, wanted: str | None) -> None:
+        """Choose the stream to read."""
+        streams = [each for each in self._streams.values() if each.kind == 'EVTS']
+        names = _topic_names(streams)
+        self.topics = tuple(EventTopic(name, 'EVTS', 0) for name in names)
+        listing = ', '.join(names)
+        if not streams:
+            held = ', '.join(sorted({each.kind for each in self._streams.values()})) or 'nothing'
+            raise RecordingError(
+                f'{self.path} has no stream of events, but {held!r}; record with events'
+            )
+        if wanted is not None:
+            chosen = [name for name in names if name.strip('/') == wanted.strip('/')]
+            if not chosen:
+                raise RecordingError(
+                    f'{self.path} has no stream {wanted} with events; choose with --topic: '
+                    f'{listing}'
+                )
+        elif len(names) > 1:
+            raise RecordingError(
+                f'{self.path} has {len(names)} streams of events; choose with --topic, once for '
+                f'each camera: {listing}'
+            )
+        else:
+            chosen = names
+        self.topic, self.type = chosen[0], 'EVTS'
+        self._stream = streams[names.index(chosen[0])]
+
+    @property
+    def sensor_size(self) -> tuple[int, int] | None:
+        """Sensor size ``(height, width)`` from the header."""
+        size = self._stream.height, self._stream.width
+        return size if all(side > 0 for side in size) else None
+
+    def _blocks(self) -> Iterator[Columns]:
+        """Yield the events of many packets at a time."""
+        self.progress, self.missing = (0, self._end, 'bytes'), ''
+        packets, size = [], 0
+        for events in self._packets():
+            packets.append(events)
+            size += len(events)
+            if size >= _BLOCK * _EVENT:
+                yield from _convert(packets)
+                packets, size = [], 0
+        yield from _convert(packets)
+
+    def _packets(self) -> Iterator[np.ndarray]:
+        """Yield the structs ``Event`` of each packet of the stream, as bytes."""
+        bad, readable = 0, 0
+        missing = [f'{self.path.name} is truncated'] if self._cut else []
+        with self.path.open('rb', buffering=_PART) as file:
+            at = file.seek(self._start)
+            while at + 8 <= self._end:
+                head = file.read(8)
+                number, size = struct.unpack('<ii', head) if len(head) == 8 else (0, -1)
+                if number not in self._streams or size < 0:
+                    missing = [f'{self.path.name} is damaged at byte {at}, what follows is lost']
+                    break
+                if size > self._end - at - 8:
+                    missing = [f'{self.path.name} is truncated in its last packet']
+                    break
+                at += 8 + size
+                if number != self._stream.number:
+                    file.seek(at)
+                else:
+                    try:
+                        events = self._read_packet(file.read(size))
+                    except _FormatError:
+                        bad += 1
+                    else:
+                        readable += 1
+                        yield events
+                self.progress = (at, self._end, 'bytes')
+            else:
+                if at < self._end:
+                    missing = [f'{self.path.name} is truncated in its last packet']
+        if bad and not readable:
+            raise self._damaged(f'none of its {bad} packets of events can be read')
+        if bad:
+            missing.append(f'{bad} of its {bad + readable} packets of events are damaged')
+        self.missing = '; '.join(missing)
+
+    def _read_packet(self, content: bytes) -> np.ndarray:
+        """Return the structs ``Event`` of a packet, as bytes."""
+        packet = _Table(_decompress(content, self._compression), b'EVTS')
+        at, count = packet.vector(0, _EVENT)
+        return np.frombuffer(packet.buffer, np.uint8, count * _EVENT, at)
+
+
+def _convert(packets: list[np.ndarray]) -> Iterator[Columns]:
+    """Yield the events of packets in blocks of at most ``8 * _BLOCK``."""
+    data = packets[0] if len(packets) == 1 else np.concatenate([np.empty(0, np.uint8), *packets])
+    step = 8 * _BLOCK * _EVENT
+    for low in range(0, len(data), step):
+        part = data[slice(low, low + step)]
+        count = len(part) // _EVENT
+        x, y, p, t = block = empty_events(count)
+        library.sast_aedat4(part, count, *block)
+        yield x, y, p, t
+
+
+def _topic_names(streams: list[_Stream]) -> list[str]:
+    """Return the names of streams: with the camera, or their number, where they are not unique."""
+    choices = (
+        [f'/{each.name}' for each in streams],
+        [f'/{each.source}/{each.name}' for each in streams],
+    )
+    numbers = [f'/{each.number}' for each in streams]
+    return next((names for names in choices if len(set(names)) == len(names)), numbers)
+
+
+def _read_streams(text: str) -> dict[int, _Stream]:
+    """Return the streams that the XML of the header describes, by their number."""
+    if '<!' in text:  # neither entities nor document types belong here
+        raise _FormatError('its XML has a declaration')
+    streams = {}
+    for node in ElementTree.fromstring(text).findall("./node[@name='outInfo']/node"):
+        values = {attr.get('key', ''): attr.text or '' for attr in node.iter('attr')}
+        number = int(node.get('name', ''))
+        width, height = (
+            int(side) if (side := values.get(key, '')).isdecimal() and len(side) < 6 else 0
+            for key in ('sizeX', 'sizeY')
+        )
+        streams[number] = _Stream(
+            number,
+            values.get('typeIdentifier', ''),
+            values.get('originalOutputName') or str(number),
+            values.get('source', ''),
+            width,
+            height,
+        )
+    return streams
+
+
+def _decompress(content: bytes, compression: int) -> bytes:
+    """Return the content of a packet."""
+    if compression == _NONE:
+        return content
+    parts, size = [], 0
+    for part in (_lz4_parts if compression in (_LZ4, _LZ4_HIGH) else _zstd_parts)(content):
+        parts.append(part)
+        size += len(part)
+        if size > _MAX_PACKET:
+            raise _FormatError(f'more than {_MAX_PACKET >> 20} MiB')
+    return parts[0] if len(parts) == 1 else b''.join(parts)
+
+
+def _lz4_parts(content: bytes) -> Iterator[bytes]:
+    import lz4.frame
+
+    context, at, end = lz4.frame.create_decompression_context(), 0, False
+    rest = memoryview(content)
+    try:
+        while not end:
+            part, used, end = lz4.frame.decompress_chunk(context, rest[at:], max_length=_PART)
+            if not (part or used):
+                raise _FormatError('an incomplete frame')
+            at += used
+            yield part
+    except RuntimeError as error:
+        raise _FormatError(str(error)) from error
+
+
+def _zstd_parts(content: bytes) -> Iterator[bytes]:
+    import zstandard
+
+    frame = zstandard.ZstdDecompressor(max_window_size=_MAX_PACKET).stream_reader(content)
+    try:
+        while part := frame.read(_PART):
+            yield part
+    except zstandard.ZstdError as error:
+        raise _FormatError(str(error)) from error
+
+
+class _FormatError(Exception):
+    """A flatbuffer that is no such, or whose parts lie outside it."""
+
+
+class _Table:
+    """
+    The root table of a flatbuffer with a size before it.
+
+    Parameters
+    ----------
+    buffer : bytes
+        Size (uint32), offset of the root table (uint32), identifier (4 bytes) and what follows.
+    identifier : bytes
+        The identifier that it must have.
+
+    """
+
+    def __init__(self, buffer: bytes, identifier: bytes) -> None:
+        self.buffer = buffer
+        if buffer[8:12] != identifier:
+            raise _FormatError(f'not of type {identifier.decode()}')
+        self._at = 4 + self._read('<I', 4)
+        fields = self._at - self._read('<i', self._at)
+        size = self._read('<H', fields) // 2
+        self._fields = [self._read('<H', fields + 2 * index) for index in range(2, size)]
+
+    def _read(self, code: str, at: int) -> int:
+        if at < 4:
+            raise _FormatError(f'byte {at} lies outside')
+        try:
+            return int(struct.unpack_from(code, self.buffer, at)[0])
+        except struct.error as error:
+            raise _FormatError(f'byte {at} lies outside') from error
+
+    def _find(self, field: int) -> int:
+        """Return where a field is, 0 if the table does not hold it."""
+        offset = self._fields[field] if field < len(self._fields) else 0
+        return self._at + offset if offset else 0
+
+    def integer(self, field: int, code: str, default: int) -> int:
+        """Return a field of the table itself."""
+        at = self._find(field)
+        return self._read(code, at) if at else default
+
+    def vector(self, field: int, size: int) -> tuple[int, int]:
+        """Return the first byte of a vector and its number of elements of this size."""
+        at = self._find(field)
+        if not at:
+            return 0, 0
+        at += self._read('<I', at)
+        count = self._read('<I', at)
+        if count * size > len(self.buffer) - at - 4:
+            raise _FormatError(f'{count} elements at byte {at} lie outside')
+        return at + 4, count
+
+    def string(self, field: int) -> str:
+        """Return a string of the table."""
+        at, count = self.vector(field, 1)
+        return self.buffer[slice(at, at + count)].decode()
