@@ -4,12 +4,13 @@
 AEDAT 4.0 files of iniVation as recordings.
 
 The file is the line ``#!AER-DAT4.0``, a header (flatbuffer ``IOHeader`` with a description of the
-streams in XML) and packets of all streams, each compressed on its own (docs.inivation.com, "AEDAT
-4.0"; the flatbuffer encoding: flatbuffers.dev, "Internals").
+streams in XML), packets of all streams, each compressed on its own, and a table of the packets
+(docs.inivation.com, "AEDAT 4.0").
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from xml.etree import ElementTree
 import numpy as np
 from sast_ros.bags.blocks import BlockRecording, Columns
 from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.flatbuffer import FlatbufferError, Table
 from sast_ros.bags.recording import EventTopic
 from sast_ros.events._native import empty_events
 from sast_ros.kernels import library
@@ -82,25 +84,25 @@ class Aedat4Recording(BlockRecording):
             self._start = file.tell()
         try:
             self._compression = header.integer(0, '<i', 0)
-            table = header.integer(1, '<q', -1)
+            self._table = header.integer(1, '<q', -1)
             self._streams = _read_streams(header.string(2))
-        except (_FormatError, ElementTree.ParseError, ValueError) as error:
+        except (FlatbufferError, ElementTree.ParseError, ValueError) as error:
             raise self._damaged(f'its header is damaged ({error})') from error
         if not _NONE <= self._compression <= _ZSTD_HIGH:
             raise RecordingError(
                 f'{path} has the unknown compression {self._compression}; export it again with '
                 'lz4, zstd or none'
             )
-        # A table of the packets follows them, unless the recorder was killed
-        self._end = min(table, self.byte_size) if table >= self._start else self.byte_size
-        self._cut = table > self.byte_size
+        # The table follows the packets, unless the recorder was killed
+        inside = self._start <= self._table <= self.byte_size
+        self._end = self._table if inside else self.byte_size
         self.progress = (0, self._end, 'bytes')
         self._select(topic)
 
     def _damaged(self, reason: str) -> RecordingError:
         return RecordingError(f'{self.path} cannot be read: {reason}; copy it again')
 
-    def _read_header(self, file: BinaryIO) -> _Table:
+    def _read_header(self, file: BinaryIO) -> Table:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise RecordingError(
                 f'{self.path} is no AEDAT 4.0 file; convert older versions with the software of '
@@ -111,8 +113,8 @@ class Aedat4Recording(BlockRecording):
         if len(prefix) < 4 or size > self.byte_size - file.tell():
             raise self._damaged('it is truncated in its header')
         try:
-            return _Table(prefix + file.read(size), b'IOHE')
-        except _FormatError as error:
+            return Table.root(prefix + file.read(size), b'IOHE')
+        except FlatbufferError as error:
             raise self._damaged(f'its header is damaged ({error})') from error
 
     def _select(self, wanted: str | None) -> None:
@@ -163,43 +165,82 @@ class Aedat4Recording(BlockRecording):
 
     def _packets(self) -> Iterator[np.ndarray]:
         """Yield the structs ``Event`` of each packet of the stream, as bytes."""
+        self._damaged_at, self._cut = None, self._table > self.byte_size
         bad, readable = 0, 0
-        missing = [f'{self.path.name} is truncated'] if self._cut else []
         with self.path.open('rb', buffering=_PART) as file:
-            at = file.seek(self._start)
-            while at + 8 <= self._end:
-                head = file.read(8)
-                number, size = struct.unpack('<ii', head) if len(head) == 8 else (0, -1)
-                if number not in self._streams or size < 0:
-                    missing = [f'{self.path.name} is damaged at byte {at}, what follows is lost']
-                    break
-                if size > self._end - at - 8:
-                    missing = [f'{self.path.name} is truncated in its last packet']
-                    break
-                at += 8 + size
-                if number != self._stream.number:
-                    file.seek(at)
-                else:
+            for at, number, size in self._places(file):
+                if number == self._stream.number:
                     try:
                         events = self._read_packet(file.read(size))
-                    except _FormatError:
+                    except FlatbufferError:
+                        self._damaged_at = at
                         bad += 1
                     else:
                         readable += 1
                         yield events
                 self.progress = (at, self._end, 'bytes')
-            else:
-                if at < self._end:
-                    missing = [f'{self.path.name} is truncated in its last packet']
+        self.progress = (self._end, self._end, 'bytes')
         if bad and not readable:
             raise self._damaged(f'none of its {bad} packets of events can be read')
-        if bad:
-            missing.append(f'{bad} of its {bad + readable} packets of events are damaged')
+        missing = [f'{self.path.name} is truncated'] if self._cut else []
+        if self._damaged_at is not None:
+            missing.append(
+                f'{self.path.name} is damaged at byte {self._damaged_at}; {readable} packets of '
+                'events can be read'
+            )
         self.missing = '; '.join(missing)
+
+    def _places(self, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+        """
+        Yield the place, stream and size of each packet, with the file at its content.
+
+        From the first damage on only the places that the table lists are believed, if there is
+        one.
+        """
+        at, listed = self._start, None
+        while at + 8 <= self._end:
+            if self._damaged_at is not None and listed is None:
+                listed = self._read_table()
+            if listed:
+                following = bisect_left(listed, at)
+                if following == len(listed):
+                    return
+                at = listed[following]
+            file.seek(at)
+            number, size = struct.unpack('<ii', file.read(8))
+            if number in self._streams and 0 <= size <= self._end - at - 8:
+                yield at, number, size
+                at += 8 + size
+            elif number in self._streams and size > 0 and self._end == self.byte_size:
+                self._cut = True
+                return
+            else:
+                self._damaged_at = at
+                listed = self._read_table() if listed is None else listed
+                if not listed:
+                    return
+                at += 1
+        self._cut |= at < self._end
+
+    def _read_table(self) -> list[int]:
+        """Return where the packets are by the table at the end, nothing if there is none."""
+        if not self._start <= self._table < self.byte_size:
+            return []
+        with self.path.open('rb') as file:
+            file.seek(self._table)
+            content = file.read()
+        try:
+            # The place of a packet is that of its content
+            entries = Table.root(_decompress(content, self._compression), b'FTAB').tables(0)
+            places = sorted(entry.integer(0, '<q', 0) - 8 for entry in entries)
+        except FlatbufferError:
+            return []
+        inside = all(self._start <= place <= self._end - 8 for place in places)
+        return places if inside else []
 
     def _read_packet(self, content: bytes) -> np.ndarray:
         """Return the structs ``Event`` of a packet, as bytes."""
-        packet = _Table(_decompress(content, self._compression), b'EVTS')
+        packet = Table.root(_decompress(content, self._compression), b'EVTS')
         at, count = packet.vector(0, _EVENT)
         return np.frombuffer(packet.buffer, np.uint8, count * _EVENT, at)
 
@@ -229,7 +270,7 @@ def _topic_names(streams: list[_Stream]) -> list[str]:
 def _read_streams(text: str) -> dict[int, _Stream]:
     """Return the streams that the XML of the header describes, by their number."""
     if '<!' in text:  # neither entities nor document types belong here
-        raise _FormatError('its XML has a declaration')
+        raise FlatbufferError('its XML has a declaration')
     streams = {}
     for node in ElementTree.fromstring(text).findall("./node[@name='outInfo']/node"):
         values = {attr.get('key', ''): attr.text or '' for attr in node.iter('attr')}
@@ -258,7 +299,7 @@ def _decompress(content: bytes, compression: int) -> bytes:
         parts.append(part)
         size += len(part)
         if size > _MAX_PACKET:
-            raise _FormatError(f'more than {_MAX_PACKET >> 20} MiB')
+            raise FlatbufferError(f'more than {_MAX_PACKET >> 20} MiB')
     return parts[0] if len(parts) == 1 else b''.join(parts)
 
 
@@ -271,11 +312,11 @@ def _lz4_parts(content: bytes) -> Iterator[bytes]:
         while not end:
             part, used, end = lz4.frame.decompress_chunk(context, rest[at:], max_length=_PART)
             if not (part or used):
-                raise _FormatError('an incomplete frame')
+                raise FlatbufferError('an incomplete frame')
             at += used
             yield part
     except RuntimeError as error:
-        raise _FormatError(str(error)) from error
+        raise FlatbufferError(str(error)) from error
 
 
 def _zstd_parts(content: bytes) -> Iterator[bytes]:
@@ -286,65 +327,4 @@ def _zstd_parts(content: bytes) -> Iterator[bytes]:
         while part := frame.read(_PART):
             yield part
     except zstandard.ZstdError as error:
-        raise _FormatError(str(error)) from error
-
-
-class _FormatError(Exception):
-    """A flatbuffer that is no such, or whose parts lie outside it."""
-
-
-class _Table:
-    """
-    The root table of a flatbuffer with a size before it.
-
-    Parameters
-    ----------
-    buffer : bytes
-        Size (uint32), offset of the root table (uint32), identifier (4 bytes) and what follows.
-    identifier : bytes
-        The identifier that it must have.
-
-    """
-
-    def __init__(self, buffer: bytes, identifier: bytes) -> None:
-        self.buffer = buffer
-        if buffer[8:12] != identifier:
-            raise _FormatError(f'not of type {identifier.decode()}')
-        self._at = 4 + self._read('<I', 4)
-        fields = self._at - self._read('<i', self._at)
-        size = self._read('<H', fields) // 2
-        self._fields = [self._read('<H', fields + 2 * index) for index in range(2, size)]
-
-    def _read(self, code: str, at: int) -> int:
-        if at < 4:
-            raise _FormatError(f'byte {at} lies outside')
-        try:
-            return int(struct.unpack_from(code, self.buffer, at)[0])
-        except struct.error as error:
-            raise _FormatError(f'byte {at} lies outside') from error
-
-    def _find(self, field: int) -> int:
-        """Return where a field is, 0 if the table does not hold it."""
-        offset = self._fields[field] if field < len(self._fields) else 0
-        return self._at + offset if offset else 0
-
-    def integer(self, field: int, code: str, default: int) -> int:
-        """Return a field of the table itself."""
-        at = self._find(field)
-        return self._read(code, at) if at else default
-
-    def vector(self, field: int, size: int) -> tuple[int, int]:
-        """Return the first byte of a vector and its number of elements of this size."""
-        at = self._find(field)
-        if not at:
-            return 0, 0
-        at += self._read('<I', at)
-        count = self._read('<I', at)
-        if count * size > len(self.buffer) - at - 4:
-            raise _FormatError(f'{count} elements at byte {at} lie outside')
-        return at + 4, count
-
-    def string(self, field: int) -> str:
-        """Return a string of the table."""
-        at, count = self.vector(field, 1)
-        return self.buffer[slice(at, at + count)].decode()
+        raise FlatbufferError(str(error)) from error

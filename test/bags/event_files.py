@@ -57,6 +57,16 @@ def flatbuffer(
     return struct.pack('<I', len(body)) + body
 
 
+def _packet_table(places: list[int]) -> bytes:
+    """Return the flatbuffer ``FileDataTable``, of which each entry has its first field only."""
+    count = len(places)
+    # Offsets of the entries, the fields of all entries, the entries
+    vector = b''.join(struct.pack('<I', 4 * (count - i) + 8 + 12 * i) for i in range(count))
+    vector += struct.pack('<4H', 6, 12, 4, 0)
+    vector += b''.join(struct.pack('<iq', 8 + 12 * i, place) for i, place in enumerate(places))
+    return flatbuffer(b'FTAB', [], vector, count)
+
+
 def event_packet(events: Events) -> bytes:
     """Return the flatbuffer ``EventPacket``."""
     structs = np.zeros(len(events['t']), _EVENT)
@@ -91,16 +101,18 @@ def aedat4(
 ) -> bytes:
     """Return a file whose streams of events all hold the events; others have a packet each."""
     code, compress = COMPRESSIONS[compression]
-    content = b''
+    content, places = b'', []
     for low in range(0, len(events['t']), packet):
         part = {name: values[slice(low, low + packet)] for name, values in events.items()}
         for number, kind, *_ in streams:
             data = event_packet(part) if kind == 'EVTS' else flatbuffer(kind.encode(), [])
             data = compress(data)
+            places.append(len(content) + 8)
             content += struct.pack('<ii', number, len(data)) + data
     size = len(aedat4_header(list(streams), code))
     end = size + len(content) if table else -1
-    return aedat4_header(list(streams), code, end) + content + b'table' * table
+    content = aedat4_header(list(streams), code, end) + content
+    return content + compress(_packet_table([size + place for place in places])) * table
 
 
 def event_stream(events: Events, kind: int = 1, version: int = 2) -> bytes:

@@ -111,14 +111,31 @@ def test_aedat4_one_of_several_cameras_must_be_named(tmp_path, events):
     check(path, events, '/right/events')
 
 
-def test_aedat4_damaged_packets_are_left_out_and_counted(tmp_path, events):
-    content = bytearray(event_files.aedat4(events, 'zstd', packet=40))
-    at = content.index(zstandard_magic := struct.pack('<I', 0xFD2FB528))
+@pytest.mark.parametrize('table', [True, False])
+@pytest.mark.parametrize('compression', ['lz4', 'zstd'])
+def test_aedat4_damaged_packets_are_left_out_and_told(tmp_path, events, compression, table):
+    content = bytearray(event_files.aedat4(events, compression, packet=40, table=table))
+    at = content.index({'lz4': b'\x04"M\x18', 'zstd': b'\x28\xb5\x2f\xfd'}[compression])
     content[at] = 0
-    assert zstandard_magic in content
     found, missing = read(write(tmp_path / 'a.aedat4', bytes(content)))
     np.testing.assert_array_equal(found['t'], events['t'][40:])
-    assert '1 of its 3 packets' in missing
+    assert f'byte {at - 8}' in missing
+    assert '2 packets' in missing
+
+
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [(0, b'\xff' * 4), (0, b'\x50\0\0\0'), (4, b'\xff' * 4), (4, b'\x50\0\0\0'), (4, bytes(4))],
+)
+def test_aedat4_the_table_tells_where_packets_are_after_damage(tmp_path, events, field, value):
+    content = bytearray(event_files.aedat4(events, packet=20))
+    size = struct.pack('<i', len(event_files.event_packet(events)) - 16 * (COUNT - 20))
+    at = content.index(struct.pack('<i', 0) + size, 20) + field
+    second = content.index(struct.pack('<i', 0) + size, at + 8) + field
+    content[slice(second, second + 4)] = value
+    found, missing = read(write(tmp_path / 'a.aedat4', bytes(content)))
+    np.testing.assert_array_equal(found['t'], np.delete(events['t'], slice(20, 40)))
+    assert '5 packets' in missing
 
 
 @pytest.mark.parametrize('compression', ['lz4', 'zstd'])
