@@ -101,7 +101,7 @@ def aedat4(
 ) -> bytes:
     """Return a file whose streams of events all hold the events; others have a packet each."""
     code, compress = COMPRESSIONS[compression]
-    content, places = b'', []
+    content, places = bytearray(), []
     for low in range(0, len(events['t']), packet):
         part = {name: values[slice(low, low + packet)] for name, values in events.items()}
         for number, kind, *_ in streams:
@@ -117,14 +117,15 @@ def aedat4(
 
 def event_stream(events: Events, kind: int = 1, version: int = 2) -> bytes:
     """Return an Event Stream file."""
-    content, last = b'Event Stream' + bytes([version, 0, 0, kind]), 0
+    content = bytearray(b'Event Stream' + bytes([version, 0, 0, kind]))
     content += struct.pack('<HH', WIDTH, HEIGHT)
+    last = 0
     for x, y, p, t in zip(*(events[name].tolist() for name in 'xypt'), strict=True):
         overflows, rest = divmod(t - last, 127)
         content += b'\xff' * overflows
         content += struct.pack('<BHH', rest << 1 | p, x, HEIGHT - 1 - y)
         last = t
-    return content
+    return bytes(content)
 
 
 def text(events: Events, line: str = '{t} {x} {y} {p}\n', head: str = '') -> bytes:

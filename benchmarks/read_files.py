@@ -1,0 +1,90 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Speed of reading files without messages on one core, in millions of events a second.
+
+    python benchmarks/read_files.py [--events N] [--packet N] [--json FILE]
+
+Random events of a sensor of 64x48 pixels, written as in the tests, are decoded to columns x, y, p
+and t, and read as a recording: decoded, checked and put in order. Every number is the best of
+three runs, in processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+import gzip
+from pathlib import Path
+import sys
+import tempfile
+import time
+
+import numpy as np
+from sast_ros.bags import open_recording
+from workload import report
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'test'))
+
+from bags import event_files  # noqa: E402
+from bags.recordings import random_events  # noqa: E402
+
+
+def speed(events: int, run: Callable[[], object]) -> float:
+    """Return millions of events a second of the fastest of three runs."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        run()
+        times.append(time.process_time() - start)
+    return round(events / min(times) / 1e6, 1)
+
+
+def exhaust(parts: object) -> None:
+    """Run an iterator to its end."""
+    for _ in parts:  # type: ignore[attr-defined]
+        pass
+
+
+def main() -> int:
+    """Write the files, read them and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition('\n\n')[0].strip())
+    parser.add_argument('--events', type=int, default=1_000_000, metavar='N')
+    parser.add_argument('--packet', type=int, default=10_000, metavar='N', help='of aedat4')
+    parser.add_argument('--json', type=Path, metavar='FILE')
+    arguments = parser.parse_args()
+
+    count = arguments.events
+    events = random_events(count, span_us=count)
+    text = event_files.text(events)
+    contents = {
+        **{
+            f'{kind}.aedat4': event_files.aedat4(events, kind, arguments.packet)
+            for kind in ('none', 'lz4', 'zstd')
+        },
+        'dvs.es': event_files.event_stream(events),
+        'plain.txt': text,
+        'seconds.csv': event_files.text(events, '{s:.6f},{x},{y},{p}\n'),
+        'packed.txt.gz': gzip.compress(text),
+    }
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in contents.items():
+            (Path(folder) / name).write_bytes(content)
+        np.save(Path(folder) / 'table.npy', event_files.table(events))
+        np.savez(Path(folder) / 'columns.npz', **events)
+        for name in (*contents, 'table.npy', 'columns.npz'):
+            with open_recording(Path(folder) / name) as recording:
+                columns = speed(count, lambda: exhaust(recording._blocks()))  # noqa: B023
+                rows.append([name, columns, speed(count, lambda: exhaust(recording))])  # noqa: B023
+    report(
+        f'{count} events, {arguments.packet} a packet of aedat4: Mev/s on one core',
+        ['file', 'to columns', 'as a recording'],
+        rows,
+        arguments.json,
+    )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
