@@ -20,6 +20,7 @@ import numpy as np
 from sast_ros.bags.blocks import Columns
 from sast_ros.bags.errors import RecordingError
 from sast_ros.events._native import INVALID_POLARITY
+from sast_ros.events.chunk import MAX_TIME_US
 
 FIELDS = ('x', 'y', 'p', 't')
 
@@ -55,7 +56,6 @@ SAMPLE = 4096
 _MIN_NANOSECONDS = 10**17
 
 _MAX_SIDE = 8192
-_MAX_TIME = 1 << 62
 
 
 def find_fields(names: Iterable[str]) -> dict[str, str]:
@@ -149,7 +149,7 @@ def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -
     """
     Return columns as integers, with times in microseconds.
 
-    Single values that are no number, coordinates with a fraction and times that do not fit 64 bits
+    Single values that are no number, coordinates with a fraction and times that ROS cannot hold
     give events with the polarity ``INVALID_POLARITY``, which are left out and counted.
 
     Parameters
@@ -199,11 +199,11 @@ def _find_wrong(name: str, values: np.ndarray, unit: str) -> np.ndarray | None:
     if values.dtype.kind == 'f':
         if name == 't':
             with np.errstate(over='ignore'):
-                return ~(np.abs(values.astype(np.float64)) * factor < _MAX_TIME)
+                return ~(np.abs(values.astype(np.float64)) * factor < MAX_TIME_US)
         return ~(np.isfinite(values) & (values == np.rint(values)))
     if name != 't' or (factor <= 1 and values.dtype.itemsize < 8):
         return None
-    limit = int(_MAX_TIME / max(1, factor))
+    limit = int(MAX_TIME_US / factor)
     wrong = values > min(limit, np.iinfo(values.dtype).max)
     return wrong | (values < max(-limit, np.iinfo(values.dtype).min))
 

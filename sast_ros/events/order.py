@@ -110,7 +110,7 @@ class StreamOrder:
         if self._last is None:
             yield self._accept(parts.pop(self._begin(parts, in_order)))
         for group in [[part] for part in parts] if in_order else [parts]:
-            yield from self._place(group, horizon)
+            yield from self._place(group, horizon, in_order)
 
     def flush(self) -> Iterator[EventChunk]:
         """Return what is kept back and believed now that no more events follow, and the counts."""
@@ -157,16 +157,20 @@ class StreamOrder:
         horizon = _HORIZON_DISTANCES * int(t[high] - t[low]) // (high - low)
         return min(max(MIN_HORIZON_US, horizon), MAX_HORIZON_US)
 
-    def _place(self, parts: list[EventChunk], horizon: int) -> Iterator[EventChunk]:
-        """Place the parts of a chunk that arrived in an unknown order."""
+    def _place(
+        self, parts: list[EventChunk], horizon: int, in_order: bool
+    ) -> Iterator[EventChunk]:
+        """Place parts of a chunk that arrived together."""
         last = self._last
         assert last is not None
         near: list[EventChunk] = []
         far: list[EventChunk] = []
         late = min(horizon, MAX_LATE_US)
         for part in parts:
-            middle = int(part.t[len(part) // 2])
-            here = int(part.t[0]) <= last + horizon and middle >= last - late
+            first = int(part.t[0])
+            # Where the order of arrival is unknown, some events may be late by more
+            begin = first if in_order else int(part.t[len(part) // 2])
+            here = first <= last + horizon and begin >= last - late
             (near if here else far).append(part)
         if near:
             self._leave_out(self._places)

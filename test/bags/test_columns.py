@@ -120,7 +120,7 @@ def test_coordinates_with_fractions_are_an_error():
 
 
 @pytest.mark.parametrize(('unit', 'time'), [('s', 2**62), ('us', 2**63), ('ms', -(2**61))])
-def test_times_beyond_64_bits_are_an_error(unit, time):
+def test_times_beyond_those_of_ros_are_an_error(unit, time):
     with pytest.raises(RecordingError, match=facts('file.h5', 't', 'event 100', time)):
         convert(unit, t=[time] * 3)
 
