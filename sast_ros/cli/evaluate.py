@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from sast_ros.evaluation.batch.jobs import JobResult
     from sast_ros.evaluation.batch.plan import Replay
+    from sast_ros.evaluation.protocol import Protocol
 
 #: Minimum score of the detections of replays: without the rest the average precision would only
 #: be worse.
@@ -52,8 +53,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         nargs='+',
         type=recording_path,
         metavar='DETECTIONS_OR_BAG',
-        help='folder of a replay, .npy file with boxes, bag with Detection2DArray, or recording; '
-        '"example" is the bundled one',
+        help='folder of a replay, boxes (.npy, COCO results, CSV), bag with Detection2DArray, or '
+        'recording; "example" is the bundled one',
     )
     _add_protocol(command)
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
@@ -84,9 +85,9 @@ def _add_protocol(command: argparse.ArgumentParser) -> None:
         '--labels',
         type=Path,
         metavar='DIR',
-        help='folder with NAME_bbox.npy (Prophesee layout) or NAME.json (COCO) for each '
-        'recording, one COCO file for all of them, bags with Detection2DArray, or the one file '
-        '(default: the folder of the first input)',
+        help='folder with NAME_bbox.npy (Prophesee layout), NAME.json (COCO), NAME.csv or NAME/ '
+        '(YOLO text) for each recording, one COCO file for all of them, bags with '
+        'Detection2DArray, or the one file (default: the folder of the first input)',
     )
     command.add_argument(
         '--label-topic', metavar='T', help='topic of labels in a bag (default: the only one)'
@@ -94,8 +95,34 @@ def _add_protocol(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         '--label-classes',
         metavar='C',
-        help='class names of .npy labels in class-id order: gen1, 1mpx, or a comma-separated list '
-        '(default: dataset.json beside them, else by the sensor)',
+        help='class names of the labels in class-id order: gen1, 1mpx, dsec-det, or a '
+        'comma-separated list, which may name several classes alike; or OLD=NEW,... to change '
+        'names (default: those in the file, dataset.json beside it, else by the sensor)',
+    )
+    command.add_argument(
+        '--detection-classes',
+        metavar='C',
+        help='the same for the detections (default: those of the replay, else of the labels)',
+    )
+    frames = command.add_mutually_exclusive_group()
+    frames.add_argument(
+        '--label-fps',
+        type=number_between(1e-6, 1e6),
+        metavar='F',
+        help='frames per second of labels with frame numbers (COCO, CSV, YOLO text); frame 0 is '
+        'at the start of the recording',
+    )
+    frames.add_argument(
+        '--label-times',
+        type=Path,
+        metavar='FILE',
+        help='text file with the time of each frame, one per line, instead of a rate',
+    )
+    command.add_argument(
+        '--clip-labels',
+        action='store_true',
+        help='clip labels to the frame, as the published preprocessing does, and leave out those '
+        'of which too little is left',
     )
     command.add_argument(
         '--protocol',
@@ -164,19 +191,12 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.labels = arguments.labels or arguments.inputs[0].resolve().parent
     from sast_ros.evaluation.errors import EvaluationError
     from sast_ros.evaluation.inputs import EvaluationInputs
-    from sast_ros.evaluation.labels import label_classes
     from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
     from sast_ros.evaluation.metrics.summary import compute_metrics
-    from sast_ros.evaluation.protocol import Protocol
     from sast_ros.evaluation.report.page import write_report
     from sast_ros.replay import ReplayOptions
 
-    protocol = Protocol(
-        arguments.protocol,
-        arguments.boxes,
-        label_classes(arguments.label_classes) if arguments.label_classes else None,
-        arguments.label_topic,
-    )
+    protocol = _protocol(arguments)
     options = ReplayOptions(
         **detector_options(arguments),
         score=arguments.score,
@@ -185,7 +205,8 @@ def run(arguments: argparse.Namespace) -> int:
         video_min_score=OPERATING_SCORE,  # all of them would hide the events
     )
     inputs = EvaluationInputs(
-        arguments.inputs, arguments.labels, arguments.out, options, arguments.topic
+        *(arguments.inputs, arguments.labels, arguments.out, options, arguments.topic),
+        protocol.label_frames,
     )
     inputs.replay(lambda replays: _replay(arguments, replays), _show_finished)
     entries = inputs.pair(protocol)
@@ -201,6 +222,8 @@ def run(arguments: argparse.Namespace) -> int:
                 {'input': str(path), 'reason': reason} for path, reason in inputs.failed.items()
             ],
         }
+        for warning in result.get('label_warnings', ()):
+            print_error(warning)
         report: Path | None = arguments.out / 'report.html'
         try:
             write_report(arguments.out / 'report.html', result, entries)
@@ -216,6 +239,27 @@ def run(arguments: argparse.Namespace) -> int:
         for reason in inputs.failed.values():
             print_error(f'left out: {reason}')
     return 1 if inputs.failed else 0
+
+
+def _protocol(arguments: argparse.Namespace) -> Protocol:
+    from sast_ros.evaluation.formats.content import FrameClock
+    from sast_ros.evaluation.labels import label_classes
+    from sast_ros.evaluation.protocol import Protocol
+
+    labels, detections = (
+        label_classes(text) if text else None
+        for text in (arguments.label_classes, arguments.detection_classes)
+    )
+    return Protocol(
+        arguments.protocol,
+        arguments.boxes,
+        labels,
+        arguments.label_topic,
+        detections,
+        FrameClock(arguments.label_fps, arguments.label_times),
+        arguments.clip_labels,
+        arguments.sensor_size,
+    )
 
 
 def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -331,6 +375,13 @@ def _overview(result: dict[str, Any]) -> Table:
     if result['labels_left_out']:
         left = ', '.join(f'{count} {name}' for name, count in result['labels_left_out'].items())
         table.add_row('left out', f'{left}: classes that the detector does not have')
+    if 'labels_clipped' in result:
+        clipped, away = result['labels_clipped'], result['labels_clipped_away']
+        table.add_row(
+            'clipped', f'{clipped} labels to the frame, {away} of them left out as too small'
+        )
+    if 'ignored_regions' in result:
+        table.add_row('ignored', f'detections in {result["ignored_regions"]} regions of crowds')
     table.add_row('mAP', f'{_number(result["AP"])} (AP50 {_number(result["AP50"])})')
     rate = result['false_positives']
     if rate['minutes_without_labels']:

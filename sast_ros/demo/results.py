@@ -201,6 +201,7 @@ def _pair_labels(
     if path is None:
         raise EvaluationError('the recording comes without labels; name them with --labels')
     labels = read_labels(path, detected.name, None, detected.sensor_size, detected.classes)
+    labels = labels.on_clock(detected.start_us, detected.clock)
     end_us = playback.content.end_us
     if detected.windows is not None and labels.clock != detected.clock:
         end_us += int(detected.windows['stamp_ns'][0] // 1000 - detected.windows['t'][0])

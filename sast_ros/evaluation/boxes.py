@@ -6,19 +6,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import csv
 from pathlib import Path
+import shutil
+import struct
+import tempfile
+import tokenize
+import warnings
+import zipfile
+import zlib
 
 import numpy as np
 from sast_ros.errors import SastError
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.labels import BOX_DTYPE
 
+#: Both names of the fields that the layout has renamed, the present one first.
+_TIME = ('t', 'ts')
+_SCORE = ('class_confidence', 'confidence')
+
 _REQUIRED = ('x', 'y', 'w', 'h', 'class_id')
+
+#: Arrays of an archive with boxes, if it has several.
+_MEMBERS = ('labels.npy', 'boxes.npy', 'detections.npy')
+
+#: Maximum size of an array of an archive when decompressed, about six million boxes.
+_MAX_MEMBER = 1 << 28
 
 
 def read_boxes(path: Path) -> np.ndarray:
     """
-    Return the boxes of a ``.npy`` file as ``BOX_DTYPE[N]``, sorted by time.
+    Return the boxes of a ``.npy`` or ``.npz`` file as ``BOX_DTYPE[N]``, sorted by time.
 
     Raises
     ------
@@ -26,9 +44,63 @@ def read_boxes(path: Path) -> np.ndarray:
         If the file does not exist or does not hold boxes; see ``box_rows``.
 
     """
-    with reading(path, 'give boxes as .npy file'):
-        rows = np.load(path)
-    return box_rows(rows, str(path))
+    return box_rows(load_rows(path), str(path))
+
+
+def load_rows(path: Path, advice: str = 'give boxes as .npy file') -> np.ndarray:
+    """
+    Return the array of a ``.npy`` file, or the one of a ``.npz`` file that holds boxes.
+
+    What the header promises is compared with the size of the file before anything is allocated.
+
+    Raises
+    ------
+    EvaluationError
+        If it cannot be read, or holds Python objects, which are not read.
+
+    """
+    with reading(path, advice):
+        if not zipfile.is_zipfile(path):
+            return np.array(map_array(path))
+        with zipfile.ZipFile(path) as archive, tempfile.NamedTemporaryFile() as copy:
+            member = archive.getinfo(_choose_member(archive, path))
+            if member.file_size > _MAX_MEMBER:
+                raise EvaluationError(
+                    f'{path}: {member.filename} would take {member.file_size:,} bytes, more than '
+                    f'{_MAX_MEMBER:,}; save the boxes as .npy file'
+                )
+            with archive.open(member) as stream:
+                shutil.copyfileobj(stream, copy)
+            copy.flush()
+            return np.array(map_array(Path(copy.name)))
+
+
+def map_array(path: Path) -> np.ndarray:
+    """
+    Return the array of a ``.npy`` file without reading it; use it inside of ``reading``.
+
+    A file that is shorter than its header promises cannot be mapped.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of headers that are read in spite of faults
+        array: np.ndarray = np.load(path, mmap_mode='r', allow_pickle=False)
+    return array
+
+
+def _choose_member(archive: zipfile.ZipFile, path: Path) -> str:
+    names = [name for name in archive.namelist() if name.endswith('.npy')]
+    chosen = [name for name in _MEMBERS if name in names] or names
+    if len(chosen) == 1 or chosen[:1] == [_MEMBERS[0]]:
+        return chosen[0]
+    raise EvaluationError(
+        f'{path}: holds the arrays {", ".join(names[:5]) or "(none)"}; call the one with boxes '
+        'labels, or save it as .npy file'
+    )
+
+
+def has_scores(rows: np.ndarray) -> bool:
+    """Return whether the rows have a field with scores, under one of its two names."""
+    return any(name in (rows.dtype.names or ()) for name in _SCORE)
 
 
 @contextlib.contextmanager
@@ -40,26 +112,40 @@ def reading(path: Path, advice: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise EvaluationError(f'{path} does not exist; {advice}') from error
-    except (OSError, ValueError, EOFError, LookupError, TypeError, OverflowError) as error:
-        reason = f'{type(error).__name__}: {error}'
+    except (RecursionError, MemoryError) as error:
+        reason = 'nested too deeply' if isinstance(error, RecursionError) else 'too large'
         raise EvaluationError(f'{path}: cannot be read ({reason}); {advice}') from error
+    except _UNREADABLE as error:
+        reason = f'{type(error).__name__}: {error}'.rstrip('.')
+        raise EvaluationError(f'{path}: cannot be read ({reason}); {advice}') from error
+
+
+#: What the readers of NumPy, JSON, CSV and zip raise for damaged files.
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, AttributeError),
+    *(RuntimeError, SyntaxError, tokenize.TokenError, struct.error),
+    *(csv.Error, zipfile.BadZipFile, zlib.error),
+)
 
 
 def box_rows(rows: np.ndarray, where: str) -> np.ndarray:
     """
     Return rows with the fields of the Prophesee layout as ``BOX_DTYPE[N]``, sorted by time.
 
-    The time is called ``t``, or ``ts`` in files of the first data set. The default of
-    ``class_confidence`` is 1; boxes without ``track_id`` get an id each.
+    The fields have their present names or those of the first data set: the time is called ``t``
+    or ``ts``, the score ``class_confidence`` or ``confidence``. The default of the score is 1;
+    boxes without ``track_id`` get an id each. Other fields are not read. The columns may have any
+    dtype that holds the same numbers.
 
     Raises
     ------
     EvaluationError
-        If a field is missing, or a box is invalid; see ``check_boxes``.
+        If a field is missing, a time or class id is no whole number, or a box is invalid; see
+        ``check_boxes``.
 
     """
     names = rows.dtype.names or ()
-    time = 't' if 't' in names else 'ts'
+    time, score = (next((n for n in pair if n in names), pair[0]) for pair in (_TIME, _SCORE))
     missing = [name for name in (time, *_REQUIRED) if name not in names]
     if missing:
         raise EvaluationError(
@@ -69,13 +155,72 @@ def box_rows(rows: np.ndarray, where: str) -> np.ndarray:
     if rows.ndim != 1:
         raise EvaluationError(f'{where}: has the shape {rows.shape}; give one row for each box')
     boxes = np.zeros(len(rows), BOX_DTYPE)
-    boxes['t'] = rows[time]
-    for name in _REQUIRED:
-        boxes[name] = rows[name]
-    boxes['class_confidence'] = rows['class_confidence'] if 'class_confidence' in names else 1
-    boxes['track_id'] = rows['track_id'] if 'track_id' in names else np.arange(len(rows))
+    boxes['t'] = _whole_numbers(rows, time, where, 'int64')
+    boxes['class_id'] = _whole_numbers(rows, 'class_id', where, 'uint32')
+    for name in 'xywh':
+        boxes[name] = _numbers(rows, name, where)
+    boxes['class_confidence'] = _numbers(rows, score, where) if score in names else 1
+    boxes['track_id'] = np.arange(len(rows))
+    if 'track_id' in names:
+        boxes['track_id'] = track_ids(rows['track_id'], where)
     check_boxes(boxes, where)
     return sort_by_time(boxes)
+
+
+def _numbers(rows: np.ndarray, name: str, where: str) -> np.ndarray:
+    """Return a column of real numbers; those too large for float32 become infinite."""
+    values = rows[name]
+    if values.ndim != 1 or values.dtype.kind not in 'biuf':
+        raise EvaluationError(
+            f'{where}: the field {name} is of type {rows.dtype[name]}; give a number for each box'
+        )
+    with np.errstate(over='ignore'):
+        return values if values.dtype.kind != 'f' else values.astype(np.float32)
+
+
+def _whole_numbers(rows: np.ndarray, name: str, where: str, dtype: str) -> np.ndarray:
+    """Return a column as integers, exactly."""
+    _numbers(rows, name, where)  # checks the type
+    values, limits = rows[name], np.iinfo(dtype)
+    valid = np.ones(len(values), bool)
+    if values.dtype.kind == 'f':
+        valid = np.isfinite(values) & (values == np.rint(values))
+        valid &= (values >= float(limits.min)) & (values < float(limits.max))
+    elif values.dtype.kind in 'iu' and len(values):
+        valid = (values >= limits.min) & (values <= limits.max)
+    if not valid.all():
+        row = int(np.flatnonzero(~valid)[0])
+        wanted = 'whole microseconds' if dtype == 'int64' else 'whole numbers from 0'
+        raise EvaluationError(
+            f'{where}: {name} of row {row} is {values[row]}, {int((~valid).sum())} of '
+            f'{len(values)} rows are invalid; give {wanted}'
+        )
+    return values.astype(dtype)
+
+
+def track_ids(values: np.ndarray, where: str) -> np.ndarray:
+    """
+    Return ids of tracks as ``uint32[N]``: numbers that fit as they are, others numbered anew.
+
+    Raises
+    ------
+    EvaluationError
+        If they are neither numbers nor texts.
+
+    """
+    if values.ndim != 1 or values.dtype.kind not in 'biufSU':
+        raise EvaluationError(
+            f'{where}: track_id is of type {values.dtype}; give a number for each box'
+        )
+    if values.dtype.kind in 'biu' and len(values):
+        if int(values.min()) >= 0 and int(values.max()) <= np.iinfo(np.uint32).max:
+            return values.astype(np.uint32)
+    elif values.dtype.kind == 'f':
+        with np.errstate(invalid='ignore'):
+            whole = values.astype(np.uint32)
+        if (whole == values).all():
+            return whole
+    return np.unique(values, return_inverse=True)[1].reshape(len(values)).astype(np.uint32)
 
 
 def check_boxes(boxes: np.ndarray, where: str) -> None:

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sast_ros.bags.detections import WINDOW_DTYPE
+from sast_ros.bags.names import recording_stem
 from sast_ros.bags.storage import is_storage_file
-from sast_ros.evaluation.boxes import read_boxes, reading, sort_by_time
+from sast_ros.evaluation.boxes import box_rows, has_scores, load_rows, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.formats.coco import read_coco_results
+from sast_ros.evaluation.formats.content import BoxFile, FrameClock, load_json
+from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
+from sast_ros.evaluation.label_files import find_labels, holds_events
 from sast_ros.evaluation.labels import canonical
 from sast_ros.evaluation.topics import holds_only_detections, read_topic
 
@@ -48,6 +52,8 @@ class RecordedDetections:
         Summary of the replay.
     clock : {'recording', 'ros'}
         Clock of all times; ``'ros'`` for detections that were read from messages.
+    warnings : tuple of str
+        What was left out or assumed, sentences.
 
     """
 
@@ -63,29 +69,43 @@ class RecordedDetections:
     sensor_size: tuple[int, int] | None = None
     summary: dict[str, Any] | None = None
     clock: str = 'recording'
+    warnings: tuple[str, ...] = ()
 
 
 def is_detections(path: Path) -> bool:
     """
     Return whether a path names detections, not a recording of events.
 
-    Detections are a ``.npy`` file, the folder of a replay, or a bag with a topic of detections and
-    none of events.
+    Detections are a ``.npy`` file, if its columns are not those of events, COCO results, a text
+    file with a header that names columns of boxes, the folder of a replay, or a bag with a topic
+    of detections and none of events.
     """
-    if path.suffix == '.npy' or (path / 'detections.npy').is_file():
+    suffix = path.suffix.lower()
+    if suffix == '.json' or (path / 'detections.npy').is_file():
         return True
+    if suffix == '.npy':
+        return not holds_events(path)
+    if suffix == '.csv' and path.is_file():
+        return names_boxes(read_header(path))
     return path.exists() and is_storage_file(path) and holds_only_detections(path)
 
 
-def read_detections(path: Path) -> RecordedDetections:
+def read_detections(
+    path: Path, labels: Path | None = None, frames: FrameClock | None = None
+) -> RecordedDetections:
     """
     Read detections.
 
     Parameters
     ----------
     path : Path
-        Folder that ``sast-ros replay`` wrote, ``.npy`` file in the Prophesee layout, or ``.mcap``
-        or ``.db3`` file with a topic of ``vision_msgs/msg/Detection2DArray``.
+        Folder that ``sast-ros replay`` wrote, ``.npy`` file in the Prophesee layout, COCO
+        results, CSV, or ``.mcap`` or ``.db3`` file with a topic of
+        ``vision_msgs/msg/Detection2DArray``.
+    labels : Path, optional
+        Folder or file with labels, for COCO results, which name images and categories of theirs.
+    frames : FrameClock, optional
+        Times of numbered frames.
 
     Raises
     ------
@@ -97,16 +117,22 @@ def read_detections(path: Path) -> RecordedDetections:
     """
     if is_storage_file(path):
         return _read_bag(path)
+    if path.suffix.lower() == '.json':
+        return _read_coco(path, labels, frames)
+    if path.suffix.lower() == '.csv':
+        name = _plain_name(path)
+        return _from_file(path, name, read_table(path, name, frames))
     file = path / 'detections.npy' if path.is_dir() else path
-    boxes = read_boxes(file)
+    rows = load_rows(file)
+    boxes = box_rows(rows, str(file))
     in_folder = file.name == 'detections.npy'
     summary = _read_summary(file.with_name('summary.json')) if in_folder else None
     if summary is None:
         if not len(boxes):
             raise EvaluationError(f'{file}: holds no detections; name a file with boxes')
-        name = file.resolve().parent.name if in_folder else file.stem
-        name = name.removesuffix('_detections').removesuffix('_bbox')
-        return RecordedDetections(name, file, boxes)
+        name = _plain_name(file.resolve().parent if in_folder else file)
+        warnings = () if has_scores(rows) else (f'{file}: has no scores; each is taken as 1',)
+        return RecordedDetections(name, file, boxes, warnings=warnings)
     if summary.get('detections', len(boxes)) != len(boxes):
         raise EvaluationError(
             f'{file}: holds {len(boxes)} detections, but its summary.json counts '
@@ -114,7 +140,7 @@ def read_detections(path: Path) -> RecordedDetections:
         )
     size = summary.get('sensor_size') or {}
     return RecordedDetections(
-        name=Path(str(summary['recording'])).stem if 'recording' in summary else file.parent.name,
+        name=recording_stem(str(summary.get('recording', file.resolve().parent.name))),
         path=file,
         boxes=boxes,
         classes=tuple(canonical(str(name)) for name in summary.get('classes', ())),
@@ -134,7 +160,7 @@ def _read_bag(path: Path) -> RecordedDetections:
     windows['t'], windows['stamp_ns'] = stamps, 1000 * stamps
     steps = np.diff(stamps)
     return RecordedDetections(
-        name=path.stem.removesuffix('_detections'),
+        name=recording_stem(path).removesuffix('_detections'),
         path=path,
         boxes=boxes,
         classes=tuple(canonical(name) for name in classes),
@@ -146,19 +172,66 @@ def _read_bag(path: Path) -> RecordedDetections:
     )
 
 
+def _read_coco(path: Path, labels: Path | None, frames: FrameClock | None) -> RecordedDetections:
+    """Read results; the windows are those of the images, so that empty ones are known."""
+    name, images = _plain_name(path), path
+    if isinstance(load_json(path, 'give a list of COCO results'), list):
+        if labels is None:
+            raise EvaluationError(f'{path}: a list of COCO results needs its labels, with images')
+        images = find_labels(labels, name)
+        if images.is_dir() or not isinstance(load_json(images, _COCO_ADVICE), dict):
+            raise EvaluationError(f'{images}: is no COCO file; {_COCO_ADVICE}')
+    sole = labels is None or labels.is_file() or images == path
+    content = read_coco_results(path, images, name, frames, sole=sole)
+    detected = _from_file(path, name, content)
+    windows = np.zeros(len(content.times), WINDOW_DTYPE)
+    windows['t'] = content.times
+    return replace(detected, windows=windows)
+
+
+_COCO_ADVICE = (
+    'COCO results name images by their ids: give --labels the COCO file that lists these images'
+)
+
+
+def _from_file(path: Path, name: str, content: BoxFile) -> RecordedDetections:
+    if not len(content.boxes):
+        raise EvaluationError(f'{path}: holds no detections; name a file with boxes')
+    return RecordedDetections(
+        name,
+        path,
+        content.boxes,
+        tuple(canonical(one) for one in content.classes),
+        sensor_size=content.sensor_size,
+        warnings=content.warnings,
+    )
+
+
+def _plain_name(path: Path) -> str:
+    """Return the name of the recording that a file of detections is called after."""
+    name = path.name[: -len(path.suffix)] if path.suffix in _BOX_SUFFIXES else path.name
+    for end in ('_detections', '_results', '_bbox'):
+        name = name.removesuffix(end)
+    return recording_stem(name)
+
+
+_BOX_SUFFIXES = ('.npy', '.npz', '.json', '.csv')
+
+
 def _read_summary(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
-    with reading(path, 'replay the recording again'):
-        return dict(json.loads(path.read_text(encoding='utf-8')))
+    content = load_json(path, 'replay the recording again')
+    if not isinstance(content, dict):
+        raise EvaluationError(f'{path}: is no summary of a replay; replay the recording again')
+    return content
 
 
 def _read_windows(path: Path) -> np.ndarray | None:
     if not path.is_file():
         return None
-    with reading(path, 'replay the recording again'):
-        windows = np.load(path)
-    if windows.dtype != WINDOW_DTYPE:
+    windows = load_rows(path, 'replay the recording again')
+    if windows.dtype != WINDOW_DTYPE or windows.ndim != 1:
         raise EvaluationError(
             f'{path}: has other columns than this version writes; replay the recording again'
         )

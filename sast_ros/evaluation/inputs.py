@@ -9,6 +9,7 @@ import contextlib
 import functools
 from pathlib import Path
 
+from sast_ros.bags.names import recording_stem
 from sast_ros.errors import format_error, SastError
 from sast_ros.evaluation.batch.jobs import JobResult
 from sast_ros.evaluation.batch.plan import (
@@ -20,6 +21,7 @@ from sast_ros.evaluation.batch.plan import (
 )
 from sast_ros.evaluation.detections import is_detections, read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.formats.content import FrameClock
 from sast_ros.evaluation.label_files import find_labels
 from sast_ros.evaluation.protocol import pair_recording, Protocol
 from sast_ros.evaluation.report.entry import ReportEntry
@@ -48,6 +50,8 @@ class EvaluationInputs:
         Options of the replays.
     topic : str, optional
         Topic with events of the recordings; by default the only one.
+    frames : FrameClock, optional
+        Times of detections that have frame numbers.
 
     Raises
     ------
@@ -63,6 +67,7 @@ class EvaluationInputs:
         out: Path,
         options: ReplayOptions,
         topic: str | None = None,
+        frames: FrameClock | None = None,
     ) -> None:
         if not labels.exists():
             raise EvaluationError(f'{labels} does not exist; name the folder or file with labels')
@@ -71,6 +76,7 @@ class EvaluationInputs:
         self._out = out
         self._options = options
         self._topic = topic
+        self._frames = frames
         self._detected: dict[Path, RecordedDetections] = {}
         self._planned: dict[Path, Replay] = {}
         self._failed: dict[Path, str] = {}
@@ -158,7 +164,9 @@ class EvaluationInputs:
                 video = detected.path.with_name(VIDEO)
                 entries.append(
                     ReportEntry(
-                        pair_recording(detected, self._labels, protocol),
+                        pair_recording(
+                            detected, self._labels, protocol, sole=len(self._paths) == 1
+                        ),
                         detected,
                         path if planned else None,
                         planned.topic if planned else summary.get('topic') or None,
@@ -174,9 +182,9 @@ class EvaluationInputs:
     def _add(self, path: Path) -> str:
         """Read detections or plan a replay, and return the name of the recording."""
         if is_detections(path):
-            detected = self._detected[path] = read_detections(path)
+            detected = self._detected[path] = read_detections(path, self._labels, self._frames)
             return detected.name
-        name = path.resolve().stem
+        name = recording_stem(path.resolve())
         find_labels(self._labels, name)  # a recording without labels is not replayed
         folder = self._out / name
         if folder.resolve() == path.resolve():

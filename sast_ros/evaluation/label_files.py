@@ -4,78 +4,189 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+import glob
 from pathlib import Path
+from typing import Any
+import zipfile
 
+from sast_ros.bags.names import recording_stem
 from sast_ros.bags.storage import is_storage_file
+from sast_ros.evaluation.boxes import map_array, reading
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.formats.coco import has_images_of, is_coco
+from sast_ros.evaluation.formats.content import load_json, stems
+from sast_ros.evaluation.formats.table import names_boxes, read_header
+from sast_ros.evaluation.formats.yolo import yolo_folder
+
+#: What is behind the name of a recording in the name of its labels.
+_ENDS = ('_bbox', '_labels', '')
+_SUFFIXES = ('.npy', '.npz', '.json', '.csv')
+
+#: Labels of DSEC-Detection, below the folder of a sequence.
+_DSEC = ('tracks.npy', 'left/tracks.npy', 'object_detections/left/tracks.npy')
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """
+    Where the labels of a recording are.
+
+    Attributes
+    ----------
+    path : Path
+        The file, bag or folder.
+    warnings : tuple of str
+        Files beside it that could not be read, sentences.
+
+    """
+
+    path: Path
+    warnings: tuple[str, ...] = ()
 
 
 def find_labels(folder: Path, name: str) -> Path:
     """
-    Return the label file of a recording.
+    Return the labels of a recording; see ``find_label_source``.
 
-    It is ``NAME_bbox.npy``, ``NAME.json``, the only JSON file with annotations, a bag called
-    ``NAME_labels.mcap`` or ``NAME``, or the folder itself if that is a bag. A suffix ``_td`` or
+    Raises
+    ------
+    EvaluationError
+        If there are none.
+
+    """
+    return find_label_source(folder, name).path
+
+
+def find_label_source(folder: Path, name: str) -> LabelSource:
+    """
+    Find the labels of a recording.
+
+    They are ``NAME_bbox.npy``, ``NAME_labels.json`` or the like, the ``tracks.npy`` of
+    DSEC-Detection, a bag called ``NAME_labels.mcap`` or ``NAME``, a folder ``NAME`` with YOLO
+    text, the only JSON file with annotations (of several the only one with images of the
+    recording), or the folder itself if that is a bag or has YOLO text. A suffix ``_td`` or
     ``_events`` of the name is optional.
 
     Parameters
     ----------
     folder : Path
-        Folder with labels, or a file with labels.
+        Folder with labels, or a file with labels, which is taken whatever its name.
     name : str
         Name of the recording without suffix.
 
     Raises
     ------
     EvaluationError
-        If there is no such file.
+        If there are none.
 
     """
     if not folder.exists():
         raise EvaluationError(f'{folder} does not exist; name the folder or file with labels')
     if folder.is_file():
-        return folder
-    for stem in stems(name):
-        for candidate in (f'{stem}_bbox.npy', f'{stem}.npy', f'{stem}.json'):
-            if (folder / candidate).is_file():
-                return folder / candidate
-        for candidate in (f'{stem}_labels.mcap', f'{stem}.mcap', f'{stem}.db3', stem):
-            if _is_bag(folder / candidate):
-                return folder / candidate
-    shared = [path for path in sorted(folder.glob('*.json')) if _is_coco(path)]
-    if len(shared) == 1:
-        return shared[0]
-    if _is_bag(folder):
-        return folder
+        return LabelSource(folder)
+    own = next(_named(folder, name), None)
+    if own is not None:
+        return LabelSource(own)
+    shared, warnings = _shared(folder)
+    if len(shared) > 1:
+        matching = [path for path in shared if has_images_of(shared[path], name)]
+        if len(matching) != 1:
+            raise EvaluationError(
+                f'{folder} has {len(shared)} COCO files ({", ".join(p.name for p in shared)}), of '
+                f'which {len(matching)} name images of the recording {name}; name the one with '
+                'its labels'
+            )
+        shared = {matching[0]: None}
+    if shared:
+        return LabelSource(next(iter(shared)), warnings)
+    if is_bag(folder) or yolo_folder(folder) is not None:
+        return LabelSource(folder, warnings)
     others = sorted(path.name for path in folder.glob('*_bbox.npy'))
     listing = ', '.join(others[:3] + ['...'] * (len(others) > 3)) or 'none'
+    reasons = ''.join(f'; {warning}' for warning in warnings)
     raise EvaluationError(
         f'{folder} has no labels of the recording {name}: neither {stems(name)[-1]}_bbox.npy nor '
-        f'{stems(name)[-1]}.json (there are: {listing}); name the folder with its labels'
+        f'{stems(name)[-1]}.json (there are: {listing}); name the folder with its labels{reasons}'
     )
+
+
+def _named(folder: Path, name: str) -> Iterator[Path]:
+    """Yield the labels that are called like the recording, and those of a DSEC sequence."""
+    for stem in stems(name):
+        files = (folder / f'{stem}{end}{suffix}' for suffix in _SUFFIXES for end in _ENDS)
+        yield from (path for path in files if path.is_file() and not holds_events(path))
+        bags = (f'{stem}_labels.mcap', f'{stem}.mcap', f'{stem}.db3', stem)
+        yield from (folder / bag for bag in bags if is_bag(folder / bag))
+        texts = (folder / stem, folder / f'{stem}_labels')
+        yield from (path for path in texts if yolo_folder(path) is not None)
+        yield from (path for one in _DSEC if (path := folder / stem / one).is_file())
+    yield from (path for one in _DSEC if (path := folder / one).is_file())
+    parents = folder.resolve().parents
+    if folder.resolve().match('events/left') and (parents[1] / _DSEC[-1]).is_file():
+        yield parents[1] / _DSEC[-1]
 
 
 def labels_beside(recording: Path) -> Path | None:
     """Return ``NAME_bbox.npy`` in the folder of a recording, ``None`` if there is none."""
     path = recording.resolve()
-    files = (path.with_name(f'{stem}_bbox.npy') for stem in stems(path.stem))
+    files = (path.with_name(f'{stem}_bbox.npy') for stem in stems(recording_stem(path)))
     return next((file for file in files if file.is_file()), None)
 
 
-def stems(name: str) -> list[str]:
-    """Return the names that the label file of a recording can have."""
-    return [name, *(name.removesuffix(s) for s in ('_td', '_events') if name.endswith(s))]
+def names_recording(labels: Path) -> str | None:
+    """
+    Return the recording that ``NAME_bbox.npy`` is called after, if it is beside that file.
+
+    ``None`` if there is no such recording; labels may have any name.
+    """
+    stem = labels.name.removesuffix('_bbox.npy')
+    if stem == labels.name:
+        return None
+    beside = labels.resolve().parent.glob(f'{glob.escape(stem)}*')
+    others = (path for path in beside if path.suffix != '.npy')
+    return stem if any(stem in stems(recording_stem(path)) for path in others) else None
 
 
-def _is_bag(path: Path) -> bool:
+def holds_events(path: Path) -> bool:
+    """Return whether an array or text file has columns of events, not of boxes."""
+    if path.suffix.lower() == '.csv':
+        try:
+            return not names_boxes(read_header(path))
+        except EvaluationError:
+            return False
+    if path.suffix.lower() != '.npy':
+        return False
+    try:
+        with reading(path, ''):
+            if zipfile.is_zipfile(path):
+                return False
+            array = map_array(path)
+    except EvaluationError:
+        return False  # what is wrong is said where it is read
+    names = array.dtype.names
+    if names is None:
+        return array.ndim == 2
+    return {'x', 'y'} <= set(names) and not {'w', 'h'} & set(names)
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a path is a rosbag2 folder or one of its files."""
     if path.is_dir():
         return (path / 'metadata.yaml').is_file()
     return path.is_file() and is_storage_file(path)
 
 
-def _is_coco(path: Path) -> bool:
-    try:
-        return 'annotations' in json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError, TypeError):
-        return False
+def _shared(folder: Path) -> tuple[dict[Path, Any], tuple[str, ...]]:
+    """Return the COCO files of a folder with their content, and what could not be read."""
+    found, warnings = {}, []
+    for path in sorted(folder.glob('*.json')):
+        try:
+            content = load_json(path, 'it is left out')
+        except EvaluationError as error:
+            warnings.append(str(error))
+            continue
+        if is_coco(content):
+            found[path] = content
+    return found, tuple(warnings)

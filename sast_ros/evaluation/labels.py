@@ -1,36 +1,38 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of a recording, from NumPy and COCO files and from bags."""
+"""Labels of a recording, from files and bags, with the names of their classes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-import json
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sast_ros.bags.storage import is_storage_file
-from sast_ros.evaluation.boxes import check_boxes, read_boxes, reading, sort_by_time
+from sast_ros.evaluation.boxes import read_boxes
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.label_files import stems
+from sast_ros.evaluation.formats.coco import read_coco
+from sast_ros.evaluation.formats.content import BoxFile, FrameClock, load_json, no_boxes
+from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
+from sast_ros.evaluation.formats.yolo import read_yolo, yolo_folder
+from sast_ros.evaluation.label_files import is_bag
 from sast_ros.evaluation.topics import read_topic
-from sast_ros.labels import BOX_DTYPE
 
 #: Class names in class-id order of data sets whose files do not name them.
 LABEL_CLASSES = {
     'gen1': ('car', 'pedestrian'),
     '1mpx': ('pedestrian', 'two-wheeler', 'car', 'truck', 'bus', 'traffic-sign', 'traffic-light'),
+    'dsec-det': (
+        *('pedestrian', 'rider', 'car', 'bus', 'truck', 'bicycle', 'motorcycle', 'train'),
+    ),
 }
-
-_COCO_FIELDS = (
-    'complete its images (id, and t in microseconds on the clock of the recording) and '
-    'annotations (image_id, category_id of a category, bbox)'
-)
 
 #: Sensor sizes, (height, width), of these data sets.
 _SENSORS = {(240, 304): 'gen1', (720, 1280): '1mpx'}
+
+#: Name of the files of DSEC-Detection.
+_DSEC_FILE = 'tracks.npy'
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,14 @@ class Labels:
         Annotated times, sorted: those of the boxes and, if the source lists them, those without
         objects.
     classes : tuple of str
-        Class names in class-id order.
-    clock : {'recording', 'ros'}
-        Clock of the times (microseconds): that of the events, or ROS time.
+        Class names in class-id order; classes of one name are one class.
+    clock : {'recording', 'ros', 'start'}
+        Clock of the times (microseconds): that of the events, ROS time, or since the start of the
+        recording.
+    regions : BOX_DTYPE[R]
+        Regions in which detections of the class are ignored, sorted by time.
+    warnings : tuple of str
+        What was left out of the source, sentences.
 
     """
 
@@ -59,6 +66,18 @@ class Labels:
     times: np.ndarray
     classes: tuple[str, ...]
     clock: str = 'recording'
+    regions: np.ndarray = field(default_factory=no_boxes)
+    warnings: tuple[str, ...] = ()
+
+    def on_clock(self, start_us: int | None, clock: str) -> Labels:
+        """Return labels that count from the start of the recording with times on its clock."""
+        if self.clock != 'start':
+            return self
+        boxes, regions = self.boxes.copy(), self.regions.copy()
+        for rows in (boxes, regions):
+            rows['t'] += start_us or 0
+        times = self.times + (start_us or 0)
+        return replace(self, boxes=boxes, regions=regions, times=times, clock=clock)
 
 
 def canonical(name: str) -> str:
@@ -74,6 +93,41 @@ def label_classes(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(',') if name.strip())
 
 
+def name_classes(
+    given: Sequence[str] | None, known: Sequence[str], default: Callable[[], Sequence[str]] = tuple
+) -> tuple[str, ...]:
+    """
+    Return class names in class-id order, in the spelling used for comparison.
+
+    Parameters
+    ----------
+    given : sequence of str, optional
+        Names in class-id order, which may repeat, or ``OLD=NEW`` for names that change.
+    known : sequence of str
+        Names in the file, empty if there are none.
+    default : callable
+        Returns the names of a file without names.
+
+    Raises
+    ------
+    EvaluationError
+        If a class that changes its name does not exist.
+
+    """
+    if given and all('=' in name for name in given):
+        pairs = (name.split('=', 1) for name in given)
+        changes = {canonical(old): canonical(new) for old, new in pairs}
+        names = [canonical(name) for name in known or default()]
+        missing = [old for old in changes if old not in names]
+        if missing:
+            raise EvaluationError(
+                f'there is no class {", ".join(missing)} to rename, only '
+                f'{", ".join(names) or "classes without names"}; correct the list of classes'
+            )
+        return tuple(changes.get(name, name) for name in names)
+    return tuple(canonical(name) for name in given or known or default())
+
+
 def read_labels(
     path: Path,
     name: str,
@@ -81,26 +135,36 @@ def read_labels(
     sensor_size: tuple[int, int] | None = None,
     default: Sequence[str] = (),
     topic: str | None = None,
+    frames: FrameClock | None = None,
+    *,
+    sole: bool = True,
 ) -> Labels:
     """
     Read the labels of a recording.
 
+    The content of a file decides how it is read, not its name.
+
     Parameters
     ----------
     path : Path
-        ``.npy`` in the Prophesee layout, COCO ``.json``, or bag with a topic of
-        ``vision_msgs/msg/Detection2DArray``.
+        ``.npy`` or ``.npz`` in the Prophesee layout, COCO ``.json``, CSV, folder with YOLO text,
+        or bag with a topic of ``vision_msgs/msg/Detection2DArray``.
     name : str
-        Name of the recording, for a COCO file with several.
+        Name of the recording, for a file with several.
     classes : sequence of str, optional
-        Class names in class-id order; by default those of the file itself, of ``dataset.json``
-        beside it, of the data set with this sensor, or ``default``.
+        Class names in class-id order or changes of names, see ``name_classes``; by default those
+        of the file itself, of ``dataset.json`` beside it, of the data set with this sensor, or
+        ``default``.
     sensor_size : (int, int), optional
         Height and width in pixels.
     default : sequence of str
         Class names if they are unknown otherwise.
     topic : str, optional
         Topic of a bag with several of this type.
+    frames : FrameClock, optional
+        Times of labels that have frame numbers.
+    sole : bool
+        Whether the file is that of this recording, and of no other.
 
     Raises
     ------
@@ -110,42 +174,95 @@ def read_labels(
         If a bag is damaged.
 
     """
-    reader = _READERS.get(path.suffix.lower())
-    if path.is_dir() or is_storage_file(path):
+    warnings: list[str] = []
+    if is_bag(path) or is_storage_file(path):
         labels = _read_bag(path, topic)
-    elif reader is not None:
-        labels = reader(path, name)
+    elif (folder := yolo_folder(path)) is not None:
+        labels = _from_file(path, read_yolo(folder, frames, sensor_size))
+    elif path.is_dir():
+        labels = _read_bag(path, topic)
     else:
-        raise EvaluationError(
-            f'{path}: labels are read from {", ".join(sorted(_READERS))} files and from bags'
-        )
-    names = labels.classes
-    if classes is not None or not names:
-        names = tuple(classes or _guess_classes(path, sensor_size) or default)
-    names = tuple(canonical(name) for name in names)
-    unknown = labels.boxes['class_id'] >= len(names)
-    if unknown.any():
-        raise EvaluationError(
-            f'{path}: {int(unknown.sum())} boxes have the class id '
-            f'{int(labels.boxes["class_id"][unknown][0])}, but only {len(names)} classes are '
-            f'known ({", ".join(names)}); name the others with --label-classes'
-        )
-    return replace(labels, classes=names)
+        content = _READERS[_format(path)](path, name, frames or FrameClock(), sole)
+        labels = _from_file(path, content)
+    names = name_classes(
+        classes, labels.classes, lambda: _guess_classes(path, sensor_size, warnings) or default
+    )
+    for boxes in (labels.boxes, labels.regions):
+        unknown = boxes['class_id'] >= len(names)
+        if unknown.any():
+            raise EvaluationError(
+                f'{path}: {int(unknown.sum())} boxes have the class id '
+                f'{int(boxes["class_id"][unknown][0])}, but only {len(names)} classes are '
+                f'known ({", ".join(names)}); name the others with --label-classes'
+            )
+    return replace(labels, classes=names, warnings=(*labels.warnings, *warnings))
 
 
-def _guess_classes(path: Path, sensor_size: tuple[int, int] | None) -> tuple[str, ...]:
+def _from_file(path: Path, content: BoxFile) -> Labels:
+    if not len(content.boxes):
+        raise EvaluationError(f'{path}: holds no labels; name a file with boxes')
+    return Labels(
+        path,
+        content.boxes,
+        content.times,
+        content.classes,
+        'start' if content.relative else 'recording',
+        content.regions,
+        content.warnings,
+    )
+
+
+def _format(path: Path) -> str:
+    """
+    Return the suffix of files with such content.
+
+    Raises
+    ------
+    EvaluationError
+        If it is none that is read.
+
+    """
+    start = b''
+    if path.is_file():
+        with path.open('rb') as stream:
+            start = stream.read(512).removeprefix(b'\xef\xbb\xbf').lstrip()
+    if start.startswith((b'\x93NUMPY', b'PK\x03\x04')):
+        return '.npy'
+    if start.startswith((b'{', b'[')):
+        return '.json'
+    suffix = {'.npz': '.npy', '.tsv': '.csv'}.get(path.suffix.lower(), path.suffix.lower())
+    if suffix in _READERS:
+        return suffix
+    if start and b'\0' not in start and names_boxes(read_header(path)):
+        return '.csv'
+    raise EvaluationError(
+        f'{path}: labels are read from .json, .npy files and from bags, also from .npz and .csv '
+        'files and from folders of YOLO text; name one of them'
+    )
+
+
+def _guess_classes(
+    path: Path, sensor_size: tuple[int, int] | None, warnings: list[str]
+) -> tuple[str, ...]:
+    """Return the class names of an index beside the file, or of its data set; or none."""
     index = path.parent / 'dataset.json'
     if index.is_file():
-        with reading(index, 'correct its list of classes or give --label-classes'):
-            return tuple(json.loads(index.read_text(encoding='utf-8'))['classes'])
+        try:
+            content = load_json(index, 'its list of classes is not used')
+            names = content.get('classes') if isinstance(content, dict) else None
+            if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
+                return tuple(names)
+            warnings.append(f'{index}: has no list of classes, and is not used')
+        except EvaluationError as error:
+            warnings.append(str(error))
+    if path.name == _DSEC_FILE:
+        return LABEL_CLASSES['dsec-det']
     return LABEL_CLASSES.get(_SENSORS.get(sensor_size or (0, 0), ''), ())
 
 
-def _read_numpy(path: Path, name: str) -> Labels:
+def _read_numpy(path: Path, name: str, frames: FrameClock, sole: bool) -> BoxFile:
     boxes = read_boxes(path)
-    if not len(boxes):
-        raise EvaluationError(f'{path}: holds no labels; name a file with boxes')
-    return Labels(path, boxes, np.unique(boxes['t']), ())
+    return BoxFile(boxes, np.unique(boxes['t']))
 
 
 def _read_bag(path: Path, topic: str | None) -> Labels:
@@ -155,56 +272,8 @@ def _read_bag(path: Path, topic: str | None) -> Labels:
     return Labels(path, boxes, np.unique(stamps), classes, 'ros')
 
 
-def _read_coco(path: Path, name: str) -> Labels:
-    """
-    Read a COCO file.
-
-    Every image is an annotated time: ``t`` or ``timestamp`` in microseconds. It belongs to its
-    ``recording``, ``sequence`` or ``video``, or to the folder in its ``file_name``; without any of
-    them the whole file belongs to one recording.
-    """
-    with reading(path, 'give a COCO file with images, annotations and categories'):
-        content = json.loads(path.read_text(encoding='utf-8'))
-        images, annotations = content['images'], content['annotations']
-        categories = sorted(content['categories'], key=lambda category: category['id'])
-    own = [image for image in images if _recording(image) in ('', *stems(name))]
-    if images and not own:
-        others = sorted({_recording(image) for image in images})
-        raise EvaluationError(
-            f'{path}: has no image of the recording {name}, only of '
-            f'{", ".join(others[:3] + ["..."] * (len(others) > 3))}; name its labels'
-        )
-    ids = {category['id']: index for index, category in enumerate(categories)}
-    with reading(path, _COCO_FIELDS):
-        times = {i['id']: int(i['t'] if 't' in i else i['timestamp']) for i in own}
-        rows = [
-            (
-                times[row['image_id']],
-                *row['bbox'],
-                ids[row['category_id']],
-                row.get('track_id', row.get('id', 0)),
-                1,
-            )
-            for row in annotations
-            if row['image_id'] in times
-        ]
-        boxes = np.array(rows, BOX_DTYPE)
-    if not len(boxes):
-        raise EvaluationError(f'{path}: holds no labels of {name}; name a file with boxes')
-    check_boxes(boxes, str(path))
-    return Labels(
-        path,
-        sort_by_time(boxes),
-        np.unique(np.array(list(times.values()), np.int64)),
-        tuple(str(category['name']) for category in categories),
-    )
-
-
-def _recording(image: dict[str, Any]) -> str:
-    for key in ('recording', 'sequence', 'video'):
-        if key in image:
-            return str(image[key])
-    return Path(str(image.get('file_name', ''))).parent.name
-
-
-_READERS: dict[str, Callable[[Path, str], Labels]] = {'.npy': _read_numpy, '.json': _read_coco}
+_READERS: dict[str, Callable[[Path, str, FrameClock, bool], BoxFile]] = {
+    '.npy': _read_numpy,
+    '.json': lambda path, name, frames, sole: read_coco(path, name, frames, sole=sole),
+    '.csv': lambda path, name, frames, sole: read_table(path, name, frames),
+}

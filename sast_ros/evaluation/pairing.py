@@ -12,12 +12,13 @@ compared with one label, two of them count as false positives, and a perfect det
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from sast_ros.evaluation.box_filter import BoxFilter
+from sast_ros.evaluation.box_filter import BOXES_GEN1, BoxFilter, choose_box_filter
 from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.formats.content import no_boxes
 from sast_ros.evaluation.labels import Labels
 
 #: Half the width of the pool of the Prophesee evaluator in microseconds.
@@ -26,6 +27,9 @@ POOL_US = 50_000
 #: Share of labels outside the sensor above which they are of another recording; a track that
 #: leaves the picture is often labelled a little too far.
 _MAX_OUTSIDE = 0.01
+
+#: Labels of the 1 megapixel data set that the preprocessing of published results keeps.
+_SMALLEST_1MPX = BoxFilter(diagonal=0, side=5)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Frame:
         Events of the window per second, NaN if unknown.
     t_end : int
         End of the window, else the annotated time, on the clock of the detections (microseconds).
+    regions : BOX_DTYPE[R]
+        Regions in which detections of the class are ignored, of every size.
 
     """
 
@@ -51,6 +57,7 @@ class Frame:
     detections: np.ndarray
     event_rate: float = float('nan')
     t_end: int = 0
+    regions: np.ndarray = field(default_factory=no_boxes)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,11 @@ class PairedRecording:
         Number of labels of each class that the detector does not have.
     start_us : int
         Start of the recording on the clock of the detections.
+    clipped, removed : int, optional
+        Number of labels that were clipped to the frame, and of those that were removed because
+        too little of them was left; ``None`` without clipping.
+    warnings : tuple of str
+        What was left out of the files, sentences.
 
     """
 
@@ -84,6 +96,9 @@ class PairedRecording:
     unlabelled_us: int
     left_out: dict[str, int] = field(default_factory=dict)
     start_us: int = 0
+    clipped: int | None = None
+    removed: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def pair_last_window(
@@ -98,7 +113,8 @@ def pair_last_window(
         If labels and detections have no class or no time in common.
 
     """
-    classes, truth, found, left_out = _common_classes(labels, detected)
+    labels = labels.on_clock(detected.start_us, detected.clock)
+    classes, truth, regions, found, left_out = _common_classes(labels, detected)
     windows = detected.windows
     ends = np.unique(detected.boxes['t']) if windows is None else windows['t']
     times = ends  # of the windows, on the clock of the labels
@@ -133,9 +149,8 @@ def pair_last_window(
         rate = float('nan')
         if windows is not None and known and detected.summary is not None:
             rate = float(windows['events'][window]) / detected.duration_us * 1e6
-        frames.append(
-            Frame(time - start, rows, seen, rate, int(ends[window]) if known else time - shift)
-        )
+        end = int(ends[window]) if known else time - shift
+        frames.append(Frame(time - start, rows, seen, rate, end, _at(regions, time)))
     chosen, length = _unlabelled(labels, detected, found['t'] + shift, times, shift, start, boxes)
     return PairedRecording(
         detected.name, classes, tuple(frames), found[chosen], length, left_out, start - shift
@@ -154,7 +169,8 @@ def pair_pooled(labels: Labels, detected: RecordedDetections, boxes: BoxFilter) 
         If labels and detections have no class or no time in common.
 
     """
-    classes, truth, found, left_out = _common_classes(labels, detected)
+    labels = labels.on_clock(detected.start_us, detected.clock)
+    classes, truth, regions, found, left_out = _common_classes(labels, detected)
     if labels.clock != detected.clock:
         raise EvaluationError(
             f'{labels.path} and {detected.path} have different clocks, one of them ROS time; the '
@@ -166,7 +182,8 @@ def pair_pooled(labels: Labels, detected: RecordedDetections, boxes: BoxFilter) 
     frames = []
     for time in np.unique(truth['t']).tolist():
         low, high = np.searchsorted(found['t'], [time - POOL_US, time + POOL_US + 1])
-        frames.append(Frame(time, _at(truth, time), found[low:high], t_end=time))
+        seen = found[low:high]
+        frames.append(Frame(time, _at(truth, time), seen, t_end=time, regions=_at(regions, time)))
     return PairedRecording(detected.name, classes, tuple(frames), found[:0], 0, left_out)
 
 
@@ -177,27 +194,32 @@ def _at(boxes: np.ndarray, time: int) -> np.ndarray:
 
 def _common_classes(
     labels: Labels, detected: RecordedDetections
-) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, dict[str, int]]:
-    """Return the common classes, the boxes of both with ids in them, and what is left out."""
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:
+    """
+    Return the common classes, each once, and how many labels of others are left out.
+
+    Between them labels, ignored regions and detections with ids of these classes.
+    """
     theirs = detected.classes or labels.classes
-    common = tuple(name for name in labels.classes if name in theirs)
+    common = tuple(dict.fromkeys(name for name in labels.classes if name in theirs))
     if not common:
         raise EvaluationError(
             f'{labels.path} and {detected.path} have no class in common: labels of '
             f'{", ".join(labels.classes)}, detections of {", ".join(theirs)}; give the names of '
-            'the labels with --label-classes'
+            'the labels with --label-classes, or those of the detections with --detection-classes'
         )
     unknown = detected.boxes['class_id'] >= len(theirs)
     if unknown.any():
         raise EvaluationError(
             f'{detected.path}: {int(unknown.sum())} detections have the class id '
             f'{int(detected.boxes["class_id"][unknown][0])}, but only {len(theirs)} classes are '
-            f'known ({", ".join(theirs)}); give all names with --label-classes'
+            f'known ({", ".join(theirs)}); give all names with --detection-classes'
         )
     counts = np.bincount(labels.boxes['class_id'], minlength=len(labels.classes)).tolist()
-    left_out = {
-        name: count for name, count in zip(labels.classes, counts) if name not in common and count
-    }
+    left_out: dict[str, int] = {}
+    for name, count in zip(labels.classes, counts):
+        if name not in common and count:
+            left_out[name] = left_out.get(name, 0) + count
     truth = _renumber(labels.boxes, labels.classes, common)
     if not len(truth):
         raise EvaluationError(
@@ -205,7 +227,48 @@ def _common_classes(
             f'not have ({", ".join(left_out)}; it has {", ".join(theirs)}); give the names of '
             'the labels with --label-classes'
         )
-    return common, truth, _renumber(detected.boxes, theirs, common), left_out
+    regions = _renumber(labels.regions, labels.classes, common)
+    return common, truth, regions, _renumber(detected.boxes, theirs, common), left_out
+
+
+def clip_labels(labels: Labels, sensor_size: tuple[int, int]) -> tuple[Labels, int, int]:
+    """
+    Return the labels clipped to the frame, how many were, and how many of these are removed.
+
+    As the preprocessing of the published results crops them: a clipped box is removed if it is
+    smaller than labels of these data sets may be, sides of 10 and a diagonal of 30 pixels, or
+    sides of 5 pixels if the sensor is as large as that of the 1 megapixel data set. Boxes inside
+    the frame stay as they are.
+
+    Raises
+    ------
+    EvaluationError
+        If no label is in the frame.
+
+    """
+    height, width = sensor_size
+    boxes = labels.boxes.copy()
+    for low, size, limit in (('x', 'w', width), ('y', 'h', height)):
+        begin = labels.boxes[low].astype(np.float64)
+        end = (begin + labels.boxes[size]).clip(0, limit)
+        outside = (begin < 0) | (begin + labels.boxes[size] > limit)
+        boxes[low][outside] = begin.clip(0, limit)[outside]
+        boxes[size][outside] = (end - begin.clip(0, limit))[outside]
+    clipped = boxes != labels.boxes
+    smallest = choose_box_filter('auto', sensor_size)
+    if smallest is not BOXES_GEN1:
+        smallest = _SMALLEST_1MPX
+    kept = ~clipped | ((boxes['w'] > 0) & (boxes['h'] > 0) & smallest(boxes))
+    if len(boxes) and not kept.any():
+        raise EvaluationError(
+            f'{labels.path}: none of {len(boxes)} labels is in the frame of {width}x{height} '
+            'pixels; they are of another recording or sensor'
+        )
+    times = labels.times
+    if len(times) == len(np.unique(labels.boxes['t'])):  # only times with objects are known
+        times = np.unique(boxes['t'][kept])
+    clear = replace(labels, boxes=boxes[kept], times=times)
+    return clear, int(clipped.sum()), int((~kept).sum())
 
 
 def _renumber(boxes: np.ndarray, old: tuple[str, ...], new: tuple[str, ...]) -> np.ndarray:
@@ -242,7 +305,7 @@ def _check_times(labels: Labels, detected: RecordedDetections, times: np.ndarray
             raise EvaluationError(
                 f'{labels.path}: {int(outside.sum())} of {len(boxes)} labels lie outside the '
                 f'{width}x{height} pixels of {detected.path}; they are of another recording or '
-                'sensor'
+                'sensor, or need --clip-labels'
             )
     first, last = int(times[0]), int(times[-1]) + 10 * detected.stride_us
     if labels.clock == 'recording':

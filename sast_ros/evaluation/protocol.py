@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.label_files import find_labels, stems
-from sast_ros.evaluation.labels import read_labels
-from sast_ros.evaluation.pairing import pair_last_window, pair_pooled, PairedRecording
+from sast_ros.evaluation.formats.content import FrameClock, left_out, stems
+from sast_ros.evaluation.label_files import find_label_source, names_recording
+from sast_ros.evaluation.labels import Labels, name_classes, read_labels
+from sast_ros.evaluation.pairing import clip_labels, pair_last_window, pair_pooled, PairedRecording
 
 #: By name, which detections a label is compared with.
 PROTOCOLS = {'last-window': pair_last_window, 'prophesee-legacy': pair_pooled}
@@ -29,10 +31,17 @@ class Protocol:
         Key of ``PROTOCOLS``.
     boxes : str
         Key of ``BOX_FILTERS``, or ``'auto'``.
-    label_classes : tuple of str, optional
-        Class names of the labels in class-id order, for files that do not name them.
+    label_classes, detection_classes : tuple of str, optional
+        Class names of labels and detections in class-id order, or changes of names; see
+        ``name_classes``.
     label_topic : str, optional
         Topic of labels in a bag; by default the only one.
+    label_frames : FrameClock
+        Times of labels that have frame numbers.
+    clip_labels : bool
+        Whether labels are clipped to the frame.
+    sensor_size : (int, int), optional
+        Height and width in pixels, for detections that do not tell them.
 
     """
 
@@ -40,13 +49,28 @@ class Protocol:
     boxes: str = 'auto'
     label_classes: tuple[str, ...] | None = None
     label_topic: str | None = None
+    detection_classes: tuple[str, ...] | None = None
+    label_frames: FrameClock = field(default_factory=FrameClock)
+    clip_labels: bool = False
+    sensor_size: tuple[int, int] | None = None
 
 
 def pair_recording(
-    detected: RecordedDetections, labels_path: Path, protocol: Protocol
+    detected: RecordedDetections, labels_path: Path, protocol: Protocol, *, sole: bool = True
 ) -> PairedRecording:
     """
     Find the labels of a recording and pair them with its detections.
+
+    Parameters
+    ----------
+    detected : RecordedDetections
+        The detections.
+    labels_path : Path
+        File or folder with labels.
+    protocol : Protocol
+        How they are compared.
+    sole : bool
+        Whether no other recording is evaluated by these labels.
 
     Raises
     ------
@@ -54,21 +78,58 @@ def pair_recording(
         If there are no labels, or they do not belong to the detections.
 
     """
-    path = find_labels(labels_path, detected.name)
-    stem = path.name.removesuffix('_bbox.npy')
-    named = not labels_path.is_dir() and detected.summary is not None and stem != path.name
-    if named and stem not in stems(detected.name):
-        raise EvaluationError(
-            f'{path} has the labels of {stem}, {detected.path} the detections of '
-            f'{detected.name}; name the labels of the same recording'
-        )
+    source = find_label_source(labels_path, detected.name)
+    if not labels_path.is_dir() and detected.summary is not None:
+        other = names_recording(source.path)
+        if other is not None and other not in stems(detected.name):
+            raise EvaluationError(
+                f'{source.path} has the labels of {other}, {detected.path} the detections of '
+                f'{detected.name}; name the labels of the same recording'
+            )
+    size = detected.sensor_size or protocol.sensor_size
+    detected = replace(
+        detected,
+        classes=name_classes(protocol.detection_classes, detected.classes),
+        sensor_size=size,
+    )
     labels = read_labels(
-        path,
+        source.path,
         detected.name,
         protocol.label_classes,
-        detected.sensor_size,
+        size,
         detected.classes,
         protocol.label_topic,
+        protocol.label_frames,
+        sole=sole and not labels_path.is_dir(),
     )
-    boxes = choose_box_filter(protocol.boxes, detected.sensor_size)
-    return PROTOCOLS[protocol.name](labels, detected, boxes)
+    notes = _odd_labels(labels, detected)
+    clipped = removed = None
+    if protocol.clip_labels:
+        if size is None:
+            raise EvaluationError(
+                f'{detected.path}: --clip-labels needs the size of the sensor, which is unknown; '
+                'give --sensor-size'
+            )
+        labels, clipped, removed = clip_labels(labels, size)
+    paired = PROTOCOLS[protocol.name](labels, detected, choose_box_filter(protocol.boxes, size))
+    return replace(
+        paired,
+        clipped=clipped,
+        removed=removed,
+        warnings=(*source.warnings, *labels.warnings, *notes, *detected.warnings),
+    )
+
+
+def _odd_labels(labels: Labels, detected: RecordedDetections) -> tuple[str, ...]:
+    """Return how many labels can not be detected: without area, or outside the recording."""
+    boxes = labels.on_clock(detected.start_us, detected.clock).boxes
+    notes = {'labels have no area': int(((boxes['w'] == 0) | (boxes['h'] == 0)).sum())}
+    if labels.clock != 'ros' and detected.clock == 'recording':
+        first, last = detected.start_us, detected.end_us
+        outside = np.zeros(len(boxes), bool)
+        if first is not None:
+            outside |= boxes['t'] < first
+        if last is not None:
+            outside |= boxes['t'] > last + detected.stride_us
+        notes[f'labels lie before or after {detected.name}'] = int(outside.sum())
+    return left_out(labels.path, notes)

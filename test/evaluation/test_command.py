@@ -132,6 +132,112 @@ def test_the_class_score_orders_if_that_is_wanted(drives, tmp_path, capsys):
     assert '--score class' in capsys.readouterr().err
 
 
+def test_the_older_layout_gives_the_same_metrics(replayed, drives, tmp_path):
+    boxes = np.load(replayed[1] / 'drive_0000' / 'detections.npy')
+    np.save(tmp_path / 'drive_0000.npy', boxes)
+    older = boxes[[*boxes.dtype.names[1:], 't']].astype(
+        [(name, '<f8') for name in boxes.dtype.names[1:]] + [('t', '<u8')]
+    )
+    older.dtype.names = (*'xywh', 'class_id', 'track_id', 'confidence', 'ts')
+    (tmp_path / 'older').mkdir()
+    np.save(tmp_path / 'older' / 'drive_0000.npy', older)
+    found = []
+    for folder in (tmp_path, tmp_path / 'older'):
+        json_file = folder / 'metrics.json'
+        inputs = [str(folder / 'drive_0000.npy'), '--labels', str(drives)]
+        assert main(['evaluate', *inputs, '--json', str(json_file)]) == 0
+        found.append(json.loads(json_file.read_text()) | {'inputs': None})
+    assert found[0] == found[1]
+
+
+def test_names_of_recordings_keep_their_dots(replayed, drives, tmp_path):
+    for name, source in (('run_1.5', 'drive_0000'), ('run_1.7', 'drive_0001')):
+        shutil.copy(drives / f'{source}.mcap', tmp_path / f'{name}.mcap')
+        shutil.copy(drives / f'{source}_bbox.npy', tmp_path / f'{name}_bbox.npy')
+    shutil.copy(drives / 'dataset.json', tmp_path)
+    bags = [str(tmp_path / f'run_1.{end}.mcap') for end in '57']
+    out = tmp_path / 'out'
+    assert main(['evaluate', *bags, '--out', str(out), '--json', str(out / 'm.json')]) == 0
+    metrics = json.loads((out / 'm.json').read_text())
+    assert [one['name'] for one in metrics['recordings']] == ['run_1.5', 'run_1.7']
+    assert metrics['per_class'] == replayed[0]['per_class']
+    folders = [str(out / f'run_1.{end}') for end in '57']
+    common = ['--labels', str(tmp_path), '--json', str(tmp_path / 'again.json')]
+    assert main(['evaluate', *folders, *common]) == 0
+    again = json.loads((tmp_path / 'again.json').read_text())
+    assert again['per_class'] == metrics['per_class']
+
+
+def test_a_label_file_may_have_any_name(replayed, drives, tmp_path):
+    labels = tmp_path / 'final_bbox.npy'
+    shutil.copy(drives / 'drive_0000_bbox.npy', labels)
+    shutil.copy(drives / 'dataset.json', tmp_path)
+    found = str(replayed[1] / 'drive_0000')
+    assert main(['evaluate', found, '--labels', str(labels)]) == 0
+
+
+def test_clipped_labels_are_counted_in_result_and_report(drives, tmp_path, capsys):
+    boxes = np.load(drives / 'drive_0000_bbox.npy')
+    np.save(tmp_path / 'drive_0000.npy', boxes)
+    wide = boxes.copy()
+    reaching = boxes['x'] + boxes['w'] >= 304
+    wide['w'][reaching] += 50
+    (tmp_path / 'labels').mkdir()
+    np.save(tmp_path / 'labels' / 'drive_0000_bbox.npy', wide)
+    shutil.copy(drives / 'dataset.json', tmp_path / 'labels')
+    inputs = [str(tmp_path / 'drive_0000.npy'), '--labels', str(tmp_path / 'labels')]
+    inputs += ['--boxes', 'all', '--clip-labels', '--out', str(tmp_path)]
+    assert main(['evaluate', *inputs]) == 1
+    assert '--sensor-size' in capsys.readouterr().err
+    inputs += ['--sensor-size', '304x240']
+    assert main(['evaluate', *inputs, '--json', str(tmp_path / 'm.json')]) == 0
+    metrics = json.loads((tmp_path / 'm.json').read_text())
+    assert metrics['labels_clipped'] == reaching.sum() > metrics['labels_clipped_away'] > 0
+    assert f'{metrics["labels_clipped"]} labels to the frame' in capsys.readouterr().out
+    assert 'clipped to the frame' in (tmp_path / 'report.html').read_text()
+    late = boxes[~reaching | (boxes['w'] >= 10)]
+    assert metrics['labels'] == (late['t'] > 500_000).sum()
+    assert metrics['AP'] == pytest.approx(1, abs=0.2)
+
+
+def test_several_classes_become_one_by_name(drives, tmp_path):
+    np.save(tmp_path / 'drive_0000.npy', np.load(drives / 'drive_0000_bbox.npy'))
+    found, target = str(tmp_path / 'drive_0000.npy'), tmp_path / 'm.json'
+    common = ['--labels', str(drives), '--boxes', 'all', '--json', str(target)]
+    for options in (
+        ['--label-classes', 'human,vehicle,vehicle'],
+        ['--label-classes', 'pedestrian=human,two-wheeler=vehicle,car=vehicle',
+         '--detection-classes', 'human,vehicle,vehicle'],
+    ):  # fmt: skip
+        assert main(['evaluate', found, *common, *options]) == 0
+        metrics = json.loads(target.read_text())
+        assert metrics['classes'] == ['human', 'vehicle']
+        assert metrics['AP'] == pytest.approx(1)
+        counts = {name: one['labels'] for name, one in metrics['per_class'].items()}
+        assert sum(counts.values()) == metrics['labels'] and counts['vehicle'] > 0
+
+
+def test_a_stray_file_beside_the_labels_is_named(replayed, drives, tmp_path, capsys):
+    boxes = np.load(drives / 'drive_0000_bbox.npy')
+    coco = {
+        'images': [{'id': t, 't': t} for t in np.unique(boxes['t']).tolist()],
+        'categories': [{'id': i, 'name': name} for i, name in enumerate('abc')],
+        'annotations': [
+            {'image_id': int(b['t']), 'category_id': int(b['class_id']), 'bbox': b.tolist()[1:5]}
+            for b in boxes
+        ],
+    }
+    (tmp_path / 'truth.json').write_text(json.dumps(coco))
+    (tmp_path / 'stray.json').write_text('[' * 100_000)
+    arguments = ['--labels', str(tmp_path), '--out', str(tmp_path)]
+    names = ['--label-classes', 'pedestrian,two-wheeler,car', '--json', str(tmp_path / 'm.txt')]
+    assert main(['evaluate', str(replayed[1] / 'drive_0000'), *arguments, *names]) == 0
+    assert 'stray.json: cannot be read (nested too deeply)' in capsys.readouterr().err
+    metrics = json.loads((tmp_path / 'm.txt').read_text())
+    assert 'stray.json' in metrics['label_warnings'][0]
+    assert 'stray.json' in (tmp_path / 'report.html').read_text()
+
+
 def test_the_table_names_every_class(replayed, drives, capsys):
     assert main(['evaluate', str(replayed[1] / 'drive_0000'), '--labels', str(drives)]) == 0
     shown = capsys.readouterr().out

@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import json
+import struct
+import zipfile
 
+from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
+from sast_ros.evaluation.boxes import box_rows, read_boxes
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.label_files import find_labels
-from sast_ros.evaluation.labels import canonical, label_classes, read_labels
+from sast_ros.evaluation.label_files import find_labels, labels_beside, names_recording
+from sast_ros.evaluation.labels import canonical, label_classes, name_classes, read_labels
 from sast_ros.labels import BOX_DTYPE
 
 
@@ -52,6 +56,27 @@ class TestFind:
     def test_a_file_is_taken_as_it_is(self, tmp_path):
         (tmp_path / 'mine.npy').touch()
         assert find_labels(tmp_path / 'mine.npy', 'street') == tmp_path / 'mine.npy'
+
+    @pytest.mark.parametrize('name', ['run_1.5', 'a.b.c', 'v2.0_td'])
+    def test_names_keep_their_dots(self, tmp_path, name):
+        (tmp_path / 'run_1_bbox.npy').touch()
+        (tmp_path / f'{name}_bbox.npy').touch()
+        assert find_labels(tmp_path, name).name == f'{name}_bbox.npy'
+        for suffix in ('', '.mcap', '.mcap.zstd', '.dat.h5', '.bag.active'):
+            assert labels_beside(tmp_path / f'{name}{suffix}').name == f'{name}_bbox.npy'
+
+    def test_events_are_no_labels(self, tmp_path):
+        np.save(tmp_path / 'a.npy', np.zeros((3, 4)))
+        (tmp_path / 'a.csv').write_text('t,x,y,p\n')
+        save(tmp_path / 'a.json', coco([], []))
+        assert find_labels(tmp_path, 'a').name == 'a.json'
+
+    def test_only_recordings_that_exist_are_named(self, tmp_path):
+        assert names_recording(tmp_path / 'mine_bbox.npy') is None
+        (tmp_path / 'mine_bbox.npy').touch()
+        assert names_recording(tmp_path / 'mine_bbox.npy') is None
+        (tmp_path / 'mine_td.dat').touch()
+        assert names_recording(tmp_path / 'mine_bbox.npy') == 'mine'
 
     def test_labels_of_others_only(self, tmp_path):
         (tmp_path / 'alley_bbox.npy').touch()
@@ -111,6 +136,156 @@ class TestNumpy:
             read_labels(tmp_path / 'a.txt', 'a')
 
 
+class TestFields:
+    """Both names of the fields, any dtype that holds the same numbers."""
+
+    @given(
+        time=strategies.sampled_from([('t',), ('ts',), ('t', 'ts')]),
+        score=strategies.sampled_from([('class_confidence',), ('confidence',), ()]),
+        t=strategies.sampled_from(['<u8', '>i8', '<i4', '<f8']),
+        ids=strategies.sampled_from(['u1', 'i2', '<f4', '>u4']),
+        numbers=strategies.sampled_from(['<f2', '>f4', '<f8', 'i2', 'u1']),
+        track=strategies.sampled_from(['u1', '<i8', '<f8', '<U4', None]),
+        order=strategies.randoms(use_true_random=False),
+        seed=strategies.integers(0, 2**32),
+    )
+    @settings(deadline=None)
+    def test_any_layout(self, time, score, t, ids, numbers, track, order, seed):
+        names = [*((one, t) for one in time), *((one, numbers) for one in 'xywh')]
+        names += [('class_id', ids), *((one, '<f8') for one in score), ('note', 'S3')]
+        names += [('track_id', track)] if track else []
+        order.shuffle(names)
+        random = np.random.default_rng(seed)
+        given_rows = np.zeros(9, names)
+        values = {one: random.integers(0, 120, 9) for one in ('t', *'xywh', 'class_id')}
+        values['class_confidence'], values['track_id'] = random.random(9), random.permutation(9)
+        for name in given_rows.dtype.names:
+            plain = {'ts': 't', 'confidence': 'class_confidence'}.get(name, name)
+            if name != 'note':
+                given_rows[name] = values[plain]
+        if time == ('t', 'ts'):
+            given_rows['ts'] = 0
+        boxes = box_rows(given_rows, 'here')
+        in_order = np.argsort(values['t'], kind='stable')
+        for name in ('t', *'xywh', 'class_id'):
+            assert boxes[name].tolist() == values[name][in_order].tolist()
+        expected = values['class_confidence'][in_order] if score else np.ones(9)
+        assert np.array_equal(boxes['class_confidence'], expected.astype(np.float32))
+        assert len(set(boxes['track_id'].tolist())) == 9
+
+    @pytest.mark.parametrize(
+        ('name', 'dtype', 'value'),
+        [
+            ('t', '<f8', 0.05),
+            ('t', '<f8', np.nan),
+            ('t', '<f8', 1e19),
+            ('t', '<u8', 2**63),
+            ('class_id', '<i4', -1),
+            ('class_id', '<f4', 1.5),
+            ('class_id', '<i8', 2**32),
+            ('x', '<f8', 1e300),
+            ('x', '<U3', 'abc'),
+            ('h', '<c8', 1j),
+            ('w', ('<f4', (2,)), 0),
+            ('class_confidence', 'S2', b'x'),
+            ('track_id', ('<u4', (3,)), 0),
+            ('track_id', [('a', '<u4')], (0,)),
+        ],
+    )
+    def test_what_is_not_exact_is_refused(self, name, dtype, value):
+        layout = [(n, dtype if n == name else old) for n, old in BOX_DTYPE.descr]
+        given_rows = np.zeros(2, layout)
+        given_rows[name][1] = value
+        with pytest.raises(EvaluationError, match=f'here.*{name}'):
+            box_rows(given_rows, 'here')
+
+
+class TestHostile:
+    """Files that promise more than they hold, or hold what is not read."""
+
+    @staticmethod
+    def header(shape: str) -> bytes:
+        text = f"{{'descr': {BOX_DTYPE.descr}, 'fortran_order': False, 'shape': {shape}}}"
+        return b'\x93NUMPY\x01\x00' + struct.pack('<H', len(text)) + text.encode()
+
+    @pytest.mark.parametrize(
+        'shape',
+        ['(1000000000000,)', '(4611686018427387904, 4)', '(-1,)', '(99999999999999999999,)'],
+    )
+    def test_headers_beyond_the_file(self, tmp_path, shape):
+        path = tmp_path / 'a.npy'
+        path.write_bytes(self.header(shape) + bytes(100))
+        with pytest.raises(EvaluationError, match='a.npy'):
+            read_boxes(path)
+        with zipfile.ZipFile(tmp_path / 'a.npz', 'w') as archive:
+            archive.write(path, 'labels.npy')
+        with pytest.raises(EvaluationError, match='a.npz'):
+            read_boxes(tmp_path / 'a.npz')
+
+    def test_members_that_expand_are_refused(self, tmp_path):
+        path = tmp_path / 'a.npz'
+        with (
+            zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive,
+            archive.open('labels.npy', 'w') as stream,
+        ):
+            for _ in range(300):
+                stream.write(bytes(1 << 20))
+        with pytest.raises(EvaluationError, match='labels.npy would take 314,572,800 bytes'):
+            read_boxes(path)
+
+    def test_python_objects_are_not_read(self, tmp_path):
+        for save_as, name in ((np.save, 'a.npy'), (np.savez, 'a.npz')):
+            save_as(tmp_path / name, np.array([{}, []], object))
+            with pytest.raises(EvaluationError, match=name):
+                read_boxes(tmp_path / name)
+
+    def test_archives_choose_their_labels(self, tmp_path):
+        boxes = rows((9, 1, 2, 3, 4, 0))
+        np.savez(tmp_path / 'a.npz', labels=boxes, index=np.arange(3))
+        assert np.array_equal(read_labels(tmp_path / 'a.npz', 'a', ['car']).boxes, boxes)
+        np.savez(tmp_path / 'b.npz', one=boxes, two=boxes)
+        with pytest.raises(EvaluationError, match='one.npy, two.npy'):
+            read_labels(tmp_path / 'b.npz', 'b', ['car'])
+
+    @pytest.mark.parametrize('text', ['[' * 100_000, '{"images":' * 50_000, '{"images": 5}', '[]'])
+    def test_json_that_is_none(self, tmp_path, text):
+        (tmp_path / 'a.json').write_text(text)
+        with pytest.raises(EvaluationError, match='a.json') as caught:
+            read_labels(tmp_path / 'a.json', 'a')
+        assert len(str(caught.value)) < 1000
+
+    @given(
+        original=strategies.sampled_from(['npy', 'npz', 'json', 'csv']),
+        changes=strategies.lists(
+            strategies.tuples(strategies.integers(0, 5000), strategies.binary(max_size=9)),
+            max_size=6,
+        ),
+        length=strategies.integers(0, 5000),
+    )
+    @settings(deadline=None, max_examples=150)
+    def test_any_bytes_are_read_or_refused(self, tmp_path_factory, original, changes, length):
+        folder = tmp_path_factory.mktemp('any')
+        path = folder / f'a.{original}'
+        boxes = rows(*((i, 1, 2, 3, 4, 0) for i in range(9)))
+        if original == 'json':
+            image = {'id': 1, 't': 5}
+            row = {'id': 1, 'image_id': 1, 'category_id': 10, 'bbox': [1, 2, 3, 4]}
+            save(path, coco([image], [row] * 9))
+        elif original == 'csv':
+            path.write_text('t,x,y,w,h,class\n' + '1,2,3,4,5,0\n' * 9)
+        else:
+            (np.save if original == 'npy' else np.savez)(path, boxes)
+        content = bytearray(path.read_bytes())
+        for place, data in changes:
+            place %= len(content)
+            content[place : place + len(data)] = data
+        path.write_bytes(content[: max(length, 1)])
+        try:
+            read_labels(path, 'a', ['car', 'bus'])
+        except EvaluationError as error:
+            assert path.name in str(error)
+
+
 class TestCoco:
     """Annotations of other tools."""
 
@@ -161,3 +336,15 @@ def test_names_of_one_thing_are_one_name():
     assert canonical('person') == 'pedestrian'
     assert label_classes('gen1') == ('car', 'pedestrian')
     assert label_classes('car, bear') == ('car', 'bear')
+    assert label_classes('DSEC-Det')[1] == 'rider'
+
+
+def test_names_may_be_given_by_id_or_changed():
+    assert name_classes(None, ['Two_wheeler']) == ('two-wheeler',)
+    assert name_classes(['car', 'car'], ['bus', 'truck']) == ('car', 'car')
+    assert name_classes(['bus=car', 'Truck=car'], ['bus', 'bear', 'truck']) == (
+        *('car', 'bear', 'car'),
+    )
+    assert name_classes(['a=b'], (), lambda: ('a', 'c')) == ('b', 'c')
+    with pytest.raises(EvaluationError, match='no class bus to rename, only car'):
+        name_classes(['bus=car'], ['car'])

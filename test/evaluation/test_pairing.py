@@ -13,7 +13,8 @@ from sast_ros.evaluation.box_filter import BOXES_GEN1
 from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import Labels
-from sast_ros.evaluation.pairing import pair_last_window, pair_pooled
+from sast_ros.evaluation.metrics.summary import compute_metrics
+from sast_ros.evaluation.pairing import clip_labels, pair_last_window, pair_pooled
 from sast_ros.labels import BOX_DTYPE
 
 STEP = 50_000
@@ -137,6 +138,22 @@ class TestClasses:
         assert result.left_out == {'truck': 2}
         assert len(result.frames[0].labels) == 1
 
+    @pytest.mark.parametrize('pair', [pair_last_window, pair_pooled])
+    def test_several_classes_of_one_name_are_one_class(self, pair):
+        times = [700_000] * 4
+        truth = labels(times, ('car', 'bus', 'car', 'bus'))
+        truth.boxes['class_id'] = range(4)
+        found = detected([700_000] * 2, classes=('car', 'car'))
+        found.boxes['class_id'] = [0, 1]
+        result = pair(truth, found, BOXES_GEN1)
+        assert result.classes == ('car',)
+        assert result.left_out == {'bus': 2}
+        assert result.frames[0].labels['class_id'].tolist() == [0, 0]
+        assert result.frames[0].detections['class_id'].tolist() == [0, 0]
+        metrics = compute_metrics([result])
+        assert metrics['per_class']['car']['labels'] == metrics['labels'] == 2
+        assert metrics['per_class']['car']['AP'] == metrics['AP'] == 1
+
     def test_no_common_class(self):
         with pytest.raises(EvaluationError, match='no class in common: labels of bear'):
             pair_last_window(labels([700_000], ('bear',)), detected([700_000]), BOXES_GEN1)
@@ -160,6 +177,53 @@ class TestOtherRecordings:
         found = detected([700_000], sensor_size=(240, 304))
         with pytest.raises(EvaluationError, match='outside the 304x240 pixels'):
             pair_last_window(labels([700_000], x=900), found, BOXES_GEN1)
+
+
+class TestClipping:
+    """Labels that reach beyond the frame."""
+
+    def test_what_is_inside_stays_and_the_rest_is_cut(self):
+        truth = labels([1, 2, 3, 4, 5])
+        truth.boxes['x'] = [10, -20, 290, 400, 274]
+        truth.boxes['w'] = [40, 60, 60, 40, 60]
+        result, clipped, removed = clip_labels(truth, (240, 304))
+        # 14 x 50 is large enough, nothing is left of that at 400
+        assert (clipped, removed) == (4, 1)
+        assert result.boxes['x'].tolist() == [10, 0, 290, 274]
+        assert result.boxes['w'].tolist() == [40, 40, 14, 30]
+        assert result.times.tolist() == [1, 2, 3, 5]
+
+    def test_a_rest_that_is_too_small_is_removed(self):
+        truth = labels([1, 2])
+        truth.boxes['x'] = [-33, -29]
+        assert clip_labels(truth, (240, 304))[1:] == (2, 1)  # 7 and 11 pixels are left
+        assert clip_labels(truth, (720, 1280))[1:] == (2, 0)
+        truth.boxes['x'] = [-36, -35]
+        assert clip_labels(truth, (720, 1280))[1:] == (2, 1)  # 4 and 5
+
+    @pytest.mark.parametrize('seed', range(5))
+    def test_boxes_inside_keep_every_bit(self, seed):
+        random = np.random.default_rng(seed)
+        truth = labels(np.arange(500))
+        for name, limit in (('x', 260), ('y', 180), ('w', 44), ('h', 60)):
+            truth.boxes[name] = random.uniform(0, limit, 500)
+        result, clipped, removed = clip_labels(truth, (240, 304))
+        assert np.array_equal(result.boxes, truth.boxes) and (clipped, removed) == (0, 0)
+        truth.boxes['x'] += random.uniform(-80, 80, 500).astype(np.float32)
+        result, clipped, removed = clip_labels(truth, (240, 304))
+        assert len(result.boxes) == 500 - removed and 0 < removed < clipped < 500
+        assert (result.boxes['x'] >= 0).all()
+        assert (result.boxes['x'] + result.boxes['w'] <= 304 + 1e-4).all()
+
+    def test_times_that_were_looked_at_stay(self):
+        truth = labels([700_000, 800_000], looked_at=[700_000, 800_000, 900_000])
+        truth.boxes['x'][0] = 999
+        result = clip_labels(truth, (240, 304))[0]
+        assert result.times.tolist() == [700_000, 800_000, 900_000]
+
+    def test_labels_of_another_sensor(self):
+        with pytest.raises(EvaluationError, match='none of 1 labels is in the frame of 304x240'):
+            clip_labels(labels([1], x=900), (240, 304))
 
 
 class TestIntervalsWithoutLabels:

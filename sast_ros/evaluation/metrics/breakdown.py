@@ -25,7 +25,9 @@ def by_event_rate(frames: Sequence[Frame], classes: Sequence[str]) -> list[dict[
     rows = []
     for low, high in zip(edges[:-1], edges[1:]):
         chosen = [
-            (frame.labels, frame.detections) for frame in frames if low <= frame.event_rate < high
+            (mark_ignored(frame.labels, frame.regions), frame.detections)
+            for frame in frames
+            if low <= frame.event_rate < high
         ]
         rows.append(
             {
@@ -54,10 +56,11 @@ def by_speed(
     edges = (0.0, *SPEEDS, float('inf'))
     rows = []
     for name, low, high in zip(('standing', 'slow', 'fast'), edges[:-1], edges[1:]):
-        chosen = [
-            (mark_ignored(frame.labels, ~((values >= low) & (values < high))), frame.detections)
-            for frame, values in zip(frames, speeds)
-        ]
+        chosen = []
+        for frame, values in zip(frames, speeds):
+            others = ~((values >= low) & (values < high))
+            truth = mark_ignored(frame.labels, frame.regions, others)
+            chosen.append((truth, frame.detections))
         rows.append(
             {
                 'name': name,

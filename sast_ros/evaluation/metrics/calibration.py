@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sast_ros.evaluation.metrics.matching import MatchedFrame
+from sast_ros.evaluation.metrics.matching import IGNORED, MatchedFrame
 
 _BINS = 10
 
@@ -18,7 +18,8 @@ def calibration(frames: Sequence[MatchedFrame]) -> dict[str, Any]:
     scores = np.concatenate(
         [np.zeros(0, np.float32), *(one.frame.detections['class_confidence'] for one in frames)]
     )
-    positive = np.concatenate([np.zeros(0, bool), *(one.matched >= 0 for one in frames)])
+    matched = np.concatenate([np.zeros(0, np.int64), *(one.matched for one in frames)])
+    scores, positive = scores[matched != IGNORED], matched[matched != IGNORED] >= 0
     which = np.minimum((scores * _BINS).astype(np.int64), _BINS - 1).clip(min=0)
     rows, error = [], 0.0
     for index in range(_BINS):

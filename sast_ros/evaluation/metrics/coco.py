@@ -125,9 +125,22 @@ def coco_metrics(
     return CocoMetrics(counts, precision, recall, scores[0, :, :, 0].clip(min=0))
 
 
-def mark_ignored(labels: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """Return the labels with the field ``ignored``, ``bool[N]``."""
-    marked: np.ndarray = append_fields(labels, 'ignored', ignored, usemask=False)
+def mark_ignored(
+    labels: np.ndarray, regions: np.ndarray, ignored: np.ndarray | None = None
+) -> np.ndarray:
+    """
+    Return labels and ignored regions together, with the field ``ignored``.
+
+    ``ignored``: which labels are ignored, too, ``bool[N]``. Without any of them the labels are
+    returned as they are.
+    """
+    if ignored is None:
+        if not len(regions):
+            return labels
+        ignored = np.zeros(len(labels), bool)
+    every = np.append(ignored, np.ones(len(regions), bool))
+    boxes = np.concatenate([labels, regions]) if len(regions) else labels
+    marked: np.ndarray = append_fields(boxes, 'ignored', every, usemask=False)
     return marked
 
 

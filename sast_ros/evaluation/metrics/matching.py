@@ -23,6 +23,9 @@ OPERATING_SCORE = 0.3
 #: IoU from which on a detection matches a label.
 MIN_IOU = 0.5
 
+#: Match of a detection that is neither a true nor a false positive.
+IGNORED = -2
+
 
 @dataclass(frozen=True)
 class MatchCounts:
@@ -71,7 +74,8 @@ class MatchedFrame:
     frame : Frame
         Labels and detections.
     matched : int64[N]
-        Row of the label that each detection matches, -1 for a false positive.
+        Row of the label that each detection matches, -1 for a false positive, ``IGNORED`` for one
+        in an ignored region.
 
     """
 
@@ -80,7 +84,7 @@ class MatchedFrame:
 
     @cached_property
     def reported(self) -> np.ndarray:
-        """Detections with at least the operating score, ``BOX_DTYPE[M]``."""
+        """Detections with at least the operating score, no ignored ones, ``BOX_DTYPE[M]``."""
         return self.frame.detections[self._at_operating_score]
 
     @cached_property
@@ -90,7 +94,8 @@ class MatchedFrame:
 
     @cached_property
     def _at_operating_score(self) -> np.ndarray:
-        return self.frame.detections['class_confidence'] >= OPERATING_SCORE
+        scores = self.frame.detections['class_confidence']
+        return (scores >= OPERATING_SCORE) & (self.matched != IGNORED)
 
     @property
     def missed(self) -> np.ndarray:
@@ -122,9 +127,19 @@ class MatchedRecording:
 def match_recording(recording: PairedRecording) -> MatchedRecording:
     """Match the detections of every frame, of all scores."""
     return MatchedRecording(
-        recording,
-        tuple(MatchedFrame(one, match(one.labels, one.detections)) for one in recording.frames),
+        recording, tuple(MatchedFrame(one, _match_frame(one)) for one in recording.frames)
     )
+
+
+def _match_frame(frame: Frame) -> np.ndarray:
+    """Match the detections of a frame, and find those in ignored regions."""
+    matched = match(frame.labels, frame.detections)
+    if len(frame.regions):
+        found = frame.detections
+        inside = coverage(found, frame.regions)
+        inside[found['class_id'][:, None] != frame.regions['class_id'][None, :]] = 0
+        matched[(matched < 0) & (inside.max(axis=1) >= MIN_IOU)] = IGNORED
+    return matched
 
 
 def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -134,6 +149,25 @@ def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     ``first`` ``[N]`` and ``second`` ``[M]`` are structured arrays with the fields ``x``, ``y``,
     ``w``, ``h``; the result is ``float64[N, M]``, 0 if both have no area.
     """
+    shared, areas, others = _intersection(first, second)
+    union = areas[:, None] + others[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def coverage(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """
+    Return the share of each box that lies in each region, ``float64[N, M]``, see ``iou_matrix``.
+
+    It is what COCO takes instead of the IoU with a crowd.
+    """
+    shared, areas, _ = _intersection(boxes, regions)
+    return np.divide(shared, areas[:, None], out=np.zeros_like(shared), where=areas[:, None] > 0)
+
+
+def _intersection(
+    first: np.ndarray, second: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the areas of the intersections ``[N, M]``, and those of both, ``[N]``, ``[M]``."""
     a, b = (
         np.stack([boxes[name].astype(np.float64) for name in 'xywh'], axis=1)
         for boxes in (first, second)
@@ -141,8 +175,7 @@ def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, :2] + a[:, None, 2:], b[None, :, :2] + b[None, :, 2:])
     shared = np.maximum(high - low, 0).prod(axis=2)
-    union = a[:, None, 2:].prod(axis=2) + b[None, :, 2:].prod(axis=2) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return shared, a[:, 2:].prod(axis=1), b[:, 2:].prod(axis=1)
 
 
 def match(labels: np.ndarray, detections: np.ndarray, iou: float = MIN_IOU) -> np.ndarray:

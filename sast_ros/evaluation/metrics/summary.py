@@ -13,7 +13,7 @@ import numpy as np
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.metrics.breakdown import by_event_rate, by_speed
 from sast_ros.evaluation.metrics.calibration import calibration
-from sast_ros.evaluation.metrics.coco import coco_metrics, CocoMetrics, RECALL_POINTS
+from sast_ros.evaluation.metrics.coco import coco_metrics, CocoMetrics, mark_ignored, RECALL_POINTS
 from sast_ros.evaluation.metrics.latency import latency
 from sast_ros.evaluation.metrics.matching import match_recording
 from sast_ros.evaluation.metrics.operating_point import false_positives, operating_point
@@ -29,7 +29,9 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
     dict
         JSON-ready, ``None`` for unknown values: ``AP``, ``AP50``, ``AP75``, ``AP_small``,
         ``AP_medium``, ``AP_large``, ``AR_100``, ``per_class`` with the same and the
-        precision-recall curves, and the metrics of the other modules.
+        precision-recall curves, and the metrics of the other modules. Only where there are any:
+        ``ignored_regions``, ``labels_clipped`` and ``labels_clipped_away`` (numbers), and
+        ``label_warnings``.
 
     Raises
     ------
@@ -40,7 +42,10 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
     recordings = sorted(recordings, key=lambda recording: recording.name)
     classes = _common_classes(recordings)
     frames = [frame for recording in recordings for frame in recording.frames]
-    coco = coco_metrics(((frame.labels, frame.detections) for frame in frames), classes)
+    coco = coco_metrics(
+        ((mark_ignored(frame.labels, frame.regions), frame.detections) for frame in frames),
+        classes,
+    )
     if not coco.labels.any():
         raise EvaluationError(
             'no label is evaluated: all are too small or in the first half second; use --boxes '
@@ -57,6 +62,7 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
             'labels': int(coco.labels.sum()),
             'detections': sum(len(frame.detections) for frame in frames),
             'labels_left_out': dict(left_out),
+            **_label_notes(recordings),
             'per_class': {
                 name: _class_metrics(coco, index, point['per_class'][name])
                 for index, name in enumerate(classes)
@@ -79,6 +85,21 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
         }
     )
     return result
+
+
+def _label_notes(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
+    """Return what is special about the labels, only what there is."""
+    notes: dict[str, Any] = {}
+    regions = sum(len(frame.regions) for one in recordings for frame in one.frames)
+    if regions:
+        notes['ignored_regions'] = regions
+    if any(one.clipped is not None for one in recordings):
+        notes['labels_clipped'] = sum(one.clipped or 0 for one in recordings)
+        notes['labels_clipped_away'] = sum(one.removed or 0 for one in recordings)
+    warnings = [warning for one in recordings for warning in one.warnings]
+    if warnings:
+        notes['label_warnings'] = list(dict.fromkeys(warnings))
+    return notes
 
 
 def _common_classes(recordings: Sequence[PairedRecording]) -> tuple[str, ...]:

@@ -36,7 +36,11 @@ MAX_PICTURES = 12
 _DEFAULTS: dict[str, Any] = {
     'boxes': 'auto',
     'failed': (),
+    'ignored_regions': 0,
     'inputs': (),
+    'label_warnings': (),
+    'labels_clipped': None,
+    'labels_clipped_away': 0,
     'labels_from': None,
     'protocol': 'last-window',
     'score': 'as in the detections',
