@@ -278,7 +278,8 @@ class TestHostile:
         content = bytearray(path.read_bytes())
         for place, data in changes:
             place %= len(content)
-            content[place : place + len(data)] = data
+            end = place + len(data)
+            content[place:end] = data
         path.write_bytes(content[: max(length, 1)])
         try:
             read_labels(path, 'a', ['car', 'bus'])
