@@ -183,6 +183,8 @@ def read_labels(
         labels = _read_bag(path, topic)
     else:
         content = _READERS[_format(path)](path, name, frames or FrameClock(), sole)
+        if content.partial:
+            content, classes = _order_classes(content, classes, default)
         labels = _from_file(path, content)
     names = name_classes(
         classes, labels.classes, lambda: _guess_classes(path, sensor_size, warnings) or default
@@ -210,6 +212,24 @@ def _from_file(path: Path, content: BoxFile) -> Labels:
         content.regions,
         content.warnings,
     )
+
+
+def _order_classes(
+    content: BoxFile, given: Sequence[str] | None, default: Sequence[str]
+) -> tuple[BoxFile, Sequence[str] | None]:
+    """
+    Return the content with its classes in an order that does not depend on its boxes.
+
+    First the given names, then the default ones, then others. Of the given names only changes of
+    names are returned.
+    """
+    changes = given if given and all('=' in name for name in given) else None
+    names = [canonical(name) for name in content.classes]
+    first = [] if changes else [*map(canonical, given or ())]
+    order = list(dict.fromkeys([*first, *map(canonical, default), *names]))
+    boxes = content.boxes.copy()
+    boxes['class_id'] = np.array([order.index(name) for name in names])[boxes['class_id']]
+    return replace(content, boxes=boxes, classes=tuple(order)), changes
 
 
 def _format(path: Path) -> str:

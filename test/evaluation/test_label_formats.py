@@ -330,6 +330,21 @@ class TestTable:
         assert names == ['car', 'bus']
         assert len(labels.warnings) == text.count(',b\r')
 
+    def test_files_with_some_of_the_classes_agree(self, tmp_path):
+        found = []
+        for name, known in (('a', ('truck', 'Person')), ('b', ('car',))):
+            rows = ''.join(f'1,50,60,60,50,{one}\n' for one in known)
+            path = tmp_path / f'{name}.csv'
+            path.write_text(f't,x,y,w,h,class\n{rows}')
+            labels = read_labels(path, name, default=('pedestrian', 'car'))
+            assert labels.classes[:2] == ('pedestrian', 'car')
+            found += [labels.classes[one] for one in labels.boxes['class_id']]
+        assert found == ['truck', 'pedestrian', 'car']
+        labels = read_labels(path, 'b', ['bus', 'car'], default=('car',))
+        assert (labels.classes, labels.boxes['class_id'].tolist()) == (('bus', 'car'), [1])
+        labels = read_labels(path, 'b', ['car=vehicle'], default=('bear',))
+        assert (labels.classes, labels.boxes['class_id'].tolist()) == (('bear', 'vehicle'), [1])
+
     @pytest.mark.parametrize(
         ('text', 'sentence'),
         [

@@ -48,6 +48,8 @@ class BoxFile:
         Times that the file lists, with or without boxes, sorted.
     classes : tuple of str
         Class names in class-id order; empty if the file does not name them.
+    partial : bool
+        Whether the classes are only those of the boxes, and there may be others.
     regions : BOX_DTYPE[R]
         Regions in which detections of the class are ignored (crowds of COCO), sorted by time.
     relative : bool
@@ -66,6 +68,7 @@ class BoxFile:
     relative: bool = False
     sensor_size: tuple[int, int] | None = None
     warnings: tuple[str, ...] = ()
+    partial: bool = False
 
 
 def time_key(names: Iterable[str]) -> tuple[str, str] | None:

@@ -124,6 +124,7 @@ def read_table(path: Path, name: str, clock: FrameClock | None = None) -> BoxFil
         np.unique(boxes['t']),
         classes,
         relative=bool(numbered and clock is not None and clock.relative),
+        partial=bool(classes),
         warnings=left_out(path, {f'boxes of other recordings than {name} are left out': foreign}),
     )
 
