@@ -40,6 +40,17 @@ int64_t sast_event_stream(const uint8_t *bytes, int64_t length, int64_t *time, i
 int64_t sast_text(const uint8_t *text, int64_t length, const int32_t *fields, int64_t columns, int32_t shift,
                   int32_t *x, int32_t *y, uint8_t *p, int64_t *t, int64_t *result);
 
+/* filters.c */
+void sast_compact(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, const uint8_t *keep,
+                  int64_t count, uint16_t *kept_x, uint16_t *kept_y, uint8_t *kept_p, int64_t *kept_t);
+int64_t sast_filter_mask(const uint16_t *x, const uint16_t *y, int64_t count, const uint8_t *mask, int32_t width,
+                         uint8_t *keep);
+int64_t sast_filter_background(const uint16_t *x, const uint16_t *y, const int64_t *t, int64_t count, int64_t begin,
+                               int64_t span, int32_t width, uint64_t *last, uint8_t *keep);
+int64_t sast_filter_hot_pixel(const uint16_t *x, const uint16_t *y, const int64_t *t, int64_t count, int64_t period,
+                              int32_t minimum, int32_t periods, int32_t width, int32_t height, int64_t *begin,
+                              uint16_t *counts, uint8_t *hot, uint8_t *keep);
+
 /* histogram.c */
 int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,
                            int64_t t0, const int64_t *edges, int32_t bins, const int32_t *column, int32_t width,
