@@ -17,6 +17,7 @@ from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
 from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, refuse_sensor_size
+from sast_ros.events.filters import FilterChain
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
 from sast_ros.windows import EventWindow, microseconds, StreamStatistics, WindowCutter
@@ -150,6 +151,8 @@ class EventPipeline:
         time.
     max_gap_ms : float
         A longer time without events starts a new stream (reset reason ``'gap'``).
+    event_filter : FilterChain, optional
+        Removes events before they are in windows.
 
     Raises
     ------
@@ -165,11 +168,12 @@ class EventPipeline:
         window_ms: float = WINDOW_MS,
         stride_ms: float = STRIDE_MS,
         max_gap_ms: float = MAX_GAP_MS,
+        event_filter: FilterChain | None = None,
     ) -> None:
         size = sensor_size or default_sensor_size(detector.config)
         sensor_geometry(detector.config, size)  # raises if impossible
         times = microseconds(window_ms, stride_ms, max_gap_ms)
-        self.cutter = WindowCutter(*times, sensor_size=size)
+        self.cutter = WindowCutter(*times, sensor_size=size, event_filter=event_filter)
         self._windows = WindowDetector(detector)
 
     @property

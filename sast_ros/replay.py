@@ -21,6 +21,7 @@ from sast_ros import defaults
 from sast_ros.bags import DetectionWriter, Recording, RecordingError
 from sast_ros.detections import Detections
 from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.events.filters import FilterChain
 from sast_ros.windows import EventWindow
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -52,6 +53,8 @@ class ReplayOptions:
         Score of a detection: objectness x class probability, or the latter alone.
     sensor_size : tuple of int, optional
         (height, width) in pixels where the recording does not contain it.
+    filters : tuple of str
+        Filters of the events, as for ``FilterChain``.
     start, end : float
         Seconds since the first event, see ``replay``.
     threads : int, optional
@@ -73,6 +76,7 @@ class ReplayOptions:
     max_detections: int = defaults.MAX_DETECTIONS
     score: Literal['product', 'class'] = 'product'
     sensor_size: tuple[int, int] | None = None
+    filters: tuple[str, ...] = ()
     start: float = 0
     end: float | None = None
     threads: int | None = None
@@ -147,12 +151,16 @@ def _make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventP
     from sast_ros.detector import StreamingDetector
     from sast_ros.pipeline import EventPipeline
 
+    event_filter = FilterChain(options.filters)
     model, trained = _load_model(options.model, options.device, _file_stamp(options.model))
     detector = StreamingDetector(
         model, options.score_threshold, options.nms_iou, max_detections=options.max_detections
     )
     size = options.sensor_size or recording.sensor_size
-    return EventPipeline(detector, size, options.window_ms, options.stride_ms), trained
+    pipeline = EventPipeline(
+        detector, size, options.window_ms, options.stride_ms, event_filter=event_filter
+    )
+    return pipeline, trained
 
 
 @contextlib.contextmanager
@@ -341,6 +349,7 @@ def _summarize(
         'sensor_size': {'height': height, 'width': width},
         'window_ms': pipeline.cutter.duration_us / 1000,
         'stride_ms': pipeline.cutter.stride_us / 1000,
+        'filters': list(pipeline.cutter.event_filter.texts),
         'first_event_us': totals.first,
         'last_event_us': totals.last,
         'events': statistics.events,

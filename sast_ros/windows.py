@@ -7,7 +7,8 @@ This decides which events belong to a window, when and why the recurrent state i
 ROS time of a window. Time is sensor time throughout. The first window begins at the first event
 ``t0`` after a (re)start, window ``k`` is ``[t0 + k * stride, t0 + k * stride + duration]`` with
 both ends inclusive (an event exactly on an edge belongs to two windows, as in the published
-preprocessing), and it is complete when an event later than its end has arrived. Windows therefore
+preprocessing), and it is complete when an event later than its end has arrived. A filter decides
+which events are in a window, not which windows there are. Windows therefore
 depend on the events alone, not on messages or the wall clock: the node and the replay of its
 recording have the same windows. Which events belong to the stream at all, and where it restarts,
 is decided by ``StreamOrder`` (events/order.py).
@@ -28,6 +29,7 @@ from typing import Literal
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError, OUTSIDE_SENSOR
+from sast_ros.events.filters import FilterChain
 from sast_ros.events.order import StreamOrder
 
 #: Stamp of a window: its end in ROS time, the stamp of the message that completed it, or the time
@@ -104,8 +106,8 @@ class StreamStatistics:
     clamped : int
         Events that arrived after their window was cut, and count in the next one.
     left_out : collections.Counter
-        Events that are in no window, by reason: those of ``EventChunk.left_out``, and
-        ``'memory_limit'``.
+        Events that are in no window, by reason: those of ``EventChunk.left_out``, those of the
+        filters, and ``'memory_limit'``.
     unused_events : int
         Events of windows that were incomplete when the stream restarted.
     lost_packets : int
@@ -147,6 +149,8 @@ class WindowCutter:
         ROS time in nanoseconds, for windows whose events have no ROS time.
     on_reset : callable, optional
         Called with the reason of every reset, when the first window after it is cut.
+    event_filter : FilterChain, optional
+        Removes events before they are in windows.
 
     Raises
     ------
@@ -165,10 +169,12 @@ class WindowCutter:
         timestamp_source: TimestampSource = 'auto',
         now_ns: Callable[[], int] | None = None,
         on_reset: Callable[[str], None] | None = None,
+        event_filter: FilterChain | None = None,
     ) -> None:
         self.set_timing(duration_us, stride_us, max_gap_us)
         self.timestamp_source = timestamp_source
         self.statistics = StreamStatistics()
+        self.set_filter(event_filter or FilterChain(()))
         self._default_size = sensor_size or (0, 0)
         self._now_ns = now_ns
         self._on_reset = on_reset
@@ -195,6 +201,11 @@ class WindowCutter:
                 )
         self.duration_us, self.stride_us, self.max_gap_us = map(int, times.values())
 
+    def set_filter(self, event_filter: FilterChain) -> None:
+        """Change the filters, from the next events on and without a reset."""
+        self.event_filter = event_filter
+        event_filter.removed = self.statistics.left_out
+
     def _clear(self) -> None:
         self._chunks: deque[EventChunk] = deque()
         self._pending = 0
@@ -205,6 +216,7 @@ class WindowCutter:
         self._message_stamp_ns: int | None = None
         self._frame_id = ''
         self._clock = _RosClock()
+        self.event_filter.reset()
 
     @property
     def pending_events(self) -> int:
@@ -232,12 +244,14 @@ class WindowCutter:
         Raises
         ------
         EventFormatError
-            More than 1 % of a second of events were outside the sensor; the chunk is discarded and
-            the stream continues with the next one.
+            More than 1 % of a second of events were outside the sensor, or a filter does not fit
+            it; the chunk is discarded and the stream continues with the next one.
 
         """
         chunk = self._on_sensor(chunk)
         self._share.add(chunk)
+        if len(chunk):
+            self.event_filter.check(self._size_of(chunk))
         return self._cut(chunk)
 
     def finish(self) -> Iterator[EventWindow]:
@@ -304,8 +318,8 @@ class WindowCutter:
         """Sort the late events of a chunk into the pending ones; return the others."""
         assert self._last is not None
         count = int(np.searchsorted(chunk.t, self._last, 'left'))
-        late, others = chunk[:count], chunk[count:]
-        if self._next_start > self._last:  # between two windows
+        late, others = self.event_filter(chunk[:count], self._size), chunk[count:]
+        if self._next_start > self._last or not len(late):  # or between two windows
             return others
         too_late = int(np.searchsorted(late.t, self._next_start, 'left'))
         self.statistics.clamped += too_late
@@ -358,8 +372,9 @@ class WindowCutter:
         self._frame_id = segment.frame_id
         self._last = int(segment.t[-1])
         self._clock.observe(segment)
+        segment = self.event_filter(segment, self._size)
         # Otherwise between two windows whose stride is longer than their duration
-        if self._last >= self._next_start:
+        if len(segment) and segment.t[-1] >= self._next_start:
             if self._pending + len(segment) > MAX_PENDING_EVENTS:
                 self.statistics.left_out[MEMORY_LIMIT] += len(segment)
             else:

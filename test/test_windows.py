@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sast_ros import windows
-from sast_ros.events.chunk import EventChunk
+from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.events.filters import FilterChain
 from sast_ros.windows import WindowCutter
 
 MS = 1000
@@ -275,6 +276,85 @@ class TestRosTime:
             stamps.append([window.stamp_ns for window in cutter.cut(chunk)][-1])
         assert stamps[:2] == [1000, 77]
         assert stamps[2] not in (77, 1002)
+
+
+class TestFilter:
+    """Filters decide which events are in a window, not which windows there are."""
+
+    def chunk(self, times, columns, **fields) -> EventChunk:
+        zeros = np.zeros(len(times), np.uint8)
+        return EventChunk(columns, zeros, zeros, times, width=8, height=1, **fields)
+
+    def described(self, found):
+        return [(w.t_start, w.t_end, w.reset) for w in found]
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(
+        st.lists(st.tuples(st.integers(0, 400_000), st.integers(0, 7)), min_size=2, max_size=100),
+        st.lists(st.integers(0, 100), max_size=10),
+        st.sampled_from([(50, 50), (50, 125), (50, 20)]),
+    )
+    def test_windows_are_those_without_it_whatever_the_packing(self, events, borders, timing):
+        times, columns = np.array(events).T
+        chunk = self.chunk(times.cumsum(), columns)
+        edges = [0, *sorted(min(b, len(chunk)) for b in borders), len(chunk)]
+        timing = [MS * time for time in timing]
+        plain = cut_all(WindowCutter(*timing), [chunk])
+        texts = ['background-activity=300ms', 'roi=0,0,7,1']
+        whole, packed = (WindowCutter(*timing, event_filter=FilterChain(texts)) for _ in range(2))
+        found = cut_all(whole, [chunk])
+        again = cut_all(packed, [chunk[a:b] for a, b in zip(edges, edges[1:])])
+        assert self.described(found) == self.described(again) == self.described(plain)
+        assert [times_of(w) for w in found] == [times_of(w) for w in again]
+        assert whole.statistics.left_out == packed.statistics.left_out
+        for window in found:
+            assert all(x < 7 for part in window.parts for x in part.x)
+
+    def test_removed_events_are_counted_as_left_out(self):
+        cutter = WindowCutter(50 * MS, 50 * MS, event_filter=FilterChain(['roi=0,0,4,1']))
+        chunk = self.chunk([0, 1, 60_000], [3, 4, 5], left_out={'invalid': 2})
+        (window,) = cut_all(cutter, [chunk])
+        assert times_of(window) == [0]
+        assert cutter.statistics.left_out == {'invalid': 2, 'region_of_interest': 2}
+        assert (cutter.statistics.events, cutter.statistics.dropped_events) == (3, 4)
+
+    def test_a_change_holds_for_the_next_events_and_goes_on_counting(self):
+        cutter = WindowCutter(50 * MS, 50 * MS, event_filter=FilterChain(['roi=0,0,4,1']))
+        cut_all(cutter, [self.chunk([0, 1], [7, 1])])
+        cutter.set_filter(FilterChain(['roi=4,0,4,1', 'flip=horizontal']))
+        (window,) = cut_all(cutter, [self.chunk([2, 3, 60_000], [7, 1, 1])])
+        assert [(int(x), int(t)) for p in window.parts for x, t in zip(p.x, p.t)] == [
+            (1, 1),
+            (0, 2),
+        ]
+        assert cutter.statistics.left_out == {'region_of_interest': 3}
+        assert window.reset == 'start'
+
+    def test_late_events_are_filtered_too(self):
+        cutter = WindowCutter(50 * MS, 50 * MS, event_filter=FilterChain(['roi=0,0,4,1']))
+        chunks = [self.chunk([0, 1000], [1, 1]), self.chunk([900, 950, 60_000], [2, 6, 1])]
+        (window,) = cut_all(cutter, chunks)
+        assert times_of(window) == [0, 900, 1000]
+        assert cutter.statistics.left_out == {'region_of_interest': 1}
+
+    @pytest.mark.parametrize(('restarts', 'removed'), [(0, 1), (1, 2)])
+    def test_it_forgets_when_the_stream_restarts(self, restarts, removed):
+        chain = FilterChain(['background-activity=1s'])
+        cutter = WindowCutter(50 * MS, 50 * MS, event_filter=chain)
+        cut_all(cutter, [self.chunk([0, 10], [1, 1])])
+        for _ in range(restarts):
+            cutter.restart('service')
+        cut_all(cutter, [self.chunk([20], [1])])
+        assert cutter.statistics.left_out == {'background_activity': removed}
+
+    def test_one_that_does_not_fit_the_sensor_is_an_error_for_every_chunk(self):
+        cutter = WindowCutter(50 * MS, 50 * MS, event_filter=FilterChain(['roi=0,0,9,1']))
+        chunk = self.chunk([0, 60_000], [1, 1])
+        for _ in range(2):
+            with pytest.raises(EventFormatError, match=facts('roi=0,0,9,1', '8x1')):
+                cutter.cut(chunk)
+        cutter.set_filter(FilterChain(['roi=0,0,8,1']))
+        assert len(cut_all(cutter, [chunk])) == 1
 
 
 @pytest.mark.parametrize('name', ['duration_us', 'stride_us', 'max_gap_us'])

@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from sast_ros import defaults
+from sast_ros.errors import SastError
 
 MODEL_HELP = (
     '"default", the bundled weights, or a .safetensors file, or a configuration (gen1-tiny, '
@@ -77,18 +78,40 @@ def add_detector(
         metavar='WxH',
         help='of recordings that do not contain it, for example 640x480',
     )
+    command.add_argument(
+        '--filter',
+        type=event_filter,
+        action='append',
+        default=[],
+        dest='filters',
+        metavar='F',
+        help='filter of the events: hot-pixel, background-activity=10ms, roi=X,Y,WIDTH,HEIGHT, '
+        'mask=FILE, flip=horizontal, flip=vertical or flip=rotate-180; repeat it for several, '
+        'which are applied in this order',
+    )
 
 
 def detector_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of ``add_detector`` as fields of ``ReplayOptions``."""
     names = 'model device window_ms stride_ms score_threshold nms_iou sensor_size'
-    return {name: getattr(arguments, name) for name in names.split()}
+    options = {name: getattr(arguments, name) for name in names.split()}
+    return {**options, 'filters': tuple(arguments.filters)}
 
 
 def add_json(command: argparse.ArgumentParser, content: str) -> None:
     """Add ``--json``."""
     text = f'write the {content} as JSON, - for standard output'
     command.add_argument('--json', metavar='FILE', help=text)
+
+
+def event_filter(text: str) -> str:
+    """Check that there is such a filter of events."""
+    from sast_ros.events.filters import check_filter
+
+    try:
+        return check_filter(text)
+    except SastError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def number_between(low: float, high: float) -> Callable[[str], float]:

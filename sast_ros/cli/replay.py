@@ -116,6 +116,8 @@ def _replay(arguments: argparse.Namespace, recording: Recording, out: Path) -> N
 
 
 def _summary_table(summary: dict[str, Any]) -> Table:
+    from sast_ros.events.filters import FILTER_REASONS
+
     table = new_table(f'replay: {summary["recording"]}')
     source = (summary['format'], summary['topic'], summary['type'])
     table.add_row('recording', ', '.join(part for part in source if part))
@@ -130,6 +132,7 @@ def _summary_table(summary: dict[str, Any]) -> Table:
     irregularities += [
         (count, f'events left out ({reason.replace("_", " ")})')
         for reason, count in summary['events_left_out'].items()
+        if reason not in FILTER_REASONS
     ]
     irregularities += [
         (summary['reordered'], 'events reordered'),
@@ -138,6 +141,14 @@ def _summary_table(summary: dict[str, Any]) -> Table:
     found = [f'{thousands(count)} {what}' for count, what in irregularities if count]
     if found:
         table.add_row('irregularities', ', '.join(found))
+    if summary['filters']:
+        table.add_row('filters', ' '.join(summary['filters']))
+        removed = [
+            f'{thousands(count)} by {reason.replace("_", " ")}'
+            for reason, count in summary['events_left_out'].items()
+            if reason in FILTER_REASONS
+        ]
+        table.add_row('events removed', ', '.join(removed) or 'none')
     if summary['windows']:
         table.add_row('kept in stages 1-4', kept_text(summary))
     table.add_row(

@@ -23,7 +23,6 @@ from typing import ClassVar
 
 import numpy as np
 from sast_ros.errors import SettingError
-from sast_ros.events._native import find_outside
 from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE
 from sast_ros.kernels import library
 
@@ -72,17 +71,20 @@ class EventFilter(ABC):
         """The filter as a text that is the same if and only if it does the same."""
         return self.text
 
-    @abstractmethod
-    def begin(self, height: int, width: int) -> None:
+    def check(self, height: int, width: int) -> None:  # noqa: B027 - most fit every sensor
         """
-        Begin a stream of a sensor of this size.
+        Check that the filter fits a sensor of this size.
 
         Raises
         ------
         EventFormatError
-            The filter does not fit this sensor.
+            It does not.
 
         """
+
+    @abstractmethod
+    def begin(self, height: int, width: int) -> None:
+        """Begin a stream of a sensor of this size, which was checked."""
 
     @abstractmethod
     def __call__(self, chunk: EventChunk) -> EventChunk:
@@ -212,14 +214,18 @@ class RegionFilter(_PixelFilter):
                 'roi=10,20,300,200'
             )
 
-    def begin(self, height: int, width: int) -> None:
-        """Draw the rectangle."""
+    def check(self, height: int, width: int) -> None:
+        """Check that the rectangle is inside."""
         x, y, w, h = self.region
         if x + w > width or y + h > height:
             raise EventFormatError(
                 f'filter {self.text!r} reaches outside the sensor of {width}x{height} pixels; '
                 'give a region inside it'
             )
+
+    def begin(self, height: int, width: int) -> None:
+        """Draw the rectangle."""
+        x, y, w, h = self.region
         self._pixels = np.zeros((height, width), np.uint8)
         self._pixels[y : y + h, x : x + w] = 1
 
@@ -241,7 +247,7 @@ class MaskFilter(_PixelFilter):
         content = f'{self._mask.shape} '.encode() + self._mask.tobytes()
         return f'mask={hashlib.sha256(content).hexdigest()}'
 
-    def begin(self, height: int, width: int) -> None:
+    def check(self, height: int, width: int) -> None:
         """Check the size of the picture."""
         if self._mask.shape != (height, width):
             rows, columns = self._mask.shape
@@ -249,6 +255,9 @@ class MaskFilter(_PixelFilter):
                 f'mask {self.path} has {columns}x{rows} pixels and the sensor {width}x{height}; '
                 'give a picture of the size of the sensor'
             )
+
+    def begin(self, height: int, width: int) -> None:
+        """Take the picture."""
         self._pixels = self._mask
 
 
@@ -283,6 +292,9 @@ _FILTERS: dict[str, type[EventFilter]] = {
     for kind in (HotPixelFilter, BackgroundActivityFilter, RegionFilter, MaskFilter, FlipFilter)
 }
 
+#: Reasons under which removed events are counted.
+FILTER_REASONS = tuple(kind.reason for kind in _FILTERS.values() if kind.reason)
+
 #: How the filters are written, in words.
 FORMS = ', '.join(kind.form for kind in _FILTERS.values())
 
@@ -316,6 +328,7 @@ class FilterChain:
         self.removed: Counter[str] = Counter()
         self._filters = [_parse(text) for text in self.texts]
         self._size: tuple[int, int] | None = None
+        self._checked_size: tuple[int, int] | None = None
 
     def __bool__(self) -> bool:
         return bool(self._filters)
@@ -329,9 +342,9 @@ class FilterChain:
         """Begin another stream with the next events."""
         self._size = None
 
-    def fit(self, size: tuple[int, int]) -> None:
+    def check(self, size: tuple[int, int]) -> None:
         """
-        Begin a new stream if the size of the sensor is another one.
+        Check that the filters fit a sensor of this size.
 
         Parameters
         ----------
@@ -344,7 +357,7 @@ class FilterChain:
             A region or a mask does not fit this size, or the size is unknown (0).
 
         """
-        if size == self._size or not self._filters:
+        if size == self._checked_size or not self._filters:
             return
         height, width = size
         if not (0 < height <= MAX_SENSOR_SIDE and 0 < width <= MAX_SENSOR_SIDE):
@@ -352,14 +365,13 @@ class FilterChain:
                 f'filters need the size of the sensor, which is {width}x{height} pixels here; '
                 'give the sensor size of the camera'
             )
-        self._size = None
         for each in self._filters:
-            each.begin(height, width)
-        self._size = size
+            each.check(height, width)
+        self._checked_size = size
 
     def __call__(self, chunk: EventChunk, size: tuple[int, int] | None = None) -> EventChunk:
         """
-        Return the events that all filters keep.
+        Return the events that all filters keep; the others are counted in its ``left_out``.
 
         Parameters
         ----------
@@ -371,36 +383,43 @@ class FilterChain:
         Raises
         ------
         EventFormatError
-            See ``fit``, or an event outside the sensor.
+            See ``check``, or an event outside the sensor.
 
         """
         if not self._filters:
             return chunk
-        if chunk.discontinuity:
-            self.reset()
-        self.fit(size or (chunk.height, chunk.width))
-        self._check_inside(chunk)
+        size = size or (chunk.height, chunk.width)
+        self.check(size)
+        self._check_inside(chunk, *size)
+        if chunk.discontinuity or size != self._size:
+            for each in self._filters:
+                each.begin(*size)
+            self._size = size
+        removed: Counter[str] = Counter()
         for each in self._filters:
             if len(chunk) == 0:
                 break
             before = len(chunk)
             chunk = each(chunk)
             if len(chunk) < before:
-                self.removed[each.reason] += before - len(chunk)
-        return chunk
+                removed[each.reason] += before - len(chunk)
+        if not removed:
+            return chunk
+        self.removed.update(removed)
+        return replace(chunk, left_out=removed + Counter(chunk.left_out), checked=True)
 
-    def _check_inside(self, chunk: EventChunk) -> None:
-        """Raise an error for the first event outside the sensor; the loops rely on it."""
-        height, width = self._size or (0, 0)
-        found = find_outside(chunk.x, chunk.y, width, height)
-        if found is not None:
-            index, axis = found
-            raise EventFormatError(
-                f'event {index} has {axis} = {int(getattr(chunk, axis)[index])}, outside the '
-                f'sensor of {width}x{height} pixels; give the sensor size of the camera',
-                field=axis,
-                offset=index,
-            )
+    @staticmethod
+    def _check_inside(chunk: EventChunk, height: int, width: int) -> None:
+        """Raise an error for an event outside the sensor; the loops rely on it."""
+        for axis, values, size in (('x', chunk.x, width), ('y', chunk.y, height)):
+            if len(values) and int(values.max()) >= size:
+                index = int((values >= size).argmax())
+                raise EventFormatError(
+                    f'event {index} has {axis} = {int(values[index])}, outside the sensor of '
+                    f'{width}x{height} pixels; give the sensor size of the camera',
+                    field=axis,
+                    offset=index,
+                )
 
 
 def check_filter(text: str) -> str:

@@ -42,8 +42,8 @@ static inline uint64_t latest(const uint64_t *three) {
 
 /* Keep the events within span microseconds after another one at the same pixel or at one of its neighbours.
  *
- * begin: time of the first event of the stream. last: map of the times of the last events, as t - begin + span + 1;
- * 0 at pixels without any, which is longer ago than span at every time.
+ * begin: time of the first event of the stream, which earlier events count with. last: map of the times of the latest
+ * events, as t - begin + span + 1; 0 at pixels without any, which is longer ago than span at every time.
  */
 int64_t sast_filter_background(const uint16_t *x, const uint16_t *y, const int64_t *t, int64_t count, int64_t begin,
                                int64_t span, int32_t width, uint64_t *last, uint8_t *keep) {
@@ -51,13 +51,14 @@ int64_t sast_filter_background(const uint16_t *x, const uint16_t *y, const int64
   int64_t kept = 0;
   for (int64_t i = 0; i < count; ++i) {
     uint64_t *const cell = last + (y[i] + 1) * row + x[i] + 1;
-    const uint64_t earliest = (uint64_t)t[i] - (uint64_t)begin + 1;
+    const uint64_t earliest = t[i] > begin ? (uint64_t)t[i] - (uint64_t)begin + 1 : 1;
+    const uint64_t now = earliest + (uint64_t)span;
     const uint64_t above = latest(cell - row), own = latest(cell), below = latest(cell + row);
     uint64_t newest = above > own ? above : own;
     newest = below > newest ? below : newest;
     keep[i] = newest >= earliest;
     kept += keep[i];
-    *cell = earliest + (uint64_t)span;
+    *cell = *cell > now ? *cell : now;
   }
   return kept;
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sast_ros.errors import SettingError
 from sast_ros.process import available_cores
-from sast_ros.ros.node_parameters import unknown_classes
+from sast_ros.ros.node_parameters import make_filter, unknown_classes
 from sast_ros.ros.parameters import Settings
 
 if TYPE_CHECKING:  # torch takes seconds to import; the node is visible before
@@ -69,7 +69,7 @@ def make_cutter(
     Raises
     ------
     SettingError
-        A sensor size that does not fit the network.
+        A sensor size that does not fit the network, or a filter that does not exist.
 
     """
     from sast_ros.pipeline import default_sensor_size, sensor_geometry
@@ -84,6 +84,7 @@ def make_cutter(
         timestamp_source=settings.window.timestamp_source,
         now_ns=now_ns,
         on_reset=on_reset,
+        event_filter=make_filter(settings.input.filter),
     )
 
 

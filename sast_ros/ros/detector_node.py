@@ -25,14 +25,14 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from sast_ros.detections import Detections, DetectorError
-from sast_ros.errors import format_error, SastError
+from sast_ros.errors import format_error, SastError, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.process import keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
 from sast_ros.ros.detector_factory import apply_settings, load_detector, make_cutter, set_threads
 from sast_ros.ros.diagnostics import diagnostic_array, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
-from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
+from sast_ros.ros.node_parameters import declare_parameters, make_filter, read_settings, refusal
 from sast_ros.ros.parameters import Settings
 from sast_ros.ros.rclpy_compat import (
     lifecycle_state,
@@ -188,8 +188,8 @@ class DetectorNode(LifecycleNode):
     def _on_events(self, raw: bytes, decoder: EventDecoder) -> None:
         """Decode one message, and queue the windows that it completes."""
         try:
-            chunk = decoder(raw)
-            windows = self._cutter.cut(chunk)
+            for window in self._cutter.cut(decoder(raw)):
+                self._queue_window(window)
         except EventFormatError as error:
             self._monitor.format_error(str(error))
             self.get_logger().warning(
@@ -198,16 +198,17 @@ class DetectorNode(LifecycleNode):
             )
             return
         self._monitor.received()
-        for window in windows:
-            dropped = self._queue.put(window)
-            if dropped:
-                self._monitor.dropped(dropped)
-                self.get_logger().warning(
-                    f'too slow: the oldest of {self._queue.capacity} waiting windows was dropped '
-                    f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
-                    'longer stride',
-                    throttle_duration_sec=WARNING_PERIOD_S,
-                )
+
+    def _queue_window(self, window: EventWindow) -> None:
+        dropped = self._queue.put(window)
+        if dropped:
+            self._monitor.dropped(dropped)
+            self.get_logger().warning(
+                f'too slow: the oldest of {self._queue.capacity} waiting windows was dropped '
+                f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
+                'longer stride',
+                throttle_duration_sec=WARNING_PERIOD_S,
+            )
 
     def _log_reset(self, reason: str) -> None:
         self.get_logger().info(f'state reset: {reason}')
@@ -309,6 +310,8 @@ class DetectorNode(LifecycleNode):
         if self._cutter is not None:
             self._cutter.set_timing(*settings.timing_us)
             self._cutter.timestamp_source = settings.window.timestamp_source
+            if settings.input.filter != before.input.filter:
+                self._change_filter(settings)
         if self._queue is not None:
             self._queue.capacity = settings.overload.queue_windows
         if (
@@ -316,6 +319,12 @@ class DetectorNode(LifecycleNode):
             and settings.detections.score_threshold != before.detections.score_threshold
         ):
             self._publish_labels()
+
+    def _change_filter(self, settings: Settings) -> None:
+        try:
+            self._cutter.set_filter(make_filter(settings.input.filter))
+        except (SettingError, ImportError) as error:  # a mask that was removed after the check
+            self.get_logger().error(f'the filter was not changed: {format_error(error)}')
 
     # ------------------------------------------------------------------------------------ plumbing
 
@@ -382,6 +391,7 @@ class DetectorNode(LifecycleNode):
                 'device': str(detector.device),
                 'precision': detector.precision,
                 'sparsity': settings.sparsity.mode,
+                'filters': ' '.join(self._cutter.event_filter.texts),
             }
         if topic is not None:
             facts |= {

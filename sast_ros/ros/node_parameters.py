@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TYPE_CHECKING
 
+from sast_ros.errors import format_error, SettingError
+from sast_ros.events.filters import FilterChain
 from sast_ros.ros.parameters import Parameter, PARAMETERS, ParameterValueError, Settings
 
 if TYPE_CHECKING:  # validation works without ROS
@@ -92,7 +94,28 @@ def refusal(
             reason = unknown_classes(value, classes)
             if reason:
                 return reason
+        if parameter.name == 'input.filter':
+            try:
+                make_filter(value)
+            except (SettingError, ImportError) as error:
+                return format_error(error)
     return None
+
+
+def make_filter(texts: Iterable[str]) -> FilterChain:
+    """
+    Return the filters of ``input.filter``.
+
+    Raises
+    ------
+    SettingError
+        A filter that does not exist, an impossible value, or a mask that cannot be read.
+
+    """
+    try:
+        return FilterChain(texts)
+    except SettingError as error:
+        raise SettingError(f'input.filter: {error}') from error
 
 
 def unknown_classes(wanted: Iterable[str], known: Iterable[str]) -> str | None:

@@ -278,6 +278,12 @@ class InputSettings:
         choices=(AUTO, 's', 'ms', 'us', 'ns'),
         when='configure',
     )
+    filter: list[str] = _parameter(  # noqa: A003 - the name of the parameter input.filter
+        [''],
+        'Filters of the events, applied in this order: hot-pixel, background-activity=TIME, '
+        'roi=X,Y,WIDTH,HEIGHT, mask=FILE, flip=horizontal, flip=vertical, flip=rotate-180; '
+        "[''] for none. A change holds for the next events.",
+    )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import sys
 
 from bags.recordings import EVENT_ARRAY, event_messages, HEIGHT, TOPIC, WIDTH, write_rosbag1
 import numpy as np
+from PIL import Image
 import pytest
 from sast_ros import cli
 from sast_ros.cli import main
@@ -244,6 +245,44 @@ def test_replay_detects_as_the_node_does_by_default() -> None:
         ('detections.max_count', ReplayOptions().max_detections),
     ):
         assert PARAMETERS[name].default == value, name
+
+
+def test_replay_filters_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new('1', (304, 240)).save('black.png')
+    filters = ['background-activity=5000us', 'flip=rotate-180', 'mask=black.png']
+    arguments = [word for text in filters for word in ('--filter', text)]
+    options = ['--end', '0.2', '--model', 'gen1-tiny']
+    assert main(['replay', 'example', *options, '--out', 'plain']) == 0
+    assert main(['replay', 'example', *options, '--out', 'filtered', *arguments]) == 0
+    plain, filtered = (
+        json.loads(Path(name, 'summary.json').read_text()) for name in ('plain', 'filtered')
+    )
+    assert plain['filters'] == []
+    assert plain['events_left_out'] == {}
+    assert filtered['filters'] == filters
+    removed = filtered['events_left_out']
+    assert set(removed) == {'background_activity', 'mask'}
+    assert sum(removed.values()) == filtered['events'] == plain['events']
+    windows = [np.load(tmp_path / name / 'windows.npy') for name in ('plain', 'filtered')]
+    np.testing.assert_array_equal(windows[0]['t'], windows[1]['t'])
+    assert windows[0]['events'].min() > 0 == windows[1]['events'].max()
+    shown = ' '.join(capsys.readouterr().out.split())
+    assert 'background activity' in shown
+    assert 'flip=rotate-180' in shown
+
+
+@pytest.mark.parametrize('command', ['replay', 'evaluate'])
+def test_an_unknown_filter_is_named_before_anything_is_done(
+    command: str, tmp_path: Path, capsys: Captured
+) -> None:
+    bag = str(write_bag(tmp_path))
+    assert main([command, bag, '--filter', 'hot-pixel', '--filter', 'cold-pixel']) == 2
+    error = capsys.readouterr().err
+    assert "--filter: there is no filter 'cold-pixel'" in error
+    assert 'background-activity' in error
 
 
 def test_an_unknown_model_and_device_are_one_sentence(tmp_path: Path, capsys: Captured) -> None:

@@ -152,6 +152,7 @@ class TestDigests:
             {'threads': 2},
             {'start': 1.0},
             {'end': 2.0},
+            {'filters': ('hot-pixel',)},
         ],
         ids=lambda change: next(iter(change)),
     )
@@ -163,6 +164,26 @@ class TestDigests:
         digest = options_digest(ReplayOptions(), None)
         assert options_digest(ReplayOptions(), '/events') != digest
         assert options_digest(ReplayOptions(video=True, video_min_score=0.3), None) == digest
+
+    def test_the_content_of_a_mask_counts_and_not_its_place(self, tmp_path):
+        first, second = tmp_path / 'a.npy', tmp_path / 'b.npy'
+        np.save(first, np.eye(3))
+        np.save(second, np.eye(3))
+        digest = options_digest(ReplayOptions(filters=(f'mask={first}',)), None)
+        assert options_digest(ReplayOptions(filters=(f'mask={second}',)), None) == digest
+        np.save(second, np.ones((3, 3)))
+        assert options_digest(ReplayOptions(filters=(f'mask={second}',)), None) != digest
+
+    def test_another_folder_sees_the_same_mask(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        np.save('mask.npy', np.eye(3))
+        Path('drive.dat').write_bytes(b'events')
+        options = ReplayOptions(filters=('hot-pixel', 'mask=mask.npy'))
+        digest = options_digest(options, None)
+        planned = plan_replay(Path('drive.dat'), Path('out'), options, None, digest)
+        moved = planned.with_absolute_paths()
+        assert moved.options.filters == ('hot-pixel', f'mask={tmp_path / "mask.npy"}')
+        assert options_digest(moved.options, None) == digest
 
     def test_the_weights_count_and_not_their_place(self, tmp_path):
         first, second = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'

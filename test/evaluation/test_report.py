@@ -257,6 +257,17 @@ class TestPictures:
         assert columns == [{5}, {25}]
         assert [sum(map(len, parts)) for parts in found.values()] == [51, 51]
 
+    def test_the_events_are_filtered_as_in_the_replay(self, recording):
+        with open_recording(recording) as whole:
+            first = int(next(iter(whole)).t[0])
+        detected = self.detected(
+            sensor_size=(HEIGHT, WIDTH),
+            summary={'filters': ['flip=horizontal', f'roi={WIDTH - 20},0,20,{HEIGHT}']},
+        )
+        found = read_events(self.entry(recording, detected), [first + 50_000, first + 250_000])
+        columns = [{int(x) for part in parts for x in part.x} for parts in found.values()]
+        assert columns == [{WIDTH - 1 - 5}, set()]
+
     def test_messages_in_ros_time_find_their_events(self, recording):
         """The clock of the detections is another one than that of the events."""
         start = 5_000_000_000

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+import re
 from types import SimpleNamespace
 
 from facts import facts
@@ -16,7 +17,7 @@ from sast_ros.events import (
     open_decoder,
 )
 from sast_ros.model import model_config
-from sast_ros.ros.node_parameters import refusal, unknown_classes
+from sast_ros.ros.node_parameters import make_filter, refusal, unknown_classes
 from sast_ros.ros.parameter_documents import markdown_table, parameter_file
 from sast_ros.ros.parameters import PARAMETERS, ParameterValueError, Settings
 import yaml
@@ -113,6 +114,23 @@ def test_classes_must_be_those_of_the_network():
     )
     assert unknown_classes([''], ('car',)) is None
     assert Settings().detections.class_filter is None
+
+
+def test_a_filter_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
+    known = ('hot-pixel', 'background-activity', 'roi', 'mask', 'flip')
+    for configured in (False, True):
+        for value, named in [
+            (['hot-pixel', 'cold-pixel'], ['cold-pixel', *known]),
+            ([f'mask={tmp_path / "none.png"}'], ['none.png', 'No such file']),
+        ]:
+            reason = refusal([change('input.filter', value)], configured=configured, classes=None)
+            assert re.search(facts('input.filter', *named), reason), reason
+        good = [change('input.filter', ['flip=vertical', 'hot-pixel'])]
+        assert refusal(good, configured=configured, classes=None) is None
+
+
+def test_no_filter_is_the_default():
+    assert make_filter(Settings().input.filter).texts == ()
 
 
 def test_parameters_of_others_are_left_alone_and_own_ones_cannot_be_removed():

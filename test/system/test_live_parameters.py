@@ -76,6 +76,35 @@ def test_stride_and_duration_change_without_a_reset(node):
     )
 
 
+def test_filters_change_while_the_node_detects(node):
+    observer = node.observer
+    assert observer.set_parameters(overload__queue_windows=1000) == []
+    assert observer.change_state('configure')
+    assert observer.change_state('activate')
+    node.publish(ARRAY, as_array(batches(4)).messages)
+    observer.wait_for(lambda: len(observer.detections) == 1)
+    (said,) = observer.set_parameters(input__filter=['hot-pixel', 'roi=1,2'])
+    assert 'input.filter' in said and 'roi=X,Y,WIDTH,HEIGHT' in said
+    assert observer.set_parameters(input__filter=['flip=horizontal', 'roi=0,0,152,240']) == []
+    node.publish(ARRAY, as_array(batches(4, start_us=100_000)).messages)
+    observer.wait_for(lambda: len(observer.detections) == 3)
+    right = sum(int((x < 152).sum()) for x, _, _, _ in batches(4, start_us=100_000))
+    observer.status(
+        lambda status, values: (
+            values.get('events left out: region_of_interest') == str(right)
+            and values.get('events') == '2400'
+            and values.get('filters') == 'flip=horizontal roi=0,0,152,240'
+        )
+    )
+    # A region outside the sensor concerns every message, and the next change ends it
+    assert observer.set_parameters(input__filter=['roi=0,0,640,480']) == []
+    node.publish(ARRAY, as_array(batches(4, start_us=200_000)).messages)
+    observer.wait_for(lambda: 'reaches outside the sensor of 304x240' in node.nodes[0].log)
+    assert observer.set_parameters(input__filter=['']) == []
+    node.publish(ARRAY, as_array(batches(4, start_us=300_000)).messages)
+    observer.wait_for(lambda: len(observer.detections) > 3)
+
+
 def test_a_refused_change_changes_nothing(node):
     observer = node.observer
     assert observer.change_state('configure')

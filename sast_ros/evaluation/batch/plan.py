@@ -24,6 +24,7 @@ import sast_ros
 from sast_ros.bags import open_recording
 from sast_ros.evaluation.detections import read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.events.filters import FilterChain, with_absolute_paths
 from sast_ros.replay import ReplayOptions, VIDEO
 
 #: As many bytes of a file are read at its beginning and at its end.
@@ -43,6 +44,8 @@ def options_digest(options: ReplayOptions, topic: str | None) -> str:
     ------
     OSError
         If the weights cannot be read.
+    SettingError
+        If there is no such filter.
 
     """
     weights = _PACKAGE / 'model' / 'weights' / f'{options.model}.safetensors'
@@ -50,6 +53,7 @@ def options_digest(options: ReplayOptions, topic: str | None) -> str:
         weights = Path(options.model)
     trained = weights.suffix == '.safetensors'
     fields = {**asdict(options), 'topic': topic, 'model': None if trained else options.model}
+    fields['filters'] = FilterChain(options.filters).identity
     del fields['video'], fields['video_min_score']
     with contextlib.suppress(metadata.PackageNotFoundError):
         fields['torch'] = metadata.version('torch').partition('+')[0]  # of any build
@@ -96,6 +100,7 @@ class Replay:
         options = self.options
         if options.model.endswith('.safetensors'):
             options = replace(options, model=str(Path(options.model).absolute()))
+        options = replace(options, filters=with_absolute_paths(options.filters))
         path, folder = self.path.absolute(), self.folder.absolute()
         return replace(self, path=path, folder=folder, options=options)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sast_ros.bags.errors import RecordingError
+from sast_ros.errors import SastError
 from sast_ros.evaluation.metrics.error_analysis import ErrorCase
 from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.evaluation.report.pictures import draw_case, read_events
@@ -76,7 +76,7 @@ def _draw(
         ends = sorted({case.t_end for case in own.values()})
         try:
             events = read_events(entry, ends)
-        except (RecordingError, OSError) as error:
+        except (SastError, OSError) as error:
             without.setdefault(str(error), []).append(name)
             continue
         for number, case in own.items():

@@ -16,6 +16,7 @@ from sast_ros.bags import open_recording
 from sast_ros.evaluation.metrics.error_analysis import ErrorCase
 from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.events.chunk import EventChunk
+from sast_ros.events.filters import FilterChain
 from sast_ros.visualization import draw_overlay
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def read_events(entry: ReportEntry, ends: Sequence[int]) -> dict[int, list[Event
     """
     Return the events of windows of a recording, by their ends; the recording is read once.
 
+    The filters of the replay are applied, but those with a memory begin with the first window.
+
     Parameters
     ----------
     entry : ReportEntry
@@ -59,6 +62,7 @@ def read_events(entry: ReportEntry, ends: Sequence[int]) -> dict[int, list[Event
     assert entry.recording is not None
     detected = entry.detected
     found: dict[int, list[EventChunk]] = {end: [] for end in ends}
+    event_filter = FilterChain(entry.summary.get('filters', ()))
     with open_recording(entry.recording, topic=entry.topic) as recording:
         # Start at the first window. (A replay of a part began ``start`` seconds after the first
         # event of the whole.)
@@ -74,6 +78,9 @@ def read_events(entry: ReportEntry, ends: Sequence[int]) -> dict[int, list[Event
                 shift = int(chunk.t[0]) - (detected.start_us or 0)
             if chunk.t[0] > max(ends) + shift:
                 break
+            chunk = event_filter(chunk, detected.sensor_size)
+            if not len(chunk):
+                continue
             for end, parts in found.items():
                 low, high = end + shift - detected.duration_us, end + shift
                 if chunk.t[0] <= high and chunk.t[-1] >= low:
