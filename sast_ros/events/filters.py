@@ -23,6 +23,7 @@ from typing import ClassVar
 
 import numpy as np
 from sast_ros.errors import SettingError
+from sast_ros.events._native import empty_events, EventArrays
 from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE
 from sast_ros.kernels import library
 
@@ -87,8 +88,8 @@ class EventFilter(ABC):
         """Begin a stream of a sensor of this size, which was checked."""
 
     @abstractmethod
-    def __call__(self, chunk: EventChunk) -> EventChunk:
-        """Return the events to keep; all of the chunk are inside the sensor, and there are any."""
+    def __call__(self, events: EventArrays) -> EventArrays:
+        """Return the events to keep; there are any, and all are inside the sensor."""
 
 
 class HotPixelFilter(EventFilter):
@@ -115,16 +116,17 @@ class HotPixelFilter(EventFilter):
         self._start: np.ndarray | None = None
         self._counts, self._hot = _map(height, width, np.uint16), _map(height, width, np.uint8)
 
-    def __call__(self, chunk: EventChunk) -> EventChunk:
+    def __call__(self, events: EventArrays) -> EventArrays:
         """Return the events of the other pixels."""
+        x, y, _, t = events
         if self._start is None:
-            self._start = chunk.t[:1].copy()
-        keep = np.empty(len(chunk), np.uint8)
+            self._start = t[:1].copy()
+        keep = np.empty(len(t), np.uint8)
         kept = library.sast_filter_hot_pixel(
-            chunk.x,
-            chunk.y,
-            chunk.t,
-            len(chunk),
+            x,
+            y,
+            t,
+            len(t),
             HOT_PERIOD_US,
             HOT_MIN_EVENTS,
             HOT_QUIET_PERIODS,
@@ -135,7 +137,7 @@ class HotPixelFilter(EventFilter):
             self._hot,
             keep,
         )
-        return _compact(chunk, keep, kept)
+        return _compact(events, keep, kept)
 
 
 class BackgroundActivityFilter(EventFilter):
@@ -161,23 +163,16 @@ class BackgroundActivityFilter(EventFilter):
         self._start: int | None = None
         self._last = _map(height, width, np.uint64)
 
-    def __call__(self, chunk: EventChunk) -> EventChunk:
+    def __call__(self, events: EventArrays) -> EventArrays:
         """Return the events with a predecessor."""
+        x, y, _, t = events
         if self._start is None:
-            self._start = int(chunk.t[0])
-        keep = np.empty(len(chunk), np.uint8)
+            self._start = int(t[0])
+        keep = np.empty(len(t), np.uint8)
         kept = library.sast_filter_background(
-            chunk.x,
-            chunk.y,
-            chunk.t,
-            len(chunk),
-            self._start,
-            self.time_us,
-            self._width,
-            self._last,
-            keep,
+            x, y, t, len(t), self._start, self.time_us, self._width, self._last, keep
         )
-        return _compact(chunk, keep, kept)
+        return _compact(events, keep, kept)
 
 
 class _PixelFilter(EventFilter):
@@ -188,13 +183,12 @@ class _PixelFilter(EventFilter):
         """Set ``_pixels``, uint8[height, width], 1 at the pixels to keep."""
         self._pixels: np.ndarray
 
-    def __call__(self, chunk: EventChunk) -> EventChunk:
+    def __call__(self, events: EventArrays) -> EventArrays:
         """Return the events at these pixels."""
-        keep = np.empty(len(chunk), np.uint8)
-        kept = library.sast_filter_mask(
-            chunk.x, chunk.y, len(chunk), self._pixels, self._pixels.shape[1], keep
-        )
-        return _compact(chunk, keep, kept)
+        x, y, _, _ = events
+        keep = np.empty(len(x), np.uint8)
+        kept = library.sast_filter_mask(x, y, len(x), self._pixels, self._pixels.shape[1], keep)
+        return _compact(events, keep, kept)
 
 
 class RegionFilter(_PixelFilter):
@@ -227,7 +221,8 @@ class RegionFilter(_PixelFilter):
         """Draw the rectangle."""
         x, y, w, h = self.region
         self._pixels = np.zeros((height, width), np.uint8)
-        self._pixels[y : y + h, x : x + w] = 1
+        rows, columns = slice(y, y + h), slice(x, x + w)
+        self._pixels[rows, columns] = 1
 
 
 class MaskFilter(_PixelFilter):
@@ -280,11 +275,12 @@ class FlipFilter(EventFilter):
         """Remember the size."""
         self._last_row, self._last_column = np.uint16(height - 1), np.uint16(width - 1)
 
-    def __call__(self, chunk: EventChunk) -> EventChunk:
+    def __call__(self, events: EventArrays) -> EventArrays:
         """Return all events at their new places."""
-        x = self._last_column - chunk.x if self._columns else chunk.x
-        y = self._last_row - chunk.y if self._rows else chunk.y
-        return replace(chunk, x=x, y=y, checked=True)
+        x, y, p, t = events
+        x = self._last_column - x if self._columns else x
+        y = self._last_row - y if self._rows else y
+        return x, y, p, t
 
 
 _FILTERS: dict[str, type[EventFilter]] = {
@@ -395,24 +391,27 @@ class FilterChain:
             for each in self._filters:
                 each.begin(*size)
             self._size = size
-        removed: Counter[str] = Counter()
+        events: EventArrays = (chunk.x, chunk.y, chunk.p, chunk.t)
+        left_out = dict(chunk.left_out)
         for each in self._filters:
-            if len(chunk) == 0:
+            before = len(events[0])
+            if before == 0:
                 break
-            before = len(chunk)
-            chunk = each(chunk)
-            if len(chunk) < before:
-                removed[each.reason] += before - len(chunk)
-        if not removed:
+            events = each(events)
+            removed = before - len(events[0])
+            if removed:
+                self.removed[each.reason] += removed
+                left_out[each.reason] = left_out.get(each.reason, 0) + removed
+        x, y, p, t = events
+        if len(t) == len(chunk) and x is chunk.x and y is chunk.y:
             return chunk
-        self.removed.update(removed)
-        return replace(chunk, left_out=removed + Counter(chunk.left_out), checked=True)
+        return replace(chunk, x=x, y=y, p=p, t=t, left_out=left_out, checked=True)
 
     @staticmethod
     def _check_inside(chunk: EventChunk, height: int, width: int) -> None:
         """Raise an error for an event outside the sensor; the loops rely on it."""
         for axis, values, size in (('x', chunk.x, width), ('y', chunk.y, height)):
-            if len(values) and int(values.max()) >= size:
+            if len(values) and np.maximum.reduce(values) >= size:
                 index = int((values >= size).argmax())
                 raise EventFormatError(
                     f'event {index} has {axis} = {int(values[index])}, outside the sensor of '
@@ -524,11 +523,11 @@ def _map(height: int, width: int, dtype: type[np.generic]) -> np.ndarray:
     return np.zeros((height + 2, width + 2), dtype)
 
 
-def _compact(chunk: EventChunk, keep: np.ndarray, kept: int) -> EventChunk:
-    """Return the events with ``keep`` 1; the chunk itself if these are all."""
-    if kept == len(chunk):
-        return chunk
-    x, y = np.empty(kept + 1, np.uint16), np.empty(kept + 1, np.uint16)
-    p, t = np.empty(kept + 1, np.uint8), np.empty(kept + 1, np.int64)
-    library.sast_compact(chunk.x, chunk.y, chunk.p, chunk.t, keep, len(chunk), x, y, p, t)
-    return replace(chunk, x=x[:kept], y=y[:kept], p=p[:kept], t=t[:kept], checked=True)
+def _compact(events: EventArrays, keep: np.ndarray, kept: int) -> EventArrays:
+    """Return the events with ``keep`` 1; the arrays themselves if these are all."""
+    count = len(keep)
+    if kept == count:
+        return events
+    x, y, p, t = empty_events(kept + 1)
+    library.sast_compact(*events, keep, count, x, y, p, t)
+    return x[:kept], y[:kept], p[:kept], t[:kept]

@@ -100,8 +100,10 @@ def test_filters_change_while_the_node_detects(node):
     assert observer.set_parameters(input__filter=['roi=0,0,640,480']) == []
     node.publish(ARRAY, as_array(batches(4, start_us=200_000)).messages)
     observer.wait_for(lambda: 'reaches outside the sensor of 304x240' in node.nodes[0].log)
+    observer.status(lambda status, values: values.get('format errors') == '4')
     assert observer.set_parameters(input__filter=['']) == []
     node.publish(ARRAY, as_array(batches(4, start_us=300_000)).messages)
+    observer.status(lambda status, values: values.get('events') == '3600')
     observer.wait_for(lambda: len(observer.detections) > 3)
 
 
