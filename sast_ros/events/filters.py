@@ -24,7 +24,7 @@ from typing import ClassVar
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events._native import empty_events, EventArrays
-from sast_ros.events.chunk import EventChunk, EventFormatError, MAX_SENSOR_SIDE
+from sast_ros.events.chunk import EventChunk, EventFormatError, refuse_sensor_size
 from sast_ros.kernels import library
 
 #: Events of a pixel are counted over periods of this length, microseconds of sensor time.
@@ -356,7 +356,7 @@ class FilterChain:
         if size == self._checked_size or not self._filters:
             return
         height, width = size
-        if not (0 < height <= MAX_SENSOR_SIDE and 0 < width <= MAX_SENSOR_SIDE):
+        if refuse_sensor_size(height, width):
             raise EventFormatError(
                 f'filters need the size of the sensor, which is {width}x{height} pixels here; '
                 'give the sensor size of the camera'
@@ -489,8 +489,9 @@ def _read_picture(path: Path) -> np.ndarray:
 
 
 def _check_size(width: int, height: int) -> None:
-    if not (0 < width <= MAX_SENSOR_SIDE and 0 < height <= MAX_SENSOR_SIDE):
-        raise ValueError(f'it has {width}x{height} pixels')
+    reason = refuse_sensor_size(height, width)
+    if reason:
+        raise ValueError(f'it has {width}x{height} pixels; {reason}')
 
 
 def _parse(text: str) -> EventFilter:
