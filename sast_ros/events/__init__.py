@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from sast_ros.events._native import max_message_events
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.event_array import EVENT_ARRAY_TYPES, EventArrayDecoder
 from sast_ros.events.event_packet import EventPacketDecoder
@@ -73,8 +74,11 @@ def open_decoder(type_name: str, **options: object) -> EventDecoder:
         A type that carries no events.
     TypeError
         An option that this type does not have.
+    SettingError
+        An option, or SAST_ROS_MAX_MESSAGE_EVENTS, has an impossible value.
 
     """
+    max_message_events()  # an impossible value is no matter of the first message
     name = type_name.replace('/', '/msg/') if type_name.count('/') == 1 else type_name
     make = _DECODERS.get(name)
     if make is None:

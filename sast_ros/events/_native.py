@@ -5,14 +5,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
-from sast_ros.events.chunk import EventChunk, INVALID, MAX_SENSOR_SIDE, OUTSIDE_SENSOR
+from sast_ros.errors import SettingError
+from sast_ros.events.chunk import (
+    EventChunk,
+    EventFormatError,
+    INVALID,
+    MAX_SENSOR_SIDE,
+    OUTSIDE_SENSOR,
+)
 from sast_ros.kernels import library
 
 #: Polarity of an event with a value that its format does not allow, as in kernels/decode.c.
 INVALID_POLARITY = 2
+
+#: Maximum events of a message: vectors of EVT 3.0 expand 78-fold in memory. These are 100 ms at
+#: 42 Mev/s; the largest message of the real recordings has 2 586 events. MAX_EVENTS_VARIABLE sets
+#: another maximum, not below that of a block of a file.
+MAX_MESSAGE_EVENTS = 1 << 22
+MIN_MESSAGE_EVENTS = 1 << 21
+MAX_EVENTS_VARIABLE = 'SAST_ROS_MAX_MESSAGE_EVENTS'
 
 #: x, y, p, t of some events.
 EventArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -88,13 +104,63 @@ class CheckedEvents(NamedTuple):
         )
 
 
-def empty_events(count: int) -> EventArrays:
-    """Return arrays x, y, p, t for that many events, not initialised."""
+@cache
+def max_message_events() -> int:
+    """
+    Return the maximum number of events of a message.
+
+    Raises
+    ------
+    SettingError
+        The environment variable holds no such number.
+
+    """
+    text = os.environ.get(MAX_EVENTS_VARIABLE) or str(MAX_MESSAGE_EVENTS)
+    if not text.isdecimal() or int(text) < MIN_MESSAGE_EVENTS:
+        raise SettingError(
+            f'{MAX_EVENTS_VARIABLE} is {text!r}; give the maximum events of a message, at least '
+            f'{MIN_MESSAGE_EVENTS}'
+        )
+    return int(text)
+
+
+def check_count(count: int) -> None:
+    """
+    Refuse more events than a message may hold, before anything is allocated for them.
+
+    Raises
+    ------
+    EventFormatError
+        More than ``max_message_events``.
+
+    """
+    if count > max_message_events():
+        raise EventFormatError(
+            f'{count} events in one message; more than {max_message_events()} are refused; let '
+            f'the driver send shorter messages, or raise {MAX_EVENTS_VARIABLE}',
+            field='events',
+        )
+
+
+def empty_events(count: int, room: int = 0) -> EventArrays:
+    """
+    Return arrays x, y, p, t for the events of a message, not initialised.
+
+    Parameters
+    ----------
+    count : int
+        Events, see ``check_count``.
+    room : int
+        Further elements that the loop may write to.
+
+    """
+    check_count(count)
+    size = count + room
     return (
-        np.empty(count, np.uint16),
-        np.empty(count, np.uint16),
-        np.empty(count, np.uint8),
-        np.empty(count, np.int64),
+        np.empty(size, np.uint16),
+        np.empty(size, np.uint16),
+        np.empty(size, np.uint8),
+        np.empty(size, np.int64),
     )
 
 

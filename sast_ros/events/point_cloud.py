@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events._native import (
+    check_count,
     DecodedEvents,
     empty_events,
     EventArrays,
@@ -199,6 +200,7 @@ def _read_points(cursor: Cursor) -> dict[str, np.ndarray]:
             f'{rows} x {columns} points of {point_step} bytes need {needed} bytes but there are '
             f'{size}',
         )
+    check_count(rows * columns)
     values = {}
     for key, names in _NAMES.items():
         name = next((name for name in names if name in fields), None)

@@ -58,7 +58,7 @@ class _EvtDecoder(ABC):
     def __init__(self) -> None:
         self._state = np.zeros(_STATE_SIZE, np.int64)
         self._state_at = pointer(self._state)
-        self._scratch = _native.empty_events(_FEW_WORDS * self.max_events + _ROOM)
+        self._scratch = _native.empty_events(_FEW_WORDS * self.max_events, _ROOM)
         self._scratch_at = tuple(map(pointer, self._scratch))
 
     def reset(self) -> None:
@@ -78,7 +78,8 @@ class _EvtDecoder(ABC):
         Raises
         ------
         EventFormatError
-            Bytes that make no whole word; the whole payload is refused then.
+            Bytes that make no whole word, or more than ``max_message_events``; the whole payload
+            is refused then.
 
         """
         words, rest = divmod(len(payload), self.word_size)
@@ -93,7 +94,11 @@ class _EvtDecoder(ABC):
             count = self._decode(payload, words, self._scratch_at)
             x, y, p, t = (array[:count].copy() for array in self._scratch)
         else:
-            arrays = _native.empty_events(self._capacity(payload, words) + _ROOM)
+            try:
+                arrays = _native.empty_events(self._capacity(payload, words), _ROOM)
+            except EventFormatError:
+                self.resynchronise()
+                raise
             count = self._decode(payload, words, arrays)
             x, y, p, t = (array[:count] for array in arrays)
         dropped = int(self._state[_UNPLACED])
