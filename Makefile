@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs clean
+.PHONY: help setup demo test sanitize lint docs clean
 
 # These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
 # of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
@@ -16,12 +16,13 @@ unexport PYTHONPATH LD_LIBRARY_PATH
 endif
 
 help:
-	@echo 'make demo    set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
-	@echo 'make test    set up, then run every test and print the coverage'
-	@echo 'make setup   set up .venv only; does nothing where it is up to date'
-	@echo 'make lint    check style, types, spelling and workflows'
-	@echo 'make docs    build the documentation as a web site (writes out/docs)'
-	@echo 'make clean   remove .venv and everything that was built'
+	@echo 'make demo      set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
+	@echo 'make test      set up, then run every test and print the coverage'
+	@echo 'make sanitize  set up, then test the compiled loops under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make setup     set up .venv only; does nothing where it is up to date'
+	@echo 'make lint      check style, types, spelling and workflows'
+	@echo 'make docs      build the documentation as a web site (writes out/docs)'
+	@echo 'make clean     remove .venv and everything that was built'
 	@echo
 	@echo 'On a ROS 2 installation use colcon instead: colcon build --base-paths . msg (and training)'
 
@@ -35,6 +36,15 @@ demo: setup
 
 test: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest --cov --cov-report=term
+
+# The tests that call compiled loops and do not start other processes.
+SANITIZED := test/events test/bags test/test_kernels.py test/test_histogram.py test/test_windows.py \
+  test/model/inference/test_postprocess.py test/visualization/test_overlay.py training/test/simulation/test_camera.py \
+  training/test/simulation/test_renderer.py training/test/training/test_augmentation.py \
+  training/test/training/test_streams.py
+
+sanitize: setup
+	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/pytest -q -p no:cacheprovider $(SANITIZED)
 
 lint: setup
 	@$(VENV)/bin/ruff check .
