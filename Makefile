@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test sanitize lint docs clean
+.PHONY: help setup demo test sanitize fuzz lint docs clean
 
 # These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
 # of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
@@ -19,6 +19,7 @@ help:
 	@echo 'make demo      set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
 	@echo 'make test      set up, then run every test and print the coverage'
 	@echo 'make sanitize  set up, then test the compiled loops under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make fuzz      set up, then run all decoders and readers on 10 million generated inputs under the same (an hour)'
 	@echo 'make setup     set up .venv only; does nothing where it is up to date'
 	@echo 'make lint      check style, types, spelling and workflows'
 	@echo 'make docs      build the documentation as a web site (writes out/docs)'
@@ -45,6 +46,11 @@ SANITIZED := test/events test/bags test/test_kernels.py test/test_histogram.py t
 
 sanitize: setup
 	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/pytest -q -p no:cacheprovider $(SANITIZED)
+
+FUZZ := --executions 10000000
+
+fuzz: setup
+	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/python test/fuzz/campaign.py $(FUZZ)
 
 lint: setup
 	@$(VENV)/bin/ruff check .

@@ -125,12 +125,13 @@ class PointCloudDecoder:
         x, y, p = values['x'], values['y'], values['p']
         t, possible = self._microseconds(values['t'])
         on = p == 1
-        valid = {
-            't': possible,
-            'x': x == np.floor(x),
-            'y': y == np.floor(y),
-            'p': on | (p == 0) | (p == -1),
-        }
+        with np.errstate(invalid='ignore'):  # signalling NaN
+            valid = {
+                't': possible,
+                'x': x == np.floor(x),
+                'y': y == np.floor(y),
+                'p': on | (p == 0) | (p == -1),
+            }
         polarity = on.astype(np.uint8)
         polarity[~np.logical_and.reduce(list(valid.values()))] = INVALID_POLARITY
         if 2 * np.count_nonzero(polarity == INVALID_POLARITY) > len(t):

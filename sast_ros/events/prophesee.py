@@ -14,7 +14,13 @@ from sast_ros.events import _native
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.codecs import open_payload_decoder
 from sast_ros.events.order import in_order, sort_blocks
-from sast_ros.events.prophesee_header import raw_format, raw_sensor_size, read_header, read_side
+from sast_ros.events.prophesee_header import (
+    raw_format,
+    raw_sensor_size,
+    read_header,
+    read_side,
+    shown,
+)
 from sast_ros.kernels import library
 
 #: Bytes read at a time: 50 000 to 100 000 events of usual density.
@@ -135,7 +141,7 @@ class DatFile(PropheseeFile):
         self._version = header.get('version', '2')
         if self._version not in ('1', '2'):
             raise EventFormatError(
-                f'{name}: DAT version {self._version!r}; 1 and 2 are read', field='version'
+                f'{name}: DAT version {shown(self._version)}; 1 and 2 are read', field='version'
             )
         self.width, self.height = (
             read_side(name, key, header[key]) if key in header else 0

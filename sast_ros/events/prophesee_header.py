@@ -11,6 +11,9 @@ from sast_ros.events.codecs import SPELLINGS
 
 _MAX_HEADER = 1 << 16
 
+#: Characters of a header field in an error.
+_MAX_SHOWN = 60
+
 #: Sensor (height, width) by its name, or by the generation in older headers. docs.prophesee.ai,
 #: "Sensors".
 _SENSORS = {
@@ -54,6 +57,11 @@ def read_header(file: BinaryIO, name: str) -> dict[str, str]:
     return fields
 
 
+def shown(text: str) -> str:
+    """Return a text of a file as an error shows it."""
+    return repr(text if len(text) <= _MAX_SHOWN else f'{text[:_MAX_SHOWN]}...')
+
+
 def read_side(name: str, field: str, text: str) -> int:
     """Read a sensor side in pixels from a header."""
     try:
@@ -62,7 +70,8 @@ def read_side(name: str, field: str, text: str) -> int:
         side = -1
     if not 0 < side <= MAX_SENSOR_SIDE:
         raise EventFormatError(
-            f'{name}: header field {field} is {text!r} pixels; expected 1 to {MAX_SENSOR_SIDE}',
+            f'{name}: header field {field} is {shown(text)} pixels; expected 1 to '
+            f'{MAX_SENSOR_SIDE}',
             field=field,
         )
     return side
@@ -76,7 +85,8 @@ def raw_format(name: str, header: dict[str, str]) -> tuple[str, dict[str, str]]:
     kind = SPELLINGS.get(f'evt{kind}', kind)
     if kind not in ('evt2', 'evt21', 'evt3'):
         raise EventFormatError(
-            f'{name}: unknown event format {text!r} in the header; EVT2, EVT21 and EVT3 are read',
+            f'{name}: unknown event format {shown(text)} in the header; EVT2, EVT21 and EVT3 are '
+            'read',
             field='format',
         )
     if kind != 'evt21':
@@ -89,7 +99,7 @@ def raw_format(name: str, header: dict[str, str]) -> tuple[str, dict[str, str]]:
         endianness = 'legacy' if older else 'little'
     if endianness not in ('little', 'legacy'):
         raise EventFormatError(
-            f'{name}: unknown byte order {endianness!r} in the header', field='endianness'
+            f'{name}: unknown byte order {shown(endianness)} in the header', field='endianness'
         )
     return ('evt21;endianness=legacy' if endianness == 'legacy' else kind), options
 
