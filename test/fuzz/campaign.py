@@ -39,7 +39,7 @@ _POSITION = struct.Struct('<qq')
 _PORTION = 250_000
 
 #: Share of the loops in the executions of a campaign.
-_LOOPS = 0.85
+_LOOPS = 0.94
 _LOOPS_SOURCE = 'test/fuzz/loops.c'
 
 _COMPILER = ('gcc', '-O1', '-g', '-fno-wrapv', '-Wno-psabi', '-fsanitize=address,undefined')
