@@ -53,9 +53,7 @@ void sast_event_array(const uint8_t *message, int64_t offset, int64_t count, uin
 /* ---------------------------------------------------------------- what every decoder ends with */
 
 /* Whether a time is beyond what builtin_interfaces/Time holds. */
-static inline int64_t impossible_time(int64_t t) {
-  return (uint64_t)t + (uint64_t)MAX_TIME > 2 * (uint64_t)MAX_TIME;
-}
+static inline int64_t impossible_time(int64_t t) { return (uint64_t)t + (uint64_t)MAX_TIME > 2 * (uint64_t)MAX_TIME; }
 
 MULTIVERSIONED
 static uint32_t any_invalid(const uint16_t *restrict x, const uint16_t *restrict y, const uint8_t *restrict p,
@@ -87,7 +85,8 @@ int64_t sast_check_events(uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t, int6
   if (any_invalid(x, y, p, t, count, width, height)) {
     n = 0;
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t invalid = (p[i] > 1) | impossible_time(t[i]), outside = !invalid && (x[i] >= width || y[i] >= height);
+      const int64_t invalid = (p[i] > 1) | impossible_time(t[i]),
+                    outside = !invalid && (x[i] >= width || y[i] >= height);
       result[0] += outside;
       result[1] += invalid;
       x[n] = x[i];
