@@ -9,6 +9,7 @@ import os
 
 from sast_ros.bags.aedat4 import AEDAT4_SUFFIXES, Aedat4Recording
 from sast_ros.bags.arrays import ARRAY_SUFFIXES, ArrayRecording
+from sast_ros.bags.content import check_content
 from sast_ros.bags.detections import (
     detection_boxes,
     detection_message,
@@ -22,7 +23,7 @@ from sast_ros.bags.hdf5 import HDF5_SUFFIXES, Hdf5Recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.rosbag import RosBag
-from sast_ros.bags.storage import is_storage_file
+from sast_ros.bags.storage import storage_suffix
 from sast_ros.bags.text import TEXT_SUFFIXES, TextRecording
 from sast_ros.example import recording_path
 
@@ -65,7 +66,8 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     Parameters
     ----------
     path : path-like
-        Rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag``, or a file of another format
+        Rosbag2 folder, ``.db3`` or ``.mcap`` file, rosbag1 ``.bag`` (these also with ``.zst`` or
+        ``.zstd`` behind, in small or capital letters), or a file of another format
         (docs/how_to/recordings.md); ``'example'`` is the bundled recording.
     topic : str, optional
         Topic of a ROS bag, group of an HDF5 file, or stream of an ``.aedat4`` file, to read; by
@@ -81,8 +83,9 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     path = recording_path(path)
     if not path.exists():
         raise RecordingError(f'{path} does not exist; name a recording ({KINDS})')
-    if path.is_dir() or path.suffix == '.bag' or is_storage_file(path):
+    if path.is_dir() or storage_suffix(path):
         return RosBag(path, topic)
+    check_content(path)
     for suffixes, reader, _ in _READERS:
         if not path.name.lower().endswith(suffixes):
             continue

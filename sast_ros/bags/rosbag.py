@@ -1,10 +1,10 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
 """
-ROS bags, read through ``rosbags``.
+ROS bags: rosbag2 (sqlite3, mcap) and rosbag1.
 
-These are rosbag2 (sqlite3, mcap, compressed, split, truncated, without usable metadata.yaml) and
-rosbag1.
+They may be compressed, split, truncated, without index or usable metadata.yaml; mcap may hold
+messages of ROS 1.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from itertools import islice
 from pathlib import Path
 import re
 
+from sast_ros.bags.compression import decompress, ZSTD_MAGIC
 from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.metadata import read_metadata
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.ros1 import ros1_to_cdr
-from sast_ros.bags.storage import DamagedError, open_storage, StorageFile
+from sast_ros.bags.storage import open_storage, reading_error, storage_suffix, StorageFile
 from sast_ros.events import EVENT_TYPES, EventChunk, EventFormatError, open_decoder, POINT_CLOUD
 from sast_ros.events.order import in_order
-import zstandard
 
 #: So many messages, none of which can be read, are enough to refuse a recording.
 _MAX_REFUSED = 100
@@ -39,7 +40,8 @@ class RosBag(Recording):
     Parameters
     ----------
     path : Path
-        Rosbag2 folder, ``.db3`` or ``.mcap`` file (also with ``.zstd``), or rosbag1 ``.bag`` file.
+        Rosbag2 folder, ``.db3`` or ``.mcap`` file, or rosbag1 ``.bag`` file; files also with
+        ``.zst`` or ``.zstd`` behind.
     topic : str, optional
         Topic to read; by default the only one of an event type. ``PointCloud2`` topics are chosen
         automatically only where there is no other candidate, because few of them hold events.
@@ -53,17 +55,20 @@ class RosBag(Recording):
 
     def __init__(self, path: Path, topic: str | None = None) -> None:
         self.path = path
-        self.format = 'rosbag1' if path.suffix == '.bag' else 'rosbag2'
+        self.format = 'rosbag1' if storage_suffix(path) == '.bag' else 'rosbag2'
         self._files: list[StorageFile] = []
         self._stack = ExitStack()
         try:
-            self._files, self.missing = open_storage(path, self._stack)
+            metadata = read_metadata(path)
+            self._files, self._missing = open_storage(path, self._stack, metadata)
             self.topics = _event_topics(self._files)
             chosen = _choose_topic(path, self._files, self.topics, topic)
         except BaseException:
             self.close()
             raise
         self.topic, self.message_count = chosen.name, chosen.message_count
+        self._stated = metadata.counts.get(self.topic)
+        self.missing = self._all_missing()
         self.type = self.message_type = chosen.type
         self.byte_size = sum(file.path.stat().st_size for file in self._files)
         self.duration = 0.0
@@ -140,7 +145,17 @@ class RosBag(Recording):
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order."""
-        return topic_messages(self._files, self.topic, self.type)
+        yield from topic_messages(self._files, self.topic, self.type)
+        self.missing = self._all_missing()
+
+    def _all_missing(self) -> str:
+        clauses = [self._missing, *(file.missing for file in self._files)]
+        if self._stated not in (None, self.message_count):
+            clauses.append(
+                f'there are {self.message_count} messages of {self.topic}, but metadata.yaml '
+                f'states {self._stated}'
+            )
+        return '; '.join(filter(None, clauses))
 
     def close(self) -> None:
         """Close the files."""
@@ -164,35 +179,34 @@ def topic_messages(
         connections = [c for c in file.connections() if (c.topic, c.msgtype) == (topic, type_name)]
         if not connections:
             continue  # an empty list would mean every topic
-        convert = ros1_to_cdr if file.path.suffix == '.bag' else _decompress
         stored = file.reader.messages(connections)
         index = 0
         while True:
-            # Damage raises many types below rosbags (struct.error, AssertionError, apsw.Error,
-            # zstd, lz4, ...). Only the third-party call is in the try block.
+            # Damage raises many types in the libraries (struct.error, sqlite3.Error, zstd, lz4,
+            # ...). Only reading is in the try block.
             try:
-                _, time_ns, raw = next(stored)
-                message = convert(raw, type_name)
+                connection, time_ns, raw = next(stored)
+                if connection.encoding == 'ros1':
+                    message = ros1_to_cdr(raw, type_name)
+                else:
+                    message = _decompress(raw)
             except StopIteration:
                 break
             except Exception as error:
-                raise DamagedError(
-                    file.path, f'after {index} messages of {topic}: {error}'
-                ) from error
+                place = f'after {index} messages of {topic}: '
+                raise reading_error(file.path, file.reader.path, error, place) from error
             index += 1
             yield time_ns, message
 
 
-def _decompress(raw: bytes, type_name: str) -> bytes:
+def _decompress(raw: bytes) -> bytes:
     """
     Return a message as ROS 2 serialises it.
 
     Every such message begins with a byte of 0, so those that rosbag2 has compressed one by one are
     recognised without metadata.yaml.
     """
-    if raw[:4] == zstandard.FRAME_HEADER:
-        return zstandard.ZstdDecompressor().decompressobj().decompress(raw)
-    return raw
+    return bytes(decompress(raw, 'zstd')) if raw[:4] == ZSTD_MAGIC else raw
 
 
 def _event_topics(files: list[StorageFile]) -> tuple[EventTopic, ...]:
@@ -200,7 +214,7 @@ def _event_topics(files: list[StorageFile]) -> tuple[EventTopic, ...]:
     for file in files:
         for connection in file.connections():
             if connection.msgtype in EVENT_TYPES:
-                counts[connection.topic, connection.msgtype] += connection.msgcount
+                counts[connection.topic, connection.msgtype] += connection.message_count
     return tuple(EventTopic(*key, count) for key, count in sorted(counts.items()))
 
 

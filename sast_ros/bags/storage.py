@@ -7,23 +7,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+import errno
 from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir, TemporaryDirectory
 
-from rosbags.interfaces import Connection
-from rosbags.rosbag1 import Reader as Rosbag1Reader
-from rosbags.rosbag2 import Reader as Rosbag2Reader
+from sast_ros.bags.bag_file import BagFile, Connection
+from sast_ros.bags.compression import decompress_file, ExpansionError, max_expansion
+from sast_ros.bags.content import foreign_content
 from sast_ros.bags.errors import RecordingError
-from sast_ros.bags.truncated import is_short_database, TRUNCATED_BAGS, TruncatedBag
-import yaml
-import zstandard
+from sast_ros.bags.mcap_file import McapFile
+from sast_ros.bags.metadata import Metadata, read_metadata
+from sast_ros.bags.rosbag1_file import Rosbag1File
+from sast_ros.bags.sqlite_file import SqliteFile
 
 STORAGE_SUFFIXES = ('.db3', '.mcap')
 
-#: rosbag2 adds it where it compresses whole files.
-COMPRESSED_SUFFIX = '.zstd'
+#: rosbag2 adds the first where it compresses whole files; the second is that of zstd itself.
+COMPRESSED_SUFFIXES = ('.zstd', '.zst')
 
-_BLOCK = 1 << 20
+_FORMATS: dict[str, type[BagFile]] = {'.bag': Rosbag1File, '.db3': SqliteFile, '.mcap': McapFile}
+
+#: Serialisations that can be read; mcap may hold JSON or protobuf as well.
+_ENCODINGS = ('cdr', 'ros1')
+
+#: Characters of the text of another library in an error.
+_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +43,67 @@ class StorageFile:
     ----------
     path : Path
         The file as the user named it.
-    reader : rosbags reader or TruncatedBag
+    reader : BagFile
         What reads it.
-    missing : str
-        What is missing of it, a clause; empty if the file is whole.
+    note : str
+        What is missing of it beside ``reader.missing``, a clause.
 
     """
 
     path: Path
-    reader: Rosbag1Reader | Rosbag2Reader | TruncatedBag
-    missing: str = ''
+    reader: BagFile
+    note: str = ''
+
+    @property
+    def missing(self) -> str:
+        """What is missing of the file, a clause; empty if it is whole."""
+        return '; '.join(filter(None, (self.note, self.reader.missing)))
 
     def connections(self) -> Iterator[Connection]:
-        """Yield the connections in ROS serialisation; mcap may hold JSON or protobuf as well."""
+        """Yield the topics in ROS serialisation."""
         for connection in self.reader.connections:
-            # rosbag1 has one serialisation only
-            if getattr(connection.ext, 'serialization_format', 'cdr') == 'cdr':
+            if connection.encoding in _ENCODINGS:
                 yield connection
+
+    @property
+    def content(self) -> tuple[int, frozenset[tuple[str, str]]] | None:
+        """Time of the first message, and topics; the same for two copies of a recording."""
+        if not self.reader.message_count:
+            return None
+        topics = frozenset((one.topic, one.msgtype) for one in self.reader.connections)
+        return self.reader.start_time, topics
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """What is larger for the better of two copies."""
+        return not self.missing, self.reader.message_count
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a file without the suffix of its compression."""
+    suffix = PurePath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in COMPRESSED_SUFFIXES else name
+
+
+def storage_suffix(path: Path) -> str:
+    """Return ``'.bag'``, ``'.db3'`` or ``'.mcap'`` for a file of a bag, by its name, or ``''``."""
+    name = PurePath(plain_name(path.name).lower().removesuffix('.active'))
+    return name.suffix if name.suffix in _FORMATS else ''
 
 
 def is_storage_file(path: Path) -> bool:
     """Return whether a file is one of rosbag2, by its name."""
-    name = PurePath(path.name.removesuffix(COMPRESSED_SUFFIX))
-    return name.suffix in STORAGE_SUFFIXES
+    return storage_suffix(path) in STORAGE_SUFFIXES
 
 
-def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
+def open_storage(
+    path: Path, stack: ExitStack, metadata: Metadata | None = None
+) -> tuple[list[StorageFile], str]:
     """
     Open all files of a bag and return them in the order of their times, and what is missing.
 
-    Everything is read from the files themselves. metadata.yaml is used only for the names of
-    files that are missing: a killed recorder writes none, others leave the storage identifier or
-    the list of files empty.
+    Everything is read from the files themselves. metadata.yaml serves to choose among the files of
+    a folder: a killed recorder writes none, others leave the list of files empty.
 
     Parameters
     ----------
@@ -74,6 +111,16 @@ def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
         Rosbag2 folder, or single file.
     stack : ExitStack
         What closes the files.
+    metadata : Metadata, optional
+        Content of metadata.yaml if it was read already.
+
+    Returns
+    -------
+    files : list of StorageFile
+        The files.
+    missing : str
+        Files that are missing, damaged or left out, a clause; not what is missing inside the
+        files.
 
     Raises
     ------
@@ -81,40 +128,138 @@ def open_storage(path: Path, stack: ExitStack) -> tuple[list[StorageFile], str]:
         No files, or none of them can be read.
 
     """
+    max_expansion()  # a wrong setting is no damage of a file
     if path.is_file():
-        storage = _open(path, stack)
-        return [storage], storage.missing
+        return [_open(path, stack)], ''
     names = sorted(file for file in path.iterdir() if is_storage_file(file) and file.is_file())
     if not names:
         raise RecordingError(
             f'{path} is no rosbag2 folder: there is no {" or ".join(STORAGE_SUFFIXES)} file in '
             'it; name the folder that holds them, or a single recording'
         )
-    opened, errors = [], []
-    for name in names:
-        try:
-            opened.append(_open(name, stack))
-        except DamagedError as error:
-            errors.append(error)
-    if not opened:
-        raise errors[0]
-    missing = [storage.missing for storage in opened if storage.missing]
-    missing += [f'{error.path.name} cannot be read ({error.reason})' for error in errors]
-    lost = _lost_files(path, [file.name for file in names])
-    missing += [f'{name}, which metadata.yaml lists, is missing' for name in lost]
-    # By time: names may be in another order (_10 sorts before _9).
-    opened.sort(key=lambda storage: storage.reader.start_time)
-    return opened, '; '.join(missing)
+    return _Folder(metadata or read_metadata(path), names, stack).chosen()
 
 
-class DamagedError(RecordingError):
+class _Folder:
+    """
+    The files of a folder, and which of them are the recording.
+
+    Parameters
+    ----------
+    metadata : Metadata
+        What metadata.yaml states.
+    paths : list of Path
+        All storage files.
+    stack : ExitStack
+        What closes the files.
+
+    """
+
+    def __init__(self, metadata: Metadata, paths: list[Path], stack: ExitStack) -> None:
+        self._listed = {plain_name(name) for name in metadata.files}
+        self._notes: list[str] = []
+        self._errors: list[UnreadableError] = []
+        self._opened: list[StorageFile] = []
+        for name in sorted({plain_name(path.name) for path in paths}):
+            twins = [path for path in paths if plain_name(path.name) == name]
+            self._open_best(twins, stack)
+
+    def chosen(self) -> tuple[list[StorageFile], str]:
+        """Return the files to read, in the order of their times, and what is missing."""
+        self._leave_out_copies()
+        there = {plain_name(file.path.name): file for file in self._opened}
+        for error in self._errors:
+            self._notes.append(f'{error.path.name} cannot be read ({error.reason})')
+        unreadable = {plain_name(error.path.name) for error in self._errors}
+        lost = sorted(self._listed - set(there) - unreadable)
+        others = sorted(set(there) - self._listed)
+        # As many as are listed, under other names: they were renamed.
+        renamed = len(there) == len(self._listed) or not self._listed & set(there)
+        if self._listed and not renamed:
+            for name in others:
+                self._leave_out(there[name], 'metadata.yaml does not list it')
+        if len(self._opened) + len(unreadable) < len(self._listed):
+            self._notes += [f'{name}, which metadata.yaml lists, is missing' for name in lost]
+        if not self._opened:
+            raise self._errors[0]
+        # By time: names may be in another order (_10 sorts before _9).
+        self._opened.sort(key=lambda file: file.reader.start_time)
+        return self._opened, '; '.join(self._notes)
+
+    def _open_best(self, twins: list[Path], stack: ExitStack) -> None:
+        """Open one of the files that differ only in their compression, a whole one if there is."""
+        found: list[StorageFile] = []
+        errors: list[UnreadableError] = []
+        # The plain file first: what is whole need not be decompressed
+        for path in sorted(twins, key=lambda path: len(path.name)):
+            if any(not file.missing for file in found):
+                self._notes.append(f'{path.name} is left out: it is {found[-1].path.name} again')
+                continue
+            try:
+                found.append(_open(path, stack))
+            except UnreadableError as error:
+                errors.append(error)
+        if found:
+            best = max(found, key=lambda file: file.rank)
+            self._opened.append(best)
+            copies = [file.path for file in found if file is not best]
+            copies += [error.path for error in errors]
+            for path in copies:
+                self._notes.append(f'{path.name} is left out: {best.path.name} is more complete')
+        else:
+            self._errors += errors
+
+    def _leave_out_copies(self) -> None:
+        """Keep one of the files that begin at the same time with the same topics."""
+        groups: dict[object, list[StorageFile]] = {}
+        for file in self._opened:
+            groups.setdefault(file.content or file, []).append(file)
+        for files in groups.values():
+            listed = [file for file in files if plain_name(file.path.name) in self._listed]
+            if len(files) == 1 or len(listed) > 1:
+                continue
+            # The listed one where both are equally good
+            best = max(files, key=lambda file: (*file.rank, file in listed))
+            if best not in listed:
+                self._listed -= {plain_name(file.path.name) for file in listed}
+                self._listed |= {plain_name(best.path.name)} if listed else set()
+            for file in files:
+                if file is not best:
+                    self._leave_out(file, f'it is the same recording as {best.path.name}')
+
+    def _leave_out(self, file: StorageFile, reason: str) -> None:
+        self._opened = [one for one in self._opened if one is not file]
+        self._notes.append(f'{file.path.name} is left out: {reason}')
+
+
+class UnreadableError(RecordingError):
+    """
+    A file of a bag that cannot be read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    reason : str
+        What is wrong, a clause.
+    text : str
+        The sentence for the user.
+
+    """
+
+    def __init__(self, path: Path, reason: str, text: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(text)
+
+
+class DamagedError(UnreadableError):
     """A file that cannot be read to its end; the text names what may repair it."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        self.path = path
-        self.reason = reason.rstrip('.') or 'unreadable'
-        advice = _REPAIR_ADVICE.get(path.suffix, 'copy it again')
-        super().__init__(f'{path} is damaged or no such recording ({self.reason}); {advice}')
+        text = ' '.join(reason.split()).rstrip('.') or 'unreadable'
+        text = text if len(text) <= _REASON else f'{text[:_REASON]}...'
+        advice = _REPAIR_ADVICE.get(storage_suffix(path), 'copy it again')
+        super().__init__(path, text, f'{path} is damaged or no such recording ({text}); {advice}')
 
 
 _REPAIR_ADVICE = {
@@ -124,68 +269,72 @@ _REPAIR_ADVICE = {
 }
 
 
+def reading_error(path: Path, plain: Path, error: Exception, place: str = '') -> RecordingError:
+    """
+    Return what is raised for an error of the libraries that read a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file as the user named it.
+    plain : Path
+        The file that was read, decompressed.
+    error : Exception
+        Any error of reading.
+    place : str
+        Where it happened, with a colon and a space behind.
+
+    """
+    if isinstance(error, (RecordingError, PermissionError)) or (
+        isinstance(error, OSError) and error.errno == errno.ENOSPC
+    ):
+        return _known_error(path, error)
+    reason = f'{place}{str(error) or type(error).__name__}'.replace(str(plain), path.name)
+    if isinstance(error, ExpansionError):
+        return UnreadableError(path, reason, f'{path}: {reason}')
+    return DamagedError(path, reason)
+
+
+def _known_error(path: Path, error: Exception) -> RecordingError:
+    if isinstance(error, RecordingError):
+        return error
+    if isinstance(error, PermissionError):
+        return RecordingError(f'{path}: permission denied; change its permissions')
+    return RecordingError(
+        f'{path}: there is no space to decompress it in {gettempdir()}; make room, or set TMPDIR '
+        'to another folder'
+    )
+
+
 def _open(path: Path, stack: ExitStack) -> StorageFile:
-    plain, missing = path, ''
+    plain, note = path, ''
     try:
-        if path.suffix == COMPRESSED_SUFFIX:
+        log = _unread_log(path)
+        problem = '' if log else foreign_content(path)
+        if problem:
+            raise UnreadableError(path, f'it {problem}', f'{path} {problem}')
+        if plain_name(path.name) != path.name:
             folder = stack.enter_context(TemporaryDirectory(prefix='sast_ros_'))
-            plain = Path(folder) / path.stem
-            if not _decompress(path, plain):
-                missing = f'{path.name} is truncated'
-        if plain.suffix == '.db3' and is_short_database(plain):
-            raise ValueError('it is shorter than its header states')  # sqlite notices too late
-        reader = (Rosbag1Reader if plain.suffix == '.bag' else Rosbag2Reader)(plain)
-        reader.open()
-    except PermissionError as error:
-        raise RecordingError(f'{path}: permission denied; change its permissions') from error
+            plain = Path(folder) / plain_name(path.name)
+            if not decompress_file(path, plain):
+                note = f'{path.name} is truncated'
+        reader = _FORMATS[storage_suffix(path)](plain)
     except Exception as error:
-        cut = _open_truncated(plain)
-        if cut is None:
-            reason = str(error).replace(str(plain), path.name)
-            raise DamagedError(path, reason) from error
-        missing = f'{path.name} is truncated: its {cut.message_count} complete messages are read'
-        return StorageFile(path, cut, missing)
+        if log:
+            raise UnreadableError(path, log, f'{path} holds no messages: {log}') from error
+        raise reading_error(path, plain, error) from error
     stack.callback(reader.close)
-    log = plain.with_name(f'{plain.name}-wal')
-    if log.is_file() and log.stat().st_size:
-        missing = (
-            f'{log.name}, messages that a killed recorder left beside {path.name}, is not read '
-            f'(sqlite3 {path.name} "PRAGMA wal_checkpoint" moves them into the file)'
-        )
-    return StorageFile(path, reader, missing)
+    if log and not reader.message_count:
+        raise UnreadableError(path, log, f'{path} holds no messages: {log}')
+    return StorageFile(path, reader, log or note)
 
 
-def _open_truncated(path: Path) -> TruncatedBag | None:
-    """Return the complete messages of a truncated file, ``None`` if there are none."""
-    try:
-        bag = TRUNCATED_BAGS[path.suffix](path)
-    except Exception:
-        return None  # not even the first record is complete
-    return bag if bag.truncated and bag.message_count else None
-
-
-def _decompress(source: Path, target: Path) -> bool:
-    """Decompress a file, which may be truncated; return whether it is complete."""
-    frame = zstandard.ZstdDecompressor().decompressobj()
-    with source.open('rb') as compressed, target.open('wb') as plain:
-        while block := compressed.read(_BLOCK):
-            while block:
-                plain.write(frame.decompress(block))
-                block = b''
-                if frame.eof and frame.unused_data:  # more than one frame
-                    block = frame.unused_data
-                    frame = zstandard.ZstdDecompressor().decompressobj()
-    return bool(frame.eof)
-
-
-def _lost_files(folder: Path, names: list[str]) -> list[str]:
-    """Return the names of files that metadata.yaml lists and the folder does not contain."""
-    try:
-        document = yaml.safe_load((folder / 'metadata.yaml').read_text())
-        listed = document['rosbag2_bagfile_information']['relative_file_paths']
-        known = {PurePath(name).name.removesuffix(COMPRESSED_SUFFIX) for name in listed}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-        return []
-    there = {name.removesuffix(COMPRESSED_SUFFIX) for name in names}
-    # As many as are listed, under other names: they were renamed.
-    return sorted(known - there) if len(known) > len(there) else []
+def _unread_log(path: Path) -> str:
+    """Return the hint to the write-ahead log of a database; empty if there is none."""
+    log = path.with_name(f'{path.name}-wal')
+    if storage_suffix(path) != '.db3' or not log.is_file() or not log.stat().st_size:
+        return ''
+    return (
+        f'{log.name}, messages that a killed recorder left beside {path.name}, is not read '
+        f'(sqlite3 {path.name} "PRAGMA wal_checkpoint" moves them into the file)'
+    )

@@ -121,7 +121,8 @@ def test_split_bag_says_which_of_its_files_is_gone(tmp_path, storage, messages):
     listed = f'- bag_0{suffix}'
     text = metadata.read_text()
     assert listed in text
-    metadata.write_text(text.replace(listed, f'{listed}\n  {listed.replace("_0", "_1")}', 1))
+    text = text.replace(listed, f'{listed}\n  {listed.replace("_0", "_1")}', 1)
+    metadata.write_text(text.replace('message_count: 5', 'message_count: 9'))
     read_back, missing = read(folder)
     assert read_back == messages[:5]
     assert re.search(facts(f'bag_1{suffix}', 'metadata.yaml'), missing)

@@ -1,0 +1,178 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Sqlite databases of rosbag2, whole or truncated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+import sqlite3
+from typing import Any
+
+from sast_ros.bags.bag_file import BagFile, Connection, Stored
+
+_MAGIC = b'SQLite format 3\0'
+
+#: Instructions of sqlite between two checks of the budget.
+_CHECK = 10_000
+
+
+class SqliteFile(BagFile):
+    """
+    A database of rosbag2.
+
+    It is opened as it is on the disk: no other file is read or made.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        It is no database of rosbag2, or none of its messages can be read.
+    sqlite3.Error
+        It is damaged.
+
+    """
+
+    counted_by = 'table of messages'
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.truncated = _is_truncated(path)
+        self._types: dict[int, tuple[str, str, str]] = {}  # key -> (topic, type, encoding)
+        uri = path.resolve().as_uri() + '?mode=ro&immutable=1'
+        self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _open(self) -> None:
+        self._query('PRAGMA trusted_schema = OFF')
+        if self.truncated:
+            self._query('PRAGMA writable_schema = ON')  # else sqlite refuses the file
+        for table in ('topics', 'messages'):
+            self._check_table(table)
+        self._types = {
+            key: tuple(names)
+            for key, *names in self._query(
+                'SELECT id, name, type, serialization_format FROM topics ORDER BY id'
+            )
+        }
+        if not all(isinstance(name, str) for names in self._types.values() for name in names):
+            raise ValueError('a topic has no name or type')
+        counts = self._count_truncated() if self.truncated else self._count()
+        self.connections = tuple(
+            Connection(key, *names, counts.get(key, 0)) for key, names in self._types.items()
+        )
+        self.message_count = sum(one.message_count for one in self.connections)
+        if self.truncated:
+            if not self.message_count:
+                raise ValueError('it is shorter than its header states')
+            self.missing = (
+                f'{self.path.name} is truncated: its {self.message_count} complete messages are '
+                'read'
+            )
+        elif self.message_count != sum(counts.values()):
+            self.missing = (
+                f'{sum(counts.values()) - self.message_count} messages of {self.path.name} are of '
+                'no known topic'
+            )
+
+    def _check_table(self, name: str) -> None:
+        """Raise ``ValueError`` if there is no such table, or it is computed instead of stored."""
+        found = self._query(
+            "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", name
+        )
+        statement = next((str(row[0]) for row in found), None)
+        if statement is None:
+            raise ValueError(f'it has no table "{name}"')
+        columns = list(self._query(f'PRAGMA table_xinfo({name})'))
+        if 'VIRTUAL' in statement.upper().split() or any(column[6] for column in columns):
+            raise ValueError(f'its table "{name}" is computed')
+
+    def _count(self) -> dict[int, int]:
+        counts = {}
+        for key, count, first, last in self._query(
+            'SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM messages '
+            'GROUP BY topic_id'
+        ):
+            counts[key] = count
+            self._add_time(first)
+            self._add_time(last)
+        return counts
+
+    def _count_truncated(self) -> dict[int, int]:
+        counts: dict[int, int] = {}
+        for key, time, _ in self._rows(self._types):
+            counts[key] = counts.get(key, 0) + 1
+            self._add_time(time)
+        return counts
+
+    def _add_time(self, time: Any) -> None:
+        if not isinstance(time, int):
+            raise ValueError(f'a message has the time {time!r:.40}')
+        self.start_time = min(self.start_time, time)
+        self.end_time = max(self.end_time, time + 1)
+
+    def _rows(self, keys: Mapping[int, object]) -> Iterator[tuple[int, int, bytes]]:
+        """Yield the messages of some topics; of a truncated file those before the damage."""
+        places = ', '.join('?' * len(keys))
+        order = 'id' if self.truncated else 'timestamp'
+        rows = self._query(
+            'SELECT topic_id, timestamp, data FROM messages '
+            f'WHERE topic_id IN ({places}) ORDER BY {order}',
+            *keys,
+        )
+        while True:
+            try:
+                row = next(rows, None)
+            except sqlite3.Error:
+                if not self.truncated:
+                    raise
+                return
+            if row is None:
+                return
+            if isinstance(row[1], int) and isinstance(row[2], bytes):
+                yield row
+            elif not self.truncated:
+                raise ValueError('a message without time or content')
+
+    def _stored(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:
+        for key, time, raw in self._rows(wanted):
+            yield wanted[key], time, raw
+
+    def _query(self, statement: str, *values: object) -> sqlite3.Cursor:
+        """
+        Return the rows of a query.
+
+        Pages of a damaged or hostile file may refer to each other so that a query does not end.
+        Each of its rows takes some bytes of the file and some dozens of instructions.
+        """
+        budget = 10**6 + 50 * self.path.stat().st_size
+
+        def spend() -> bool:
+            nonlocal budget
+            budget -= _CHECK
+            return budget < 0
+
+        self._database.set_progress_handler(spend, _CHECK)
+        return self._database.execute(statement, values)
+
+
+def _is_truncated(path: Path) -> bool:
+    """Return whether a file is an sqlite database shorter than its first page states."""
+    with path.open('rb') as file:
+        head = file.read(100)
+    # www.sqlite.org/fileformat.html, 1.3
+    page, pages = int.from_bytes(head[16:18], 'big'), int.from_bytes(head[28:32], 'big')
+    size = (65536 if page == 1 else page) * pages
+    return head.startswith(_MAGIC) and path.stat().st_size < size
