@@ -12,7 +12,7 @@ raises the factor by the environment variable ``SAST_ROS_MAX_EXPANSION``.
 from __future__ import annotations
 
 import bz2
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 import os
 from pathlib import Path
 
@@ -29,11 +29,11 @@ VARIABLE = 'SAST_ROS_MAX_EXPANSION'
 #: Any data may expand to this many bytes.
 _FLOOR = 1 << 24
 
-#: Bytes that are decompressed at once.
-_BLOCK = 1 << 20
+#: Compressed bytes that are decompressed at once: zstd expands them to at most 32 MiB.
+_BLOCK = 1 << 10
 
-#: Compressed bytes of a file that are read at once: zstd expands them to at most 64 MiB.
-_FILE_BLOCK = 1 << 11
+#: Bytes to which lz4 decompresses at once.
+_LZ4_BLOCK = 1 << 20
 
 #: Frames of one chunk that are read; writers make one.
 _FRAMES = 64
@@ -97,7 +97,7 @@ def decompress(data: Buffer, method: str) -> Buffer:
     ExpansionError
         The data expands beyond ``max_size``.
     ValueError
-        An unknown method, or damaged or incomplete data.
+        An unknown method, or incomplete data.
     Exception
         What the library of the method raises for damaged data.
 
@@ -128,13 +128,29 @@ def _zstd(data: Buffer, limit: int) -> tuple[bytes, bytes]:
             return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False), b''
         except zstandard.ZstdError:
             pass  # several frames, or damage
-    reader = zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True)
-    blocks: list[bytes] = []
+    blocks = (data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK))
+    parts: list[bytes] = []
     total = 0
-    while total <= limit and (block := reader.read(_BLOCK)):
-        blocks.append(block)
-        total += len(block)
-    return b''.join(blocks), b''
+    for part in _zstd_frames(blocks):
+        parts.append(part)
+        total += len(part)
+        if total > limit:
+            break
+    return b''.join(parts), b''
+
+
+def _zstd_frames(blocks: Iterable[Buffer]) -> Iterator[bytes]:
+    """Decompress blocks of one or more frames; raise ``EOFError`` where the last one is cut."""
+    frame, whole = zstandard.ZstdDecompressor().decompressobj(), False
+    for block in blocks:
+        rest = block
+        while rest:
+            if whole:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            yield frame.decompress(rest)
+            rest, whole = frame.unused_data, frame.eof
+    if not whole:
+        raise EOFError('incomplete zstd frame')
 
 
 def _lz4(data: Buffer, limit: int) -> tuple[bytes, bytes]:
@@ -142,7 +158,7 @@ def _lz4(data: Buffer, limit: int) -> tuple[bytes, bytes]:
     blocks: list[bytes] = []
     total, given = 0, data
     while not frame.eof and total <= limit:
-        block = frame.decompress(given, min(limit + 1 - total, _BLOCK))
+        block = frame.decompress(given, min(limit + 1 - total, _LZ4_BLOCK))
         given = b''
         if not block and frame.needs_input:
             break
@@ -175,18 +191,15 @@ def decompress_file(source: Path, target: Path) -> bool:
     """
     size = source.stat().st_size
     limit, total = max_size(size), 0
-    frame = zstandard.ZstdDecompressor().decompressobj()
     with source.open('rb') as compressed, target.open('wb') as plain:
-        while block := compressed.read(_FILE_BLOCK):
-            while block:
-                total += plain.write(frame.decompress(block))
+        try:
+            for part in _zstd_frames(iter(lambda: compressed.read(_BLOCK), b'')):
+                total += plain.write(part)
                 if total > limit:
                     raise ExpansionError(size, limit)
-                block = b''
-                if frame.eof and frame.unused_data:  # more than one frame
-                    block = frame.unused_data
-                    frame = zstandard.ZstdDecompressor().decompressobj()
-    return bool(frame.eof)
+        except EOFError:
+            return False
+    return True
 
 
 _METHODS: dict[str, Callable[[Buffer, int], tuple[bytes, bytes]]] = {

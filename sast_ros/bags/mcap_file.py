@@ -59,8 +59,11 @@ class McapFile(ChunkedFile):
     def _open(self) -> None:
         self._schemas: dict[int, Schema] = {}
         self._channels: dict[int, Channel] = {}
-        statistics, chunks = self._summary()
-        self._walk(chunks)
+        self._statistics: Statistics | None = None
+        self._indexed: list[int] = []  # offsets of chunks
+        self.truncated = self._read(self._size - len(self.magic), len(self.magic)) != self.magic
+        self._walk(self._read_summary())
+        statistics = self._statistics
         if statistics is not None and not self._problems and self._is_consistent(statistics):
             counts: Mapping[int, int] = statistics.channel_message_counts
             if statistics.message_count:
@@ -70,29 +73,23 @@ class McapFile(ChunkedFile):
             counts = self._count()
         self._finish_opening(counts, None if statistics is None else statistics.message_count)
 
-    def _summary(self) -> tuple[Statistics | None, list[int]]:
-        """Read the summary as far as it is there; return statistics and offsets of the chunks."""
-        statistics, chunks = None, []
+    def _read_summary(self) -> bool:
+        """Read the summary as far as it is where the footer states it; return whether it is."""
         try:
             tail = self._read(self._size - _END, _END)
-            if tail[0] != Opcode.FOOTER or not tail.endswith(self.magic):
-                return None, []
-            at = Footer.read(_stream(tail[_HEAD.size :])).summary_start or self._size
+            at = Footer.read(_stream(tail[_HEAD.size :])).summary_start
+            if self.truncated or tail[0] != Opcode.FOOTER or not at:
+                return False
             while at < self._size - _END:
                 code, size = self._head(at)
-                at += _HEAD.size
-                if code in (Opcode.SCHEMA, Opcode.CHANNEL):
-                    self._register(code, self._read(at, size))
-                elif code == Opcode.CHUNK_INDEX:
-                    chunks.append(
-                        ChunkIndex.read(_stream(self._read(at, size))).chunk_start_offset
-                    )
-                elif code == Opcode.STATISTICS:
-                    statistics = Statistics.read(_stream(self._read(at, size)))
-                at += size
+                self._note(code, at, size)
+                at += _HEAD.size + size
         except _UNREADABLE:
-            statistics = None
-        return statistics, sorted(chunks)
+            return False
+        finally:
+            self._indexed.sort()
+            self._segments.clear()
+        return self._statistics is not None and at == self._size - _END
 
     def _is_consistent(self, statistics: Statistics) -> bool:
         """Return whether the statistics can be true, and all that they count is described."""
@@ -105,33 +102,33 @@ class McapFile(ChunkedFile):
             and statistics.message_start_time <= statistics.message_end_time
         )
 
-    def _walk(self, chunks: list[int]) -> None:
+    def _walk(self, has_summary: bool) -> None:
         """
         Find the segments, and the channels that are declared outside chunks.
 
+        Where no record is, it continues at the next chunk that the index states.
+
         Parameters
         ----------
-        chunks : list of int
-            Offsets of chunks that the index states, sorted; there the walk continues where it
-            meets what is no record.
+        has_summary : bool
+            Whether to stop at the end of the data.
 
         """
-        at, following, self.truncated = len(self.magic), 0, True
-        while at < self._size:
+        chunks = iter(self._indexed if has_summary else [])
+        at, end = len(self.magic), self._size - len(self.magic) * (not self.truncated)
+        while at < end:
             try:
                 code, size = self._head(at)
             except RecordError as error:
-                while following < len(chunks) and not self._is_chunk(chunks[following], at):
-                    following += 1
-                if following == len(chunks):
-                    if self._ends_with_magic():
+                following = next((offset for offset in chunks if self._is_chunk(offset, at)), None)
+                if following is None:
+                    if not self.truncated:
                         self._problems.append(str(error))
                     break
-                self._problems.append(f'no records at bytes {at} to {chunks[following]}')
-                at = chunks[following]
+                self._problems.append(f'no records at bytes {at} to {following}')
+                at = following
                 continue
-            if code in (Opcode.DATA_END, Opcode.FOOTER):
-                self.truncated = not self._ends_with_magic()
+            if code == Opcode.DATA_END and has_summary:
                 break
             try:
                 self._note(code, at, size)
@@ -147,9 +144,6 @@ class McapFile(ChunkedFile):
         if size > self._size - at - _HEAD.size:
             raise RecordError(f'the record at byte {at} is incomplete')
         return code, size
-
-    def _ends_with_magic(self) -> bool:
-        return self._read(self._size - len(self.magic), len(self.magic)) == self.magic
 
     def _is_chunk(self, offset: int, behind: int) -> bool:
         """Return whether there is a chunk at an offset, behind another offset."""
@@ -171,6 +165,11 @@ class McapFile(ChunkedFile):
                 raise RecordError('a message shorter than its head')
             _, _, time, _ = _MESSAGE.unpack(self._read(content, _MESSAGE.size))
             self._add_message(time, at, _HEAD.size + size)
+        elif code == Opcode.CHUNK_INDEX:
+            index = ChunkIndex.read(_stream(self._read(content, size)))
+            self._indexed.append(index.chunk_start_offset)
+        elif code == Opcode.STATISTICS:
+            self._statistics = Statistics.read(_stream(self._read(content, size)))
 
     def _register(self, code: int, content: bytes | memoryview) -> None:
         if code == Opcode.SCHEMA:

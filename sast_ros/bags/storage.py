@@ -178,6 +178,8 @@ class _Folder:
         if self._listed and not renamed:
             for name in others:
                 self._leave_out(there[name], 'metadata.yaml does not list it')
+        elif self._listed & set(there) and others:
+            self._notes.append(f'{", ".join(others)} is read, but metadata.yaml does not list it')
         if len(self._opened) + len(unreadable) < len(self._listed):
             self._notes += [f'{name}, which metadata.yaml lists, is missing' for name in lost]
         if not self._opened:

@@ -1,0 +1,682 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Bags with parts left out, added or false: all messages are read, and what differs is said."""
+
+from __future__ import annotations
+
+import bz2
+from itertools import chain, combinations
+from pathlib import Path
+import re
+import shutil
+import sqlite3
+import struct
+import time
+import tracemalloc
+
+from bags.recordings import (
+    EVENT_ARRAY,
+    event_messages,
+    EVENT_PACKET,
+    START_NS,
+    text_messages,
+    TOPIC,
+    write_recording,
+    write_rosbag1,
+    write_rosbag2,
+)
+from facts import facts
+import lz4.frame
+from mcap.opcode import Opcode
+from mcap.writer import CompressionType, IndexType, Writer
+import numpy as np
+import pytest
+from sast_ros.bags import open_recording, RecordingError
+from sast_ros.bags.compression import decompress, ExpansionError, VARIABLE
+from sast_ros.bags.definitions import message_types
+from sast_ros.errors import SettingError
+import zstandard
+
+MAGIC = b'\x89MCAP0\r\n'
+
+#: Records without which an mcap file is valid.
+OPTIONAL = (
+    Opcode.HEADER,
+    Opcode.MESSAGE_INDEX,
+    Opcode.CHUNK_INDEX,
+    Opcode.STATISTICS,
+    Opcode.SUMMARY_OFFSET,
+    Opcode.DATA_END,
+    Opcode.FOOTER,
+)
+
+
+@pytest.fixture(scope='module')
+def messages() -> list:
+    return event_messages(EVENT_PACKET, messages=60, events=50)
+
+
+def write_mcap(
+    path: Path,
+    messages: list,
+    *,
+    kind: str = EVENT_PACKET,
+    encoding: str = 'cdr',
+    schema_encoding: str = 'ros2msg',
+    profile: str = 'ros2',
+    topic: str = TOPIC,
+    **options,
+) -> Path:
+    """Write messages by the writer of the format's authors, 3 kB a chunk."""
+    with path.open('wb') as file:
+        writer = Writer(file, **{'chunk_size': 3000, **options})
+        writer.start(profile=profile, library='test')
+        schema = writer.register_schema(kind, schema_encoding, b'')
+        channel = writer.register_channel(topic, encoding, schema)
+        for time_ns, raw in messages:
+            writer.add_message(channel, time_ns, raw, time_ns)
+        writer.finish()
+    return path
+
+
+def split(content: bytes | bytearray) -> list[tuple[int, bytes]]:
+    """Return operation code and content of the records of an mcap file."""
+    records, at = [], len(MAGIC)
+    while at < len(content) - len(MAGIC):
+        code, size = struct.unpack_from('<BQ', content, at)
+        records.append((code, content[at + 9 : at + 9 + size]))
+        at += 9 + size
+    return records
+
+
+def join(records: list[tuple[int, bytes]], *, end: bytes = MAGIC) -> bytes:
+    return MAGIC + b''.join(struct.pack('<BQ', code, len(c)) + c for code, c in records) + end
+
+
+def read(path: Path, topic: str | None = None) -> tuple[list, str]:
+    with open_recording(path, topic) as recording:
+        return list(recording.messages()), recording.missing
+
+
+# -------------------------------------------------------------------------------------------- mcap
+
+
+@pytest.mark.parametrize('compression', list(CompressionType))
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'index_types': IndexType.NONE},
+        {'index_types': IndexType.CHUNK},
+        {'index_types': IndexType.MESSAGE},
+        {'repeat_channels': False},
+        {'repeat_schemas': False},
+        {'use_statistics': False},
+        {'use_summary_offsets': False},
+        {'use_chunking': False},
+        {'use_chunking': False, 'use_statistics': False, 'repeat_channels': False},
+        {'enable_crcs': False},
+    ],
+    ids=str,
+)
+def test_mcap_is_read_whatever_its_writer_leaves_out(tmp_path, messages, options, compression):
+    path = write_mcap(tmp_path / 'a.mcap', messages, compression=compression, **options)
+    assert read(path) == (messages, '')
+
+
+@pytest.mark.parametrize(
+    'left_out', list(chain.from_iterable(combinations(OPTIONAL, n) for n in range(8))), ids=str
+)
+def test_mcap_without_optional_records_gives_all_messages(tmp_path, messages, left_out):
+    path = write_mcap(tmp_path / 'a.mcap', messages)
+    records = [one for one in split(path.read_bytes()) if one[0] not in left_out]
+    path.write_bytes(join(records))  # the offsets of the summary are false now
+    read_back, missing = read(path)
+    assert read_back == messages
+    assert not re.search(r'damaged', missing)
+
+
+@pytest.mark.parametrize('kept', [Opcode.CHUNK_INDEX, Opcode.MESSAGE_INDEX, Opcode.CHUNK])
+def test_index_of_some_chunks_does_not_lose_the_others(tmp_path, messages, kept):
+    path = write_mcap(tmp_path / 'a.mcap', messages)
+    records = split(path.read_bytes())
+    first = next(index for index, (code, _) in enumerate(records) if code == kept)
+    del records[first]
+    path.write_bytes(join(records))
+    read_back, missing = read(path)
+    if kept == Opcode.CHUNK:
+        assert messages[-len(read_back) :] == read_back
+        assert 0 < len(read_back) < 60
+        assert re.search(facts('a.mcap', len(read_back), 60), missing)
+    else:
+        assert (read_back, missing) == (messages, '')
+
+
+@pytest.mark.parametrize('stated', [0, 30, 90])
+def test_false_statistics_are_named_with_both_numbers(tmp_path, messages, stated):
+    path = write_mcap(tmp_path / 'a.mcap', messages)
+    records = [
+        (
+            code,
+            struct.pack('<Q', stated) + content[8:-8] + struct.pack('<Q', stated)
+            if code == Opcode.STATISTICS
+            else content,
+        )
+        for code, content in split(path.read_bytes())
+    ]
+    path.write_bytes(join(records))
+    read_back, missing = read(path)
+    assert read_back == messages
+    assert re.search(facts('a.mcap', stated, 60), missing)
+
+
+@pytest.mark.parametrize('profile', ['', 'ros1', 'px4', 'ros2'])
+def test_profile_of_mcap_does_not_matter(tmp_path, messages, profile):
+    assert read(write_mcap(tmp_path / 'a.mcap', messages, profile=profile)) == (messages, '')
+
+
+def test_mcap_that_grows_gives_what_is_complete(tmp_path, messages):
+    content = write_mcap(tmp_path / 'whole.mcap', messages, chunk_size=9000).read_bytes()
+    path = tmp_path / 'a.mcap'
+    path.write_bytes(content[: len(content) // 2])
+    with open_recording(path) as recording:
+        stream = recording.messages()
+        count = recording.message_count
+        assert 10 < count < 50
+        assert re.search(facts('a.mcap', 'recorded', count), recording.missing)
+        first = next(stream)
+        path.write_bytes(content)
+        assert [first, *stream] == messages[:count]
+    assert read(path) == (messages, '')
+
+
+def test_mcap_is_read_in_the_order_of_its_times(tmp_path):
+    messages = event_messages(EVENT_PACKET, messages=200, events=5)
+    shuffled = [messages[i] for i in np.random.default_rng(0).permutation(200)]
+    for options in ({}, {'use_chunking': False}, {'index_types': IndexType.NONE}):
+        path = write_mcap(tmp_path / 'a.mcap', shuffled, chunk_size=500, **options)
+        assert read(path) == (messages, '')
+
+
+def test_channels_of_one_topic_are_one_topic(tmp_path, messages):
+    path = tmp_path / 'a.mcap'
+    with path.open('wb') as file:
+        writer = Writer(file, chunk_size=3000, repeat_channels=False, repeat_schemas=False)
+        writer.start()
+        bare = writer.register_channel('/bare', 'cdr', 0)
+        writer.add_message(bare, START_NS, b'\0\1\0\0text', START_NS)
+        schema = writer.register_schema(EVENT_PACKET, 'ros2msg', b'')
+        for index, (time_ns, raw) in enumerate(messages):
+            if index % 20 == 0:  # most are declared behind the first chunk
+                channel = writer.register_channel(TOPIC, 'cdr', schema, {'part': str(index)})
+            writer.add_message(channel, time_ns, raw, time_ns)
+        writer.finish()
+    assert read(path) == (messages, '')
+    with pytest.raises(RecordingError, match=facts('/bare', TOPIC)):
+        open_recording(path, '/bare')
+
+
+@pytest.mark.parametrize('kind', [EVENT_PACKET, EVENT_ARRAY])
+@pytest.mark.parametrize('encoding', ['ros1', ''])
+def test_messages_of_ros1_in_mcap_are_converted(tmp_path, kind, encoding):
+    messages = event_messages(kind, messages=12)
+    store = message_types()
+    converted = [(t, bytes(store.cdr_to_ros1(raw, kind))) for t, raw in messages]
+    path = write_mcap(
+        tmp_path / 'a.mcap',
+        converted,
+        kind=kind.replace('/msg/', '/'),
+        encoding=encoding,
+        schema_encoding='ros1msg',
+        profile='ros1',
+    )
+    assert read(path) == (messages, '')
+
+
+def test_damaged_chunk_costs_its_messages_where_chunks_are_counted(tmp_path, messages):
+    path = write_mcap(tmp_path / 'a.mcap', messages, use_statistics=False)
+    records = split(path.read_bytes())
+    chunks = [index for index, (code, _) in enumerate(records) if code == Opcode.CHUNK]
+    code, content = records[chunks[3]]
+    records[chunks[3]] = code, content[:-5] + b'false'
+    path.write_bytes(join(records))
+    read_back, missing = read(path)
+    assert 40 < len(read_back) < 60
+    assert set(read_back) < set(messages)
+    assert re.search(facts('a.mcap', 'damaged', len(read_back)), missing)
+
+
+def test_index_of_chunks_leads_past_damage_between_records(tmp_path, messages):
+    path = write_mcap(tmp_path / 'a.mcap', messages)
+    content = bytearray(path.read_bytes())
+    offset = len(MAGIC)
+    for code, record in split(content):
+        if code == Opcode.MESSAGE_INDEX:
+            break
+        offset += 9 + len(record)
+    content[offset : offset + 9] = bytes(9)
+    path.write_bytes(content)
+    read_back, missing = read(path)
+    assert read_back == messages
+    assert re.search(facts('a.mcap', offset), missing)
+
+
+# ------------------------------------------------------------------------------------------ sqlite
+
+
+@pytest.mark.parametrize('tables', [True, False])
+def test_database_with_everything_in_its_log_is_refused_with_the_hint(tmp_path, messages, tables):
+    path = tmp_path / 'a.db3'
+    whole = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}) / 'bag.db3'
+    with sqlite3.connect(path) as database:
+        database.execute('PRAGMA journal_mode = WAL')
+        with sqlite3.connect(whole) as source:
+            dump = list(source.iterdump())
+        source.close()
+        for statement in dump:
+            if not tables or 'INSERT INTO "messages"' not in statement:
+                database.execute(statement)
+        database.commit()
+        if tables:
+            database.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+            for statement in dump:
+                if 'INSERT INTO "messages"' in statement:
+                    database.execute(statement)
+            database.commit()
+        copy = tmp_path / 'copy' / 'a.db3'
+        copy.parent.mkdir()
+        for suffix in ('', '-wal'):
+            shutil.copy(f'{path}{suffix}', f'{copy}{suffix}')
+    database.close()
+    for name in (copy, copy.parent):
+        with pytest.raises(RecordingError, match=facts('a.db3-wal', 'wal_checkpoint')):
+            open_recording(name)
+    copy.with_name('a.db3-wal').write_bytes(b'')
+    with (
+        pytest.raises(RecordingError, match=facts('a.db3')) if not tables else open_recording(copy)
+    ):
+        open_recording(copy)
+
+
+@pytest.mark.parametrize('name', ['a#b', 'a?b', '100%25 é'])
+def test_any_name_of_a_file_is_opened(tmp_path, messages, name):
+    for kind in ('sqlite3', 'mcap'):
+        folder = write_rosbag2(tmp_path / kind, {TOPIC: (EVENT_PACKET, messages)}, kind)
+        (folder / 'metadata.yaml').unlink()
+        (file,) = folder.iterdir()
+        folder = folder.rename(tmp_path / f'{name}_{kind}')
+        (folder / file.name).rename(folder / f'{name}{file.suffix}')
+        assert read(folder) == (messages, '')
+
+
+def test_computed_tables_are_refused(tmp_path):
+    path = tmp_path / 'a.db3'
+    with sqlite3.connect(path) as database:
+        database.execute(
+            'CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT, '
+            'serialization_format TEXT)'
+        )
+        database.execute("INSERT INTO topics VALUES (1, '/a', ?, 'cdr')", [EVENT_PACKET])
+        database.execute(
+            'CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER, '
+            'data BLOB GENERATED ALWAYS AS (zeroblob(500000000)))'
+        )
+        database.execute('INSERT INTO messages(topic_id, timestamp) VALUES (1, 1)')
+    database.close()
+    with pytest.raises(RecordingError, match=facts('a.db3', 'messages', 'computed')):
+        open_recording(path)
+
+
+# ----------------------------------------------------------------------------------------- folders
+
+
+def folder_of(tmp_path: Path, storage: str, messages: list, files: int = 1) -> Path:
+    """Write a folder ``bag`` with the files ``bag_0``, ``bag_1``, ... and true metadata."""
+    suffix = '.db3' if storage == 'sqlite3' else '.mcap'
+    folder = tmp_path / 'bag'
+    folder.mkdir()
+    share = len(messages) // files
+    for index in range(files):
+        part = messages[index * share : (index + 1) * share]
+        piece = write_rosbag2(tmp_path / f'bag_{index}', {TOPIC: (EVENT_PACKET, part)}, storage)
+        shutil.move(piece / f'bag_{index}{suffix}', folder)
+    listed = f'- bag_0{suffix}'
+    text = (tmp_path / 'bag_0' / 'metadata.yaml').read_text()
+    assert listed in text
+    text = text.replace(listed, '\n  '.join(f'- bag_{index}{suffix}' for index in range(files)), 1)
+    text = text.replace(f'message_count: {share}', f'message_count: {len(messages)}')
+    (folder / 'metadata.yaml').write_text(text)
+    return folder
+
+
+def compress(path: Path, suffix: str) -> Path:
+    target = path.with_name(path.name + suffix)
+    target.write_bytes(zstandard.ZstdCompressor().compress(path.read_bytes()))
+    return target
+
+
+@pytest.mark.parametrize('suffix', ['.zst', '.zstd', '.ZST'])
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+@pytest.mark.parametrize('has_metadata', [True, False])
+def test_file_beside_its_compressed_twin_counts_once(
+    tmp_path, messages, storage, suffix, has_metadata
+):
+    folder = folder_of(tmp_path, storage, messages, files=2)
+    if not has_metadata:
+        (folder / 'metadata.yaml').unlink()
+    plain = min(folder.glob('bag_0*'))
+    twin = compress(plain, suffix)
+    read_back, missing = read(folder)
+    assert read_back == messages
+    assert re.search(facts(twin.name, plain.name), missing)
+    plain.write_bytes(plain.read_bytes()[: plain.stat().st_size // 2])  # of an interrupted zstd -d
+    read_back, missing = read(folder)
+    assert read_back == messages
+    assert re.search(facts(twin.name, plain.name), missing)
+    plain.unlink()
+    assert read(folder) == (messages, '')
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+@pytest.mark.parametrize('has_metadata', [True, False])
+def test_cut_file_beside_its_recovered_copy_counts_once(tmp_path, messages, storage, has_metadata):
+    folder = folder_of(tmp_path, storage, messages)
+    if not has_metadata:
+        (folder / 'metadata.yaml').unlink()
+    (cut,) = folder.glob('bag_0*')
+    shutil.copy(cut, cut.with_stem('bag_0_recovered'))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
+    read_back, missing = read(folder)
+    assert read_back == messages
+    assert re.search(facts(cut.name), missing)
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_only_files_that_metadata_lists_are_read(tmp_path, messages, storage):
+    folder = folder_of(tmp_path, storage, messages, files=2)
+    other = write_rosbag2(
+        tmp_path / 'other',
+        {TOPIC: (EVENT_PACKET, event_messages(EVENT_PACKET, messages=70, events=3)[65:])},
+        storage,
+    )
+    (file,) = (path for path in other.iterdir() if path.suffix != '.yaml')
+    shutil.copy(file, folder)
+    read_back, missing = read(folder)
+    assert read_back == messages
+    assert re.search(facts(file.name, 'metadata.yaml'), missing)
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_renamed_files_are_read(tmp_path, messages, storage):
+    folder = folder_of(tmp_path, storage, messages, files=3)
+    for file in list(folder.glob('bag_*')):
+        file.rename(file.with_stem(f'renamed_{file.stem}'))
+    assert read(folder) == (messages, '')
+
+
+@pytest.mark.parametrize('stated', [3, 90])
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_other_number_in_metadata_is_named(tmp_path, messages, storage, stated):
+    folder = folder_of(tmp_path, storage, messages)
+    text = (folder / 'metadata.yaml').read_text()
+    (folder / 'metadata.yaml').write_text(
+        text.replace('message_count: 60', f'message_count: {stated}')
+    )
+    read_back, missing = read(folder)
+    assert read_back == messages
+    assert re.search(facts('metadata.yaml', TOPIC, 60, stated), missing)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'rosbag2_bagfile_information: 3',
+        'rosbag2_bagfile_information: {relative_file_paths: 7, topics_with_message_count: x}',
+        'rosbag2_bagfile_information: {relative_file_paths: [1, {}, null, ""]}',
+        'rosbag2_bagfile_information: {relative_file_paths: [/etc/passwd, ../../secret.mcap]}',
+        'rosbag2_bagfile_information:\n  topics_with_message_count: [1, {message_count: 3}]',
+        '[' * 5000,
+        '- \x00',
+    ],
+    ids=range(7),
+)
+def test_odd_metadata_does_not_matter(tmp_path, messages, text):
+    folder = folder_of(tmp_path, 'mcap', messages)
+    (folder / 'metadata.yaml').write_text(text)
+    read_back, missing = read(folder)
+    assert read_back == messages
+    assert '/etc' not in missing
+    assert '..' not in missing
+
+
+# ------------------------------------------------------------------------------- names and content
+
+
+@pytest.mark.parametrize('ending', ['', '.zst', '.zstd', '.ZSTD'])
+@pytest.mark.parametrize(
+    ('kind', 'name'),
+    [
+        ('rosbag1', 'a.bag'),
+        ('rosbag1', 'a.BAG'),
+        ('rosbag1', 'a.bag.active'),
+        ('mcap', 'a.MCAP'),
+        ('mcap', 'a.mcap'),
+        ('sqlite3', 'a.db3'),
+        ('sqlite3', 'a.Db3'),
+    ],
+)
+def test_endings_of_bags_are_known(tmp_path, messages, kind, name, ending):
+    source = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, messages)})
+    if source.is_dir():
+        (source,) = (file for file in source.iterdir() if file.suffix != '.yaml')
+    path = source.rename(tmp_path / name)
+    if ending:
+        path = compress(path, ending)
+    assert read(path) == (messages, '')
+    with open_recording(path) as recording:
+        assert recording.format == ('rosbag1' if kind == 'rosbag1' else 'rosbag2')
+
+
+CONTENT = {
+    'git lfs pull': b'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n',
+    'HTML': b'\xef\xbb\xbf\n <!DOCTYPE html>\n<html><body>404</body></html>',
+    'empty': b'',
+}
+
+
+@pytest.mark.parametrize('name', ['a.bag', 'a.db3', 'a.mcap', 'a.mcap.zst', 'a.raw', 'a.dat'])
+@pytest.mark.parametrize('word', CONTENT)
+def test_what_is_no_recording_is_named_for_what_it_is(tmp_path, name, word):
+    path = tmp_path / name
+    path.write_bytes(CONTENT[word])
+    with pytest.raises(RecordingError, match=facts(name, word)):
+        open_recording(path)
+
+
+def test_pointers_in_a_folder_are_named(tmp_path, messages):
+    folder = folder_of(tmp_path, 'mcap', messages, files=2)
+    first, second = sorted(folder.glob('bag_*'))
+    second.write_bytes(CONTENT['git lfs pull'])
+    read_back, missing = read(folder)
+    assert read_back == messages[:30]
+    assert re.search(facts(second.name, 'git lfs pull'), missing)
+    first.write_bytes(CONTENT['git lfs pull'])
+    with pytest.raises(RecordingError, match=facts(first.name, 'git lfs pull')):
+        open_recording(folder)
+
+
+# --------------------------------------------------------------------------------------- expansion
+
+ZEROS = 1 << 27
+
+
+def compress_zeros(method: str, *, stated: bool = True) -> bytes:
+    zeros = bytes(ZEROS)
+    if method == 'lz4':
+        return lz4.frame.compress(zeros)
+    if method == 'bz2':
+        return bz2.compress(zeros)
+    if stated:
+        return zstandard.ZstdCompressor().compress(zeros)
+    stream = zstandard.ZstdCompressor().compressobj()
+    return stream.compress(zeros) + stream.flush()
+
+
+def peak_of(call) -> int:
+    """Return the bytes that Python allocated while a call was refused."""
+    tracemalloc.start()
+    try:
+        with pytest.raises((RecordingError, ExpansionError)) as error:
+            call()
+        assert re.search(facts(VARIABLE), str(error.value))
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ('method', 'stated'), [('zstd', True), ('zstd', False), ('lz4', True), ('bz2', True)]
+)
+def test_data_that_expands_beyond_the_limit_is_refused(method, stated, monkeypatch):
+    data = compress_zeros(method, stated=stated)
+    assert peak_of(lambda: decompress(data, method)) < 1 << 26
+    monkeypatch.setenv(VARIABLE, str(ZEROS))
+    assert len(decompress(data, method)) == ZEROS
+
+
+@pytest.mark.parametrize('size', [0, 1, 10**5, 3 * 10**6])
+@pytest.mark.parametrize('method', ['zstd', 'lz4', 'bz2'])
+def test_decompressed_data_is_the_original(method, size):
+    data = np.random.default_rng(size).integers(0, 9, size).astype(np.uint8).tobytes()
+    code = {
+        'zstd': zstandard.ZstdCompressor().compress,
+        'lz4': lz4.frame.compress,
+        'bz2': bz2.compress,
+    }[method](data)
+    assert decompress(code, method) == data
+    assert decompress(memoryview(code + code), method) == data + data
+    if size:
+        with pytest.raises((ValueError, EOFError, zstandard.ZstdError)):
+            decompress(code[: len(code) // 2], method)
+
+
+@pytest.mark.parametrize('method', ['zstd', 'lz4'])
+@pytest.mark.parametrize('indexed', [True, False])
+def test_chunk_of_mcap_that_expands_is_refused(tmp_path, messages, method, indexed):
+    path = write_mcap(tmp_path / 'a.mcap', messages, use_statistics=indexed)
+    data = compress_zeros(method)
+    chunk = struct.pack('<QQQII', 0, 2**60, ZEROS, 0, len(method)) + method.encode()
+    chunk += struct.pack('<Q', len(data)) + data
+    records = split(path.read_bytes())
+    end = next(index for index, (code, _) in enumerate(records) if code == Opcode.DATA_END)
+    path.write_bytes(join([*records[:end], (Opcode.CHUNK, chunk), *records[end:]]))
+    assert peak_of(lambda: read(path)) < 1 << 26
+
+
+@pytest.mark.parametrize('method', ['bz2', 'lz4'])
+def test_chunk_of_rosbag1_that_expands_is_refused(tmp_path, messages, method):
+    path = write_rosbag1(tmp_path / 'a.bag', {TOPIC: (EVENT_PACKET, messages)})
+    fields = b''.join(
+        struct.pack('<I', len(field)) + field
+        for field in (b'op=\5', b'compression=' + method.encode(), b'size=' + bytes(4))
+    )
+    data = compress_zeros(method)
+    chunk = struct.pack('<I', len(fields)) + fields + struct.pack('<I', len(data)) + data
+    path.write_bytes(path.read_bytes() + chunk)
+    assert peak_of(lambda: read(path)) < 1 << 26
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_message_that_expands_is_refused(tmp_path, storage):
+    message = (START_NS, compress_zeros('zstd'))
+    folder = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, [message])}, storage)
+    assert peak_of(lambda: read(folder)) < 1 << 26
+
+
+@pytest.mark.parametrize('name', ['a.mcap.zst', 'a.db3.zstd', 'a.bag.zst'])
+def test_file_that_expands_is_refused_and_leaves_nothing(tmp_path, monkeypatch, name):
+    (tmp_path / 'temporary').mkdir()
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temporary'))
+    (tmp_path / name).write_bytes(compress_zeros('zstd', stated=False))
+    assert peak_of(lambda: read(tmp_path / name)) < 1 << 28
+    assert not list((tmp_path / 'temporary').iterdir())
+
+
+def test_wrong_limit_is_named(tmp_path, messages, monkeypatch):
+    path = write_mcap(tmp_path / 'a.mcap', messages)
+    for value in ('many', '0', 'nan', 'inf', '-3'):
+        monkeypatch.setenv(VARIABLE, value)
+        with pytest.raises(SettingError, match=facts(VARIABLE)):
+            open_recording(path)
+
+
+# ----------------------------------------------------------------------------------- damaged bytes
+
+
+def mutate(content: bytes, random: np.random.Generator) -> bytes:
+    """Change a file as disks, networks and attackers do."""
+    data = bytearray(content)
+    for _ in range(random.integers(1, 4)):
+        at = int(random.integers(0, max(1, len(data))))
+        kind = random.integers(0, 6)
+        if kind == 0 and data:
+            data[at] ^= 1 << int(random.integers(0, 8))
+        elif kind == 1:
+            size = int(random.choice([1, 2, 4, 8]))
+            data[at : at + size] = random.integers(0, 256, size).astype(np.uint8).tobytes()
+        elif kind == 2:
+            value = (0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 40, (1 << 64) - 1)[random.integers(0, 6)]
+            size = 4 if value < 1 << 32 else 8
+            data[at : at + size] = value.to_bytes(size, 'little')
+        elif kind == 3:
+            del data[at : at + int(random.integers(1, 64))]
+        elif kind == 4:
+            source = int(random.integers(0, max(1, len(data))))
+            data[at:at] = data[source : source + int(random.integers(1, 200))]
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def small_files(tmp_path: Path) -> dict[str, bytes]:
+    """Return a small file of every kind of bag."""
+    messages = event_messages(EVENT_PACKET, messages=6, events=8)
+    topics = {'/text': ('std_msgs/msg/String', text_messages(1)), TOPIC: (EVENT_PACKET, messages)}
+    array = event_messages(EVENT_ARRAY, messages=3, events=5)
+    store = message_types()
+    ros1 = [(t, bytes(store.cdr_to_ros1(raw, EVENT_ARRAY))) for t, raw in array]
+    files = {}
+    for name, options in {
+        'zstd.mcap': {'compression': CompressionType.ZSTD},
+        'lz4.mcap': {'compression': CompressionType.LZ4, 'index_types': IndexType.NONE},
+        'plain.mcap': {'compression': CompressionType.NONE, 'use_statistics': False},
+        'unchunked.mcap': {'use_chunking': False},
+    }.items():
+        path = write_mcap(tmp_path / name, messages, chunk_size=600, **options)
+        files[name] = path.read_bytes()
+    path = write_mcap(
+        tmp_path / 'ros1.mcap', ros1, kind=EVENT_ARRAY, encoding='ros1', profile='ros1'
+    )
+    files['ros1.mcap'] = path.read_bytes()
+    files['a.bag'] = write_rosbag1(tmp_path / 'a.bag', topics).read_bytes()
+    files['a.db3'] = (write_rosbag2(tmp_path / 'a', topics) / 'a.db3').read_bytes()
+    files['a.mcap.zst'] = zstandard.ZstdCompressor().compress(files['plain.mcap'])
+    return files
+
+
+def test_no_change_of_a_file_raises_anything_else_or_takes_long(tmp_path):
+    random = np.random.default_rng(14)
+    for name, content in small_files(tmp_path).items():
+        path = tmp_path / f'fuzzed_{name}'
+        for number in range(60):
+            changed = mutate(content, random)
+            path.write_bytes(changed)
+            began = time.process_time()
+            try:
+                with open_recording(path) as recording:
+                    for _ in recording:
+                        pass
+                    assert isinstance(recording.missing, str)
+            except RecordingError as error:
+                assert str(tmp_path) in str(error) or name in str(error)
+                assert '\n' not in str(error)
+            assert time.process_time() - began < 1, (name, number)
