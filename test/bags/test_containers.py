@@ -648,7 +648,8 @@ def small_files(tmp_path: Path) -> dict[str, bytes]:
     for name, options in {
         'zstd.mcap': {'compression': CompressionType.ZSTD},
         'lz4.mcap': {'compression': CompressionType.LZ4, 'index_types': IndexType.NONE},
-        'plain.mcap': {'compression': CompressionType.NONE, 'use_statistics': False},
+        'plain.mcap': {'compression': CompressionType.NONE, 'enable_crcs': False},
+        'scanned.mcap': {'enable_crcs': False, 'use_statistics': False},
         'unchunked.mcap': {'use_chunking': False},
     }.items():
         path = write_mcap(tmp_path / name, messages, chunk_size=600, **options)
