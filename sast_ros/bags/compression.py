@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import bz2
 from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
 import os
 from pathlib import Path
 
@@ -128,7 +129,8 @@ def _zstd(data: Buffer, limit: int) -> tuple[bytes, bytes]:
             return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False), b''
         except zstandard.ZstdError:
             pass  # several frames, or damage
-    blocks = (data[at : at + _BLOCK] for at in range(0, len(data), _BLOCK))
+    source = BytesIO(data)
+    blocks = iter(lambda: source.read(_BLOCK), b'')
     parts: list[bytes] = []
     total = 0
     for part in _zstd_frames(blocks):

@@ -29,6 +29,7 @@ from sast_ros.bags.compression import decompress, ExpansionError, max_size
 
 #: Operation code and length of a record.
 _HEAD = struct.Struct('<BQ')
+_HEAD_SIZE = _HEAD.size
 
 #: Channel, sequence, log time, publish time.
 _MESSAGE = struct.Struct('<HIQQ')
@@ -39,7 +40,7 @@ _CHUNK = struct.Struct('<QQQII')
 _SIZE = struct.Struct('<Q')
 
 #: Bytes of the footer and the magic at the end of a file.
-_END = 9 + 20 + 8
+_END = _HEAD_SIZE + 20 + 8
 
 #: Operation codes from here on are not of the specification, and skipped.
 _FIRST_PRIVATE = 0x80
@@ -77,13 +78,13 @@ class McapFile(ChunkedFile):
         """Read the summary as far as it is where the footer states it; return whether it is."""
         try:
             tail = self._read(self._size - _END, _END)
-            at = Footer.read(_stream(tail[_HEAD.size :])).summary_start
+            at = Footer.read(_stream(tail[_HEAD_SIZE:])).summary_start
             if self.truncated or tail[0] != Opcode.FOOTER or not at:
                 return False
             while at < self._size - _END:
                 code, size = self._head(at)
                 self._note(code, at, size)
-                at += _HEAD.size + size
+                at += _HEAD_SIZE + size
         except _UNREADABLE:
             return False
         finally:
@@ -134,14 +135,14 @@ class McapFile(ChunkedFile):
                 self._note(code, at, size)
             except _UNREADABLE as error:
                 self._problems.append(f'{error} in the record at byte {at}')
-            at += _HEAD.size + size
+            at += _HEAD_SIZE + size
 
     def _head(self, at: int) -> tuple[int, int]:
         """Return operation code and size of the content of the record at an offset."""
-        code, size = _HEAD.unpack(self._read(at, _HEAD.size))
+        code, size = _HEAD.unpack(self._read(at, _HEAD_SIZE))
         if code == 0 or Opcode.DATA_END < code < _FIRST_PRIVATE:
             raise RecordError(f'no record at byte {at}')
-        if size > self._size - at - _HEAD.size:
+        if size > self._size - at - _HEAD_SIZE:
             raise RecordError(f'the record at byte {at} is incomplete')
         return code, size
 
@@ -154,17 +155,17 @@ class McapFile(ChunkedFile):
 
     def _note(self, code: int, at: int, size: int) -> None:
         """Take a record outside chunks into account."""
-        content = at + _HEAD.size
+        content = at + _HEAD_SIZE
         if code in (Opcode.SCHEMA, Opcode.CHANNEL):
             self._register(code, self._read(content, size))
         elif code == Opcode.CHUNK:
             start, *_ = _CHUNK.unpack(self._read(content, _CHUNK.size))
-            self._segments.append(Segment(start, at, _HEAD.size + size))
+            self._segments.append(Segment(start, at, _HEAD_SIZE + size))
         elif code == Opcode.MESSAGE:
             if size < _MESSAGE.size:
                 raise RecordError('a message shorter than its head')
             _, _, time, _ = _MESSAGE.unpack(self._read(content, _MESSAGE.size))
-            self._add_message(time, at, _HEAD.size + size)
+            self._add_message(time, at, _HEAD_SIZE + size)
         elif code == Opcode.CHUNK_INDEX:
             index = ChunkIndex.read(_stream(self._read(content, size)))
             self._indexed.append(index.chunk_start_offset)
@@ -191,32 +192,34 @@ class McapFile(ChunkedFile):
     def _messages(self, segment: Segment) -> Iterator[tuple[int, int, Content]]:
         data = memoryview(self._read(segment.offset, segment.size))
         if data[0] == Opcode.CHUNK:
-            data = _chunk_content(data[_HEAD.size :])
+            data = _chunk_content(data[_HEAD_SIZE:])
         at, total = 0, len(data)
         while at < total:
-            if total - at < _HEAD.size:
+            if total - at < _HEAD_SIZE:
                 raise RecordError('an incomplete record')
             code, size = _HEAD.unpack_from(data, at)
-            at += _HEAD.size
-            if code == 0 or size > total - at:
+            at += _HEAD_SIZE
+            end = at + size
+            if code == 0 or end > total:
                 raise RecordError('an invalid record')
             if code == Opcode.MESSAGE:
                 if size < _MESSAGE.size:
                     raise RecordError('a message shorter than its head')
                 key, _, time, _ = _MESSAGE.unpack_from(data, at)
-                yield key, time, (data, at + _MESSAGE.size, at + size)
+                yield key, time, (data, at + _MESSAGE.size, end)
             elif code in (Opcode.SCHEMA, Opcode.CHANNEL):
-                self._register(code, data[at : at + size])
-            at += size
+                self._register(code, data[at:end])
+            at = end
 
 
 def _chunk_content(chunk: memoryview) -> memoryview:
     """Return the records of a chunk, decompressed."""
     _, _, size, crc, length = _CHUNK.unpack_from(chunk)
-    at = _CHUNK.size + length
-    method = bytes(chunk[_CHUNK.size : at]).decode()
+    name, at = _CHUNK.size, _CHUNK.size + length
+    method = bytes(chunk[name:at]).decode()
     (compressed,) = _SIZE.unpack_from(chunk, at)
-    data = chunk[at + _SIZE.size :][:compressed]
+    start = at + _SIZE.size
+    data = chunk[start:][:compressed]
     if len(data) != compressed:
         raise RecordError('a size beyond the end')
     if size > max_size(len(data)):

@@ -72,8 +72,9 @@ class Recording(ABC):
         ``(done, total, unit)`` of the current iteration; unit ``'messages'``, ``'bytes'`` or
         ``'events'``.
     missing : str
-        What is missing because the file is truncated, a sentence without its full stop; empty if
-        the recording is complete. Final when an iteration has ended.
+        What is missing of the recording (truncated or damaged files), contradicts it (numbers of
+        messages) or was left out (copies), a sentence without its full stop; empty if the
+        recording is complete. Final when an iteration has ended.
     refused : int
         Messages of the current iteration that could not be read and were left out.
     first_refused : str

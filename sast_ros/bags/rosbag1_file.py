@@ -155,8 +155,8 @@ def _split(data: memoryview, at: int) -> tuple[dict[bytes, bytes], int, int]:
     """Return the header of a record in data, and where its content begins and ends."""
     (length,) = _UINT32.unpack_from(data, at)
     (size,) = _UINT32.unpack_from(data, at + 4 + length)
-    content = at + 8 + length
-    return _fields(data[at + 4 : at + 4 + length]), content, content + size
+    start, end = at + 4, at + 4 + length
+    return _fields(data[start:end]), end + 4, end + 4 + size
 
 
 def _fields(header: memoryview) -> dict[bytes, bytes]:
@@ -166,11 +166,12 @@ def _fields(header: memoryview) -> dict[bytes, bytes]:
     while at < len(text):
         (length,) = _UINT32.unpack_from(text, at)
         at += 4
-        name, equals, value = text[at : at + length].partition(b'=')
-        if not equals or at + length > len(text):
+        end = at + length
+        name, equals, value = text[at:end].partition(b'=')
+        if not equals or end > len(text):
             raise RecordError('no header')
         fields[name] = value
-        at += length
+        at = end
     return fields
 
 
