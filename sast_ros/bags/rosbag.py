@@ -151,10 +151,9 @@ class RosBag(Recording):
     def _all_missing(self) -> str:
         clauses = [self._missing, *(file.missing for file in self._files)]
         if self._stated not in (None, self.message_count):
-            clauses.append(
-                f'there are {self.message_count} messages of {self.topic}, but metadata.yaml '
-                f'states {self._stated}'
-            )
+            truncated = len(self._files) == 1 and self._files[0].reader.truncated
+            there = f'there are {self.message_count} messages of {self.topic}, but '
+            clauses.append(f'{there * (not truncated)}metadata.yaml states {self._stated}')
         return '; '.join(filter(None, clauses))
 
     def close(self) -> None:
