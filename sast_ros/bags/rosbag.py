@@ -235,11 +235,12 @@ def _choose_topic(
             return max(found, key=lambda topic: topic.message_count)
         problem = f'{path} has no topic {wanted}'
         if wanted in dict(held):
-            problem = f'{path}: topic {wanted} is of type {dict(held)[wanted]}, without events'
+            kind = dict(held)[wanted] or 'unknown (the file does not state it)'
+            problem = f'{path}: topic {wanted} is of type {kind}, without events'
         advice = f'choose with --topic: {listing}' if topics else f'event types: {event_types}'
         raise RecordingError(f'{problem}; {advice}')
     if not topics:
-        names = ', '.join(sorted({f'{name} ({kind})' for name, kind in held}))
+        names = ', '.join(sorted({f'{name} ({kind or "unknown type"})' for name, kind in held}))
         raise RecordingError(
             f'{path} has no topic of type {event_types}; it holds {names or "no topics at all"}'
         )

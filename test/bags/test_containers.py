@@ -213,7 +213,7 @@ def test_channels_of_one_topic_are_one_topic(tmp_path, messages):
             writer.add_message(channel, time_ns, raw, time_ns)
         writer.finish()
     assert read(path) == (messages, '')
-    with pytest.raises(RecordingError, match=facts('/bare', TOPIC)):
+    with pytest.raises(RecordingError, match=facts('/bare', TOPIC, 'unknown')):
         open_recording(path, '/bare')
 
 
@@ -326,6 +326,92 @@ def test_computed_tables_are_refused(tmp_path):
     database.close()
     with pytest.raises(RecordingError, match=facts('a.db3', 'messages', 'computed')):
         open_recording(path)
+
+
+def test_pages_that_refer_to_each_other_do_not_hang(tmp_path):
+    path = tmp_path / 'a.db3'
+    with sqlite3.connect(path) as database:
+        database.execute('PRAGMA page_size = 512')
+        database.execute(
+            'CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT, '
+            'serialization_format TEXT)'
+        )
+        database.execute("INSERT INTO topics VALUES (1, '/a', ?, 'cdr')", [EVENT_PACKET])
+        database.execute(
+            'CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER, '
+            'data BLOB)'
+        )
+        rows = ((index, bytes(4)) for index in range(20_000))
+        database.executemany(
+            'INSERT INTO messages(topic_id, timestamp, data) VALUES (1, ?, ?)', rows
+        )
+    database.close()
+    content = bytearray(path.read_bytes())
+    interior = [at for at in range(512, len(content), 512) if content[at] == 5]
+    assert len(interior) > 10
+    # Every child of a page is the next one: 70 ** 10 rows
+    for at, child in zip(interior, interior[1:]):
+        (cells,) = struct.unpack_from('>H', content, at + 3)
+        places = [at + 8]
+        places += [at + p for p in struct.unpack_from(f'>{cells}H', content, at + 12)]
+        for place in places:
+            struct.pack_into('>I', content, place, child // 512 + 1)
+    path.write_bytes(content)
+    began = time.process_time()
+    with pytest.raises(RecordingError, match=facts('a.db3')):
+        read(path)
+    assert time.process_time() - began < 5
+
+
+# ----------------------------------------------------------------------------------------- rosbag1
+
+
+def split_rosbag1(content: bytes) -> list[tuple[int, bytes]]:
+    """Return operation code and bytes of the records of a rosbag1 file."""
+    records, at = [], 13
+    while at < len(content):
+        (length,) = struct.unpack_from('<I', content, at)
+        begin, data = at, at + 4 + length
+        at = data + 4 + struct.unpack_from('<I', content, data)[0]
+        record = content[begin:at]
+        records.append((record[record.index(b'op=') + 3], record))
+    return records
+
+
+@pytest.mark.parametrize(
+    'left_out', list(chain.from_iterable(combinations((4, 6, 7), n) for n in range(4))), ids=str
+)
+@pytest.mark.parametrize('position', [None, 0, 1 << 60])
+def test_rosbag1_without_parts_of_its_index_gives_all_messages(
+    tmp_path, messages, left_out, position
+):
+    path = write_rosbag1(tmp_path / 'a.bag', {TOPIC: (EVENT_PACKET, messages)})
+    content = path.read_bytes()
+    records = [record for code, record in split_rosbag1(content) if code not in left_out]
+    if position is not None:
+        at = records[0].index(b'index_pos=') + 10
+        records[0] = records[0][:at] + struct.pack('<Q', position) + records[0][at:][8:]
+    path.write_bytes(content[:13] + b''.join(records))
+    read_back, _ = read(path)
+    assert read_back == messages
+
+
+@pytest.mark.parametrize('kind', ['mcap', 'rosbag1'])
+def test_bag_is_not_read_by_its_index(tmp_path, messages, kind):
+    path = write_recording(tmp_path, kind, {TOPIC: (EVENT_PACKET, messages)})
+    if kind == 'mcap':
+        (path,) = path.glob('*.mcap')
+    content = path.read_bytes()
+    time_ns = messages[-1][0]
+    stored = (
+        struct.pack('<II', *divmod(time_ns, 10**9))
+        if kind == 'rosbag1'
+        else struct.pack('<Q', time_ns)
+    )
+    low = content.rindex(messages[-1][1][-40:])
+    # Times and offsets of the index, behind the messages, are all false
+    path.write_bytes(content[:low] + content[low:].replace(stored, bytes(8)))
+    assert read(path)[0] == messages
 
 
 # ----------------------------------------------------------------------------------------- folders
