@@ -59,9 +59,6 @@ class BagFile(ABC):
     start_time, end_time : int
         Receive time of the first message, and 1 ns after that of the last, in ns;
         without messages ``2**63 - 1`` and 0.
-    missing : str
-        What is missing of the file or contradicts it, a clause that names the file; empty if the
-        file is whole. An iteration to the end may add to it.
     truncated : bool
         Whether the file ends too early or cannot be read to its end.
 
@@ -74,11 +71,16 @@ class BagFile(ABC):
     message_count: int = 0
     start_time: int = 2**63 - 1
     end_time: int = 0
-    missing: str = ''
     truncated: bool = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._clauses: list[str] = []
+
+    @property
+    def missing(self) -> str:
+        """What is missing of the file or contradicts it, a clause; empty if the file is whole."""
+        return '; '.join(self._clauses)
 
     def messages(self, connections: Collection[Connection]) -> Iterator[Stored]:
         """
@@ -104,8 +106,8 @@ class BagFile(ABC):
 
     def add_missing(self, clause: str) -> None:
         """Add a clause to ``missing``, once."""
-        if clause not in self.missing:
-            self.missing = f'{self.missing}; {clause}' if self.missing else clause
+        if clause not in self._clauses:
+            self._clauses.append(clause)
 
     @abstractmethod
     def _stored(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:

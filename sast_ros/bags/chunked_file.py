@@ -136,28 +136,29 @@ class ChunkedFile(BagFile):
         self._run_end = at + size
 
     def _count(self) -> Counter[int]:
-        """Count the messages by key; leave out segments that are damaged."""
+        """Count the messages by key, and take the times of the segments from them."""
         counts: Counter[int] = Counter()
-        readable = []
         self.start_time, self.end_time = BagFile.start_time, BagFile.end_time
-        for segment in self._segments:
-            found: Counter[int] = Counter()
-            first, last = BagFile.start_time, BagFile.end_time
-            try:
-                for key, time, _ in self._messages(segment):
-                    found[key] += 1
-                    first, last = min(first, time), max(last, time + 1)
-            except ExpansionError:
-                raise
-            except Exception as error:  # of lz4, zstandard, bz2
-                self._problems.append(f'{error} in the chunk at byte {segment.offset}')
-            else:
-                counts += found
-                readable.append(segment._replace(start_time=first))
-                self.start_time = min(self.start_time, first)
-                self.end_time = max(self.end_time, last)
-        self._segments = readable
+        for index, segment in enumerate(self._segments):
+            first = BagFile.start_time
+            for key, time, _ in self._readable(segment):
+                counts[key] += 1
+                first = min(first, time)
+                self.end_time = max(self.end_time, time + 1)
+            self._segments[index] = segment._replace(start_time=first)
+            self.start_time = min(self.start_time, first)
         return counts
+
+    def _readable(self, segment: Segment) -> Iterator[tuple[int, int, Content]]:
+        """Yield the messages of a segment, of a damaged one those before the damage."""
+        try:
+            yield from self._messages(segment)
+        except ExpansionError:
+            raise
+        except Exception as error:  # of lz4, zstandard, bz2
+            problem = f'{error} in the chunk at byte {segment.offset}'
+            if problem not in self._problems:
+                self._problems.append(problem)
 
     def _finish_opening(self, counts: Mapping[int, int], stated: int | None) -> None:
         """
@@ -181,9 +182,7 @@ class ChunkedFile(BagFile):
             raise ValueError('; '.join(self._problems[:1]) or 'it ends before its first message')
         name, count = self.path.name, self.message_count
         if self._problems:
-            problems = '; '.join(self._problems[:_NAMED])
-            problems += '; ...' * (len(self._problems) > _NAMED)
-            self.add_missing(f'{name} is damaged ({problems}): {count} messages are read')
+            self.add_missing(f'{count} of its messages are read')
         elif self.truncated:
             self.add_missing(
                 f'{name} is truncated, or still being recorded: its {count} complete messages are '
@@ -194,12 +193,22 @@ class ChunkedFile(BagFile):
                 f'{name} holds {count} messages, but its {self.counted_by} states {stated}'
             )
 
+    @property
+    def missing(self) -> str:
+        """As of any bag file; damage may be found while it is read."""
+        clauses = [*self._clauses]
+        if self._problems:
+            problems = '; '.join(self._problems[:_NAMED])
+            problems += '; ...' * (len(self._problems) > _NAMED)
+            clauses.insert(0, f'{self.path.name} is damaged ({problems})')
+        return '; '.join(clauses)
+
     def _stored(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:
         waiting: list[_Waiting] = []
-        size = 0
+        size = count = 0
         starts = [segment.start_time for segment in self._segments[1:]]
         for segment, following in zip(self._segments, [*starts, float('inf')], strict=True):
-            for key, time, (data, start, end) in self._messages(segment):
+            for key, time, (data, start, end) in self._readable(segment):
                 if key in wanted:
                     raw = bytes(data[start:end])
                     heappush(waiting, _Waiting(time, segment.offset, start, key, raw))
@@ -208,7 +217,10 @@ class ChunkedFile(BagFile):
             while waiting and (waiting[0].time < following or size > _WAITING):
                 message = heappop(waiting)
                 size -= len(message.data) + _OVERHEAD
+                count += 1
                 yield wanted[message.key], message.time, message.data
+        if self._problems and not count and any(one.message_count for one in wanted.values()):
+            raise RecordError(self._problems[0])
 
 
 #: What damaged records raise below.

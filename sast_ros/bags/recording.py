@@ -99,7 +99,7 @@ class Recording(ABC):
     @property
     def warnings(self) -> list[str]:
         """What is wrong with the recording, in sentences; final when an iteration has ended."""
-        found = [f'The recording is not complete: {self.missing}.'] if self.missing else []
+        found = [f'Check the recording: {self.missing}.'] if self.missing else []
         if self.refused:
             found.append(
                 f'{self.refused} messages could not be read; the first: {self.first_refused}.'

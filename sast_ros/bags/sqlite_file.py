@@ -40,7 +40,7 @@ class SqliteFile(BagFile):
     counted_by = 'table of messages'
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self.truncated = _is_truncated(path)
         self._types: dict[int, tuple[str, str, str]] = {}  # key -> (topic, type, encoding)
         uri = path.resolve().as_uri() + '?mode=ro&immutable=1'
@@ -77,12 +77,12 @@ class SqliteFile(BagFile):
         if self.truncated:
             if not self.message_count:
                 raise ValueError('it is shorter than its header states')
-            self.missing = (
+            self.add_missing(
                 f'{self.path.name} is truncated: its {self.message_count} complete messages are '
                 'read'
             )
         elif self.message_count != sum(counts.values()):
-            self.missing = (
+            self.add_missing(
                 f'{sum(counts.values()) - self.message_count} messages of {self.path.name} are of '
                 'no known topic'
             )

@@ -234,8 +234,9 @@ def test_messages_of_ros1_in_mcap_are_converted(tmp_path, kind, encoding):
     assert read(path) == (messages, '')
 
 
-def test_damaged_chunk_costs_its_messages_where_chunks_are_counted(tmp_path, messages):
-    path = write_mcap(tmp_path / 'a.mcap', messages, use_statistics=False)
+@pytest.mark.parametrize('use_statistics', [True, False])
+def test_damaged_chunk_costs_its_messages_only(tmp_path, messages, use_statistics):
+    path = write_mcap(tmp_path / 'a.mcap', messages, use_statistics=use_statistics)
     records = split(path.read_bytes())
     chunks = [index for index, (code, _) in enumerate(records) if code == Opcode.CHUNK]
     code, content = records[chunks[3]]
@@ -245,6 +246,11 @@ def test_damaged_chunk_costs_its_messages_where_chunks_are_counted(tmp_path, mes
     assert 40 < len(read_back) < 60
     assert set(read_back) < set(messages)
     assert re.search(facts('a.mcap', 'damaged', len(read_back)), missing)
+    for index in chunks:
+        records[index] = code, records[index][1][:-5] + b'false'
+    path.write_bytes(join(records))
+    with pytest.raises(RecordingError, match=facts('a.mcap', 'damaged')):
+        read(path)
 
 
 def test_index_of_chunks_leads_past_damage_between_records(tmp_path, messages):
