@@ -30,6 +30,8 @@ _FORMATS: dict[str, type[BagFile]] = {'.bag': Rosbag1File, '.db3': SqliteFile, '
 #: Serialisations that can be read; mcap may hold JSON or protobuf as well.
 _ENCODINGS = ('cdr', 'ros1')
 
+_NOT_LISTED = 'metadata.yaml does not list it'
+
 #: Characters of the text of another library in an error.
 _REASON = 200
 
@@ -160,9 +162,19 @@ class _Folder:
         self._notes: list[str] = []
         self._errors: list[UnreadableError] = []
         self._opened: list[StorageFile] = []
-        for name in sorted({plain_name(path.name) for path in paths}):
+        names = {plain_name(path.name) for path in paths}
+        # What is listed first: where it is whole, nothing else is opened
+        for name in sorted(names, key=lambda name: (name not in self._listed, name)):
             twins = [path for path in paths if plain_name(path.name) == name]
-            self._open_best(twins, stack)
+            if name not in self._listed and self._is_whole():
+                self._notes += [f'{path.name} is left out: {_NOT_LISTED}' for path in twins]
+            else:
+                self._open_best(twins, stack)
+
+    def _is_whole(self) -> bool:
+        """Return whether all files are open that metadata.yaml lists, and nothing is missing."""
+        there = {plain_name(file.path.name) for file in self._opened if not file.missing}
+        return bool(self._listed) and self._listed <= there
 
     def chosen(self) -> tuple[list[StorageFile], str]:
         """Return the files to read, in the order of their times, and what is missing."""
@@ -177,9 +189,9 @@ class _Folder:
         renamed = len(there) == len(self._listed) or not self._listed & set(there)
         if self._listed and not renamed:
             for name in others:
-                self._leave_out(there[name], 'metadata.yaml does not list it')
+                self._leave_out(there[name], _NOT_LISTED)
         elif self._listed & set(there) and others:
-            self._notes.append(f'{", ".join(others)} is read, but metadata.yaml does not list it')
+            self._notes.append(f'{", ".join(others)} is read, but {_NOT_LISTED}')
         if len(self._opened) + len(unreadable) < len(self._listed):
             self._notes += [f'{name}, which metadata.yaml lists, is missing' for name in lost]
         if not self._opened:

@@ -495,9 +495,11 @@ def test_only_files_that_metadata_lists_are_read(tmp_path, messages, storage):
     )
     (file,) = (path for path in other.iterdir() if path.suffix != '.yaml')
     shutil.copy(file, folder)
+    damaged = (folder / file.name).with_stem('damaged')
+    damaged.write_bytes(file.read_bytes()[:50])
     read_back, missing = read(folder)
     assert read_back == messages
-    assert re.search(facts(file.name, 'metadata.yaml'), missing)
+    assert re.search(facts(file.name, damaged.name, 'metadata.yaml'), missing)
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
