@@ -78,7 +78,7 @@ setup(
         'replay': REPLAY,
         'evaluate': EVALUATE,
         'ray': [*EVALUATE, 'ray'],
-        'hdf5': [*REPLAY, 'h5py', 'hdf5plugin'],
+        'hdf5': [*REPLAY, 'h5py>=3.9', 'hdf5plugin'],
     },
     zip_safe=False,
     entry_points={

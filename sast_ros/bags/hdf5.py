@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from sast_ros.bags import columns
 from sast_ros.bags.blocks import BlockRecording, Columns
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.hdf5_layout import find_sources, read_integer, Source
+from sast_ros.bags.hdf5_storage import check_filters, check_pieces, check_place, stored_rows
 from sast_ros.bags.recording import EventTopic
 
 HDF5_SUFFIXES = ('.h5', '.hdf5')
@@ -28,12 +27,6 @@ _MIN_SLICE, _MAX_SLICE = 1 << 17, 1 << 21
 
 #: Bytes of decompressed data that HDF5 keeps for every column.
 _CACHE = 1 << 25
-
-#: Bytes of a piece that is compressed on its own; HDF5 allocates it on the word of the file.
-_MAX_PIECE = 1 << 28
-
-#: Registered by Prophesee for its Event Compression Format.
-_ECF = 0x8ECF
 
 
 class Hdf5Recording(BlockRecording):
@@ -115,9 +108,11 @@ class Hdf5Recording(BlockRecording):
         source = self._source
         source.check_rank()
         for name, dataset in source.parts.items():
-            _check_place(f'{self._place}: {name}', dataset)
-            _check_filters(self.path, dataset)
+            check_place(f'{self._place}: {name}', dataset)
+            check_filters(self.path, dataset)
             columns.check_type(self._place, name, source.dtypes[name])
+        for dataset in dict.fromkeys(source.parts.values()):
+            check_pieces(self.path, dataset)
         self._count = self._count_stored(source)
         sample = source.read(0, min(self._count, columns.SAMPLE))
         self._unit = source.unit() or columns.time_unit(sample['t'])
@@ -146,7 +141,7 @@ class Hdf5Recording(BlockRecording):
                 f'{self._place}: the columns are of different lengths ({listing}); export the '
                 'recording anew'
             )
-        count = min(map(_stored_rows, source.parts.values()))
+        count = min(map(stored_rows, source.parts.values()))
         if count < source.count:
             self.missing = (
                 f'{self.path.name} is truncated: {source.count - count} of its {source.count} '
@@ -186,67 +181,3 @@ class Hdf5Recording(BlockRecording):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def _check_place(place: str, dataset: Any) -> None:
-    """Raise RecordingError if the values may lie in other files, or need much memory at once."""
-    if dataset.is_virtual or dataset.external:
-        kind = 'a virtual data set' if dataset.is_virtual else 'stored outside the file'
-        raise RecordingError(
-            f'{place} is {kind}; only values of the file itself are read, so copy them into it '
-            '(h5repack)'
-        )
-    size = dataset.dtype.itemsize * int(np.prod(dataset.chunks or (0,), dtype=object))
-    if size > _MAX_PIECE:
-        raise RecordingError(
-            f'{place} is stored in pieces of {size / 2**20:.0f} MiB, more than the '
-            f'{_MAX_PIECE >> 20} MiB that are read at once; store it in smaller ones '
-            '(h5repack -l CHUNK=100000)'
-        )
-
-
-def _stored_rows(dataset: Any) -> int:
-    """Return the number of rows from the first one on that the file holds values for."""
-    rows = len(dataset)
-    if rows == 0 or dataset.shape[-1] == 0:
-        return 0
-    if not dataset.chunks:
-        stored = dataset.id.get_storage_size()
-        compact = dataset.id.get_create_plist().get_layout() == 0
-        return rows if compact else min(rows, stored // (dataset.nbytes // rows))
-    step, number = dataset.chunks[0], dataset.id.get_num_chunks()
-    if number * step >= rows and dataset.chunks[1:] == dataset.shape[1:]:
-        return rows
-    wanted = int(np.prod([-(-n // k) for n, k in zip(dataset.shape[1:], dataset.chunks[1:])]))
-    if number >= -(-rows // step) * wanted:
-        return rows
-    found: dict[int, int] = {}
-    for index in range(number):
-        offset = dataset.id.get_chunk_info(index).chunk_offset[0]
-        found[offset] = found.get(offset, 0) + 1
-    end = 0
-    while found.get(end, 0) >= wanted:
-        end += step
-    return min(rows, end)
-
-
-def _check_filters(path: Path, column: Any) -> None:
-    """Raise RecordingError if a compression of the file is not installed."""
-    from h5py import h5z
-
-    properties = column.id.get_create_plist()
-    for index in range(properties.get_nfilters()):
-        code, _, _, name = properties.get_filter(index)
-        if h5z.filter_avail(code):
-            continue
-        if code == _ECF:
-            raise RecordingError(
-                f'{path} is compressed with ECF of Prophesee, which is not installed; build the '
-                'plugin from github.com/prophesee-ai/hdf5_ecf and set HDF5_PLUGIN_PATH to its '
-                'folder, or export the recording as .raw'
-            )
-        raise RecordingError(
-            f'{path} is compressed with the HDF5 filter {code} '
-            f'({name.decode("latin-1") or "no name"}), which is not installed; install its plugin '
-            'and set HDF5_PLUGIN_PATH to the folder'
-        )

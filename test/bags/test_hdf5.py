@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from pathlib import Path
 import random
+import struct
 import sys
+import zlib
 
 from bags import event_files
 from bags.recordings import random_events
@@ -14,6 +16,7 @@ from facts import facts
 import numpy as np
 import pytest
 from sast_ros.bags import open_recording, RecordingError
+import zstandard
 
 h5py = pytest.importorskip('h5py', reason='h5py is not installed')
 hdf5plugin = pytest.importorskip('hdf5plugin', reason='hdf5plugin is not installed')
@@ -313,3 +316,39 @@ def test_changed_bytes_give_events_or_an_error(tmp_path):
                     list(recording)
             except RecordingError as error:
                 assert 'a.h5' in str(error)
+
+
+@pytest.mark.parametrize('kind', ['gzip', 'zstd', 'lz4', 'blosc'])
+def test_pieces_that_decompress_to_more_than_a_piece_are_refused(tmp_path, kind):
+    bomb, options = {
+        'gzip': (zlib.compress(bytes(1 << 27), 9), {'compression': 4}),
+        'zstd': (zstandard.compress(bytes(1 << 27)), hdf5plugin.Zstd()),
+        'lz4': (struct.pack('>QII', 1 << 40, 1 << 30, 4) + bytes(4), hdf5plugin.LZ4()),
+        'blosc': (struct.pack('<4BIII', 2, 1, 1, 4, 1 << 30, 1 << 30, 99), hdf5plugin.Blosc()),
+    }[kind]
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        for name in SMALL:
+            dataset = file.create_dataset(f'events/{name}', (100,), 'u4', chunks=(100,), **options)
+            dataset.id.write_direct_chunk((0,), bomb)
+    with pytest.raises(RecordingError, match=facts('a.h5', '/events/x', 400)):
+        open_recording(tmp_path / 'a.h5')
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'compression': 9, 'shuffle': True, 'fletcher32': True},
+        {'compression': 'lzf'},
+        hdf5plugin.Blosc2(),
+        hdf5plugin.LZ4(),
+        hdf5plugin.Zstd(),
+        hdf5plugin.Bitshuffle(),
+    ],
+)
+def test_every_usual_compression_is_read(tmp_path, options):
+    with h5py.File(tmp_path / 'a.h5', 'w', userblock_size=512) as file:
+        for name, values in SMALL.items():
+            file.create_dataset(f'events/{name}', data=values, chunks=(300,), **options)
+    with open_recording(tmp_path / 'a.h5') as recording:
+        t = np.concatenate([chunk.t for chunk in recording])
+    np.testing.assert_array_equal(t, SMALL['t'])
