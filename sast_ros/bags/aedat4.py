@@ -36,6 +36,9 @@ _NONE, _LZ4, _LZ4_HIGH, _ZSTD, _ZSTD_HIGH = range(5)
 #: Bytes of a decompressed packet, 8 million events, and of its parts.
 _MAX_PACKET, _PART = 1 << 27, 1 << 20
 
+#: Bytes of the header; usual are a few thousand.
+_MAX_HEADER = 1 << 20
+
 #: Bytes of a struct ``Event``.
 _EVENT = 16
 
@@ -110,6 +113,8 @@ class Aedat4Recording(BlockRecording):
             )
         prefix = file.read(4)
         size = int.from_bytes(prefix, 'little')
+        if size > _MAX_HEADER:
+            raise self._damaged(f'its header states {size} bytes')
         if len(prefix) < 4 or size > self.byte_size - file.tell():
             raise self._damaged('it is truncated in its header')
         try:
@@ -124,9 +129,9 @@ class Aedat4Recording(BlockRecording):
         self.topics = tuple(EventTopic(name, 'EVTS', 0) for name in names)
         listing = ', '.join(names)
         if not streams:
-            held = ', '.join(sorted({each.kind for each in self._streams.values()})) or 'nothing'
+            held = ', '.join(sorted({each.kind for each in self._streams.values()})) or 'none'
             raise RecordingError(
-                f'{self.path} has no stream of events, but {held!r}; record with events'
+                f'{self.path} has no stream of events (streams: {held}); record with events'
             )
         if wanted is not None:
             chosen = [name for name in names if name.strip('/') == wanted.strip('/')]

@@ -156,7 +156,9 @@ def test_aedat4_packets_are_not_decompressed_without_bound(tmp_path, compression
 
 
 @pytest.mark.parametrize(
-    'xml', ['<dv><!DOCTYPE a></dv>', '<!DOCTYPE a [<!ENTITY b "c">]><dv>&b;</dv>', '<dv', '<dv/>']
+    'xml',
+    ['<dv><!DOCTYPE a></dv>', '<!DOCTYPE a [<!ENTITY b "c">]><dv>&b;</dv>', '<dv', '<dv/>']
+    + ['<dv>' + '<a>' * 200_000 + '</a>' * 200_000 + '</dv>'],
 )
 def test_aedat4_a_header_that_is_no_description_is_refused(tmp_path, xml):
     content = event_files.aedat4_header([], 0, xml=xml)
