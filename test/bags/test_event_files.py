@@ -77,9 +77,9 @@ def test_the_sensor_size_that_a_file_states_is_used(tmp_path, events, name):
 def test_the_ending_decides_in_upper_case_too(tmp_path, events):
     check(write(tmp_path / 'REC.TXT.GZ', gzip.compress(event_files.text(events))), events)
     with pytest.raises(RecordingError, match=facts('a.xyz', '.aedat4', '.es', '.npz', '.csv')):
-        open_recording(write(tmp_path / 'a.xyz', b''))
+        open_recording(write(tmp_path / 'a.xyz', b'something'))
     with pytest.raises(RecordingError, match=facts('a.es', '--topic')):
-        open_recording(write(tmp_path / 'a.es', b''), '/events')
+        open_recording(write(tmp_path / 'a.es', b'x'), '/events')
 
 
 # ------------------------------------------------------------------------------------------ aedat4
@@ -253,7 +253,7 @@ def test_text_a_bad_line_is_named_after_the_events_before_it(tmp_path, events, l
     assert count == 100
 
 
-@pytest.mark.parametrize('content', [b'', b'# comment', b't x y p\n', b'64 48\n\n# end\n'])
+@pytest.mark.parametrize('content', [b'\n', b'# comment', b't x y p\n', b'64 48\n\n# end\n'])
 def test_text_without_events_has_none(tmp_path, content):
     found, missing = read(write(tmp_path / 'a.txt', content))
     assert (len(found['t']), missing) == (0, '')
@@ -339,8 +339,9 @@ def test_npy_the_size_of_the_file_counts_not_its_header(tmp_path, events):
         (npy('<c16', (10, 4), bytes(640)), 'complex128'),
         (npy('<i8', (-1, 4), bytes(64)), '-1'),
         (b'\x93NUMPY\x01\0\x28\x23' + b'(' * 9000, 'header'),
-        (b'version https://git-lfs', 'header'),
-        (b'', 'header'),
+        (b'version https://git-lfs', 'git-lfs'),
+        (b'', 'empty'),
+        (b'some text', 'header'),
     ],
 )
 def test_npy_other_content_is_refused(tmp_path, content, named):
