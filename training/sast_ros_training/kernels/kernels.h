@@ -40,6 +40,6 @@ int32_t sast_render_box(struct picture *p, int64_t vertex_count, double *box);
 /* sparse.c */
 int64_t sast_scatter_counts(const uint32_t *index, const uint8_t *count, int64_t entries, int32_t channels,
                             int32_t height, int32_t width, const int32_t *row, const int32_t *column, int32_t shift,
-                            int64_t plane_height, int64_t plane_width, uint8_t *cells);
+                            int64_t planes, int64_t plane_height, int64_t plane_width, uint8_t *cells);
 
 #endif

@@ -74,9 +74,15 @@ class AugmentationMap:
         """
         Write a sparse window into ``uint8[channels, H, W]`` of zeros, not smaller than the frame.
 
-        A ``TrainingDataError`` if an index lies outside the sequence's histogram.
+        A ``TrainingDataError`` if an index lies outside the sequence's histogram, or the sequence
+        has more channels than ``cells``.
         """
         channels, height, width = self._info.shape
+        if index.shape != count.shape:
+            raise TrainingDataError(
+                f'{self._info.source}: a window has {index.size} cells but {count.size} counts; '
+                'delete the sequence from the cache, and it will be made again'
+            )
         offending = library.sast_scatter_counts(
             index,
             count,
@@ -87,9 +93,14 @@ class AugmentationMap:
             self._rows,
             self._columns,
             channels // 2 if self._augmentation.inverted else 0,
-            *cells.shape[1:],
+            *cells.shape,
             cells,
         )
+        if offending == -2:
+            raise TrainingDataError(
+                f'{self._info.source}: a histogram of {channels} x {height} x {width} cells does '
+                f'not go into {cells.shape[0]} channels of {cells.shape[1]} x {cells.shape[2]}'
+            )
         if offending >= 0:
             raise TrainingDataError(
                 f'{self._info.source}: entry {offending} of a window lies outside the histogram; '

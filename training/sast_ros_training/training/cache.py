@@ -15,17 +15,24 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 from dataclasses import asdict, dataclass
 import json
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open, SafetensorError
 from safetensors.numpy import save
+from sast_ros.events.chunk import MAX_SENSOR_SIDE
 from sast_ros.labels import LABEL_DTYPE
+from sast_ros.model import ModelConfig
 from sast_ros_training.training.errors import TrainingDataError
 
 SUFFIX = '.safetensors'
 _INFO_KEY = 'sast_ros.sequence'
+
+#: Cells of a histogram; 20 channels of 4096 x 2160 pixels have fewer.
+_MAX_CELLS = 2**28
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,22 @@ class SequenceInfo:
     def __post_init__(self) -> None:
         for name in ('classes', 'sensor_size', 'shape'):  # JSON has lists only
             object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def check(self) -> None:
+        """Raise a ``ValueError`` for a value that no sequence has."""
+        numbers = (*self.sensor_size, self.downsample, *self.shape)
+        if not all(type(number) is int and number >= 1 for number in numbers):
+            raise ValueError('a size below 1, or one that is no integer')
+        if len(self.sensor_size) != 2 or len(self.shape) != 3:
+            raise ValueError(f'sensor_size {self.sensor_size}, shape {self.shape}')
+        if max(*self.sensor_size, *self.shape) > MAX_SENSOR_SIDE:
+            raise ValueError(f'a side above {MAX_SENSOR_SIDE} cells')
+        if math.prod(self.shape) > _MAX_CELLS:
+            raise ValueError(f'shape {self.shape} has more than {_MAX_CELLS} cells')
+        if not all(isinstance(name, str) for name in (self.source, self.motion, *self.classes)):
+            raise ValueError('a name that is no text')
+        if not (isinstance(self.stride_ms, (int, float)) and 0 < self.stride_ms < math.inf):
+            raise ValueError(f'stride_ms {self.stride_ms}')
 
 
 class SequenceWriter:
@@ -127,20 +150,79 @@ class CachedSequence:
         try:
             self._file = safe_open(path, framework='np')
             self.info = SequenceInfo(**json.loads((self._file.metadata() or {})[_INFO_KEY]))
-            self.t_end = self._file.get_tensor('t_end')
-            self.events = self._file.get_tensor('events')
-            self.labelled = self._file.get_tensor('labelled')
-            self._offsets = self._file.get_tensor('offsets')
-            self._label_offsets = self._file.get_tensor('label_offsets')
-            self._labels = np.zeros(int(self._label_offsets[-1]), LABEL_DTYPE)
-            for name in LABEL_DTYPE.names or ():
-                self._labels[name] = self._file.get_tensor(f'label.{name}')
-            self._index, self._count = (self._file.get_slice(n) for n in ('index', 'count'))
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            self.info.check()
+            self._read()
+        except (
+            SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError
+        ) as error:  # fmt: skip
             raise TrainingDataError(
                 f'{path}: is not an intact sequence of the training cache ({error}); delete it, '
                 'and it will be made again'
             ) from error
+
+    def _read(self) -> None:
+        """Read all but the cells, and check every number that they are taken by."""
+        self.t_end = self._column('t_end', np.int64)
+        windows = len(self.t_end)
+        self.events = self._column('events', np.int64, windows)
+        self.labelled = self._column('labelled', bool, windows)
+        self._index, self._count = self._slice('index', 'U32'), self._slice('count', 'U8')
+        cells = self._index.get_shape()[0]
+        if self._count.get_shape()[0] != cells:
+            raise ValueError('index and count have different lengths')
+        self._offsets = self._borders('offsets', windows, cells)
+        columns = {
+            name: self._column(f'label.{name}', LABEL_DTYPE[name])
+            for name in LABEL_DTYPE.names or ()
+        }
+        lengths = {len(column) for column in columns.values()}
+        if len(lengths) != 1:
+            raise ValueError('the columns of the labels have different lengths')
+        self._labels = np.zeros(lengths.pop(), LABEL_DTYPE)
+        for name, column in columns.items():
+            self._labels[name] = column
+        self._label_offsets = self._borders('label_offsets', windows, len(self._labels))
+        if (self._labels['class_id'] >= len(self.info.classes)).any():
+            raise ValueError('a label with a class_id that has no class')
+        if not all(np.isfinite(self._labels[name]).all() for name in ('x', 'y', 'w', 'h')):
+            raise ValueError('a label whose box is not finite')
+
+    def _column(self, name: str, dtype: Any, length: int | None = None) -> np.ndarray:
+        values = self._file.get_tensor(name)
+        if values.dtype != np.dtype(dtype) or values.ndim != 1:
+            raise ValueError(f'{name} is {values.dtype}{list(values.shape)}')
+        if length is not None and len(values) != length:
+            raise ValueError(f'{name} has {len(values)} entries for {length} windows')
+        return values
+
+    def _slice(self, name: str, dtype: str) -> Any:
+        """Return a tensor that is read window by window."""
+        values = self._file.get_slice(name)
+        if values.get_dtype() != dtype or len(values.get_shape()) != 1:
+            raise ValueError(f'{name} is {values.get_dtype()}{values.get_shape()}')
+        return values
+
+    def _borders(self, name: str, windows: int, end: int) -> np.ndarray:
+        """Return where windows begin and end in a column of ``end`` rows."""
+        values = self._column(name, np.int64, windows + 1)
+        if values[0] != 0 or values[-1] != end or (np.diff(values) < 0).any():
+            raise ValueError(f'{name} does not divide the {end} rows')
+        return values
+
+    def require(self, network: ModelConfig) -> None:
+        """Raise a ``TrainingDataError`` unless the sequence can be shown to this network."""
+        if self.info.shape[0] != network.channels:
+            raise TrainingDataError(
+                f'{self.path}: its histograms have {self.info.shape[0]} channels, not the '
+                f'{network.channels} of the network ({network.bins} time bins of 2 polarities); '
+                'take another folder for data.cache'
+            )
+        if self.info.classes != network.classes:
+            raise TrainingDataError(
+                f'{self.path}: its classes are {", ".join(self.info.classes)}, not the '
+                f'{", ".join(network.classes)} of model.classes; take another folder for '
+                'data.cache'
+            )
 
     def __len__(self) -> int:
         return len(self.t_end)
@@ -156,6 +238,11 @@ class CachedSequence:
         """Return the histogram ``uint8[channels, H, W]``."""
         index, count = self.sparse(window)
         cells = np.zeros(self.info.shape, np.uint8)
+        if index.size and int(index.max()) >= cells.size:
+            raise TrainingDataError(
+                f'{self.path}: a cell of window {window} lies outside the histogram; delete the '
+                'file, and it will be made again'
+            )
         cells.reshape(-1)[index] = count
         return cells
 

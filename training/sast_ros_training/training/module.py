@@ -173,7 +173,7 @@ class DetectionTraining(LightningModule):
         detector = StreamingDetector(
             model, settings.score_threshold, max_detections=MAX_DETECTIONS
         )
-        results = [run_sequence(detector, CachedSequence(path)) for path in self._share(paths)]
+        results = [run_sequence(detector, _open(path, model)) for path in self._share(paths)]
         return summarise([r for part in _gather(results) for r in part], model.config.classes)
 
     def export(self, path: Path) -> None:
@@ -198,7 +198,7 @@ class DetectionTraining(LightningModule):
             for stream in range(streams):
                 # Spread over all, whatever their order
                 place = (group * streams + stream) * len(paths) // (groups * streams)
-                sequence = CachedSequence(paths[place])
+                sequence = _open(paths[place], self.model)
                 _, height, width = sequence.info.shape
                 rows, columns = min(height, batch.shape[3]), min(width, batch.shape[4])
                 first = max(0, len(sequence) - _STATISTICS_WINDOWS) // 2
@@ -206,6 +206,13 @@ class DetectionTraining(LightningModule):
                     cells = torch.from_numpy(sequence.dense(first + step))
                     batch[step, stream, :, :rows, :columns] = cells[:, :rows, :columns]
             yield batch
+
+
+def _open(path: Path, model: SAST) -> CachedSequence:
+    """Open a sequence of the cache for a network."""
+    sequence = CachedSequence(path)
+    sequence.require(model.config)
+    return sequence
 
 
 def one_cycle(progress: float, warmup: float) -> float:

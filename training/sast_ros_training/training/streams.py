@@ -141,12 +141,7 @@ class _Stream:
                 f'{self._folder}: holds no sequence of at least {windows} windows; make data '
                 'first, or correct data.cache of the configuration'
             )
-        if sequence.info.classes != self._network.classes:
-            raise TrainingDataError(
-                f'{sequence.path}: its classes are {", ".join(sequence.info.classes)}, not the '
-                f'{", ".join(self._network.classes)} of model.classes; take another folder for '
-                'data.cache'
-            )
+        sequence.require(self._network)
         rng = np.random.default_rng([*seed, 1, self._index, ordinal])
         first, end = 0, len(sequence)
         if self._anywhere:
@@ -163,6 +158,13 @@ class _Stream:
     def _enter(self, clip: _Clip) -> CachedSequence:
         if self._sequence is None or self._sequence.path.name != clip.name:
             self._sequence = CachedSequence(self._folder / clip.name)
+            self._sequence.require(self._network)
+        if not 0 <= clip.first <= clip.window <= clip.end <= len(self._sequence):
+            raise TrainingDataError(
+                f'{self._sequence.path}: has {len(self._sequence)} windows, but the checkpoint '
+                f'continues at window {clip.window} of {clip.end}; resume with the cache that it '
+                'was trained on'
+            )
         self._clip = clip
         self._map = AugmentationMap(clip.augmentation, self._sequence.info, self._network.frame)
         self._memory = LabelMemory()

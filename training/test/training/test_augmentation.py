@@ -191,3 +191,23 @@ class TestLabelMemory:
         self.note(memory, (0, 50, True))
         assert memory.note(labels)['recent'].all()
         assert not labels['recent'].any()
+
+
+@pytest.mark.parametrize('planes', [(19, *FRAME), (20, FRAME[0] - 1, FRAME[1]), (20, FRAME[0], 3)])
+def test_no_cell_is_written_outside_the_output(sequence, planes):
+    """A guard of bytes behind the output stays as it was."""
+    size = int(np.prod(planes))
+    memory = np.zeros(size + 4096, np.uint8)
+    with pytest.raises(TrainingDataError, match=f'{planes[0]} channels of {planes[1]}'):
+        AugmentationMap(Augmentation(), sequence.info, FRAME).scatter(
+            *sequence.sparse(0), memory[:size].reshape(planes)
+        )
+    assert not memory.any()
+
+
+def test_fewer_counts_than_cells_are_refused(sequence):
+    index, count = sequence.sparse(0)
+    with pytest.raises(TrainingDataError, match='counts'):
+        AugmentationMap(Augmentation(), sequence.info, FRAME).scatter(
+            index, count[:-1], np.zeros((20, *FRAME), np.uint8)
+        )

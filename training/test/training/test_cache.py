@@ -4,10 +4,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+import json
+
 from moving_boxes import CLASSES, window, write_sequence
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from sast_ros.histogram import StackedHistogram
+from sast_ros.model import model_config
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SequenceWriter
 from sast_ros_training.training.errors import TrainingDataError
 
@@ -57,3 +63,91 @@ def test_another_shape_is_refused(tmp_path):
     info = CachedSequence(write_sequence(tmp_path / 'a.safetensors', 3, windows=1)).info
     with pytest.raises(ValueError, match='must be uint8'):
         SequenceWriter(info).add(np.zeros((20, 5, 5), np.uint8), 0, 0, None)
+
+
+def changed(path, tensors=None, **info):
+    """Rewrite a sequence with other tensors or another description."""
+    with safe_open(path, framework='np') as file:
+        before = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        key, text = next(iter(file.metadata().items()))
+    content = {
+        **before,
+        **{name: change(before[name]) for name, change in (tensors or {}).items()},
+    }
+    save_file(content, path, {key: json.dumps({**json.loads(text), **info})})
+    return path
+
+
+@pytest.mark.parametrize(
+    'tensors',
+    [
+        {'index': lambda a: a.astype(np.uint16)},
+        {'index': lambda a: a.astype(np.int64)},
+        {'index': lambda a: a[: a.size // 2 * 2].reshape(-1, 2)},
+        {'index': lambda a: a[:-1]},
+        {'count': lambda a: a.astype(np.uint32)},
+        {'count': lambda a: a[: len(a) // 2]},
+        {'offsets': lambda a: a * 2},
+        {'offsets': lambda a: a[::-1].copy()},
+        {'offsets': lambda a: a - 1},
+        {'offsets': lambda a: a[:1]},
+        {'offsets': lambda a: a.astype(np.float64)},
+        {'t_end': lambda a: a[:-1]},
+        {'t_end': lambda a: a.astype(np.float32)},
+        {'labelled': lambda a: a.astype(np.uint8)},
+        {'events': lambda a: a[:0]},
+        {'label_offsets': lambda a: np.append(a[:-1], 10**9)},
+        {'label_offsets': lambda a: np.append(a[:-1], -1)},
+        {'label.class_id': lambda a: a + np.uint32(200)},
+        {'label.class_id': lambda a: a.astype(np.int64)},
+        {'label.x': lambda a: np.full_like(a, np.nan)},
+        {'label.w': lambda a: a[:-1]},
+    ],
+)
+def test_a_column_of_another_type_shape_or_content_is_refused(tmp_path, tensors):
+    path = changed(write_sequence(tmp_path / 'a.safetensors', 3, windows=2), tensors)
+    with pytest.raises(TrainingDataError, match=r'a\.safetensors: .*made again'):
+        CachedSequence(path)
+
+
+@pytest.mark.parametrize(
+    'info',
+    [
+        {'shape': [20, 0, 0]},
+        {'shape': [-20, 240, 304]},
+        {'shape': [20, 240]},
+        {'shape': [20.0, 240, 304]},
+        {'shape': [20, 10**6, 10**6]},
+        {'shape': [8000, 8000, 8000]},
+        {'shape': 'abc'},
+        {'sensor_size': [0, 304]},
+        {'sensor_size': [240]},
+        {'downsample': 0},
+        {'downsample': True},
+        {'stride_ms': 0},
+        {'stride_ms': 'x'},
+        {'classes': [1, 2, 3]},
+        {'source': None},
+    ],
+)
+def test_an_impossible_description_is_refused(tmp_path, info):
+    path = changed(write_sequence(tmp_path / 'a.safetensors', 3, windows=1), **info)
+    with pytest.raises(TrainingDataError, match=r'a\.safetensors: .*made again'):
+        CachedSequence(path)
+
+
+def test_a_cell_outside_the_histogram_is_refused(tmp_path):
+    def outside(index):
+        return np.append(index[:-1], np.uint32(20 * 240 * 304)).astype(np.uint32)
+
+    path = changed(write_sequence(tmp_path / 'a.safetensors', 3, windows=1), {'index': outside})
+    with pytest.raises(TrainingDataError, match=r'a\.safetensors: .*outside'):
+        CachedSequence(path).dense(0)
+
+
+def test_other_channels_than_those_of_the_network_are_refused(tmp_path):
+    sequence = CachedSequence(write_sequence(tmp_path / 'a.safetensors', 3, windows=1))
+    network = model_config('gen1-tiny', classes=CLASSES)
+    sequence.require(network)
+    with pytest.raises(TrainingDataError, match=r'a\.safetensors: .*20 channels, not the 10'):
+        sequence.require(replace(network, bins=5))

@@ -236,6 +236,47 @@ class TestPreprocessed:
             np.testing.assert_array_equal(sequence.labels(number)['x'], expected['x'])
             assert sequence.labels(number)['recent'].all()
 
+    @pytest.mark.parametrize(
+        'shape, dtype, what',
+        [
+            ((30, 240, 304), 'u1', '30 channels, not the 20'),
+            ((200, 240, 304), 'u1', '200 channels, not the 20'),
+            ((10, 240, 304), 'u1', '10 channels, not the 20'),
+            ((20, 240, 304), 'i2', 'int16'),
+            ((240, 304), 'u1', 'channels, height, width'),
+            ((20, 0, 304), 'u1', '304x0'),
+            ((20, 10**6, 10**6), 'u1', '1000000x1000000'),
+        ],
+    )
+    def test_histograms_of_another_layout_are_refused(self, prepared, shape, dtype, what):
+        import h5py
+
+        folder, *_ = prepared
+        path = next(folder.rglob('event_representations.h5'))
+        with h5py.File(path, 'w') as file:
+            chunks = (1, *(min(32, side) for side in shape)) if all(shape) else None
+            file.create_dataset('data', (WINDOWS, *shape), dtype, chunks=chunks)
+        with pytest.raises(TrainingDataError, match=f'event_representations.h5: .*{what}'):
+            fill(self.data(folder))
+        assert not list_sequences(folder / 'cache' / 'train')
+
+    def test_histograms_in_another_file_are_refused(self, prepared):
+        import h5py
+
+        folder, *_ = prepared
+        path = next(folder.rglob('event_representations.h5'))
+        path.rename(path.with_name('other.hdf5'))
+        with h5py.File(path, 'w') as file:
+            file['data'] = h5py.ExternalLink('other.hdf5', 'data')
+        with pytest.raises(TrainingDataError, match='event_representations.h5: .*another file'):
+            fill(self.data(folder))
+
+    def test_a_labelled_frame_behind_the_last_window_is_refused(self, prepared):
+        folder, *_ = prepared
+        np.save(next(folder.rglob('objframe_idx_2_repr_idx.npy')), np.array([2, 400]))
+        with pytest.raises(TrainingDataError, match='drive: .*RVT'):
+            fill(self.data(folder))
+
     def test_a_missing_file_is_named(self, prepared):
         folder, *_ = prepared
         (folder / 'train' / 'drive' / 'labels_v2' / 'labels.npz').unlink()

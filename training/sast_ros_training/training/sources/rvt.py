@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from sast_ros.evaluation.boxes import box_rows
+from sast_ros.events.chunk import MAX_SENSOR_SIDE
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
@@ -63,12 +65,44 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
         ):
             labels['t'][first:end] = times[window]
         with h5py.File(histograms, 'r') as file:
-            writer = _read_windows(file['data'], times, labels, folder.name, config)
-    except (OSError, KeyError, ValueError) as error:
+            data = _checked(file, histograms, config)
+            writer = _read_windows(data, times, labels, folder.name, config)
+    except TrainingDataError:
+        raise
+    except (
+        OSError, KeyError, IndexError, ValueError, TypeError, EOFError, MemoryError, BadZipFile
+    ) as error:  # fmt: skip
         raise TrainingDataError(
             f'{folder}: is not a sequence as RVT prepares it ({error}); prepare it again'
         ) from error
     writer.write(target)
+
+
+def _checked(file: Any, path: Path, config: TrainingConfig) -> Any:
+    """Return the data set of the histograms; refuse one that the network cannot take."""
+    import h5py
+
+    data = file['data']
+    link = file.get('data', getlink=True)
+    if not isinstance(link, h5py.HardLink) or data.external or data.is_virtual:
+        raise TrainingDataError(f'{path}: its histograms lie in another file; copy them into it')
+    if data.ndim != 4 or data.dtype != np.uint8:
+        raise TrainingDataError(
+            f'{path}: its histograms are {data.dtype}{list(data.shape)}; they must be uint8[time, '
+            'channels, height, width]'
+        )
+    channels = config.network().channels
+    if data.shape[1] != channels:
+        raise TrainingDataError(
+            f'{path}: its histograms have {data.shape[1]} channels, not the {channels} of the '
+            f'network; prepare the data with {channels // 2} time bins'
+        )
+    if not all(1 <= side <= MAX_SENSOR_SIDE for side in data.shape[2:]):
+        raise TrainingDataError(
+            f'{path}: its histograms are {data.shape[3]}x{data.shape[2]} cells, which no event '
+            'sensor has'
+        )
+    return data
 
 
 def _read_windows(
