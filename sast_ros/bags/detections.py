@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ from sast_ros.bags.definitions import message_types
 from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.detections import detection_array, Detections, DETECTIONS_TYPE
 from sast_ros.labels import BOX_DTYPE
+from sast_ros.output import create_file, discard_file, lock_folder
 
 #: One window per row: t = window end as in BOX_DTYPE; stamp_ns = the same in ROS time; events in
 #: it; detections written; share (0..1) of windows and of tokens that stages 1 to 4 kept.
@@ -87,21 +89,32 @@ class DetectionWriter:
     ----------
     folder : path-like
         Folder to write into, created if needed. Results of an earlier run are replaced by
-        ``finish``.
+        ``finish``. No other writer may write into it until ``finish`` or ``abort``.
     log_offset_ns : int
         ``Recording.log_offset_ns``: added to the log times of ``detections.mcap``, so that it
         plays beside the bag of the events; the stamps in the headers stay.
+
+    Raises
+    ------
+    OutputError
+        Another process writes into the folder.
+    OSError
+        A file cannot be written; the error names it. This holds for every method.
 
     """
 
     def __init__(self, folder: str | os.PathLike, *, log_offset_ns: int = 0) -> None:
         self.folder = Path(folder)
         self._log_offset_ns = log_offset_ns
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._boxes = _RowFile(self._part('detections.npy'), BOX_DTYPE)
-        self._rows = _RowFile(self._part('windows.npy'), WINDOW_DTYPE)
-        self._stream = self._part('detections.mcap').open('wb')
-        self._mcap = McapTopic(self._stream, DETECTIONS_TOPIC, DETECTIONS_TYPE)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(lock_folder(self.folder))
+            stack.callback(self._remove_parts)
+            self._boxes = _RowFile(self._part('detections.npy'), BOX_DTYPE, stack)
+            self._rows = _RowFile(self._part('windows.npy'), WINDOW_DTYPE, stack)
+            self._stream = create_file(self._part('detections.mcap'))
+            stack.callback(discard_file, self._stream)
+            self._mcap = McapTopic(self._stream, DETECTIONS_TOPIC, DETECTIONS_TYPE)
+            self._stack = stack.pop_all()
 
     def write(self, detections: Detections) -> None:
         """Append the detections of one window; a window without any is a message without boxes."""
@@ -120,17 +133,17 @@ class DetectionWriter:
         # A folder without summary is incomplete: the old one is removed first, the new one added
         # last.
         (self.folder / 'summary.json').unlink(missing_ok=True)
-        self._part('summary.json').write_text(
-            json.dumps(summary, indent=2) + '\n', encoding='utf-8'
-        )
+        with create_file(self._part('summary.json')) as file:
+            file.write((json.dumps(summary, indent=2) + '\n').encode())
         for name in _FILES:
             os.replace(self._part(name), self.folder / name)
+        self._stack.close()
 
     def abort(self) -> None:
         """Close and remove the incomplete files; after ``finish`` there are none."""
-        self._boxes.close()
-        self._rows.close()
-        self._stream.close()
+        self._stack.close()
+
+    def _remove_parts(self) -> None:
         for name in _FILES:
             self._part(name).unlink(missing_ok=True)
 
@@ -147,12 +160,17 @@ class DetectionWriter:
 
 
 class _RowFile:
-    """A ``.npy`` file of one dtype that grows; its header has no rows until it is closed."""
+    """
+    A ``.npy`` file of one dtype that grows; its header has no rows until it is closed.
 
-    def __init__(self, path: Path, dtype: np.dtype) -> None:
+    ``stack`` closes it, whatever happens.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype, stack: contextlib.ExitStack) -> None:
         self._count = 0
         self._dtype = dtype
-        self._file: BinaryIO = path.open('wb')
+        self._file: BinaryIO = create_file(path)
+        stack.callback(discard_file, self._file)
         self._write_header()
         self._start = self._file.tell()
 
@@ -161,8 +179,6 @@ class _RowFile:
         self._count += len(rows)
 
     def close(self) -> None:
-        if self._file.closed:
-            return
         self._file.seek(0)
         self._write_header()
         # numpy leaves room in the header for the first axis to grow.

@@ -80,15 +80,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list[Path]:
     """Return where the results of each recording go."""
-    out = arguments.out or Path('out/replay') / arguments.bag.resolve().stem
+    from sast_ros.bags.names import recording_stem
+
+    out = arguments.out or Path('out/replay') / recording_stem(arguments.bag.resolve())
     if len(recordings) == 1:
         return [out]
     # The slashes of a topic become dashes, which no ROS name contains.
     names = [re.sub(r'[^\w-]+', '-', recording.topic.strip('/')) for recording in recordings]
     for index, name in enumerate(names):
         if name in names[:index]:
+            other, topic = recordings[names.index(name)].topic, recordings[index].topic
             raise SettingError(
-                f'--topic names {recordings[index].topic} twice; give each topic once'
+                f'--topic names {topic} twice; give each topic once'
+                if other == topic
+                else f'the results of {other} and {topic} would both lie in {out / name}; replay '
+                'them one by one, with different --out'
             )
     return [out / name for name in names]
 

@@ -13,6 +13,7 @@ import sys
 from types import TracebackType
 
 from sast_ros.errors import SastError
+from sast_ros.output import create_file
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded here, because little is safe between fork and exec
@@ -51,7 +52,7 @@ class Child:
 
     def __enter__(self) -> Child:
         """Start the process."""
-        with self.log.open('wb') as log:
+        with create_file(self.log) as log:
             self._process = subprocess.Popen(
                 self._command,
                 env={**os.environ, 'PYTHONUNBUFFERED': '1'},

@@ -31,6 +31,7 @@ from sast_ros.evaluation.pairing import pair_last_window, PairedRecording
 from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.evaluation.report.page import write_report
 from sast_ros.events.shift import header_stamp_ns
+from sast_ros.output import write_file
 from sast_ros.ros.messages import stamp_ns
 from sast_ros.visualization import replay_video, VideoError
 from sast_ros.windows import EventWindow, WindowCutter
@@ -88,7 +89,7 @@ def write_results(
         not_written[VIDEO_FILE] = str(error)
     summary['not_written'] = not_written
     summary['wall_seconds'] = round(time.monotonic() - session.began, 1)
-    (folder / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n', encoding='utf-8')
+    write_file(folder / 'summary.json', json.dumps(summary, indent=2) + '\n')
     return summary
 
 

@@ -12,19 +12,14 @@ from pathlib import Path
 from sast_ros.bags.names import recording_stem
 from sast_ros.errors import format_error, SastError
 from sast_ros.evaluation.batch.jobs import JobResult
-from sast_ros.evaluation.batch.plan import (
-    load_finished,
-    lock_folder,
-    options_digest,
-    plan_replay,
-    Replay,
-)
+from sast_ros.evaluation.batch.plan import load_finished, options_digest, plan_replay, Replay
 from sast_ros.evaluation.detections import is_detections, read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.formats.content import FrameClock
 from sast_ros.evaluation.label_files import find_labels
 from sast_ros.evaluation.protocol import pair_recording, Protocol
 from sast_ros.evaluation.report.entry import ReportEntry
+from sast_ros.output import lock_folder
 from sast_ros.replay import ReplayOptions, VIDEO
 
 #: Names of the scores that a detection can have.

@@ -21,6 +21,7 @@ from sast_ros.errors import SastError
 from sast_ros.model.attention import ALIASES
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig, vary
 from sast_ros.model.sast import SAST
+from sast_ros.output import write_file
 import torch
 from torch import Tensor
 
@@ -136,9 +137,7 @@ def save_model(
         **(metadata or {}),
     }
     path = Path(path)
-    partial = path.with_name(path.name + '.partial')
-    partial.write_bytes(save(tensors, header))  # save_file would deny it to other users
-    partial.replace(path)
+    write_file(path, save(tensors, header))  # save_file would deny it to other users
     return _file_sha256(path)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sast_ros.detections import Detections
 from sast_ros.errors import SastError
+from sast_ros.output import create_file
 from sast_ros.visualization.overlay import draw_overlay, LABELS_NOTE, UNTRAINED_NOTE
 from sast_ros.windows import EventWindow
 
@@ -69,7 +70,7 @@ class OverlayVideo:
         self._pictures = 0
         self._av = av
         try:
-            self.partial_path.touch()  # FFmpeg opens it with the first picture only
+            create_file(self.partial_path).close()  # FFmpeg opens it with the first picture only
             # With the index at the front a browser starts before the download is complete.
             self._container: Any = av.open(
                 str(self.partial_path), 'w', options={'movflags': '+faststart'}
@@ -120,12 +121,18 @@ class OverlayVideo:
             self._mux(None)
         finally:
             container, self._container = self._container, None
-            container.close()
+            with self._named_errors():
+                container.close()
         return True
 
     def _mux(self, frame: object | None) -> None:
-        try:
+        with self._named_errors():
             self._container.mux(self._stream.encode(frame))
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise VideoError(
                 f'the video {self.partial_path} cannot be written: {error}'

@@ -20,17 +20,12 @@ import numpy as np
 import pytest
 from sast_ros.cli import main
 from sast_ros.evaluation.batch.jobs import BatchError, JobResult, run_serially
-from sast_ros.evaluation.batch.plan import (
-    lock_folder,
-    options_digest,
-    plan_replay,
-    recording_digest,
-    Replay,
-)
+from sast_ros.evaluation.batch.plan import options_digest, plan_replay, recording_digest, Replay
 from sast_ros.evaluation.batch.replay import run_replay, run_replay_on_node
 from sast_ros.evaluation.batch.workers import run_in_processes
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.inputs import EvaluationInputs
+from sast_ros.output import lock_folder
 from sast_ros.replay import ReplayOptions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -393,7 +388,7 @@ class TestErrors:
             command = batch.command('--out', tmp_path, bags=batch.bags[:2])
             (sentence,) = self.said(capsys, *command)
         assert f'process {os.getpid()} on' in sentence
-        assert 'is replaying into' in sentence
+        assert 'is writing into' in sentence
 
     def test_detections_that_would_lie_in_the_recording(self, batch, tmp_path, capsys):
         folder = tmp_path / 'bag_00'

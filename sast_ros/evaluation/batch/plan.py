@@ -9,16 +9,12 @@ summary that completes the replay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import contextlib
 from dataclasses import asdict, dataclass, replace
-import fcntl
 import hashlib
 from importlib import metadata
 import json
-import os
 from pathlib import Path
-import platform
 
 import sast_ros
 from sast_ros.bags import open_recording
@@ -163,30 +159,3 @@ def load_finished(replay: Replay) -> RecordedDetections | None:
     if replay.options.video and len(detected.windows) and not (replay.folder / VIDEO).is_file():
         return None
     return detected
-
-
-@contextlib.contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """
-    Create a folder and keep other processes from replaying into it in the ``with`` block.
-
-    Raises
-    ------
-    EvaluationError
-        If another process has the lock; it is named.
-
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / '.evaluate.lock').open('a+') as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            stream.seek(0)
-            raise EvaluationError(
-                f'{stream.read().strip() or "another process"} is replaying into {folder}; wait '
-                'for it, or give another --out'
-            ) from error
-        stream.truncate(0)
-        stream.write(f'process {os.getpid()} on {platform.node()}')
-        stream.flush()
-        yield

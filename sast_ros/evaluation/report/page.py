@@ -19,6 +19,7 @@ from sast_ros.evaluation.report import plots
 from sast_ros.evaluation.report.cases import collect_cases
 from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.evaluation.report.pictures import PICTURE_SIZE
+from sast_ros.output import write_file
 from sast_ros.version import installed_version
 
 #: Maximum number of recordings that are drawn over time, the first of them without a click.
@@ -74,9 +75,7 @@ def write_report(path: Path, result: dict[str, Any], entries: Sequence[ReportEnt
     """
     page = _render(path.parent, result, entries)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(page, encoding='utf-8')
-    os.replace(part, path)
+    write_file(path, page)
 
 
 def _render(folder: Path, result: dict[str, Any], entries: Sequence[ReportEntry]) -> str:

@@ -25,6 +25,7 @@ from sast_ros.bags.mcap_topic import McapTopic
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
+from sast_ros.output import create_file, write_file
 from sast_ros_training.simulation.models import load_models
 from sast_ros_training.simulation.preview import Preview
 from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence, WINDOW_US
@@ -102,7 +103,7 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     part = bag.with_suffix('.mcap.part')
     boxes, events = [], 0
     with contextlib.ExitStack() as stack:
-        topic = McapTopic(stack.enter_context(part.open('wb')), EVENTS_TOPIC, message_type)
+        topic = McapTopic(stack.enter_context(create_file(part)), EVENTS_TOPIC, message_type)
         preview = None
         if plan.video:
             preview = Preview(folder / f'{plan.name}.mp4', height, width)
@@ -117,7 +118,7 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     rows = np.concatenate(boxes)
     boxes_file = folder / f'{plan.name}_bbox.npy'
     part_boxes = boxes_file.with_suffix('.npy.part')
-    with part_boxes.open('wb') as stream:
+    with create_file(part_boxes) as stream:
         np.save(stream, rows)
     os.replace(part, bag)
     os.replace(part_boxes, boxes_file)
@@ -177,6 +178,4 @@ def write_dataset(
         'label_period_us': WINDOW_US,
         'sequences': entries,
     }
-    part = index_file.with_suffix('.json.part')
-    part.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
-    os.replace(part, index_file)
+    write_file(index_file, json.dumps(content, indent=2) + '\n')

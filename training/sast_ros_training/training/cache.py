@@ -16,7 +16,6 @@ from collections.abc import Sequence as Items
 from dataclasses import asdict, dataclass
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from safetensors.numpy import save
 from sast_ros.events.chunk import MAX_SENSOR_SIDE
 from sast_ros.labels import LABEL_DTYPE
 from sast_ros.model import ModelConfig
+from sast_ros.output import write_file
 from sast_ros_training.training.errors import TrainingDataError
 
 SUFFIX = '.safetensors'
@@ -124,10 +124,8 @@ class SequenceWriter:
             **{f'label.{name}': labels[name].copy() for name in LABEL_DTYPE.names or ()},
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f'{path.name}.{os.getpid()}.part')
-        content = save(tensors, {_INFO_KEY: json.dumps(asdict(self.info))})
-        partial.write_bytes(content)  # save_file would deny it to other users
-        partial.replace(path)
+        # save_file would deny it to other users
+        write_file(path, save(tensors, {_INFO_KEY: json.dumps(asdict(self.info))}))
 
 
 def _offsets(windows: Items[np.ndarray]) -> np.ndarray:

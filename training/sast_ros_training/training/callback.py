@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from sast_ros.output import write_file
 from sast_ros_training.training.checkpoint import LAST
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.module import DetectionTraining
@@ -81,9 +82,8 @@ class TrainingCallback(Callback):
             module.export(self._out / 'model.safetensors')
         if found is None:
             return
-        partial = self._out / 'validation.json.part'
-        partial.write_text(json.dumps({'step': step, **found}, indent=2) + '\n', encoding='utf-8')
-        os.replace(partial, self._out / 'validation.json')
+        text = json.dumps({'step': step, **found}, indent=2) + '\n'
+        write_file(self._out / 'validation.json', text)
         curves = {f'validation/{name}': found['all'][name] for name in ('ap', 'ap50', 'ap75')}
         for name, values in found['all']['by_class'].items():
             curves[f'validation/ap50/{name}'] = values['ap50']
