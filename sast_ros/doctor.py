@@ -16,6 +16,7 @@ import shutil
 import sys
 from typing import Any, Literal, NamedTuple
 
+from sast_ros.errors import escape_controls
 from sast_ros.process import available_cores
 
 Status = Literal['OK', 'WARN', 'FAIL']
@@ -182,6 +183,8 @@ def _ros() -> Iterator[_Finding]:
     advice = 'source a ROS 2 installation, or run "make setup" for ROS 2 from wheels'
     rclpy = _package('rclpy', advice)
     yield rclpy
+    if rclpy.status != 'OK':
+        yield from _foreign_ros()
     if rclpy.status == 'OK':
         yield _middleware()
     for package, message in _MESSAGES.items():
@@ -193,6 +196,18 @@ def _ros() -> Iterator[_Finding]:
         'sast_ros.ros.detector_node"'
     )
     yield _warn_unless(installed, 'ros2 launch', ros2 if installed else 'not installed', advice)
+
+
+def _foreign_ros() -> Iterator[_Finding]:
+    """Name the folders of PYTHONPATH that have an rclpy, which cannot be imported."""
+    folders = filter(None, os.environ.get('PYTHONPATH', '').split(os.pathsep))
+    found = [folder for folder in folders if (Path(folder) / 'rclpy').exists()]
+    if found:
+        advice = (
+            f'it is of another ROS 2 or for another Python than {platform.python_version()}: take '
+            'it out of PYTHONPATH, or use the Python that it was built for'
+        )
+        yield _Finding('PYTHONPATH', 'FAIL', f'rclpy in {", ".join(found)}', advice)
 
 
 def _middleware() -> _Finding:
@@ -288,4 +303,4 @@ def _version(distribution: str) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return f'{type(error).__name__}: {error}'.splitlines()[0]
+    return escape_controls(f'{type(error).__name__}: {error}'.splitlines()[0])

@@ -4,14 +4,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+import re
+from typing import Any
+
+#: What a terminal obeys or cannot show: control characters but tab and line feed, separators and
+#: directions of Unicode, bytes of file names that are no text.
+_CONTROL = re.compile('[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+
+
+def escape_controls(text: str) -> str:
+    r"""
+    Return the text with control characters as Python writes them, ``\x1b``.
+
+    Names in recordings, weights and file systems may hold any character, also those by which a
+    terminal changes its title or its content.
+    """
+    return _CONTROL.sub(lambda found: found.group().encode('unicode_escape').decode(), text)
+
 
 class SastError(Exception):
     """
     A condition that the user can change; its text is one sentence: what, where, what to do.
 
-    Any other exception, except errors of the operating system, is a bug of this package and is
-    printed with its traceback.
+    Control characters in it are escaped, because it goes to terminals and logs. Any other
+    exception, except errors of the operating system, is a bug of this package and is printed with
+    its traceback.
     """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(escape_controls(a) if isinstance(a, str) else a for a in args))
 
 
 class SettingError(SastError, ValueError):
@@ -34,7 +56,25 @@ _EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names}
 
 def is_expected(error: BaseException) -> bool:
     """Return whether an error is a condition of the user's input or machine, not a bug."""
-    return isinstance(error, (SastError, OSError)) or _missing_package(error) is not None
+    return (
+        isinstance(error, (SastError, OSError))
+        or _missing_package(error) is not None
+        or _is_of_ros(error)
+    )
+
+
+def _is_of_ros(error: BaseException) -> bool:
+    """Return whether importing rclpy failed: it is missing, or of another ROS or Python."""
+    if not isinstance(error, ImportError):
+        return False
+    if (error.name or '').partition('.')[0] == 'rclpy':
+        return True
+    trace = error.__traceback__
+    while trace is not None:
+        if 'rclpy' in Path(trace.tb_frame.f_code.co_filename).parts:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _missing_package(error: BaseException) -> str | None:
@@ -46,13 +86,22 @@ def _missing_package(error: BaseException) -> str | None:
 
 
 def format_error(error: BaseException) -> str:
-    """Return the text of an error as one sentence without line breaks."""
+    """Return the text of an error as one sentence without line breaks and control characters."""
+    return escape_controls(_format(error))
+
+
+def _format(error: BaseException) -> str:
     text = ' '.join(str(error).split())
     if isinstance(error, SastError):
         return text
     missing = _missing_package(error)
     if missing is not None:
         return f"{missing} is not installed; pip install 'sast_ros[{_EXTRA_OF[missing]}]'"
+    if _is_of_ros(error):
+        return (
+            f'ROS 2 cannot be used ({text}); source the setup file of a ROS 2 installation for '
+            'this Python, and take others out of PYTHONPATH; see "sast-ros doctor"'
+        )
     if isinstance(error, OSError):
         name = f'{error.filename}: ' if error.filename else ''
         return f'{name}{error.strerror or text}'

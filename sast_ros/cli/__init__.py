@@ -14,16 +14,15 @@ import argparse
 from collections.abc import Iterator, Sequence
 import contextlib
 from importlib.metadata import entry_points
-import os
 import signal
 import sys
 import traceback
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from sast_ros.cli import convert, demo, doctor, evaluate, replay
-from sast_ros.cli.terminal import print_error
-from sast_ros.errors import format_error, is_expected
+from sast_ros.cli.terminal import discard_output, open_closed_streams, print_error, print_line
+from sast_ros.errors import escape_controls, format_error, is_expected
 from sast_ros.version import installed_version
 
 _COMMANDS = (demo, replay, evaluate, convert, doctor)
@@ -40,6 +39,7 @@ _TRAINING_COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    open_closed_streams()
     parser = _parser()
     try:
         arguments = parser.parse_args(argv)
@@ -49,28 +49,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _ended_by_signals():
             code = arguments.command(arguments)
-            sys.stdout.flush()
+            try:
+                sys.stdout.flush()
+            except BrokenPipeError:
+                discard_output(sys.stdout)
             return code
     except KeyboardInterrupt:
         print_error('interrupted; files that are not complete have "part" in their names')
         return 130
     except BrokenPipeError:
-        # The reader of the output has gone; flushing at exit must not raise again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Flushing at exit must not raise again
+        discard_output(sys.stdout)
         return 1
     except Exception as error:
         if arguments.debug:
             raise
         advice = ''
         if not is_expected(error):
-            traceback.print_exc()
+            print_line(traceback.format_exc().rstrip(), sys.stderr)
             advice = '; this is a bug of sast_ros, please report it'
         print_error(format_error(error) + advice)
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Prints errors without control characters of arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(escape_controls(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog='sast-ros',
         description='Event-camera object detection for ROS 2.',
         epilog='exit codes: 0 done, 1 the work failed, 2 wrong usage, 130 interrupted',

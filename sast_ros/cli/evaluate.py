@@ -17,6 +17,7 @@ from sast_ros.cli.terminal import (
     new_table,
     open_console,
     print_error,
+    print_line,
     progress_bar,
     show_progress,
     UNTRAINED_WARNING,
@@ -322,7 +323,7 @@ def _replay_on_ray(
 
 
 def _show_finished(count: int, total: int) -> None:
-    print(f'replay: {count} of {total} recordings were replayed before', file=sys.stderr)
+    print_line(f'replay: {count} of {total} recordings were replayed before', sys.stderr)
 
 
 @contextlib.contextmanager

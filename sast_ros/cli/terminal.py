@@ -7,9 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import contextlib
 import json
+import os
 from pathlib import Path
 import sys
-from typing import Any, TYPE_CHECKING
+from typing import Any, TextIO, TYPE_CHECKING
+
+from sast_ros.errors import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,16 +26,65 @@ UNTRAINED_WARNING = (
 
 def print_error(sentence: str) -> None:
     """Print one sentence on standard error."""
-    with contextlib.suppress(BrokenPipeError):
-        print(f'sast-ros: {sentence}', file=sys.stderr)
+    print_line(f'sast-ros: {sentence}', sys.stderr)
+
+
+def print_line(text: str, stream: TextIO) -> None:
+    """Print to a stream whose reader may have gone."""
+    try:
+        print(escape_controls(text), file=stream, flush=True)
+    except BrokenPipeError:
+        discard_output(stream)
+
+
+def discard_output(stream: TextIO) -> None:
+    """Let the work go on without output: its reader (``| head``) has gone."""
+    with contextlib.suppress(OSError, ValueError):  # no stream of a file
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+
+
+def open_closed_streams() -> None:
+    """
+    Open the standard streams that were closed when the process started (cron, ``>&-``).
+
+    Otherwise the next file that is opened would get the number of standard output.
+    """
+    for number, name, mode in ((0, 'stdin', 'r'), (1, 'stdout', 'w'), (2, 'stderr', 'w')):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def open_console(*, stderr: bool = False) -> Console:
     """Return a rich console on standard output or standard error."""
     from rich.console import Console
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        """Shows control characters in names instead of obeying them."""
+
+        def render(self, *args: Any, **options: Any) -> Iterator[Segment]:
+            for segment in super().render(*args, **options):
+                if not segment.control:
+                    segment = Segment(escape_controls(segment.text), segment.style)
+                yield segment
+
+        def print(self, *objects: Any, **options: Any) -> None:  # noqa: A003
+            try:
+                super().print(*objects, **options)
+            except BrokenPipeError:  # by rich before 13.8
+                self.on_broken_pipe()
+
+        def on_broken_pipe(self) -> None:
+            discard_output(sys.stderr if self.stderr else sys.stdout)
 
     # File names are printed as they are, also those that look like markup.
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    console = SafeConsole(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = 120  # of a file or pipe; the default of 80 would break paths
     return console
@@ -120,7 +172,7 @@ def show_progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
             if tenth > printed:
                 printed = tenth
                 text = f'{title}: {10 * tenth} % ({done} of {total} {unit})'
-                print(text, file=sys.stderr, flush=True)
+                print_line(text, sys.stderr)
 
         yield print_tenth
         return
@@ -135,7 +187,7 @@ def write_json(content: dict[str, Any], target: str | None) -> bool:
         return False
     text = json.dumps(content, indent=2)
     if target == '-':
-        print(text)
+        print_line(text, sys.stdout)
         return True
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(target).write_text(text + '\n', encoding='utf-8')

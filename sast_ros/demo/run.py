@@ -108,7 +108,8 @@ def _play(
     except ImportError as error:
         raise DemoError(
             f'ROS 2 or its message packages are not installed ({error}); run "make setup", or '
-            'source ROS 2 and build the repository with colcon; "sast-ros doctor" tells more'
+            'source ROS 2 and build the repository with colcon, and take a ROS 2 of another '
+            'Python out of PYTHONPATH; "sast-ros doctor" tells more'
         ) from error
 
     recording = playback.recording

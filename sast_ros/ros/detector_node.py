@@ -23,9 +23,10 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import get_logger
 from rclpy.parameter import Parameter as RosParameter
 from sast_ros.detections import Detections, DetectorError
-from sast_ros.errors import format_error, SastError, SettingError
+from sast_ros.errors import escape_controls, format_error, SastError, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.process import keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
@@ -441,7 +442,7 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (SastError, RCLError) as error:
-        print(f'sast_detector: {error}', file=sys.stderr)
+        get_logger(NODE_NAME).fatal(escape_controls(str(error)))
         return 1
     finally:
         if node is not None:

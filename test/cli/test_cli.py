@@ -175,10 +175,48 @@ def raiser(error: BaseException) -> Callable[[object], int]:
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
-    process = sast_ros('doctor', '--json', '-')
-    process.stdout.close()
-    assert process.stderr.read() == ''
-    assert process.wait() == 1
+    whole = sast_ros('doctor', '--json', '-')
+    code = json.loads(whole.communicate()[0])['status'] == 'FAIL'
+    for arguments in (['doctor', '--json', '-'], ['doctor']):
+        process = sast_ros(*arguments)
+        process.stdout.close()
+        assert process.stderr.read() == ''
+        assert process.wait() == code
+
+
+@pytest.mark.parametrize('closed', ['>&-', '<&- >&-', '>&- 2>&-', '<&- >&- 2>&-'])
+def test_closed_streams_cost_no_results(tmp_path: Path, closed: str) -> None:
+    """As a cron job without output, or a service, has them."""
+    bag, out = write_bag(tmp_path, messages=20), tmp_path / 'out'
+    command = f'exec {sys.executable} -m sast_ros replay {bag} --out {out} --model gen1-tiny'
+    run = subprocess.run(
+        ['bash', '-c', f'{command} --stride-ms 100 {closed}'], stderr=subprocess.PIPE, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert 'rror' not in run.stderr
+    assert json.loads((out / 'summary.json').read_text())['events'] == 4_000
+    np.load(out / 'detections.npy')
+
+
+def test_an_rclpy_of_another_installation_is_one_sentence(tmp_path: Path) -> None:
+    foreign = tmp_path / 'humble' / 'rclpy'
+    foreign.mkdir(parents=True)
+    (foreign / '__init__.py').write_text(
+        'from rclpy._rclpy_pybind11 import nothing  # built for another Python\n'
+    )
+    path = os.pathsep.join([str(foreign.parent), *filter(None, [os.environ.get('PYTHONPATH')])])
+    environment = {**os.environ, 'PYTHONPATH': path}
+    command = [sys.executable, '-m', 'sast_ros']
+    run = subprocess.run([*command, 'demo'], env=environment, capture_output=True, text=True)
+    assert run.returncode == 1
+    (sentence,) = run.stderr.splitlines()
+    assert 'PYTHONPATH' in sentence and 'ROS 2' in sentence
+    run = subprocess.run(
+        [*command, 'doctor', '--json', '-'], env=environment, capture_output=True, text=True
+    )
+    checks = {check['name']: check for check in json.loads(run.stdout)['checks']}
+    assert checks['PYTHONPATH']['status'] == 'FAIL'
+    assert str(foreign.parent) in checks['PYTHONPATH']['value']
 
 
 def test_replay_writes_everything(tmp_path: Path, capsys: Captured) -> None:

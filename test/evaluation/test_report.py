@@ -160,6 +160,17 @@ def test_a_detector_that_finds_nothing_has_a_report_too(tmp_path):
     assert 'no detection nearby' in page.text
 
 
+def test_names_are_text(tmp_path, monkeypatch):
+    evil = '"\'></title></style></svg><script>alert(1)</script><img src=x onerror=alert(1)>'
+    monkeypatch.setattr(sys.modules[__name__], 'CLASSES', (evil, 'b'))
+    page = report(tmp_path, entry(evil.replace('/', '|'), x=200))
+    page_of_others = report(tmp_path, entry(evil.replace('/', '|')))
+    for one in (page, page_of_others):
+        assert 'script' not in one.tags
+        assert all(source.startswith('data:') for source in one.sources)
+        assert '<script' not in one.source and '<img src=x' not in one.source
+
+
 def test_nothing_is_loaded_and_nothing_is_run(tmp_path):
     page = report(tmp_path, entry('bad', x=200))
     assert 'http:' not in page.source and 'https:' not in page.source

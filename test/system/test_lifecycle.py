@@ -155,5 +155,6 @@ def test_a_wrong_parameter_at_the_start_is_one_sentence_and_exit_code_1(
 ):
     node = bench.start_node(**arguments)
     assert node.process.wait(30) == 1
-    assert sentence in node.log
+    (line,) = [line for line in node.log.splitlines() if sentence in line]
+    assert line.startswith('[FATAL]')
     assert 'Traceback' not in node.log

@@ -11,7 +11,14 @@ from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.terminal import new_table, open_console, progress_bar, show_results, write_json
+from sast_ros.cli.terminal import (
+    new_table,
+    open_console,
+    print_line,
+    progress_bar,
+    show_results,
+    write_json,
+)
 from sast_ros.errors import MissingPackageError
 from sast_ros.process import limit_spinning
 
@@ -126,7 +133,7 @@ def _progress(
     if not console.is_terminal:
 
         def log(sentence: str) -> None:
-            print(sentence, file=sys.stderr, flush=True)
+            print_line(sentence, sys.stderr)
 
         def report(step: int, total: int, values: dict[str, float]) -> None:
             log(f'step {step} of {total}: {_values(values)}')
