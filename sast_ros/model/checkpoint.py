@@ -13,7 +13,10 @@ import hashlib
 import json
 from pathlib import Path
 import pickle
+import re
+import tarfile
 from typing import Any
+import zipfile
 
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
@@ -28,6 +31,7 @@ from torch import Tensor
 _PREFIX = 'mdl.'
 _CONFIG_KEY = 'sast_ros.config'
 _DIGEST_KEY = 'sast_ros.sha256'
+_CONFIG_DIGEST_KEY = 'sast_ros.config_sha256'
 _SOURCE_KEY = 'sast_ros.source_sha256'
 #: Counters of batch norm that take no part in inference and may be missing.
 _OPTIONAL = 'num_batches_tracked'
@@ -86,21 +90,40 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
     path = _BUNDLED / f'{path}.safetensors' if bundled else Path(path)
     tensors, metadata = _read_safetensors(path)
     if _CONFIG_KEY in metadata:
-        try:
-            config = ModelConfig(**json.loads(metadata[_CONFIG_KEY]))
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(
-                f'{path}: its configuration block is damaged ({error}); convert it again'
-            ) from None
-        if metadata.get(_DIGEST_KEY) != _digest(tensors):
+        digest = _digest(tensors)
+        if metadata.get(_DIGEST_KEY) != digest:
             raise CheckpointError(
                 f'{path}: its tensors do not match their SHA-256; copy or convert the file again'
             )
+        # Files of earlier versions have none
+        expected = _config_digest(metadata[_CONFIG_KEY], digest)
+        if metadata.get(_CONFIG_DIGEST_KEY, expected) != expected:
+            raise CheckpointError(
+                f'{path}: its configuration block does not match its SHA-256; copy or convert the '
+                'file again'
+            )
+        try:
+            config = ModelConfig(**json.loads(metadata[_CONFIG_KEY]))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise CheckpointError(
+                f'{path}: its configuration block is damaged ({error}); convert it again'
+            ) from None
+        _check_shapes(config, tensors, str(path))
     else:
         config = infer_config(tensors, str(path))
     model = SAST(vary(config, **overrides))
     _load_strictly(model, tensors, str(path))
     return model.to(device).eval()
+
+
+def _check_shapes(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> None:
+    """Refuse, before the network takes its memory, a configuration of another size."""
+    first = tensors.get('backbone.stages.0.downsample_cf2cl.conv.weight')
+    if first is not None and tuple(first.shape[:2]) != (config.embed_dim, config.channels):
+        raise CheckpointError(
+            f'{where}: its configuration block has {config.embed_dim} channels for an input of '
+            f'{config.channels}, its tensors {list(first.shape[:2])}; convert it again'
+        )
 
 
 def untrained_model(name: str, seed: int = 0, **overrides: Any) -> SAST:
@@ -130,10 +153,12 @@ def save_model(
         for name, value in model.state_dict().items()
         if not name.endswith(_OPTIONAL)
     }
+    config, digest = json.dumps(model.config.as_dict()), _digest(tensors)
     header = {
         'format': 'pt',
-        _CONFIG_KEY: json.dumps(model.config.as_dict()),
-        _DIGEST_KEY: _digest(tensors),
+        _CONFIG_KEY: config,
+        _DIGEST_KEY: digest,
+        _CONFIG_DIGEST_KEY: _config_digest(config, digest),
         **(metadata or {}),
     }
     path = Path(path)
@@ -189,18 +214,29 @@ def _read_state_dict(source: Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint of PyTorch by name; nothing in it is executed."""
     if not source.is_file():
         raise CheckpointError(f'{source}: no such file; give the path of a SAST .ckpt checkpoint')
+    if problem := _no_checkpoint(source):
+        raise CheckpointError(f'{source}: {problem}')
     try:
         content = torch.load(source, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
+        # The text of PyTorch advises to switch the protection off
+        found = re.search(r'GLOBAL ([\w.]+)', str(error))
+        if found is None:
+            raise CheckpointError(
+                f'{source}: is a damaged PyTorch checkpoint; download it again'
+            ) from None
         raise CheckpointError(
-            f'{source}: holds objects other than tensors and will not be unpickled '
-            f'({str(error).splitlines()[0]}); save its state_dict alone with torch.save and '
-            'convert that'
+            f'{source}: holds objects other than tensors ({found.group(1)}) and will not be '
+            'unpickled, because that can run any program; save its state_dict alone with '
+            'torch.save where it was made, and convert that'
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # of damaged files, by every layer below torch.load
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = '' if 'weights_only' in str(error) else f' ({reason})'
         raise CheckpointError(
-            f'{source}: is no readable PyTorch checkpoint ({reason}); download it again'
+            f'{source}: is no readable PyTorch checkpoint{reason}; download it again'
         ) from None
     state = content.get('state_dict', content) if isinstance(content, dict) else None
     if (
@@ -213,6 +249,40 @@ def _read_state_dict(source: Path) -> dict[str, Tensor]:
             'saves it'
         )
     return {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
+
+
+def _no_checkpoint(source: Path) -> str:
+    """Return what a file is, and what to do, if it is plainly no checkpoint."""
+    with source.open('rb') as file:
+        head = file.read(1024)
+    text = head.lstrip().lower()
+    if not head:
+        return 'is empty; download it again'
+    if head.startswith(b'version https://git-lfs'):
+        return 'is a pointer of git-lfs, not the checkpoint; fetch that with "git lfs pull"'
+    if text.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
+        return (
+            'is a web page, not a checkpoint: the download needs a login or another link; '
+            'download the file itself'
+        )
+    if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 32:
+        return 'is a safetensors file; give it to --model as it is'
+    if zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            names = archive.namelist()
+        if not any(name.endswith('data.pkl') for name in names):
+            return (
+                f'is a zip archive without data of PyTorch ({", ".join(names[:3]) or "empty"}); '
+                'unpack it and give the .ckpt file inside'
+            )
+        return ''
+    # A pickle of protocol 2 or later, or the tar archives of old
+    if head[:1] == b'\x80' or head.startswith(b'PK') or tarfile.is_tarfile(source):
+        return ''
+    return (
+        f'is no file of PyTorch (it begins with {head[:12]!r}); give a .ckpt checkpoint as '
+        'PyTorch Lightning saves it'
+    )
 
 
 def infer_config(
@@ -337,6 +407,11 @@ def _digest(tensors: dict[str, Tensor]) -> str:
         digest.update(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _config_digest(config: str, digest: str) -> str:
+    """Return the SHA-256 over the configuration block and the digest of the tensors."""
+    return hashlib.sha256(f'{config}\n{digest}'.encode()).hexdigest()
 
 
 def _file_sha256(path: Path) -> str:

@@ -13,6 +13,24 @@ from sast_ros.errors import SettingError
 
 STRIDES = (4, 8, 16, 32)
 
+#: Ranges of the fields, both ends included; those of the selection are the node's.
+_INTEGERS = {
+    'embed_dim': (1, 1024),
+    'dim_head': (1, 1024),
+    'downsample': (1, 64),
+    'partition_split': (1, 64),
+    'bins': (1, 128),
+}
+_NUMBERS = {
+    'fpn_depth': (0, 8),
+    'window_ms': (0.001, 60_000),
+    'stride_ms': (0.001, 60_000),
+    'amp': (1e-9, 1e9),
+    'bounce': (0, 1e9),
+    'layer_scale': (0, 1e9),
+}
+_MAX_SIDE = 8192
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -81,6 +99,7 @@ class ModelConfig:
         for name in ('classes', 'frame', 'partition_size'):  # JSON has lists only
             if isinstance(getattr(self, name), list):
                 object.__setattr__(self, name, tuple(getattr(self, name)))
+        self._check_ranges()
         if self.selection not in ('adaptive', 'dense'):
             raise SettingError(
                 f"ModelConfig: selection is {self.selection!r}; it must be 'adaptive' or 'dense'"
@@ -95,6 +114,46 @@ class ModelConfig:
             )
         if self.partition_size is not None:
             self.partitions(self.input_size)
+
+    def _check_ranges(self) -> None:
+        """Refuse values that no network has; a file of weights may hold any."""
+        for name, (low, high) in _INTEGERS.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise SettingError(
+                    f'ModelConfig: {name} is {value!r}; it must be an integer from {low} to {high}'
+                )
+        for name, (least, most) in _NUMBERS.items():
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not number or not least <= value <= most:
+                raise SettingError(
+                    f'ModelConfig: {name} is {value!r}; it must be a number from {least:g} to '
+                    f'{most:g}'
+                )
+        for name in ('frame', 'partition_size'):
+            pair = getattr(self, name)
+            if pair is None and name == 'partition_size':
+                continue
+            if (
+                not isinstance(pair, tuple)
+                or len(pair) != 2
+                or not all(type(side) is int and 1 <= side <= _MAX_SIDE for side in pair)
+            ):
+                raise SettingError(
+                    f'ModelConfig: {name} is {pair!r}; it must be (height, width), integers from '
+                    f'1 to {_MAX_SIDE}'
+                )
+        if type(self.context_broadcasting) is not bool:
+            raise SettingError(
+                f'ModelConfig: context_broadcasting is {self.context_broadcasting!r}; it must be '
+                'true or false'
+            )
+        names = (self.name, *self.classes) if isinstance(self.classes, tuple) else ()
+        if not names or not all(isinstance(n, str) and n and len(n) <= 256 for n in names):
+            raise SettingError(
+                'ModelConfig: name and classes must be texts of 1 to 256 characters'
+            )
 
     @property
     def channels(self) -> int:

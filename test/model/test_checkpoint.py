@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+import zipfile
 
 from facts import facts
+import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from sast_ros.model import (
     build_model,
     bundled_model_names,
@@ -125,6 +128,57 @@ def test_objects_are_never_unpickled(tmp_path, model, checkpoint, capsys):
     assert 'unpickled!' not in capsys.readouterr().out
 
 
+def zip_file(**members: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, 'w') as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    'content, wanted',
+    [
+        (b'', ['empty']),
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', ['git lfs pull']),
+        (b'\n<!DOCTYPE html><html><body>Sign in</body></html>', ['web page']),
+        (b'<html><head>', ['web page']),
+        (zip_file(readme='x'), ['zip archive', 'readme']),
+        (zip_file(), ['zip archive']),
+        (save({'a': torch.zeros(3)}), ['safetensors', '--model']),
+        (b'{"a": 1}', ['PyTorch']),
+        (b'\x89PNG\r\n\x1a\n', ['PyTorch']),
+        (b'\x80\x02garbage', ['damaged']),
+        (b'\x80', ['download']),
+        (zip_file(**{'x/data.pkl': 'garbage', 'x/version': '3'}), ['download']),
+    ],
+)
+def test_files_of_another_kind_are_named_for_what_they_are(tmp_path, content, wanted):
+    path = tmp_path / 'sast.ckpt'
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=facts('sast.ckpt', *wanted)) as caught:
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+    assert 'weights_only' not in str(caught.value)
+    assert not (tmp_path / 'm.safetensors').exists()
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_damaged_checkpoints_are_refused_without_unsafe_advice(tmp_path, seed, model, checkpoint):
+    path = checkpoint()
+    content = bytearray(path.read_bytes())
+    random = np.random.default_rng(seed)
+    if seed % 2:
+        del content[int(random.integers(1, len(content))) :]
+    else:
+        start = content.index(b'data.pkl') + 16
+        for at in random.integers(start, start + 2000, 40):
+            content[at] = random.integers(256)
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match='official.ckpt') as caught:
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+    assert 'weights_only' not in str(caught.value)
+
+
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 cut off'])
 def test_file_that_is_no_checkpoint_is_named(tmp_path, content):
     path = tmp_path / 'broken.ckpt'
@@ -173,6 +227,85 @@ def test_changed_tensor_is_noticed_by_the_digest(tmp_path, model):
     tensors['fpn.reduce_conv1.conv.weight'][0, 0] += 1e-3
     save_file(tensors, path, metadata)
     with pytest.raises(CheckpointError, match='SHA-256'):
+        load_model(path)
+
+
+def with_configuration(path, digest: bool, **changes) -> None:
+    """Change the configuration block of a file, with or without its digest (older files)."""
+    with safe_open(path, framework='pt') as file:
+        metadata = file.metadata()
+    config = json.loads(metadata['sast_ros.config'])
+    metadata['sast_ros.config'] = json.dumps({**config, **changes})
+    if not digest:
+        del metadata['sast_ros.config_sha256']
+    save_file(load_file(path), path, metadata)
+
+
+@pytest.mark.parametrize('changes', [{'amp': 1.0}, {'classes': ['a', 'b']}, {'downsample': 2}])
+def test_a_changed_configuration_is_noticed_by_the_digest(tmp_path, model, changes):
+    path = tmp_path / 'm.safetensors'
+    save_model(model, path)
+    with_configuration(path, True, **changes)
+    with pytest.raises(CheckpointError, match=facts('m.safetensors', 'configuration', 'SHA-256')):
+        load_model(path)
+
+
+def test_files_of_earlier_versions_load(tmp_path, model):
+    path = tmp_path / 'm.safetensors'
+    save_model(model, path)
+    with_configuration(path, False)
+    assert load_model(path).config == model.config
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'amp': -1},
+        {'amp': 0},
+        {'amp': float('nan')},
+        {'amp': '1'},
+        {'bounce': -1e-9},
+        {'bounce': float('inf')},
+        {'downsample': 0},
+        {'downsample': 1.5},
+        {'downsample': True},
+        {'embed_dim': 10**6},
+        {'embed_dim': 0},
+        {'embed_dim': -32},
+        {'embed_dim': 1024},
+        {'embed_dim': 64},
+        {'dim_head': 0},
+        {'fpn_depth': 1e9},
+        {'fpn_depth': None},
+        {'bins': 10**9},
+        {'bins': 11},
+        {'bins': 0},
+        {'partition_split': 0},
+        {'partition_split': 10**6},
+        {'partition_size': [0, 1]},
+        {'partition_size': [1]},
+        {'partition_size': 'ab'},
+        {'frame': [0, 304]},
+        {'frame': [10**9, 10**9]},
+        {'frame': 5},
+        {'classes': []},
+        {'classes': 'ab'},
+        {'classes': [1, 2]},
+        {'classes': ['a', '']},
+        {'name': 5},
+        {'window_ms': 0},
+        {'stride_ms': -1},
+        {'layer_scale': [1]},
+        {'context_broadcasting': 1},
+        {'selection': 5},
+        {'colour': 'red'},
+    ],
+)
+def test_an_impossible_configuration_is_refused(tmp_path, model, changes):
+    path = tmp_path / 'm.safetensors'
+    save_model(model, path)
+    with_configuration(path, False, **changes)
+    with pytest.raises(CheckpointError, match=facts('m.safetensors', 'configuration')):
         load_model(path)
 
 
