@@ -28,9 +28,10 @@ from typing import Literal
 
 import numpy as np
 from sast_ros.errors import SettingError
-from sast_ros.events.chunk import EventChunk, EventFormatError, OUTSIDE_SENSOR
+from sast_ros.events.chunk import EventChunk
 from sast_ros.events.filters import FilterChain
 from sast_ros.events.order import StreamOrder
+from sast_ros.events.outside import SensorBounds
 
 #: Stamp of a window: its end in ROS time, the stamp of the message that completed it, or the time
 #: at which that message was taken.
@@ -43,10 +44,6 @@ MAX_PENDING_EVENTS = 1 << 24
 #: Arrival jitter is removed by taking the smallest (header.stamp - event time) of this much sensor
 #: time, microseconds.
 CLOCK_MEMORY_US = 2_000_000
-
-#: Of a second of events so many may be outside the sensor; more mean that its size is wrong. Fewer
-#: events than this say nothing.
-_OUTSIDE_SHARE, _FEWEST_OUTSIDE, _MOST_OUTSIDE = 0.01, 16, 10_000
 
 #: Reason in ``StreamStatistics.left_out``: more events than ``MAX_PENDING_EVENTS``.
 MEMORY_LIMIT = 'memory_limit'
@@ -179,7 +176,7 @@ class WindowCutter:
         self._now_ns = now_ns
         self._on_reset = on_reset
         self._order = StreamOrder()
-        self._share = _OutsideShare(self._default_size)
+        self._bounds = SensorBounds(self._default_size)
         self._clear()
         self._pending_reset: str | None = 'start'
 
@@ -248,8 +245,7 @@ class WindowCutter:
             it; the chunk is discarded and the stream continues with the next one.
 
         """
-        chunk = self._on_sensor(chunk)
-        self._share.add(chunk)
+        chunk = self._bounds.apply(chunk)
         if len(chunk):
             self.event_filter.check(self._size_of(chunk))
         return self._cut(chunk)
@@ -264,21 +260,8 @@ class WindowCutter:
             As ``cut``.
 
         """
-        self._share.check()
+        self._bounds.check()
         return self._cut_all(self._order.flush())
-
-    def _on_sensor(self, chunk: EventChunk) -> EventChunk:
-        """Leave out the events outside the sensor where the chunk does not know its size."""
-        height, width = self._default_size
-        if chunk.width or not (height and len(chunk)):
-            return chunk
-        if int(chunk.x.max()) < width and int(chunk.y.max()) < height:
-            return chunk
-        inside = (chunk.x < width) & (chunk.y < height)
-        left_out = Counter(chunk.left_out)
-        left_out[OUTSIDE_SENSOR] += len(chunk) - int(np.count_nonzero(inside))
-        x, y, p, t = (column[inside] for column in (chunk.x, chunk.y, chunk.p, chunk.t))
-        return replace(chunk, x=x, y=y, p=p, t=t, left_out=left_out, checked=True)
 
     def _cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
         return self._cut_all(self._order.feed(chunk))
@@ -447,43 +430,6 @@ def _between(chunk: EventChunk, start: int, end: int) -> EventChunk:
         return chunk
     first, behind = int(np.searchsorted(t, start, 'left')), int(np.searchsorted(t, end, 'right'))
     return chunk[first:behind]
-
-
-class _OutsideShare:
-    """Share of the events outside the sensor, second by second of sensor time."""
-
-    def __init__(self, default_size: tuple[int, int]) -> None:
-        self._events = self._outside = 0
-        self._begin: int | None = None
-        self._size = self._default_size = default_size
-
-    def add(self, chunk: EventChunk) -> None:
-        outside = chunk.left_out.get(OUTSIDE_SENSOR, 0)
-        self._outside += outside
-        self._events += outside + len(chunk)
-        self._size = (chunk.height, chunk.width) if chunk.width else self._default_size
-        if len(chunk):
-            first, last = int(chunk.t[0]), int(chunk.t[-1])
-            self._begin = first if self._begin is None else self._begin
-            if not 0 <= last - self._begin < 1_000_000:
-                self._begin = last
-                self.check()
-        if self._outside > _MOST_OUTSIDE and 2 * self._outside > self._events:
-            self.check()  # time may stand still, because no event is inside
-
-    def check(self) -> None:
-        """Raise EventFormatError if too many events of the second were outside."""
-        events, outside = self._events, self._outside
-        self._events = self._outside = 0
-        if outside >= _FEWEST_OUTSIDE and outside > _OUTSIDE_SHARE * events:
-            height, width = self._size
-            raise EventFormatError(
-                f'{outside} of {events} events of a second are outside the sensor of '
-                f'{width}x{height} pixels; give the right size '
-                '(--sensor-size, in the node input.width and input.height), or correct it where '
-                'the events are recorded',
-                field='x, y',
-            )
 
 
 class _RosClock:

@@ -4,10 +4,85 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+import os
+from pathlib import Path
+import re
+from typing import BinaryIO, Literal
 
+from mcap.records import Channel, Chunk, Footer
+from mcap.stream_reader import StreamReader
 from mcap.writer import Writer
 from sast_ros.bags.definitions import message_types
+from sast_ros.events.chunk import EventChunk
+
+#: Footer (opcode, length, starts of summary and offsets, checksum) and magic: mcap.dev/spec.
+_FOOTER_SIZE = 1 + 8 + 8 + 8 + 4 + 8
+
+_CLOCK_KEY, _OFFSET_KEY = 'sast_ros_clock', 'sast_ros_time_offset_us'
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClock:
+    """
+    How times of the events in messages relate to those of the recording that they come from.
+
+    It is kept in the metadata of the channel, which other readers of mcap ignore: EVT 3.0 has 24
+    bits of time, and an EventArray is in ROS time where the sensor has a clock of its own.
+
+    Attributes
+    ----------
+    clock : {'sensor', 'ros'}
+        ``EventChunk.clock`` of the recording.
+    offset_us : int
+        Microseconds to add to the times of the messages.
+
+    """
+
+    clock: Literal['sensor', 'ros']
+    offset_us: int
+
+    def apply(self, chunk: EventChunk) -> EventChunk:
+        """Return the events with their times in the recording."""
+        return replace(chunk, t=chunk.t + self.offset_us, clock=self.clock, checked=True)
+
+    def metadata(self) -> dict[str, str]:
+        """Return the metadata of a channel."""
+        return {_CLOCK_KEY: self.clock, _OFFSET_KEY: str(self.offset_us)}
+
+
+def read_clock(path: Path, topic: str) -> StreamClock | None:
+    """
+    Return the clock of a topic, ``None`` in all files but those of ``McapTopic``.
+
+    A file without its summary (a truncated one) has lost it.
+    """
+    try:
+        for channel in _summary_channels(path):
+            clock, offset = (channel.metadata.get(key, '') for key in (_CLOCK_KEY, _OFFSET_KEY))
+            if channel.topic == topic and re.fullmatch(r'-?[0-9]{1,18}', offset):
+                return StreamClock('ros' if clock == 'ros' else 'sensor', int(offset))
+    except Exception:  # damage raises many types; reading the messages reports it
+        return None
+    return None
+
+
+def _summary_channels(path: Path) -> Iterator[Channel]:
+    """Yield the channels that the summary of an mcap file repeats."""
+    with path.open('rb') as stream:
+        size = stream.seek(-_FOOTER_SIZE, os.SEEK_END) + _FOOTER_SIZE
+        footer = stream.read(_FOOTER_SIZE)
+        begin = int.from_bytes(footer[9:17], 'little')
+        if not begin:
+            return
+        stream.seek(begin)
+        # Chunks, which are not decompressed, do not belong there
+        for record in StreamReader(stream, True, emit_chunks=True, record_size_limit=size).records:
+            if isinstance(record, Channel):
+                yield record
+            elif isinstance(record, (Chunk, Footer)):
+                return
 
 
 class McapTopic:
@@ -22,10 +97,14 @@ class McapTopic:
         Name of the topic.
     type_name : str
         Message type in ROS 2 spelling, one of ``message_types``.
+    clock : StreamClock, optional
+        Clock of the events in the messages.
 
     """
 
-    def __init__(self, stream: BinaryIO, topic: str, type_name: str) -> None:
+    def __init__(
+        self, stream: BinaryIO, topic: str, type_name: str, clock: StreamClock | None = None
+    ) -> None:
         self._count = 0
         self._writer = Writer(stream)
         self._writer.start(profile='ros2', library='sast_ros')
@@ -33,6 +112,7 @@ class McapTopic:
         definition, _ = types.generate_msgdef(type_name, ros_version=2)
         schema = self._writer.register_schema(type_name, 'ros2msg', definition.encode())
         metadata = {'offered_qos_profiles': '', 'topic_type_hash': types.hash_rihs01(type_name)}
+        metadata |= clock.metadata() if clock else {}
         self._channel = self._writer.register_channel(topic, 'cdr', schema, metadata)
 
     def write(self, message: bytes, time_ns: int) -> None:

@@ -15,7 +15,7 @@ from sast_ros.events import EventChunk
 from sast_ros.events.encoders import cut_packets, EventPacketEncoder
 
 #: ``header.frame_id`` of messages that are made of events without one.
-_FRAME_ID = 'event_camera'
+FRAME_ID = 'event_camera'
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Recording(ABC):
                 f'{self.path} does not state the size of its sensor, which ROS messages need'
             )
         height, width = self.sensor_size
-        encode = EventPacketEncoder(width, height, _FRAME_ID)
+        encode = EventPacketEncoder(width, height, FRAME_ID)
         for chunk in self:
             for packet in cut_packets(chunk):
                 # Stamped when the first data of the message came, received when the last did

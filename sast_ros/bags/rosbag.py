@@ -19,6 +19,7 @@ import re
 
 from sast_ros.bags.compression import decompress, ZSTD_MAGIC
 from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.mcap_topic import read_clock, StreamClock
 from sast_ros.bags.metadata import read_metadata
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.ros1 import ros1_to_cdr
@@ -70,6 +71,7 @@ class RosBag(Recording):
         self._stated = metadata.counts.get(self.topic)
         self.missing = self._all_missing()
         self.type = self.message_type = chosen.type
+        self._clock = _read_clock(self._files, self.topic)
         self.byte_size = sum(file.path.stat().st_size for file in self._files)
         self.duration = 0.0
         if self.message_count:
@@ -83,7 +85,8 @@ class RosBag(Recording):
         """Receive time and events of the first message that can be decoded, or ``None``."""
         for time_ns, raw in islice(self.messages(), _MAX_REFUSED):
             try:
-                return time_ns, open_decoder(self.type)(raw)
+                chunk = open_decoder(self.type)(raw)
+                return time_ns, self._clock.apply(chunk) if self._clock else chunk
             except EventFormatError:
                 continue  # reading the events reports it, with its place
         return None
@@ -136,7 +139,7 @@ class RosBag(Recording):
                 if self.refused > _MAX_REFUSED and self.refused == index + 1:
                     break
                 continue
-            yield chunk
+            yield self._clock.apply(chunk) if self._clock else chunk
         if 2 * self.refused > index + 1:
             raise RecordingError(
                 f'{self.path}: {self.refused} of {index + 1} messages cannot be read; the first: '
@@ -196,6 +199,12 @@ def topic_messages(
                 raise reading_error(file.path, file.reader.path, error, place) from error
             index += 1
             yield time_ns, message
+
+
+def _read_clock(files: list[StorageFile], topic: str) -> StreamClock | None:
+    """Return the clock of a topic if one of the files says it."""
+    clocks = (read_clock(file.path, topic) for file in files if file.path.suffix == '.mcap')
+    return next((clock for clock in clocks if clock is not None), None)
 
 
 def _decompress(raw: bytes) -> bytes:

@@ -4,8 +4,9 @@
 Text files with one event a line as recordings, also compressed (``.gz``, ``.zip``).
 
 Columns are separated by blanks, tabs, commas or semicolons. The first lines may be comments (``#``
-or ``%``), the size of the sensor (``width height``, as in the data sets of E2VID) and a header
-with the names of the columns. ``columns.py`` has the rules of names, units and polarities.
+or ``%``), the size of the sensor (``width height``, as in the data sets of E2VID, or the comment
+``# width 640, height 480``) and a header with the names of the columns. ``columns.py`` has the
+rules of names, units and polarities.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ _DAMAGES = (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
 
 _SEPARATORS = re.compile(r'[\s,;"]+')
 _NUMBER = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?')
+_SIZE = re.compile(r'width\W+([1-9]\d{0,5})\W+height\W+([1-9]\d{0,5})')
 _INTEGER = re.compile(r'[+-]?\d+')
 _TRUTH = {'false': '0', 'true': '1'}
 
@@ -271,6 +273,8 @@ class TextRecording(BlockRecording):
             given = _header_names(line)
             if line.lstrip().startswith(_COMMENTS):
                 names = given if columns.find_fields(given) else names
+                stated = _SIZE.search(line)
+                layout.size = (int(stated[2]), int(stated[1])) if stated else layout.size
             elif len(words) == 2 and all(word.isdecimal() for word in words):
                 width, height = (int(word[:6]) for word in words)
                 layout.size = (height, width) if width and height else None

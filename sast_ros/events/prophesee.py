@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 import os
 from typing import BinaryIO
 
@@ -13,10 +14,12 @@ import numpy as np
 from sast_ros.events import _native
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.codecs import open_payload_decoder
+from sast_ros.events.encoders import EVT3_PERIOD_US
 from sast_ros.events.order import in_order, sort_blocks
 from sast_ros.events.prophesee_header import (
     raw_format,
     raw_sensor_size,
+    read_clock,
     read_header,
     read_side,
     shown,
@@ -67,7 +70,9 @@ class PropheseeFile(ABC):
         self._name = name
         self.position = 0
         with open(name, 'rb') as file:
-            self._read_format(read_header(file, name), file)
+            header = read_header(file, name)
+            self._clock = read_clock(name, header)
+            self._read_format(header, file)
             self._start = file.tell()
 
     def __iter__(self) -> Iterator[EventChunk]:
@@ -110,7 +115,17 @@ class RawFile(PropheseeFile):
         self.height, self.width = raw_sensor_size(self._name, header, options)
 
     def _open_decoder(self) -> _BlockDecoder:
-        return open_payload_decoder(self.encoding)
+        codec = open_payload_decoder(self.encoding)
+        if not self._clock:
+            return codec
+        # The words give the first time modulo the period of the clock
+        offset = self._clock[0][1] // EVT3_PERIOD_US * EVT3_PERIOD_US
+
+        def decode(block: bytes) -> _native.DecodedEvents:
+            events = codec(block)
+            return events._replace(t=events.t + offset)
+
+        return decode
 
 
 class DatFile(PropheseeFile):
@@ -149,12 +164,20 @@ class DatFile(PropheseeFile):
         )
 
     def _open_decoder(self) -> _BlockDecoder:
-        last = np.full(1, -1, np.int64)
+        last = np.full(1, np.iinfo(np.int64).min, np.int64)
+        version, points, done = int(self._version), dict(self._clock), 0
 
         def decode(block: bytes) -> _native.DecodedEvents:
+            nonlocal done
             count = len(block) // _DAT_EVENT
             arrays = _native.empty_events(count)
-            library.sast_dat(block, count, int(self._version), last, *arrays)
+            inside = [index - done for index in points if done < index < done + count]
+            for low, high in pairwise([0, *inside, count]):
+                last[0] = points.get(done + low, last[0])
+                begin, end = low * _DAT_EVENT, high * _DAT_EVENT
+                part = (array[low:high] for array in arrays)
+                library.sast_dat(block[begin:end], high - low, version, last, *part)
+            done += count
             return _native.DecodedEvents(*arrays)
 
         return decode

@@ -14,6 +14,13 @@ _MAX_HEADER = 1 << 16
 #: Characters of a header field in an error.
 _MAX_SHOWN = 60
 
+#: Header field of files that sast_ros writes, where the clock of the format is too short:
+#: ``% sast_ros_clock INDEX:TIME INDEX:TIME ...``, times in microseconds of the events with these
+#: numbers, from which the clock of the file is continued. Other readers skip it.
+CLOCK_FIELD = 'sast_ros_clock'
+
+_MAX_TIME = 1 << 62
+
 #: Sensor (height, width) by its name, or by the generation in older headers. docs.prophesee.ai,
 #: "Sensors".
 _SENSORS = {
@@ -75,6 +82,38 @@ def read_side(name: str, field: str, text: str) -> int:
             field=field,
         )
     return side
+
+
+def read_clock(name: str, header: dict[str, str]) -> list[tuple[int, int]]:
+    """
+    Return number and time in us of the events that ``CLOCK_FIELD`` gives, in this order.
+
+    Raises
+    ------
+    EventFormatError
+        The field is not as this package writes it.
+
+    """
+    points: list[tuple[int, int]] = []
+    for text in header.get(CLOCK_FIELD, '').split():
+        try:
+            index, time = map(int, text.split(':'))
+        except ValueError:
+            index, time = -1, 0
+        if index <= (points[-1][0] if points else -1) or abs(time) > _MAX_TIME:
+            raise EventFormatError(
+                f'{name}: header field {CLOCK_FIELD} has the entry {shown(text)}; expected '
+                'growing INDEX:TIME',
+                field=CLOCK_FIELD,
+            )
+        points.append((index, time))
+    return points
+
+
+def clock_line(points: list[tuple[int, int]]) -> str:
+    """Return the header line for number and time of some events, empty for none."""
+    entries = ''.join(f' {index}:{time}' for index, time in points)
+    return f'% {CLOCK_FIELD}{entries}\n' if points else ''
 
 
 def raw_format(name: str, header: dict[str, str]) -> tuple[str, dict[str, str]]:

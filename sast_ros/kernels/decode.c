@@ -220,7 +220,7 @@ int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint
 }
 
 /* Prophesee DAT: {uint32 time, x:14 y:14 polarity:4}, in version 1 {uint32 time, x:9 y:8 polarity:1}. *last is the
- * continuing time of the event before, -1 at the start. */
+ * continuing time of the event before, INT64_MIN at the start. */
 void sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
               uint8_t *p, int64_t *t) {
   const uint32_t x_mask = version == 1 ? 0x1FF : 0x3FFF, y_mask = version == 1 ? 0xFF : 0x3FFF;
@@ -229,7 +229,7 @@ void sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *l
   int64_t time = *last;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t low = load32(records + 8 * i), data = load32(records + 8 * i + 4);
-    time = *last < 0 && i == 0 ? (int64_t)low : unwrap(time, low, (int64_t)1 << 32);
+    time = time == INT64_MIN ? (int64_t)low : unwrap(time, low, (int64_t)1 << 32);
     x[i] = (uint16_t)(data & x_mask);
     y[i] = (uint16_t)((data >> y_shift) & y_mask);
     p[i] = (uint8_t)((data >> p_shift) & p_mask);

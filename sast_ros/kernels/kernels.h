@@ -51,6 +51,12 @@ int64_t sast_filter_hot_pixel(const uint16_t *x, const uint16_t *y, const int64_
                               int32_t minimum, int32_t periods, int32_t width, int32_t height, int64_t *begin,
                               uint16_t *counts, uint8_t *hot, uint8_t *keep);
 
+/* encode.c */
+int64_t sast_evt3_words(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,
+                        int64_t previous, int64_t limit, int64_t capacity, uint16_t *words);
+int64_t sast_text_lines(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,
+                        int32_t separator, uint8_t *text);
+
 /* histogram.c */
 int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *p, const int64_t *t, int64_t count,
                            int64_t t0, const int64_t *edges, int32_t bins, const int32_t *column, int32_t width,

@@ -4,10 +4,19 @@
 
 from __future__ import annotations
 
+import hypothesis
+from hypothesis import strategies as st
 import numpy as np
 import pytest
+from sast_ros.errors import SettingError
 from sast_ros.events import EventChunk, open_decoder
-from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
+from sast_ros.events.codecs import open_payload_decoder
+from sast_ros.events.encoders import (
+    cut_packets,
+    encode_evt3,
+    EventArrayEncoder,
+    EventPacketEncoder,
+)
 
 STAMP_NS = 1_700_000_000_123_456_789
 
@@ -109,3 +118,65 @@ def test_packets_are_what_ros_reads() -> None:
 def test_a_sensor_too_large_for_the_encoding_is_refused() -> None:
     with pytest.raises(ValueError, match='4096x240'):
         EventPacketEncoder(4096, 240, '')
+
+
+_STEPS = st.one_of(
+    st.integers(0, 5000),
+    st.sampled_from([(1 << bits) + k for bits in (12, 22, 23, 24, 25, 40) for k in (-1, 0, 1)]),
+)
+_ROWS = st.lists(
+    st.tuples(st.sampled_from([0, 1, 2047]), st.sampled_from([0, 2047]), st.integers(0, 1), _STEPS)
+)
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(rows=_ROWS, start=st.integers(0, (1 << 24) - 1), cut=st.integers(0, 99))
+def test_a_decoder_follows_the_clock_over_any_silence(
+    rows: list[tuple[int, ...]], start: int, cut: int
+) -> None:
+    x, y, p, steps = (np.array([row[k] for row in rows], np.int64) for k in range(4))
+    chunk = EventChunk(x, y, p, start + np.cumsum(steps) - (steps[0] if len(steps) else 0))
+    first, second = chunk[:cut], chunk[cut:]
+    decode = open_payload_decoder('evt3')
+    decoded = [
+        decode(encode_evt3(first)),
+        decode(encode_evt3(second, int(first.t[-1]) if len(first) else None)),
+    ]
+    for name, sent in zip('xypt', (chunk.x, chunk.y, chunk.p, chunk.t), strict=True):
+        np.testing.assert_array_equal(
+            sent, np.concatenate([getattr(events, name) for events in decoded])
+        )
+
+
+@pytest.mark.parametrize('step', [-20_000_000, -(1 << 24), -(1 << 40)])
+def test_a_decoder_follows_the_clock_back(step: int) -> None:
+    begin, ones = 1 << 41, np.ones(3, np.int64)
+    chunks = [
+        EventChunk(ones, ones, ones, begin + first + np.array([0, 5000, 10_000]))
+        for first in (0, step)
+    ]
+    decode = open_payload_decoder('evt3')
+    decode(encode_evt3(chunks[0]))
+    restarted = decode(encode_evt3(chunks[1], int(chunks[0].t[-1])))
+    assert restarted.t.tolist() == [step, step + 5000, step + 10_000]
+
+
+def test_a_jump_of_years_is_refused() -> None:
+    zeros = np.zeros(2, np.int64)
+    chunk = EventChunk(zeros, zeros, zeros, np.array([0, 1_700_000_000_000_000]))
+    with pytest.raises(SettingError, match='814 days'):
+        encode_evt3(chunk)
+
+
+@pytest.mark.parametrize('encoder', [EventPacketEncoder, EventArrayEncoder])
+def test_a_time_that_ros_cannot_hold_is_refused(encoder: type) -> None:
+    one = np.ones(1, np.int64)
+    chunk = EventChunk(one, one, one, one << 52)
+    with pytest.raises(SettingError, match='stamps of ROS messages'):
+        encoder(304, 240, '')(chunk, 1000 << 52)
+
+
+def test_silence_between_packets_takes_no_memory() -> None:
+    zeros = np.zeros(2, np.int64)
+    chunk = EventChunk(zeros, zeros, zeros, np.array([5, 1 << 55]))
+    assert [packet.t.tolist() for packet in cut_packets(chunk)] == [[5], [1 << 55]]
