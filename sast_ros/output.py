@@ -37,7 +37,7 @@ class _NamedFile(io.FileIO):
         )
         self._path = str(path)
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:  # type: ignore[override]
         try:
             return super().write(data)
         except OSError as error:
