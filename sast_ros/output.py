@@ -37,7 +37,7 @@ class _NamedFile(io.FileIO):
         )
         self._path = str(path)
 
-    def write(self, data: Any) -> int:  # type: ignore[override]
+    def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:
