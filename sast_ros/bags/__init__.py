@@ -85,13 +85,11 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
         raise RecordingError(f'{path} does not exist; name a recording ({KINDS})')
     if path.is_dir() or storage_suffix(path):
         return RosBag(path, topic)
-    check_content(path)
     for suffixes, reader, _ in _READERS:
         if not path.name.lower().endswith(suffixes):
             continue
-        if reader in _WITH_TOPICS:
-            return reader(path, topic)
-        if topic is not None:
+        if topic is not None and reader not in _WITH_TOPICS:
             raise RecordingError(f'{path} has no topics; leave --topic out')
-        return reader(path)
+        check_content(path)
+        return reader(path, topic) if reader in _WITH_TOPICS else reader(path)
     raise RecordingError(f'{path} is no recording that can be read; name {KINDS}')

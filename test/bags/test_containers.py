@@ -580,7 +580,11 @@ CONTENT = {
 }
 
 
-@pytest.mark.parametrize('name', ['a.bag', 'a.db3', 'a.mcap', 'a.mcap.zst', 'a.raw', 'a.dat'])
+@pytest.mark.parametrize(
+    'name',
+    ['a.bag', 'a.db3', 'a.mcap', 'a.mcap.zst', 'a.raw', 'a.dat', 'a.h5', 'a.aedat4', 'a.es']
+    + ['a.txt', 'a.csv', 'a.txt.gz', 'a.npy', 'a.npz'],
+)
 @pytest.mark.parametrize('word', CONTENT)
 def test_what_is_no_recording_is_named_for_what_it_is(tmp_path, name, word):
     path = tmp_path / name
