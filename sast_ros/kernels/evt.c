@@ -49,12 +49,12 @@ static void time_high(struct evt_state *s, int64_t low, int64_t period, int64_t 
     }
     s->high = high;
     if (high != last) {
-      const int64_t before = s->previous, went = last - before, now = high - before;
+      const int64_t before = s->previous, went = last - before;
       s->previous = last;
-      /* A single value out of the sequence is a transmission error: its events belong between its neighbours. Sensors
-       * step back by one. */
-      if (went != 0 && went != -step_us && went != step_us && (now == 0 || now == step_us || now == 2 * step_us)) {
-        s->previous = now == 2 * step_us ? before + step_us : before;
+      /* Where the values around it leave room for one, a value out of the sequence is a transmission error, and its
+       * events belong between its neighbours. Sensors step back by one. */
+      if (high - before == 2 * step_us && went != 0 && went != step_us && went != -step_us) {
+        s->previous = before + step_us;
         for (int64_t i = *since; i < n; ++i)
           t[i] += s->previous - last;
       }
