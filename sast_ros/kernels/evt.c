@@ -33,7 +33,7 @@ struct evt_state {
 };
 
 /* Take a TIME_HIGH. `t` are the times of the `n` events of the payload so far, *since the first of them behind the last
- * change of TIME_HIGH; `step_us` is the unit of TIME_HIGH. */
+ * change of TIME_HIGH; `step_us` is the unit of TIME_HIGH, 0 where that is too short for many events to depend on it. */
 static void time_high(struct evt_state *s, int64_t low, int64_t period, int64_t step_us, int64_t *t, int64_t n,
                       int64_t *since) {
   const int64_t last = s->high;
@@ -53,7 +53,7 @@ static void time_high(struct evt_state *s, int64_t low, int64_t period, int64_t 
       s->previous = last;
       /* Where the values around it leave room for one, a value out of the sequence is a transmission error, and its
        * events belong between its neighbours. Sensors step back by one. */
-      if (high - before == 2 * step_us && went != 0 && went != step_us && went != -step_us) {
+      if (step_us && high - before == 2 * step_us && went != 0 && went != step_us && went != -step_us) {
         s->previous = before + step_us;
         for (int64_t i = *since; i < n; ++i)
           t[i] += s->previous - last;
@@ -275,7 +275,7 @@ int64_t sast_evt2(const uint8_t *restrict words, int64_t count, struct evt_state
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t word = load32(words + 4 * i), type = word >> 28;
     if (type == 0x8) {
-      time_high(&s, (int64_t)(word & 0xFFFFFFF) << 6, EVT2_PERIOD, 1 << 6, t, n, &since);
+      time_high(&s, (int64_t)(word & 0xFFFFFFF) << 6, EVT2_PERIOD, 0, t, n, &since);
       continue;
     }
     const uint32_t event = type <= 1, placed = event & (uint32_t)s.known & KNOWN_HIGH;
@@ -316,7 +316,7 @@ int64_t sast_evt21(const uint8_t *restrict words, int64_t count, int32_t high_fi
     const uint64_t word = evt21_word(words + 8 * i, high_first);
     const uint32_t type = (uint32_t)(word >> 60), valid = (uint32_t)word;
     if (type == 0x8)
-      time_high(&s, (int64_t)(word >> 32 & 0xFFFFFFF) << 6, EVT2_PERIOD, 1 << 6, t, n, &since);
+      time_high(&s, (int64_t)(word >> 32 & 0xFFFFFFF) << 6, EVT2_PERIOD, 0, t, n, &since);
     else if (type > 1)
       s.triggers += type == 0xA;
     else if (s.known & KNOWN_HIGH)
