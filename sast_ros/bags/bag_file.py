@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -27,6 +27,8 @@ class Connection:
         Serialisation of the messages, ``'cdr'`` or ``'ros1'``; mcap may hold others as well.
     message_count : int
         Messages that the file states to hold.
+    metadata : Mapping[str, str]
+        What the file says of the topic beside; mcap only.
 
     """
 
@@ -35,6 +37,7 @@ class Connection:
     msgtype: str
     encoding: str
     message_count: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 #: ``(connection, receive time in ns, serialised message)``.

@@ -187,7 +187,8 @@ class McapFile(ChunkedFile):
             if kind.count('/') == 1:  # as ROS 1 writes it
                 kind = normalize_msgtype(kind)
             encoding = channel.message_encoding.lower() or _ENCODINGS.get(stated, '')
-            yield Connection(key, channel.topic, kind, encoding, counts.get(key, 0))
+            count = counts.get(key, 0)
+            yield Connection(key, channel.topic, kind, encoding, count, channel.metadata)
 
     def _messages(self, segment: Segment) -> Iterator[tuple[int, int, Content]]:
         data = memoryview(self._read(segment.offset, segment.size))

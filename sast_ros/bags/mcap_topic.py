@@ -4,21 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-import os
-from pathlib import Path
 import re
 from typing import BinaryIO, Literal
 
-from mcap.records import Channel, Chunk, Footer
-from mcap.stream_reader import StreamReader
 from mcap.writer import Writer
 from sast_ros.bags.definitions import message_types
 from sast_ros.events.chunk import EventChunk
-
-#: Footer (opcode, length, starts of summary and offsets, checksum) and magic: mcap.dev/spec.
-_FOOTER_SIZE = 1 + 8 + 8 + 8 + 4 + 8
 
 _CLOCK_KEY, _OFFSET_KEY = 'sast_ros_clock', 'sast_ros_time_offset_us'
 
@@ -52,37 +45,12 @@ class StreamClock:
         return {_CLOCK_KEY: self.clock, _OFFSET_KEY: str(self.offset_us)}
 
 
-def read_clock(path: Path, topic: str) -> StreamClock | None:
-    """
-    Return the clock of a topic, ``None`` in all files but those of ``McapTopic``.
-
-    A file without its summary (a truncated one) has lost it.
-    """
-    try:
-        for channel in _summary_channels(path):
-            clock, offset = (channel.metadata.get(key, '') for key in (_CLOCK_KEY, _OFFSET_KEY))
-            if channel.topic == topic and re.fullmatch(r'-?[0-9]{1,18}', offset):
-                return StreamClock('ros' if clock == 'ros' else 'sensor', int(offset))
-    except Exception:  # damage raises many types; reading the messages reports it
+def read_clock(metadata: Mapping[str, str]) -> StreamClock | None:
+    """Return the clock in the metadata of a channel, ``None`` in all but those of McapTopic."""
+    offset = metadata.get(_OFFSET_KEY, '')
+    if re.fullmatch(r'-?[0-9]{1,18}', offset) is None:
         return None
-    return None
-
-
-def _summary_channels(path: Path) -> Iterator[Channel]:
-    """Yield the channels that the summary of an mcap file repeats."""
-    with path.open('rb') as stream:
-        size = stream.seek(-_FOOTER_SIZE, os.SEEK_END) + _FOOTER_SIZE
-        footer = stream.read(_FOOTER_SIZE)
-        begin = int.from_bytes(footer[9:17], 'little')
-        if not begin:
-            return
-        stream.seek(begin)
-        # Chunks, which are not decompressed, do not belong there
-        for record in StreamReader(stream, True, emit_chunks=True, record_size_limit=size).records:
-            if isinstance(record, Channel):
-                yield record
-            elif isinstance(record, (Chunk, Footer)):
-                return
+    return StreamClock('ros' if metadata.get(_CLOCK_KEY) == 'ros' else 'sensor', int(offset))
 
 
 class McapTopic:

@@ -203,7 +203,12 @@ def topic_messages(
 
 def _read_clock(files: list[StorageFile], topic: str) -> StreamClock | None:
     """Return the clock of a topic if one of the files says it."""
-    clocks = (read_clock(file.path, topic) for file in files if file.path.suffix == '.mcap')
+    clocks = (
+        read_clock(connection.metadata)
+        for file in files
+        for connection in file.connections()
+        if connection.topic == topic
+    )
     return next((clock for clock in clocks if clock is not None), None)
 
 

@@ -100,12 +100,12 @@ class Stream:
     def recording(self) -> Memory:
         """Return the events in chunks that end anywhere."""
         random = np.random.default_rng(self.seed)
-        # So many that a burst is believed, unless it is alone
+        # So many, and so long, that a burst is believed, unless it is alone
         count = 400 if self.gaps else self.few
         times, begin = [], self.start
         for gap in [*self.gaps, 0]:
-            times.append(begin + np.sort(random.integers(0, 9000, count)))
-            begin += 9000 + (gap if begin + gap >= 0 else -gap)
+            times.append(begin + np.sort(random.integers(0, 15_000, count)))
+            begin += 15_000 + (gap if begin + gap >= 0 else -gap)
         t = np.concatenate(times)
         x = random.choice([0, 1, 639, WIDTH - 1], len(t))
         y = random.choice([0, 1, 359, HEIGHT - 1], len(t))
@@ -239,14 +239,12 @@ def test_events_without_messages_are_cut_and_stamped_as_a_driver_does(tmp_path: 
 
 
 @pytest.mark.parametrize('end', [-1, -9, -37, -100])
-def test_damage_at_the_end_of_messages_costs_no_event(tmp_path: Path, end: int) -> None:
-    """Only what the summary held: the period of the clock in which the recording begins."""
+def test_messages_without_their_end_keep_their_clock(tmp_path: Path, end: int) -> None:
     t = (5 << 24) + np.arange(0, 100_000, 10)
     ones = np.ones(len(t), np.int64)
     path = write(Memory(EventChunk(ones, ones, ones, t)), tmp_path / 'packets.mcap')
     path.write_bytes(path.read_bytes()[:end])
-    found = read(path)[1][3]
-    assert (found - found[0]).tolist() == (t - t[0]).tolist()
+    np.testing.assert_array_equal(read(path)[1][3], t)
 
 
 @pytest.mark.parametrize('offset', ['1e3', '9' * 19, '', '--1'])
