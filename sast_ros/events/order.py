@@ -12,7 +12,8 @@ look alike at the first wrong event. The rule:
 - Events further away are kept back. If the stream then continues where it was, they were strays
   and are left out (counted as ``'stray_time'``). If at least 16 events in a row (fewer in
   the first 240 of a stream) are at the new place, over at least 10 ms, the stream has moved:
-  forwards it continues after a gap, backwards it restarts (``discontinuity``).
+  forwards it continues after a gap, backwards it restarts (``discontinuity``). So has one that
+  ends with later events.
 
 The result depends on the events in the order of their arrival alone, and nothing of a stream is
 lost when it moves.
@@ -46,6 +47,9 @@ _RECENT = 256
 
 #: Places at which events are kept back at a time; the oldest gives way.
 _MAX_PLACES = 32
+
+#: More events at one place are not kept back, even where time stands still.
+_MAX_KEPT_BACK = 1 << 20
 
 #: Events of a run, the smallest part of a block that is placed on its own.
 _RUN = 64
@@ -88,6 +92,7 @@ class StreamOrder:
         self._accepted = 0
         self._recent: deque[np.ndarray] = deque(maxlen=_RECENT)
         self._places: list[_Place] = []
+        self._latest: _Place | None = None  # the place of the events that arrived last, if known
 
     def feed(self, chunk: EventChunk) -> Iterator[EventChunk]:
         """Add the next events and return those whose place is known now, in order."""
@@ -108,32 +113,23 @@ class StreamOrder:
         horizon = self._horizon(chunk.t if self._last is None else None)
         parts = _split(chunk, horizon)
         if self._last is None:
-            yield self._accept(parts.pop(self._begin(parts, in_order)))
+            # A stream begins with its first event, or where most events are
+            sizes = [len(part) for part in parts]
+            yield self._accept(parts.pop(0 if in_order else sizes.index(max(sizes))))
         for group in [[part] for part in parts] if in_order else [parts]:
             yield from self._place(group, horizon, in_order)
 
     def flush(self) -> Iterator[EventChunk]:
         """Return what is kept back and believed now that no more events follow, and the counts."""
+        latest, last = self._latest, self._last
+        if latest is not None and last is not None and int(latest.chunks[0].t[0]) > last:
+            yield from self._move(latest)  # the end of the stream
         yield from self._move_if_believed()
         self._leave_out(self._places)
         if self._counts:
             height, width = self._size
             nothing = EventChunk(*empty_events(0), width=width, height=height, checked=True)
             yield self._counts.add_to(nothing)
-
-    def _begin(self, parts: list[EventChunk], in_order: bool) -> int:
-        """Return the part of the first chunk that begins the stream, without strays before it."""
-        sizes = [len(part) for part in parts]
-        begin = sizes.index(max(sizes))
-        if not in_order:
-            return begin
-        begin = next((i for i, size in enumerate(sizes) if size >= MIN_MOVED), begin)
-        # A stream may begin sparsely
-        while begin and parts[begin].t[0] - parts[begin - 1].t[-1] <= MAX_HORIZON_US:
-            begin -= 1
-        self._counts.add_strays(sum(sizes[:begin]))
-        del parts[:begin]
-        return 0
 
     def _continues(self, chunk: EventChunk) -> bool:
         """Return whether all events obviously continue the stream: the usual case."""
@@ -177,11 +173,12 @@ class StreamOrder:
         for part in near:
             yield self._accept(part)
         for part in far:
-            self._keep_back(part, horizon)
+            place = self._keep_back(part, horizon)
+            self._latest = place if in_order else None
         if not near:
             yield from self._move_if_believed()
 
-    def _keep_back(self, part: EventChunk, horizon: int) -> None:
+    def _keep_back(self, part: EventChunk, horizon: int) -> _Place:
         first, last = int(part.t[0]), int(part.t[-1])
         for place in self._places:
             # A sparse stream that has moved forwards continues within the longest horizon
@@ -195,6 +192,7 @@ class StreamOrder:
         place.chunks.append(part)
         place.events += len(part)
         place.last = max(place.last, last)
+        return place
 
     def _leave_out(self, places: list[_Place]) -> None:
         """Count the events kept back at these places as strays."""
@@ -206,13 +204,16 @@ class StreamOrder:
             return True
         enough = min(MIN_MOVED, 1 + self._accepted // MIN_MOVED)
         lasting = place.last - int(place.chunks[0].t[0]) >= MIN_HORIZON_US
-        return place.events >= enough and lasting
+        return place.events >= enough and (lasting or place.events > _MAX_KEPT_BACK)
 
     def _move_if_believed(self) -> Iterator[EventChunk]:
         """Continue the stream at another place, if enough events are there."""
         place = next((place for place in self._places if self._is_believed(place)), None)
-        if place is None:
-            return
+        if place is not None:
+            yield from self._move(place)
+
+    def _move(self, place: _Place) -> Iterator[EventChunk]:
+        """Continue the stream at another place."""
         self._leave_out([each for each in self._places if each is not place])
         self._places = []
         if self._last is not None and int(place.chunks[0].t[0]) < self._last:
@@ -227,6 +228,7 @@ class StreamOrder:
         last = int(chunk.t[-1])
         self._last = last if self._last is None else max(self._last, last)
         self._accepted += len(chunk)
+        self._latest = None
         self._recent.append(chunk.t[-_RECENT:].copy())
         return self._counts.add_to(chunk)
 

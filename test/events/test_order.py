@@ -148,6 +148,29 @@ def test_a_silence_costs_no_events(cut, size, silence):
     assert set(cutter.statistics.resets) == ({'start', 'gap'} if silence > 10**6 else {'start'})
 
 
+@pytest.mark.parametrize('count', [1, 5, 400])
+@pytest.mark.parametrize('silence', [30_000, 900_000, 5_000_000])
+@pytest.mark.parametrize(('cut', 'size'), [(messages, 100), (blocks, 1 << 17)])
+def test_the_end_of_a_stream_after_a_silence_is_kept(count, silence, cut, size):
+    events = stream(5, 2000 + count, 100_000)
+    events.t[2000:] += silence
+    _, cutter = windows_of(cut(events, size))
+    assert cutter.statistics.events == 2000 + count
+    assert not cutter.statistics.left_out
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.integers(0, 5_000_000), min_size=1, max_size=12), st.integers(1, 12))
+def test_nothing_of_a_few_events_in_order_is_left_out(distances, size):
+    t = 10**9 + np.cumsum(distances)
+    number = np.arange(len(t))
+    events = DecodedEvents(
+        number.astype(np.uint16), number.astype(np.uint16), (number & 1).astype(np.uint8), t
+    )
+    for cut in (messages, blocks):
+        assert sum(map(len, in_order(cut(events, size)))) == len(t)
+
+
 def test_bursts_with_silences_between_them_are_a_stream():
     bursts = [stream(seed, 5, 10_000, start=200_000 * seed) for seed in range(1, 30)]
     dense = stream(30, 1000, 100_000, start=30 * 200_000)
