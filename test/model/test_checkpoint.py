@@ -168,7 +168,8 @@ def test_damaged_checkpoints_are_refused_without_unsafe_advice(tmp_path, seed, m
     content = bytearray(path.read_bytes())
     random = np.random.default_rng(seed)
     if seed % 2:
-        del content[int(random.integers(1, len(content))) :]
+        end = int(random.integers(1, len(content)))
+        del content[end:]
     else:
         start = content.index(b'data.pkl') + 16
         for at in random.integers(start, start + 2000, 40):
