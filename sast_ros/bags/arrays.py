@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 import zipfile
@@ -153,6 +154,10 @@ class ArrayRecording(BlockRecording):
                 read = np.lib.format.read_array_header_1_0
                 if version != (1, 0):
                     read = np.lib.format.read_array_header_2_0
+                    length = int.from_bytes(file.read(4), 'little')
+                    if length > size:  # numpy allocates as much
+                        raise ValueError(f'a header of {length} bytes')
+                    file.seek(-4, os.SEEK_CUR)
                 shape, fortran, dtype = read(file)
             except Exception as error:  # of Python source, which numpy parses
                 reason = str(error).partition('\n')[0]

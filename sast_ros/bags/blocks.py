@@ -12,6 +12,7 @@ from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.recording import Recording
 from sast_ros.events import EventChunk, EventFormatError
 from sast_ros.events._native import DecodedEvents, INVALID_POLARITY, pixels
+from sast_ros.events.chunk import refuse_sensor_size
 from sast_ros.events.order import in_order, sort_blocks
 
 #: Columns x, y, p, t of some events.
@@ -39,6 +40,12 @@ class BlockRecording(Recording):
     def __iter__(self) -> Iterator[EventChunk]:
         """Yield the events in the order of time, without strays."""
         height, width = self.sensor_size or (0, 0)
+        reason = refuse_sensor_size(height, width) if height or width else ''
+        if reason:
+            raise RecordingError(
+                f'{self.path} states a sensor of {str(width)[:9]}x{str(height)[:9]} pixels, but '
+                f'{reason}; correct the file or copy it again'
+            )
         blocks = (_decoded(*columns) for columns in self._blocks())
         chunks = in_order(sort_blocks(blocks, width, height, str(self.path)))
         while True:

@@ -5,17 +5,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+import gzip
+import io
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import Any
+import zipfile
 
+from bags import event_files, recordings
 from events import encoders
 from fuzz.engine import check_chunk, Input
 from fuzz.messages import ENCODINGS, PayloadGenerator
 from fuzz.mutation import mutate
 from sast_ros.bags import open_recording
 from sast_ros.errors import SastError
+
+_EVENTS = recordings.random_events(60)
 
 
 class FileTarget:
@@ -32,11 +39,13 @@ class FileTarget:
         Whether the format is (partly) text.
     share : float
         See ``Target``.
+    pack : callable
+        Compresses the contents of a file.
 
     """
 
     errors = SastError
-    seconds = 0.5
+    seconds = 0.2
 
     def __init__(
         self,
@@ -44,9 +53,11 @@ class FileTarget:
         make: Callable[[Path], Sequence[Path]],
         *,
         text: bool = False,
-        share: float = 0.01,
+        share: float = 0.05,
+        pack: Callable[[bytes], bytes] = bytes,
     ) -> None:
         self.name = name
+        self._pack = pack
         self.share = share
         self._make = make
         self._text = text
@@ -61,11 +72,14 @@ class FileTarget:
 
     def valid(self) -> list[Input]:
         """Return the valid files."""
-        return [Input(content) for content in self.files]
+        return [Input(self._pack(content)) for content in self.files]
 
     def session(self, random: Random) -> list[Input]:
-        """Return one file."""
-        return [Input(mutate(random, random.choice(self.files), self.files, text=self._text))]
+        """Return one file, changed before or after it was compressed."""
+        content = random.choice(self.files)
+        if random.random() < 0.3:
+            return [Input(mutate(random, self._pack(content), text=self._text))]
+        return [Input(self._pack(mutate(random, content, self.files, text=self._text)))]
 
     def start(self) -> Callable[[Input], int]:
         """Return a function that writes and reads the file."""
@@ -93,7 +107,7 @@ class PropheseeTarget(FileTarget):
     """.raw and .dat: headers of all ages and words of an encoding, whose events are counted."""
 
     def __init__(self, suffix: str, encoding: str, heads: Sequence[bytes]) -> None:
-        super().__init__(f'{suffix} {encoding}', lambda folder: (), text=True, share=0.03)
+        super().__init__(f'{suffix} {encoding}', lambda folder: (), text=True, share=0.1)
         self._heads = heads
         self._payloads = None if encoding == 'dat' else PayloadGenerator(encoding)
         if self._payloads:
@@ -131,6 +145,13 @@ class PropheseeTarget(FileTarget):
         return [Input(head + payload, self._count(payload))]
 
 
+def _zip(name: str, content: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return packed.getvalue()
+
+
 _RAW_HEADS = {
     'evt3': (
         b'% format EVT3;height=48;width=64\n% end\n',
@@ -153,4 +174,30 @@ def file_targets() -> list[FileTarget]:
     ]
     assert set(_RAW_HEADS) <= set(ENCODINGS)
 
-    return [*prophesee, PropheseeTarget('.dat', 'dat', _DAT_HEADS)]
+    def written(folder: Path, suffix: str) -> list[Path]:
+        paths = event_files.write_every_format(folder, _EVENTS)
+        return [path for path in paths if path.name.endswith(suffix)]
+
+    def by_suffix(suffix: str, **options: Any) -> FileTarget:
+        return FileTarget(suffix, partial(written, suffix=suffix), **options)
+
+    return [
+        *prophesee,
+        PropheseeTarget('.dat', 'dat', _DAT_HEADS),
+        by_suffix('.aedat4', text=True),
+        by_suffix('.es'),
+        by_suffix('.txt', text=True),
+        by_suffix('.csv', text=True),
+        FileTarget('.txt.gz', partial(written, suffix='.txt'), text=True, pack=gzip.compress),
+        FileTarget(
+            '.zip', partial(written, suffix='.txt'), text=True, pack=partial(_zip, 'events.txt')
+        ),
+        by_suffix('.npy', text=True),
+        by_suffix('.npz', text=True),
+        FileTarget(
+            '.npz array',
+            partial(written, suffix='.npy'),
+            text=True,
+            pack=partial(_zip, 'events.npy'),
+        ),
+    ]

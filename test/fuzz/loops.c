@@ -264,6 +264,91 @@ static void fuzz_event_array(int64_t packet) {
   free(message);
 }
 
+static void fuzz_aedat4(int64_t packet) {
+  int64_t count;
+  (void)packet;
+  uint8_t *words = make_words(&count, 16, 0, NULL);
+  struct events e = make_events(count);
+  sast_aedat4(words, count, e.x, e.y, e.p, e.t);
+  check_events(e, count);
+  free(words);
+}
+
+static void fuzz_event_stream(int64_t packet) {
+  static int64_t time;
+  const int64_t length = below(below(10) ? 100 : 20000);
+  int64_t used = 0;
+  uint8_t *bytes = make_bytes(length);
+  struct events e = make_events(length / 5);
+  if (packet == 0)
+    time = 0;
+  const int64_t n = sast_event_stream(bytes, length, &time, &used, e.x, e.y, e.p, e.t);
+  require(used >= 5 * n && used <= length && length - used < 5, "all bytes but an incomplete event are used");
+  check_events(e, n);
+  free(bytes);
+}
+
+static void fuzz_text(int64_t packet) {
+  static const char *const TOKENS[] = {"0",           "1",
+                                       "-1",          "12",
+                                       "0.5",         ".",
+                                       "-",           "+",
+                                       "e",           "E-3",
+                                       "1e9",         "9e99",
+                                       "nan",         "1234567890123456789",
+                                       "0.000000001", "true",
+                                       "False",       "tru",
+                                       "#",           "%",
+                                       "\"",          "99999999999999999999999",
+                                       "1e-400",      "-0",
+                                       "\r",          "1e",
+                                       "65535",       "x"};
+  static const char BLANKS[] = "    \t,;\n\n\n\n";
+  const int32_t columns = (int32_t)(4 + below(3)), shift = (int32_t)below(13) - 6;
+  int32_t fields[6] = {0, 1, 2, 3, -1, -1};
+  int64_t length = 0, lines = 0, result[4];
+  char text[4096];
+  (void)packet;
+  for (int i = columns - 1; i > 0; --i) {
+    const uint32_t j = below((uint32_t)i + 1);
+    const int32_t other = fields[j];
+    fields[j] = fields[i];
+    fields[i] = other;
+  }
+  const uint32_t size = below(below(4) ? 100 : 4000), wild = below(3);
+  int32_t column = 0;
+  while (length < size) {
+    const char *token = TOKENS[below(wild ? 28 : 3)];
+    char blank = BLANKS[below(sizeof BLANKS - 1)];
+    if (wild < 2 && below(10)) { /* lines with the right number of columns */
+      blank = ++column == columns ? '\n' : ' ';
+      column %= columns;
+    }
+    length += sprintf(text + length, "%s%c", token, blank);
+  }
+  if (length && text[length - 1] != '\n')
+    text[length++] = '\n';
+  uint8_t *exact = exactly((size_t)length);
+  memcpy(exact, text, (size_t)length);
+  for (int64_t i = 0; i < length; ++i)
+    lines += exact[i] == '\n';
+  int32_t *x = exactly(4 * (size_t)lines), *y = exactly(4 * (size_t)lines), *given = exactly(4 * (size_t)columns);
+  memcpy(given, fields, 4 * (size_t)columns);
+  struct events e = make_events(lines);
+  const int64_t n = sast_text(exact, length, given, columns, shift, x, y, e.p, e.t, result);
+  require(n >= 0 && n <= lines && result[1] <= lines && result[0] >= 0 && result[0] <= length, "one event a line");
+  require(result[2] || result[0] == length, "all lines are read, or one of them is wrong");
+  for (int64_t i = 0; i < n; ++i) {
+    e.x[i] = (uint16_t)x[i];
+    e.y[i] = (uint16_t)y[i];
+  }
+  check_events(e, n);
+  free(given);
+  free(x);
+  free(y);
+  free(exact);
+}
+
 static const struct {
   const char *name;
   void (*fuzz)(int64_t packet);
@@ -277,6 +362,9 @@ static const struct {
     {"mono", fuzz_mono, 1},
     {"dat", fuzz_dat, 1},
     {"event_array", fuzz_event_array, 1},
+    {"aedat4", fuzz_aedat4, 0.5},
+    {"event_stream", fuzz_event_stream, 1},
+    {"text", fuzz_text, 1.5},
 };
 
 static double processor_time(void) {
