@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Readers of recordings as targets."""
+"""Readers of recordings, labels, detections and weights as targets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 import gzip
 import io
+import json
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -19,8 +20,14 @@ from events import encoders
 from fuzz.engine import check_chunk, Input
 from fuzz.messages import ENCODINGS, PayloadGenerator
 from fuzz.mutation import mutate
+import numpy as np
+from rosbags.rosbag2 import CompressionMode
 from sast_ros.bags import open_recording
 from sast_ros.errors import SastError
+from sast_ros.evaluation.detections import read_detections
+from sast_ros.evaluation.labels import read_labels
+from sast_ros.labels import BOX_DTYPE
+import zstandard
 
 _EVENTS = recordings.random_events(60)
 
@@ -145,11 +152,162 @@ class PropheseeTarget(FileTarget):
         return [Input(head + payload, self._count(payload))]
 
 
+class LabelTarget(FileTarget):
+    """Labels or detections."""
+
+    def __init__(
+        self, name: str, make: Callable[[Path], Sequence[Path]], *, detections: bool = False
+    ) -> None:
+        super().__init__(name, make, text=True, share=0.05)
+        self._detections = detections
+
+    def read(self, path: Path, events: int | None) -> int:
+        """Read the file and return the number of boxes."""
+        if self._detections:
+            boxes = read_detections(path).boxes
+        else:
+            boxes = read_labels(path, 'recording', classes=('a', 'b', 'c', 'd')).boxes
+        assert boxes.dtype == BOX_DTYPE and boxes.ndim == 1
+        assert (boxes['t'][1:] >= boxes['t'][:-1]).all()
+        for name in ('x', 'y', 'w', 'h'):
+            assert np.isfinite(boxes[name]).all()
+        return len(boxes)
+
+
+class WeightsTarget(FileTarget):
+    """Weights: the header of a file, and a few of its tensors, changed."""
+
+    def __init__(self) -> None:
+        super().__init__('.safetensors', self._save, text=True, share=0.0003)
+        self.seconds = 5.0
+
+    def _save(self, folder: Path) -> list[Path]:
+        from sast_ros.model import save_model, untrained_model
+
+        path = folder / 'model.safetensors'
+        save_model(untrained_model('gen1-tiny'), path, half=True)
+        return [path]
+
+    def session(self, random: Random) -> list[Input]:
+        """Return one file."""
+        (content,) = self.files
+        end = 8 + int.from_bytes(content[:8], 'little')
+        if random.random() < 0.5:  # what is unchanged goes on to the network
+            header = json.loads(content[8:end])
+            config = json.loads(header['__metadata__']['sast_ros.config'])
+            name = random.choice(sorted(config))
+            config[name] = random.choice(
+                (
+                    0,
+                    -1,
+                    1,
+                    7,
+                    10**6,
+                    10**12,
+                    1.5,
+                    float('inf'),
+                    '',
+                    'x',
+                    None,
+                    [],
+                    [0, 0],
+                    {},
+                    True,
+                )
+            )
+            header['__metadata__']['sast_ros.config'] = json.dumps(config)
+            text = json.dumps(header).encode()
+            return [Input(len(text).to_bytes(8, 'little') + text + content[end:])]
+        return [Input(mutate(random, content[:end], text=True) + content[end:])]
+
+    def read(self, path: Path, events: int | None) -> int:
+        """Load the weights and return the number of parameters."""
+        from sast_ros.model import load_model
+
+        return sum(parameter.numel() for parameter in load_model(path).parameters())
+
+
+def _bags(suffix: str, folder: Path) -> list[Path]:
+    """Write bags with one topic: both kinds of messages, compressed in every way."""
+    kind = {'.mcap': 'mcap', '.db3': 'sqlite3', '.bag': 'rosbag1'}[suffix]
+    paths = []
+    for number, type_name in enumerate((recordings.EVENT_ARRAY, recordings.EVENT_PACKET)):
+        messages = recordings.event_messages(type_name, messages=4, events=8)
+        topics = {recordings.TOPIC: (type_name, messages)}
+        home = folder / str(number)
+        home.mkdir()
+        path = recordings.write_recording(home, kind, topics)
+        paths += [path] if path.is_file() else sorted(path.glob(f'*{suffix}'))
+    if suffix == '.mcap':
+        paths += recordings.write_rosbag2(
+            folder / 'compressed', topics, 'mcap', CompressionMode.STORAGE
+        ).glob('*.mcap')
+    if suffix != '.bag':
+        paths += recordings.write_rosbag2(
+            folder / 'messages', topics, kind, CompressionMode.MESSAGE
+        ).glob(f'*{suffix}')
+    return paths
+
+
 def _zip(name: str, content: bytes) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, content)
     return packed.getvalue()
+
+
+def _hdf5(folder: Path) -> list[Path]:
+    import h5py
+
+    table = np.zeros(60, [('x', 'u2'), ('y', 'u2'), ('p', 'i2'), ('t', 'i8')])
+    for name in 'xypt':
+        table[name] = _EVENTS[name]
+    paths = [folder / f'{name}.h5' for name in ('columns', 'compound')]
+    with h5py.File(paths[0], 'w') as file:
+        for name in 'xypt':
+            file.create_dataset(
+                f'events/{name}', data=_EVENTS[name], chunks=(32,), compression='gzip'
+            )
+        file['t_offset'] = np.int64(5_000_000)
+    with h5py.File(paths[1], 'w') as file:
+        file.create_dataset('CD/events', data=table, chunks=(32,))
+        file.attrs['geometry'] = '640x480'
+    return paths
+
+
+def _boxes(folder: Path) -> list[Path]:
+    boxes = np.zeros(20, BOX_DTYPE)
+    boxes['t'] = np.arange(20) // 3 * 50_000
+    boxes['class_id'] = np.arange(20) % 3
+    for name in ('x', 'y', 'w', 'h'):
+        boxes[name] = np.arange(1, 21)
+    older = boxes.view(np.recarray).astype(
+        [('ts', '<u8')] + [(name, BOX_DTYPE[name]) for name in BOX_DTYPE.names[1:]]
+    )
+    paths = [folder / 'boxes.npy', folder / 'older.npy']
+    for path, rows in zip(paths, (boxes, older)):
+        np.save(path, rows)
+    return paths
+
+
+def _coco(folder: Path) -> list[Path]:
+    images = [{'id': index, 't': 50_000 * index} for index in range(4)]
+    content = {
+        'images': images,
+        'annotations': [
+            {
+                'id': index,
+                'image_id': index % 4,
+                'category_id': 1 + index % 2,
+                'bbox': [1, 2, 3, 4],
+            }
+            for index in range(8)
+        ],
+        'categories': [{'id': 1, 'name': 'car'}, {'id': 2, 'name': 'pedestrian'}],
+    }
+    path = folder / 'labels.json'
+    path.write_text(json.dumps(content))
+    return [path]
 
 
 _RAW_HEADS = {
@@ -184,6 +342,9 @@ def file_targets() -> list[FileTarget]:
     return [
         *prophesee,
         PropheseeTarget('.dat', 'dat', _DAT_HEADS),
+        *(FileTarget(suffix, partial(_bags, suffix)) for suffix in ('.mcap', '.db3', '.bag')),
+        FileTarget('.mcap.zstd', partial(_bags, '.mcap'), pack=zstandard.compress),
+        FileTarget('.h5', _hdf5),
         by_suffix('.aedat4', text=True),
         by_suffix('.es'),
         by_suffix('.txt', text=True),
@@ -200,4 +361,8 @@ def file_targets() -> list[FileTarget]:
             text=True,
             pack=partial(_zip, 'events.npy'),
         ),
+        LabelTarget('.npy labels', _boxes),
+        LabelTarget('.json labels', _coco),
+        LabelTarget('.npy detections', _boxes, detections=True),
+        WeightsTarget(),
     ]
