@@ -1,6 +1,10 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Readers of recordings, labels, detections and weights as targets."""
+"""
+Readers of recordings, labels, detections and weights as targets.
+
+HDF5 is not among them: its library hangs on some of the files.
+"""
 
 from __future__ import annotations
 
@@ -256,25 +260,6 @@ def _zip(name: str, content: bytes) -> bytes:
     return packed.getvalue()
 
 
-def _hdf5(folder: Path) -> list[Path]:
-    import h5py
-
-    table = np.zeros(60, [('x', 'u2'), ('y', 'u2'), ('p', 'i2'), ('t', 'i8')])
-    for name in 'xypt':
-        table[name] = _EVENTS[name]
-    paths = [folder / f'{name}.h5' for name in ('columns', 'compound')]
-    with h5py.File(paths[0], 'w') as file:
-        for name in 'xypt':
-            file.create_dataset(
-                f'events/{name}', data=_EVENTS[name], chunks=(32,), compression='gzip'
-            )
-        file['t_offset'] = np.int64(5_000_000)
-    with h5py.File(paths[1], 'w') as file:
-        file.create_dataset('CD/events', data=table, chunks=(32,))
-        file.attrs['geometry'] = '640x480'
-    return paths
-
-
 def _boxes(folder: Path) -> list[Path]:
     boxes = np.zeros(20, BOX_DTYPE)
     boxes['t'] = np.arange(20) // 3 * 50_000
@@ -344,7 +329,6 @@ def file_targets() -> list[FileTarget]:
         PropheseeTarget('.dat', 'dat', _DAT_HEADS),
         *(FileTarget(suffix, partial(_bags, suffix)) for suffix in ('.mcap', '.db3', '.bag')),
         FileTarget('.mcap.zstd', partial(_bags, '.mcap'), pack=zstandard.compress),
-        FileTarget('.h5', _hdf5),
         by_suffix('.aedat4', text=True),
         by_suffix('.es'),
         by_suffix('.txt', text=True),

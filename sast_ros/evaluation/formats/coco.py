@@ -83,7 +83,8 @@ class CocoImages:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the categories in the order of their ids."""
-        return tuple(str(category['name']) for category in self._categories())
+        with reading(self.path, 'give each category an id and a name'):
+            return tuple(str(category['name']) for category in self._categories())
 
     def read_rows(self, rows: list[dict[str, Any]], what: str) -> tuple[np.ndarray, np.ndarray]:
         """
