@@ -87,6 +87,11 @@ class Detections:
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
+def ros_stamp(stamp_ns: int) -> tuple[int, int]:
+    """Return seconds and nanoseconds of a time, at most those that a ROS message can hold."""
+    return divmod(min(max(stamp_ns, -(2**31) * 10**9), 2**31 * 10**9 - 1), 10**9)
+
+
 def detection_array(
     detections: Detections,
     stamp_ns: int,
@@ -116,7 +121,8 @@ def detection_array(
     def new(name: str, **fields: Any) -> Any:
         return message_class(name)(**fields)
 
-    stamp = new('builtin_interfaces/msg/Time', sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    sec, nanosec = ros_stamp(stamp_ns)
+    stamp = new('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec)
     header = new('std_msgs/msg/Header', stamp=stamp, frame_id=detections.frame_id)
     origin = new('geometry_msgs/msg/Point', x=0.0, y=0.0, z=0.0)
     rotation = new('geometry_msgs/msg/Quaternion', x=0.0, y=0.0, z=0.0, w=1.0)

@@ -123,15 +123,13 @@ class WindowDetector:
 
     def _fit(self, size: tuple[int, int]) -> None:
         config = self.detector.config
-        self.geometry = sensor_geometry(config, size)
-        self.detector.downsample = self.geometry.downsample
-        self.detector.sensor_size = size
+        geometry = sensor_geometry(config, size)
         self._histogram = StackedHistogram(
-            *size,
-            bins=config.bins,
-            downsample=self.geometry.downsample,
-            device=self.detector.device,
+            *size, bins=config.bins, downsample=geometry.downsample, device=self.detector.device
         )
+        self.detector.downsample = geometry.downsample
+        self.detector.sensor_size = size
+        self.geometry = geometry  # last, so that the next window tries again after an error
 
 
 class EventPipeline:

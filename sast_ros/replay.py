@@ -319,6 +319,17 @@ class _Totals:
         return [round(float(share), 6) for share in self._kept[:, column] / max(1, self._windows)]
 
 
+def _no_window(pipeline: EventPipeline, totals: _Totals) -> list[str]:
+    """Return why nothing was detected, if no window was complete."""
+    if pipeline.statistics.windows:
+        return []
+    return [
+        f'No window is complete, so nothing is detected: the events last '
+        f'{totals.microseconds / 1000:g} ms in all, a window '
+        f'{pipeline.cutter.duration_us / 1000:g} ms; choose a shorter one with --window-ms.'
+    ]
+
+
 def _summarize(
     recording: Recording,
     pipeline: EventPipeline,
@@ -338,7 +349,7 @@ def _summarize(
         'topic': recording.topic,
         'type': recording.type,
         'truncated': bool(recording.missing),
-        'warnings': recording.warnings,
+        'warnings': recording.warnings + _no_window(pipeline, totals),
         'refused_messages': recording.refused,
         'start': interval[0],
         'end': interval[1],

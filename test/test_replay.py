@@ -233,6 +233,15 @@ def test_recording_without_events_is_an_error(tmp_path, run):
         run(path)
 
 
+def test_a_recording_shorter_than_a_window_is_said(run, tmp_path):
+    messages = event_messages(EVENT_PACKET, 10)
+    path = write_recording(tmp_path, 'mcap', {TOPIC: (EVENT_PACKET, messages)})
+    summary, boxes, _ = run(path)
+    assert summary['windows'] == len(boxes) == 0
+    assert re.search(facts('window', '50 ms', '--window-ms'), summary['warnings'][0])
+    assert json.loads(json.dumps(summary))['truncated'] is False
+
+
 def test_bag_that_loops_is_two_runs(tmp_path, run):
     messages = event_messages(EVENT_ARRAY, messages=12, events=50, period_ns=10_000_000)
     again = [(time + 10**9, raw) for time, raw in messages]

@@ -9,7 +9,8 @@ from typing import BinaryIO
 from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, refuse_sensor_size
 from sast_ros.events.codecs import SPELLINGS
 
-_MAX_HEADER = 1 << 16
+#: Longest header and longest line of it, bytes; usual ones have a few hundred.
+_MAX_HEADER, _MAX_LINE = 1 << 20, 1 << 16
 
 #: Characters of a header field in an error.
 _MAX_SHOWN = 60
@@ -40,16 +41,24 @@ def read_header(file: BinaryIO, name: str) -> dict[str, str]:
     Binary data may begin with the same byte, so a header line must also be text; newer headers end
     with ``% end``.
     """
-    head = file.read(_MAX_HEADER)
     fields: dict[str, str] = {}
     at = 0
-    while head.startswith(b'%', at):
-        end = head.find(b'\n', at)
-        line = head[at:end].rstrip(b'\r') if end >= 0 else b'\0'
-        if not all(byte >= 0x20 or byte == 0x09 for byte in line):
+    while (line := file.readline(_MAX_LINE)).startswith(b'%'):
+        text = line.removesuffix(b'\n').rstrip(b'\r')
+        if not all(byte >= 0x20 or byte == 0x09 for byte in text):
             break
-        key, _, value = line[1:].decode('latin-1').strip().partition(' ')
-        at = end + 1
+        ended = line.endswith(b'\n')
+        if not ended and len(line) < _MAX_LINE:  # the file ends in it
+            break
+        at += len(line)
+        if not ended or at > _MAX_HEADER:
+            raise EventFormatError(
+                f'{name}: the header does not end within {_MAX_HEADER} bytes, or has a line of '
+                f'{_MAX_LINE}; the file is no Prophesee recording, or damaged',
+                field='header',
+                offset=at,
+            )
+        key, _, value = text[1:].decode('latin-1').strip().partition(' ')
         if key == 'end':
             break
         fields.setdefault(key.lower(), value.strip())

@@ -138,7 +138,7 @@ class DetectorNode(LifecycleNode):
         self._failure = ''
         self._cutter.restart('start')
         self._applied: Settings | None = None
-        self._failures = 0
+        self._failures = self._failed_messages = 0
         self._queue = WindowQueue(self._settings.overload.queue_windows)
         self._worker = Worker(
             self._queue, self._prepare_worker, self._process, self._on_worker_failure
@@ -198,6 +198,19 @@ class DetectorNode(LifecycleNode):
                 throttle_duration_sec=WARNING_PERIOD_S,
             )
             return
+        except Exception as error:
+            # A message costs itself; where it left decoder and cutter is not known
+            sentence = f'unexpected {type(error).__name__}: {error}'
+            trace = '' if self._failed_messages else f'\n{traceback.format_exc()}'
+            self._failed_messages += 1
+            self._monitor.format_error(sentence)
+            self.get_logger().error(
+                f'a message was not read: {sentence}{trace}',
+                throttle_duration_sec=WARNING_PERIOD_S,
+            )
+            decoder.reset()
+            self._cutter.restart('error')
+            return
         self._monitor.received()
 
     def _queue_window(self, window: EventWindow) -> None:
@@ -249,21 +262,24 @@ class DetectorNode(LifecycleNode):
         if settings is not self._applied:
             apply_settings(self._detector.detector, settings, self._applied)
             self._applied = settings
-        began = time.perf_counter()
         try:
-            detections = self._detector.process(window)
+            self._detect(window, settings)
         except DetectorError as error:
             self._skip(str(error))
-            return
         except Exception as error:
             # A window costs itself; a fault in all of them is one of the node
             self._failures += 1
-            if self._failures >= MAX_FAILURES:
+            if not self.context.ok() or self._failures >= MAX_FAILURES:
                 raise
             trace = f'\n{traceback.format_exc()}' if self._failures == 1 else ''
             self._skip(f'unexpected {type(error).__name__}: {error}{trace}')
-            return
-        self._failures = 0
+            self._detector.detector.reset()
+        else:
+            self._failures = 0
+
+    def _detect(self, window: EventWindow, settings: Settings) -> None:
+        began = time.perf_counter()
+        detections = self._detector.process(window)
         array = messages.detection_array(
             detections, window.stamp_ns, settings.detections.class_id_format
         )

@@ -20,7 +20,8 @@ from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass, VisionInfo
 
 def header(stamp_ns: int, frame_id: str) -> Header:
     """Return a header; ``stamp_ns`` in nanoseconds of ROS time."""
-    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
+    sec, nanosec = detections_module.ros_stamp(stamp_ns)
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame_id)
 
 
 def stamp_ns(stamp: Time) -> int:
