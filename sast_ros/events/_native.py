@@ -97,7 +97,7 @@ class CheckedEvents(NamedTuple):
         """Return the events in the order of time; equal times stay in their order."""
         x, y, p, t, left_out, late, longest = self
         if late:
-            by_time = t.argsort(kind='stable')
+            by_time = _sort_order(t, late)
             x, y, p, t = x[by_time], y[by_time], p[by_time], t[by_time]
         return EventChunk(
             x, y, p, t, reordered=late, late_us=longest, left_out=left_out, checked=True, **fields
@@ -140,6 +140,20 @@ def check_count(count: int) -> None:
             f'the driver send shorter messages, or raise {MAX_EVENTS_VARIABLE}',
             field='events',
         )
+
+
+def _sort_order(t: np.ndarray, late: int) -> np.ndarray:
+    """Return the indices that sort the events by time; equal times stay in their order."""
+    number_bits = len(t).bit_length()
+    first = int(t.min())
+    span_bits = (int(t.max()) - first).bit_length()
+    if 8 * late < len(t) or number_bits + span_bits > 63:
+        return t.argsort(kind='stable')  # a merge sort: fast where little is out of order
+    # Time and number in one integer: NumPy sorts values several times faster than it finds indices
+    keys = (t - first) << number_bits
+    keys |= np.arange(len(t))
+    keys.sort()
+    return keys & ((1 << number_bits) - 1)
 
 
 def empty_events(count: int, room: int = 0) -> EventArrays:
