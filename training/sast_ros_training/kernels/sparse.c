@@ -25,8 +25,8 @@ static int within(const int32_t *spans, int32_t count, int64_t limit) {
 int64_t sast_scatter_counts(const uint32_t *index, const uint8_t *count, int64_t entries, int32_t channels,
                             int32_t height, int32_t width, const int32_t *row, const int32_t *column, int32_t shift,
                             int64_t planes, int64_t plane_height, int64_t plane_width, uint8_t *cells) {
-  if (channels < 1 || height < 1 || width < 1 || shift < 0 || channels > planes ||
-      !within(row, height, plane_height) || !within(column, width, plane_width)) {
+  if (channels < 1 || height < 1 || width < 1 || shift < 0 || channels > planes || !within(row, height, plane_height) ||
+      !within(column, width, plane_width)) {
     return -2;
   }
   const uint32_t columns = (uint32_t)width, rows = (uint32_t)height;
