@@ -39,7 +39,8 @@ test: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest --cov --cov-report=term
 
 # The tests that call compiled loops and do not start other processes.
-SANITIZED := test/events test/bags test/test_kernels.py test/test_histogram.py test/test_windows.py \
+SANITIZED := test/events test/bags/test_bad_events.py test/bags/test_event_files.py test/bags/test_hdf5.py \
+  test/test_kernels.py test/test_histogram.py test/test_windows.py \
   test/model/inference/test_postprocess.py test/visualization/test_overlay.py training/test/simulation/test_camera.py \
   training/test/simulation/test_renderer.py training/test/training/test_augmentation.py \
   training/test/training/test_streams.py
