@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
+import warnings
 import zipfile
 import zlib
 
@@ -158,7 +159,9 @@ class ArrayRecording(BlockRecording):
                     if length > size:  # numpy allocates as much
                         raise ValueError(f'a header of {length} bytes')
                     file.seek(-4, os.SEEK_CUR)
-                shape, fortran, dtype = read(file)
+                with warnings.catch_warnings():  # that Python 2 wrote it is of no interest
+                    warnings.simplefilter('ignore')
+                    shape, fortran, dtype = read(file)
             except Exception as error:  # of Python source, which numpy parses
                 reason = str(error).partition('\n')[0]
                 raise RecordingError(

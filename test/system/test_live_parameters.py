@@ -168,7 +168,7 @@ def test_wrong_sensor_size_is_an_error_that_names_the_parameters(node):
     observer = node.observer
     assert observer.change_state('configure')
     assert observer.change_state('activate')
-    node.publish(CLOUD, as_cloud(batches(45, width=640, height=480)).messages)
+    node.publish(CLOUD, as_cloud(batches(90, width=640, height=480)).messages)
     observer.wait_for(lambda: 'input.width and input.height' in node.nodes[0].log)
     observer.status(
         lambda status, values: (
