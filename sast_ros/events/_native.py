@@ -47,6 +47,8 @@ class DecodedEvents(NamedTuple):
     p: np.ndarray
     t: np.ndarray
     left_out: Mapping[str, int] = {}
+    #: Width and height for which the events were checked, how many are late, and by how much.
+    checked: tuple[int, int, int, int] | None = None
 
     def chunk(self, *, width: int, height: int, **fields: Any) -> EventChunk:
         """Return what ``check`` leaves of the events, in the order of time."""
@@ -62,19 +64,48 @@ class DecodedEvents(NamedTuple):
             Pixels, 0 if unknown.
 
         """
-        x, y, p, t, left_out = self
+        x, y, p, t, left_out, checked = self
+        if checked is not None and checked[:2] == (width, height):
+            return CheckedEvents(x, y, p, t, left_out, *checked[2:])
         result = np.empty(4, np.int64)
-        count = library.sast_check_events(
-            x, y, p, t, len(t), width or MAX_SENSOR_SIDE, height or MAX_SENSOR_SIDE, result
-        )
+        count = check_events((x, y, p, t), len(t), width, height, result)
         outside, invalid, late, longest = result.tolist()
         if count < len(t):
-            left_out = dict(left_out)
-            for reason, number in ((OUTSIDE_SENSOR, outside), (INVALID, invalid)):
-                if number:
-                    left_out[reason] = left_out.get(reason, 0) + number
+            left_out = add_left_out(left_out, outside, invalid)
             x, y, p, t = x[:count], y[:count], p[:count], t[:count]
         return CheckedEvents(x, y, p, t, left_out, late, longest)
+
+
+def check_events(
+    arrays: EventArrays | tuple[Any, ...], count: int, width: int, height: int, result: Any
+) -> int:
+    """
+    Remove, in place, invalid events and those outside a sensor; return how many remain.
+
+    Parameters
+    ----------
+    arrays : tuple
+        x, y, p, t, or ``argument`` of them.
+    count : int
+        Number of events.
+    width, height : int
+        Pixels, 0 if unknown.
+    result : int64[4], or ``argument`` of it
+        Receives the numbers of events outside, invalid and late, and the longest lateness in us.
+
+    """
+    return library.sast_check_events(
+        *arrays, count, width or MAX_SENSOR_SIDE, height or MAX_SENSOR_SIDE, result
+    )
+
+
+def add_left_out(left_out: Mapping[str, int], outside: int, invalid: int) -> dict[str, int]:
+    """Return the counts with those of ``check_events``."""
+    counts = dict(left_out)
+    for reason, number in ((OUTSIDE_SENSOR, outside), (INVALID, invalid)):
+        if number:
+            counts[reason] = counts.get(reason, 0) + number
+    return counts
 
 
 class CheckedEvents(NamedTuple):

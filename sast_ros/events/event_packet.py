@@ -25,29 +25,24 @@ _FRAME_ID_AT = ORIGIN + _STAMP.size
 
 
 class _Packet(NamedTuple):
-    """Header of a message, with the places of encoding and payload."""
+    """What is the same in every packet of a stream, with the places of encoding and payload."""
 
-    stamp_ns: int
     frame_id: str
     height: int
     width: int
-    seq: int
-    time_base_ns: int
     encoding: str
     encoding_at: int
     start: int
-    size: int
+    head: slice  # frame_id and sensor size
+    tail: slice  # encoding and byte order
 
 
-def _constant_parts(data: bytes, packet: _Packet) -> tuple[bytes, bytes]:
-    """Return frame_id and sensor size, encoding and byte order."""
-    encoding_at = packet.encoding_at
-    sequence_at, count_at = encoding_at - _SEQUENCE.size, packet.start - _COUNT.size
-    return data[_FRAME_ID_AT:sequence_at], data[encoding_at:count_at]
+#: ``header.stamp`` and ``time_base`` in nanoseconds around ``seq``, and the end of the payload.
+_Times = tuple[int, int, int, int]
 
 
 #: Like no other: the constant parts of a header are never empty.
-_NONE = _Packet(0, '', 0, 0, 0, 0, '', 1 << 62, 1 << 62, 0)
+_NONE = _Packet('', 0, 0, '', 1 << 62, 1 << 62, slice(0), slice(0))
 
 
 class EventPacketDecoder:
@@ -89,27 +84,37 @@ class EventPacketDecoder:
 
         """
         data = raw if isinstance(raw, bytes) else bytes(raw)
-        packet = self._like_the_last(data) or self._parse(data)
-        codec = self._codec_of(packet)
-        start, end = packet.start, packet.start + packet.size
+        times = self._like_the_last(data)
+        codec = self._codec
+        if times is not None and times[1] == self._seq + 1 and codec is not None:
+            stamp_ns, seq, time_base_ns, end = times  # the usual case
+            packet = self._packet
+            self._seq, self._stamp_ns = seq, stamp_ns
+        else:
+            if times is None:
+                self._packet, times = self._parse(data)
+            packet = self._packet
+            stamp_ns, seq, time_base_ns, end = times
+            codec = self._codec_of(packet, seq, stamp_ns)
+        start, width, height = packet.start, packet.width, packet.height
         try:
-            events = codec(data[start:end], packet.time_base_ns)
+            events = codec(data[start:end], time_base_ns, (width, height))
         except EventFormatError as error:
-            what = f'{error} (packet {packet.seq}, offset {error.offset} in the payload)'
+            what = f'{error} (packet {seq}, offset {error.offset} in the payload)'
             raise Cursor(data, self._message_type).error('events', start, what) from None
         lost, self._lost = self._lost, 0
         restarted, self._restarted = self._restarted, False
-        return events.chunk(
-            width=packet.width,
-            height=packet.height,
+        return events.check(width, height).chunk(
+            width=width,
+            height=height,
             clock=codec.clock,
-            stamp_ns=packet.stamp_ns,
+            stamp_ns=stamp_ns,
             frame_id=packet.frame_id,
             lost_packets=lost,
             discontinuity=restarted,
         )
 
-    def _parse(self, data: bytes) -> _Packet:
+    def _parse(self, data: bytes) -> tuple[_Packet, _Times]:
         cursor = Cursor(data, self._message_type)
         stamp_ns, frame_id = cursor.header()
         height, width = cursor.sensor_size()
@@ -124,44 +129,32 @@ class EventPacketDecoder:
             raise cursor.error('is_bigendian', cursor.offset - 1, what)
         start, count = cursor.sequence('events', 1)
         cursor.finish('events')
-        packet = _Packet(
-            stamp_ns,
-            frame_id,
-            height,
-            width,
-            seq,
-            time_base_ns,
-            encoding,
-            encoding_at,
-            start,
-            count,
-        )
-        self._constant = _constant_parts(data, packet)
-        self._packet = packet
-        return packet
+        head = slice(_FRAME_ID_AT, encoding_at - _SEQUENCE.size)
+        tail = slice(encoding_at, start - _COUNT.size)
+        packet = _Packet(frame_id, height, width, encoding, encoding_at, start, head, tail)
+        self._constant = (data[head], data[tail])
+        return packet, (stamp_ns, seq, time_base_ns, start + count)
 
-    def _like_the_last(self, data: bytes) -> _Packet | None:
-        """Return the header of a packet that differs from the last in time and length only."""
+    def _like_the_last(self, data: bytes) -> _Times | None:
+        """Return the times of a packet whose header differs from the last in them only."""
         last, start = self._packet, self._packet.start
-        if len(data) < start or data[: len(_LITTLE_ENDIAN)] != _LITTLE_ENDIAN:
+        if len(data) < start or not data.startswith(_LITTLE_ENDIAN):
             return None
-        constant = _constant_parts(data, last)
+        if (data[last.head], data[last.tail]) != self._constant:
+            return None
         seconds, nanoseconds = _STAMP.unpack_from(data, ORIGIN)
-        (count,) = _COUNT.unpack_from(data, start - _COUNT.size)
-        complete = 0 <= len(data) - start - count <= MAX_PADDING
-        if constant != self._constant or nanoseconds >= 1_000_000_000 or not complete:
+        end = start + _COUNT.unpack_from(data, start - _COUNT.size)[0]
+        if nanoseconds >= 1_000_000_000 or not 0 <= len(data) - end <= MAX_PADDING:
             return None
         seq, time_base_ns = _SEQUENCE.unpack_from(data, last.encoding_at - _SEQUENCE.size)
-        stamp_ns = seconds * 1_000_000_000 + nanoseconds
-        return last._replace(stamp_ns=stamp_ns, seq=seq, time_base_ns=time_base_ns, size=count)
+        return seconds * 1_000_000_000 + nanoseconds, seq, time_base_ns, end
 
-    def _codec_of(self, packet: _Packet) -> PayloadDecoder:
+    def _codec_of(self, packet: _Packet, seq: int, stamp_ns: int) -> PayloadDecoder:
         """Return the codec in the state for this packet."""
         try:
-            return self._follow(
-                (packet.encoding, packet.height, packet.width), packet.seq, packet.stamp_ns
-            )
+            return self._follow((packet.encoding, packet.height, packet.width), seq, stamp_ns)
         except EventFormatError as error:
+            self._packet = _NONE
             cursor = Cursor(b'\0\1\0\0', self._message_type)
             raise cursor.error('encoding', packet.encoding_at, str(error)) from None
 

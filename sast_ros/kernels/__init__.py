@@ -34,6 +34,9 @@ _DTYPES = {
     for name in ('uint8_t', 'int16_t', 'uint16_t', 'int32_t', 'uint32_t', 'int64_t', 'uint64_t')
 } | {'float': np.dtype('float32'), 'double': np.dtype('float64')}
 
+#: What ctypes makes of an argument.
+_ARGUMENT = type(ctypes.c_void_p.from_param(0))
+
 _COMMENT = re.compile(r'/\*.*?\*/', re.DOTALL)
 _DECLARATION = re.compile(r'^(\w+) (sast_\w+)\(([^()]*)\);', re.MULTILINE)
 _PARAMETER = re.compile(r'(const )?(struct )?(\w+) (\*?)\w+')
@@ -63,7 +66,8 @@ def _array_type(dtype: np.dtype, *, writable: bool) -> type:
         Parameters
         ----------
         value : numpy.ndarray, torch.Tensor, bytes, int or None
-            An array, a tensor on the CPU, raw bytes, the result of ``pointer``, or a null pointer.
+            An array, a tensor on the CPU, raw bytes, the result of ``pointer`` or ``argument``, or
+            a null pointer.
 
         Raises
         ------
@@ -73,6 +77,8 @@ def _array_type(dtype: np.dtype, *, writable: bool) -> type:
 
         """
         if not isinstance(value, array):
+            if type(value) is _ARGUMENT:
+                return value
             if value is None or isinstance(value, (int, bytes)):
                 return void(value)
             value = value.numpy()
@@ -152,6 +158,19 @@ def pointer(array: np.ndarray) -> int:
     if not array.flags.c_contiguous:
         raise TypeError('the array is not contiguous')
     return array.ctypes.data
+
+
+def argument(array: np.ndarray) -> Any:
+    """
+    Return a contiguous array as the argument of many calls: neither checked nor converted again.
+
+    Raises
+    ------
+    TypeError
+        The array is not contiguous.
+
+    """
+    return ctypes.c_void_p.from_param(pointer(array))
 
 
 library = load_library(Path(__file__).parent)

@@ -672,3 +672,19 @@ def test_evt3_wrong_bit_in_time_high_costs_no_event(bit: int, number: int) -> No
     # One or two steps may be jitter of the sensor
     shift = np.abs(chunk.t - chunk.t[0] - (np.sort(t) - t.min()))
     assert shift.max() <= (0 if bit > 1 else 2 * 4096)
+
+
+def test_each_packet_is_read_by_the_codec_of_its_encoding() -> None:
+    decode = open_decoder(TYPE)
+    packets = [(0, 'evt3'), (1, 'evt3'), (2, 'evt9'), (3, 'evt9'), (4, 'evt3'), (5, 'mono')]
+    found = []
+    for seq, encoding in packets:
+        raw = event_packet(
+            payload_of('evt3' if encoding == 'evt9' else encoding), encoding, seq=seq
+        )
+        try:
+            found.append(len(decode(raw)))
+        except EventFormatError as error:
+            assert error.field == 'encoding'
+            found.append(-1)
+    assert found == [20, 20, -1, -1, 20, 20]

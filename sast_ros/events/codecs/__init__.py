@@ -28,8 +28,10 @@ class PayloadDecoder(Protocol):
     def clock(self) -> Literal['sensor', 'ros']:
         """Clock of the times."""
 
-    def __call__(self, payload: bytes, time_base_ns: int = 0) -> DecodedEvents:
-        """Return the events of one payload."""
+    def __call__(
+        self, payload: bytes, time_base_ns: int = 0, size: tuple[int, int] | None = None
+    ) -> DecodedEvents:
+        """Return the events of one payload; ``size`` is (width, height) in pixels, if known."""
 
     def resynchronise(self, elapsed_us: int = 0) -> None:
         """Continue after lost packets, ``elapsed_us`` of host time after the last received."""

@@ -19,13 +19,13 @@ After lost packets, host time says how far to look ahead.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from sast_ros.events import _native
 from sast_ros.events._native import DecodedEvents, EventArrays
 from sast_ros.events.chunk import EventFormatError, UNSYNCHRONISED
-from sast_ros.kernels import library, pointer
+from sast_ros.kernels import argument, library
 
 #: Longer pauses of the host clock say nothing about the sensor's (a bag of another day, a clock
 #: that was set).
@@ -58,9 +58,11 @@ class _EvtDecoder(ABC):
 
     def __init__(self) -> None:
         self._state = np.zeros(_STATE_SIZE, np.int64)
-        self._state_at = pointer(self._state)
+        self._state_at = argument(self._state)
         self._scratch = _native.empty_events(_FEW_WORDS * self.max_events, _ROOM)
-        self._scratch_at = tuple(map(pointer, self._scratch))
+        self._scratch_at = tuple(map(argument, self._scratch))
+        self._result = np.zeros(4, np.int64)
+        self._result_at = argument(self._result)
 
     def reset(self) -> None:
         """Begin another stream: time restarts with its first TIME_HIGH."""
@@ -72,9 +74,13 @@ class _EvtDecoder(ABC):
         if 0 < elapsed_us < _MAX_ELAPSED_US:
             self._state[[_HIGH, _ANCHOR]] += elapsed_us
 
-    def __call__(self, payload: bytes, time_base_ns: int = 0) -> DecodedEvents:
+    def __call__(
+        self, payload: bytes, time_base_ns: int = 0, size: tuple[int, int] | None = None
+    ) -> DecodedEvents:
         """
         Decode one payload; ``time_base`` is not defined for these encodings.
+
+        Small payloads are checked here for a sensor of this width and height, which is faster.
 
         Raises
         ------
@@ -91,9 +97,14 @@ class _EvtDecoder(ABC):
                 'the packet was cut',
                 field='events',
             )
+        checked, counts = None, (0, 0)
         if words <= _FEW_WORDS:
             count = self._decode(payload, words, self._scratch_at)
-            x, y, p, t = (array[:count].copy() for array in self._scratch)
+            if size is not None:
+                count = _native.check_events(self._scratch_at, count, *size, self._result_at)
+                *counts, late, longest = self._result.tolist()
+                checked = (*size, late, longest)
+            x, y, p, t = [array[:count].copy() for array in self._scratch]
         else:
             try:
                 arrays = _native.empty_events(self._capacity(payload, words), _ROOM)
@@ -102,17 +113,21 @@ class _EvtDecoder(ABC):
                 raise
             count = self._decode(payload, words, arrays)
             x, y, p, t = (array[:count] for array in arrays)
-        dropped = int(self._state[_UNPLACED])
-        self._state[_UNPLACED] = 0
-        return DecodedEvents(x, y, p, t, {UNSYNCHRONISED: dropped} if dropped else {})
+        left_out = {}
+        if self._state[_UNPLACED]:
+            left_out[UNSYNCHRONISED] = int(self._state[_UNPLACED])
+            self._state[_UNPLACED] = 0
+        if any(counts):
+            left_out = _native.add_left_out(left_out, *counts)
+        return DecodedEvents(x, y, p, t, left_out, checked)
 
     def _capacity(self, payload: bytes, words: int) -> int:
         """Return at least the number of events in the words."""
         return words
 
     @abstractmethod
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
-        """Write x, y, p, t of the events into arrays or to addresses; return how many."""
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[Any, ...]) -> int:
+        """Write x, y, p, t of the events into arrays, or arguments of them; return how many."""
 
 
 class Evt3(_EvtDecoder):
@@ -125,7 +140,7 @@ class Evt3(_EvtDecoder):
     def _capacity(self, payload: bytes, words: int) -> int:
         return library.sast_evt3_count(payload, words)
 
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[Any, ...]) -> int:
         return library.sast_evt3(payload, words, self._state_at, *arrays)
 
 
@@ -136,7 +151,7 @@ class Evt2(_EvtDecoder):
     word_size = 4
     max_events = 1
 
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[Any, ...]) -> int:
         return library.sast_evt2(payload, words, self._state_at, *arrays)
 
 
@@ -162,5 +177,5 @@ class Evt21(_EvtDecoder):
     def _capacity(self, payload: bytes, words: int) -> int:
         return library.sast_evt21_count(payload, words, self._high_word_first)
 
-    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[int, ...]) -> int:
+    def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[Any, ...]) -> int:
         return library.sast_evt21(payload, words, self._high_word_first, self._state_at, *arrays)

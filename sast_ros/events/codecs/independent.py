@@ -22,7 +22,9 @@ class IndependentPackets(ABC):
     def resynchronise(self, elapsed_us: int = 0) -> None:  # noqa: B027 - complete as it is
         """Do nothing."""
 
-    def __call__(self, payload: bytes, time_base_ns: int = 0) -> DecodedEvents:
+    def __call__(
+        self, payload: bytes, time_base_ns: int = 0, size: tuple[int, int] | None = None
+    ) -> DecodedEvents:
         """
         Decode one payload.
 
