@@ -59,5 +59,8 @@ class BlockRecording(Recording):
 
 
 def _decoded(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> DecodedEvents:
-    polarity = np.where((p == 0) | (p == 1), p, INVALID_POLARITY).astype(np.uint8)
+    if p.dtype in (np.bool_, np.uint8):  # above 1 is invalid already
+        polarity = p.astype(np.uint8)
+    else:
+        polarity = np.where((p == 0) | (p == 1), p, INVALID_POLARITY).astype(np.uint8)
     return DecodedEvents(pixels(x), pixels(y), polarity, np.array(t, np.int64))

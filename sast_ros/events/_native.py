@@ -211,5 +211,7 @@ def empty_events(count: int, room: int = 0) -> EventArrays:
 
 def pixels(values: np.ndarray) -> np.ndarray:
     """Return coordinates as ``uint16``; what is beyond every sensor becomes the largest."""
+    if values.dtype == np.uint16:
+        return values.copy()
     with np.errstate(invalid='ignore'):
         return np.where((values >= 0) & (values < 65535), values, 65535).astype(np.uint16)
