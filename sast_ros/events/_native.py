@@ -85,7 +85,7 @@ def check_events(
     Parameters
     ----------
     arrays : tuple
-        x, y, p, t, or ``argument`` of them.
+        Columns x, y, p, t, or ``argument`` of them.
     count : int
         Number of events.
     width, height : int
