@@ -71,7 +71,7 @@ setup(
         )
     ],
     # What the node needs; ROS packages (rclpy, the messages) are dependencies in package.xml.
-    install_requires=['numpy', 'safetensors', 'torch>=2.4'],
+    install_requires=['numpy', 'safetensors', 'torch>=2.6'],
     # replay: the commands, recordings, the overlay. evaluate: metrics and report. ray: replays
     # on a Ray cluster. hdf5: recordings of DSEC, M3ED, Metavision, v2e and others.
     extras_require={

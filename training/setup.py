@@ -41,7 +41,7 @@ setup(
         f'sast_ros[evaluate,hdf5]=={VERSION}',
         'lightning',
         'tensorboard',
-        'torch>=2.4',
+        'torch>=2.6',
     ],
     zip_safe=False,
     entry_points={

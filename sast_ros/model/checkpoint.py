@@ -216,6 +216,7 @@ def _read_state_dict(source: Path) -> dict[str, Tensor]:
         raise CheckpointError(f'{source}: no such file; give the path of a SAST .ckpt checkpoint')
     if problem := _no_checkpoint(source):
         raise CheckpointError(f'{source}: {problem}')
+    require_safe_unpickling(source)
     try:
         content = torch.load(source, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
@@ -249,6 +250,19 @@ def _read_state_dict(source: Path) -> dict[str, Tensor]:
             'saves it'
         )
     return {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
+
+
+def require_safe_unpickling(path: Path) -> None:
+    """
+    Raise a ``CheckpointError`` where ``torch.load`` of a file could execute code.
+
+    Before PyTorch 2.6.0 it did so with ``weights_only=True`` too (CVE-2025-32434).
+    """
+    if torch.__version__ < '2.6':  # compared as versions, not as texts
+        raise CheckpointError(
+            f'{path}: is not read by PyTorch {torch.__version__}, in which a checkpoint can '
+            'execute code (CVE-2025-32434); install PyTorch 2.6 or later'
+        )
 
 
 def _no_checkpoint(source: Path) -> str:

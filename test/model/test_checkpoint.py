@@ -25,6 +25,7 @@ from sast_ros.model import (
 )
 from sast_ros.model.attention import ALIASES
 import torch
+from torch.torch_version import TorchVersion
 
 ATTENTION = 'backbone.stages.0.att_blocks.0.att.win_attn.'
 
@@ -126,6 +127,24 @@ def test_objects_are_never_unpickled(tmp_path, model, checkpoint, capsys):
     with pytest.raises(CheckpointError, match=facts('official.ckpt', 'torch.save')):
         convert_checkpoint(checkpoint(extra=Payload()), tmp_path / 'm.safetensors')
     assert 'unpickled!' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('version', ['1.13.1', '2.4.0', '2.5.1+cu124', '2.6.0a0'])
+def test_no_checkpoint_is_unpickled_where_that_executes_code(
+    tmp_path, monkeypatch, checkpoint, version
+):
+    path = checkpoint()
+    monkeypatch.setattr(torch, '__version__', TorchVersion(version))
+    with pytest.raises(CheckpointError, match=facts('official.ckpt', version, '2.6', 'CVE')):
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+    assert not (tmp_path / 'm.safetensors').exists()
+
+
+@pytest.mark.parametrize('version', ['2.6.0', '2.10.0', '3.0.0+cpu'])
+def test_later_versions_read_checkpoints(tmp_path, monkeypatch, checkpoint, version):
+    path = checkpoint()
+    monkeypatch.setattr(torch, '__version__', TorchVersion(version))
+    convert_checkpoint(path, tmp_path / 'm.safetensors')
 
 
 def zip_file(**members: str) -> bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sast_ros.model import ModelConfig
+from sast_ros.model.checkpoint import require_safe_unpickling
 import torch
 from torch import Tensor
 
@@ -29,7 +30,12 @@ class TrainingCheckpoint:
 
 
 def read_checkpoint(path: Path) -> TrainingCheckpoint | None:
-    """Return the content of a file, ``None`` if it is not an intact checkpoint of a training."""
+    """
+    Return the content of a file, ``None`` if it is not an intact checkpoint of a training.
+
+    A ``CheckpointError`` where this PyTorch could execute code in it.
+    """
+    require_safe_unpickling(path)
     try:
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
         kept = content[CHECKPOINT_KEY]

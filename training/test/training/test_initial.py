@@ -12,6 +12,7 @@ from sast_ros_training.training.config_file import parse_config
 from sast_ros_training.training.errors import TrainingConfigError
 from sast_ros_training.training.initial import initial_model
 import torch
+from torch.torch_version import TorchVersion
 
 HEADS = tuple(f'yolox_head.cls_preds.{level}' for level in range(3))
 
@@ -71,6 +72,13 @@ def test_a_checkpoint_of_a_training_gives_its_average(tmp_path, published):
     model, said = start(tmp_path / 'last.ckpt', classes=['car', 'pedestrian'])
     assert said.endswith('predictors copied for car, pedestrian')
     assert_taken_over(model, published, ('car', 'pedestrian'))
+
+
+def test_a_checkpoint_is_not_read_where_that_executes_code(tmp_path, monkeypatch):
+    torch.save({}, tmp_path / 'last.ckpt')
+    monkeypatch.setattr(torch, '__version__', TorchVersion('2.5.1'))
+    with pytest.raises(CheckpointError, match=r'last\.ckpt: .*2\.5\.1.*CVE.*2\.6'):
+        start(tmp_path / 'last.ckpt')
 
 
 def test_of_several_weights_it_is_the_mean(tmp_path, published):
