@@ -111,8 +111,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
         _check_shapes(config, tensors, str(path))
     else:
         config = infer_config(tensors, str(path))
-    model = SAST(vary(config, **overrides))
-    _load_strictly(model, tensors, str(path))
+    model = _load_strictly(vary(config, **overrides), tensors, str(path))
     return model.to(device).eval()
 
 
@@ -203,8 +202,7 @@ def convert_checkpoint(
     source = Path(source)
     tensors = _read_state_dict(source)
     config = infer_config(tensors, str(source), name=name, classes=classes)
-    model = SAST(config)
-    _load_strictly(model, tensors, str(source))
+    model = _load_strictly(config, tensors, str(source))
     sha256 = save_model(model, target, half=half, metadata={_SOURCE_KEY: _file_sha256(source)})
     parameters = sum(p.numel() for p in model.parameters())
     return Conversion(Path(target), sha256, config, len(model.state_dict()), parameters)
@@ -350,13 +348,15 @@ def infer_config(
     return config
 
 
-def _load_strictly(model: SAST, tensors: dict[str, Tensor], where: str) -> None:
+def _load_strictly(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> SAST:
     """
-    Load, or raise one CheckpointError that lists everything that is wrong.
+    Return the network with the tensors, or raise one CheckpointError that lists all that is wrong.
 
-    That is every missing, extra, mis-shaped and contradictory tensor.
+    That is every missing, extra, mis-shaped and contradictory tensor. The network takes
+    memory only if all shapes fit.
     """
-    wanted = model.state_dict()
+    with torch.device('meta'):
+        wanted = SAST(config).state_dict()
     aliases = {name for name in tensors for alias in ALIASES if name.endswith(f'_attn.{alias}')}
     faults = [
         *(f'missing: {n}' for n in wanted if n not in tensors and not n.endswith(_OPTIONAL)),
@@ -368,6 +368,7 @@ def _load_strictly(model: SAST, tensors: dict[str, Tensor], where: str) -> None:
         ),
     ]
     if not faults:
+        model = SAST(config)
         # A dict without the counters loads as one of before they existed: they start at zero.
         result = None
         try:
@@ -386,10 +387,11 @@ def _load_strictly(model: SAST, tensors: dict[str, Tensor], where: str) -> None:
     if faults:
         listing = '\n  '.join(faults)
         raise CheckpointError(
-            f'{where}: does not fit {model.config.name} with classes '
-            f'{", ".join(model.config.classes)}, '
+            f'{where}: does not fit {config.name} with classes '
+            f'{", ".join(config.classes)}, '
             f'{len(faults)} differences:\n  {listing}'
         )
+    return model
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -26,6 +27,8 @@ from sast_ros.model import (
 from sast_ros.model.attention import ALIASES
 import torch
 from torch.torch_version import TorchVersion
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 ATTENTION = 'backbone.stages.0.att_blocks.0.att.win_attn.'
 
@@ -327,6 +330,44 @@ def test_an_impossible_configuration_is_refused(tmp_path, model, changes):
     with_configuration(path, False, **changes)
     with pytest.raises(CheckpointError, match=facts('m.safetensors', 'configuration')):
         load_model(path)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the bytes of the largest tensor that takes memory."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: D105
+        result = func(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, torch.Tensor) and value.device.type != 'meta':
+                self.size = max(self.size, value.numel() * value.element_size())
+        return result
+
+
+@pytest.mark.parametrize('tensors', [{}, {'a': torch.zeros(3)}])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'embed_dim': 128},
+        {'embed_dim': 1024, 'dim_head': 1024},
+        {'bins': 128},
+        {'fpn_depth': 8},
+        {'classes': [str(number) for number in range(100_000)]},
+    ],
+)
+def test_no_memory_is_taken_on_the_word_of_a_configuration(tmp_path, model, tensors, changes):
+    path = tmp_path / 'm.safetensors'
+    digest = hashlib.sha256()
+    for name, value in tensors.items():
+        digest.update(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
+        digest.update(value.numpy().tobytes())
+    config = json.dumps({**model.config.as_dict(), **changes})
+    header = {'sast_ros.config': config, 'sast_ros.sha256': digest.hexdigest()}
+    save_file(tensors, path, header)
+    with LargestTensor() as largest, pytest.raises(CheckpointError, match='missing: '):
+        load_model(path)
+    assert largest.size < 10_000
 
 
 def test_file_without_configuration_is_recognised_by_its_shapes(tmp_path):
