@@ -105,7 +105,7 @@ class StackedHistogram:
         return self._count_tensors(parts)
 
     def _count_compiled(self, parts: tuple[EventChunk, ...]) -> torch.Tensor:
-        cells = np.zeros(self.shape, np.uint8)
+        cells = np.zeros((2 * self.bins, *self.shape[1:]), np.uint8)
         if parts:
             t0, edges = self._bin_edges(parts)
             for part in parts:
@@ -119,14 +119,19 @@ class StackedHistogram:
                     edges,
                     self.bins,
                     self._column,
-                    self.width,
+                    len(self._column),
                     self._row,
-                    self.height,
-                    self.shape[2],
-                    self.shape[1],
+                    len(self._row),
+                    cells.shape[2],
+                    cells.shape[1],
                     self.cutoff if self.overflow == 'saturate' else 0,
                     cells,
                 )
+                if offending == -2:
+                    raise ValueError(
+                        f'StackedHistogram: a sensor of {self.width}x{self.height} pixels does '
+                        f'not go into a histogram of shape {self.shape}'
+                    )
                 if offending >= 0:
                     raise self._outside(part, offending)
             if self.overflow == 'wrap':

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.histogram import StackedHistogram
+from sast_ros.kernels import library
 import torch
 
 CASES = [
@@ -149,3 +150,30 @@ def test_event_outside_the_sensor_is_named(x, y, field, path):
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         StackedHistogram(**{'height': 240, 'width': 304, **wrong})
+
+
+@pytest.mark.parametrize('shape', [(20, 239, 304), (20, 240, 303), (20, 0, 304), (20, 1, 1)])
+def test_no_cell_is_written_outside_the_histogram(shape):
+    """Cells that the maps of rows and columns go beyond are never touched."""
+    histogram = StackedHistogram(240, 304)
+    histogram.shape = shape
+    with pytest.raises(ValueError, match=facts('304x240', *shape)):
+        histogram(random_chunk(5, 1000, 240, 304))
+
+
+@pytest.mark.parametrize('saturate', [0, 10])
+@pytest.mark.parametrize('name', ['column', 'row'])
+@pytest.mark.parametrize('place', [0, 15, 16, 39])
+def test_a_map_beyond_the_cells_counts_nothing(saturate, name, place):
+    """A guard of bytes behind the cells stays as it was."""
+    maps = {key: np.arange(40, dtype=np.int32) for key in ('column', 'row')}
+    maps[name][place] = 40
+    memory = np.zeros(2 * 40 * 40 + 4096, np.uint8)
+    x = np.full(1, place, np.uint16)
+    p, t, edges = np.ones(1, np.uint8), np.zeros(1, np.int64), np.ones(1, np.int64)
+    sizes = 40, 40, saturate
+    found = library.sast_histogram_add(
+        x, x, p, t, 1, 0, edges, 1, maps['column'], 40, maps['row'], 40, *sizes, memory
+    )
+    assert found == -2
+    assert not memory.any()

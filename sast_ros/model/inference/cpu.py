@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from sast_ros.kernels import library
@@ -189,16 +190,27 @@ class ConvLstm(nn.Module):
         else:
             before, cell_before = (s.permute(0, 2, 3, 1).contiguous() for s in state)
         gates = self.gates(torch.cat([x, before], dim=-1)).contiguous()
+        _require('state', cell_before, x.shape)
+        _require('gates', gates, (*x.shape[:-1], 4 * channels))
         hidden, cell = torch.empty_like(cell_before), torch.empty_like(cell_before)
         tokens = cell.numel() // channels
         library.sast_lstm_cell(gates, cell_before, tokens, channels, hidden, cell)
         return hidden.permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2)
 
 
+def _require(name: str, value: Tensor, shape: Sequence[int]) -> None:
+    """Refuse a tensor that the compiled loops would read outside of."""
+    if value.shape != tuple(shape):
+        raise ValueError(f'{name} has shape {list(value.shape)}; it must be {list(shape)}')
+
+
 def score_tokens(x: Tensor, raw: Tensor, gain: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     """Do what ``selection.score_tokens`` does in one pass; ``x`` is overwritten."""
     x, raw, scale = x.contiguous(), raw.contiguous(), scale.contiguous()
     batch, tokens, channels = x.shape
+    _require('raw', raw, x.shape)
+    _require('gain', gain, (batch, channels))
+    _require('scale', scale, (batch, channels))
     scores = torch.empty(batch, tokens)
     for row in zip(x, raw, torch.sigmoid(gain), scale, scores):
         library.sast_score_tokens(*row[:4], tokens, channels, row[4])
@@ -208,6 +220,11 @@ def score_tokens(x: Tensor, raw: Tensor, gain: Tensor, scale: Tensor) -> tuple[T
 def event_density(histogram: Tensor) -> Tensor:
     """Do what ``selection.event_density`` does in one pass."""
     batch, channels, height, width = histogram.shape
+    if height % STRIDES[-1] or width % STRIDES[-1]:
+        raise ValueError(
+            f'event_density: a histogram of {width}x{height} cells; its sides must be multiples '
+            f'of {STRIDES[-1]}'
+        )
     counts = torch.empty(batch, len(STRIDES), channels, dtype=torch.int32)
     for sample, target in zip(histogram.contiguous(), counts):
         library.sast_count_occupied(sample, channels, height, width, target)

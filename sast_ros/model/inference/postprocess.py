@@ -85,7 +85,17 @@ def non_maximum_suppression(
     iou : float
         A box is suppressed by a better one of its class that overlaps it by more.
 
+    Raises
+    ------
+    ValueError
+        The arrays have other shapes.
+
     """
+    if boxes.shape != (len(scores), 4) or not scores.shape == class_ids.shape == (len(scores),):
+        raise ValueError(
+            f'non_maximum_suppression: boxes {boxes.shape}, scores {scores.shape} and class_ids '
+            f'{class_ids.shape}; they must be [N, 4], [N] and [N]'
+        )
     order = np.argsort(-scores, kind='stable')
     alive = np.ones(len(order), np.uint8)
     boxes = np.ascontiguousarray(boxes[order], np.float32)

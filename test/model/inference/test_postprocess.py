@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from sast_ros.model.inference.postprocess import non_maximum_suppression
 
 
@@ -49,3 +50,20 @@ def test_against_the_definition():
         if not any(o > 0.45 for o in overlaps):
             expected.append(int(i))
     assert non_maximum_suppression(boxes, scores, classes, 0.45).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    'boxes, scores, classes',
+    [
+        ((3, 3), (3,), (3,)),
+        ((12,), (3,), (3,)),
+        ((2, 4), (3,), (3,)),
+        ((4, 4), (3,), (3,)),
+        ((3, 4), (3,), (2,)),
+        ((3, 4), (3,), (3, 1)),
+        ((3, 4), (3, 1), (3,)),
+    ],
+)
+def test_arrays_of_other_shapes_are_refused(boxes, scores, classes):
+    with pytest.raises(ValueError, match=r'must be \[N, 4\], \[N\] and \[N\]'):
+        non_maximum_suppression(np.zeros(boxes), np.zeros(scores), np.zeros(classes), 0.5)

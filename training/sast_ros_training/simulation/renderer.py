@@ -268,9 +268,10 @@ class Renderer:
         return material, count
 
     def _material(self, mesh: Mesh) -> _Material:
-        if len(mesh.texture) and mesh.texture.max() >= self._texture_count:
+        strange = (mesh.texture < -1) | (mesh.texture >= self._texture_count)
+        if strange.any():
             raise ValueError(
-                f'Renderer: a mesh uses texture {mesh.texture.max()}, but there are '
+                f'Renderer: a mesh uses texture {mesh.texture[strange][0]}, but there are '
                 f'{self._texture_count}; hand all textures to the constructor'
             )
         arrays = (

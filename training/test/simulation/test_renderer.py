@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sast_ros_training.simulation.mesh import assemble, Mesh
@@ -535,3 +537,14 @@ def test_wrong_input_is_refused(noise):
     textured = rectangle((-1, 1), (-1, 1), 2.0, texture=0)
     with pytest.raises(ValueError, match='texture 0'):
         renderer.draw(textured, textured.vertices, IDENTITY)
+
+
+@pytest.mark.parametrize('count', [0, 1, 2])
+@pytest.mark.parametrize('texture', [-(2**15), -2, 2, 2**15 - 1, 2**16, -(2**16) + 1])
+def test_textures_that_were_not_handed_over_are_refused(noise, count, texture):
+    """Also numbers that become those of other textures as int16."""
+    renderer = Renderer(10, 10, 10.0, [noise] * count)
+    square = rectangle((-1, 1), (-1, 1), 2.0)
+    square = replace(square, texture=np.array([-1, texture], np.int32))
+    with pytest.raises(ValueError, match=f'texture {texture}, but there are {count}'):
+        renderer.draw(square, square.vertices, IDENTITY)
