@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 import pickle
 import re
-import tarfile
+import textwrap
 from typing import Any
 import zipfile
 
@@ -267,29 +267,35 @@ def _no_checkpoint(source: Path) -> str:
     """Return what a file is, and what to do, if it is plainly no checkpoint."""
     with source.open('rb') as file:
         head = file.read(1024)
-    text = head.lstrip().lower()
+    markup = re.sub(rb'^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)', b'', head).lstrip(b'\0\t\n\r ')
     if not head:
         return 'is empty; download it again'
     if head.startswith(b'version https://git-lfs'):
         return 'is a pointer of git-lfs, not the checkpoint; fetch that with "git lfs pull"'
-    if text.startswith((b'<!doctype', b'<html', b'<?xml', b'<head')):
+    if markup.startswith(b'<'):  # nothing that PyTorch writes
         return (
             'is a web page, not a checkpoint: the download needs a login or another link; '
             'download the file itself'
         )
     if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 32:
         return 'is a safetensors file; give it to --model as it is'
-    if zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            names = archive.namelist()
+    try:
+        names = None
+        if zipfile.is_zipfile(source):  # by its last bytes only
+            with zipfile.ZipFile(source) as archive:
+                names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return 'is a damaged zip archive; download it again'
+    if names is not None:
         if not any(name.endswith('data.pkl') for name in names):
+            content = textwrap.shorten(', '.join(names[:3]), 100) or 'empty'
             return (
-                f'is a zip archive without data of PyTorch ({", ".join(names[:3]) or "empty"}); '
+                f'is a zip archive without data of PyTorch ({content}); '
                 'unpack it and give the .ckpt file inside'
             )
         return ''
     # A pickle of protocol 2 or later, or the tar archives of old
-    if head[:1] == b'\x80' or head.startswith(b'PK') or tarfile.is_tarfile(source):
+    if head[:1] == b'\x80' or head.startswith(b'PK') or head[257:262] == b'ustar':
         return ''
     return (
         f'is no file of PyTorch (it begins with {head[:12]!r}); give a .ckpt checkpoint as '

@@ -11,6 +11,8 @@ from pathlib import Path
 import zipfile
 
 from facts import facts
+from hypothesis import given, settings
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 from safetensors import safe_open
@@ -165,8 +167,13 @@ def zip_file(**members: str) -> bytes:
         (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\n', ['git lfs pull']),
         (b'\n<!DOCTYPE html><html><body>Sign in</body></html>', ['web page']),
         (b'<html><head>', ['web page']),
+        (b'\xef\xbb\xbf\r\n<!-- mirror --><html>', ['web page']),
+        ('<!DOCTYPE html>'.encode('utf-16-le'), ['web page']),
+        ('<!DOCTYPE html>'.encode('utf-16'), ['web page']),
+        (b'\x1f\x8b\x08\0\0\0\0\0', ['PyTorch']),
         (zip_file(readme='x'), ['zip archive', 'readme']),
         (zip_file(), ['zip archive']),
+        (zip_file(readme='x').replace(b'PK\1\2', b'PK\0\0'), ['damaged zip archive']),
         (save({'a': torch.zeros(3)}), ['safetensors', '--model']),
         (b'{"a": 1}', ['PyTorch']),
         (b'\x89PNG\r\n\x1a\n', ['PyTorch']),
@@ -182,6 +189,50 @@ def test_files_of_another_kind_are_named_for_what_they_are(tmp_path, content, wa
         convert_checkpoint(path, tmp_path / 'm.safetensors')
     assert 'weights_only' not in str(caught.value)
     assert not (tmp_path / 'm.safetensors').exists()
+
+
+def saved(content: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+def test_names_in_an_archive_do_not_fill_the_screen(tmp_path):
+    path = tmp_path / 'sast.ckpt'
+    path.write_bytes(zip_file(**{'n' * 60_000: 'x'}))
+    with pytest.raises(CheckpointError, match='zip archive') as caught:
+        convert_checkpoint(path, tmp_path / 'm.safetensors')
+    assert len(str(caught.value)) < 400
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    content=st.sampled_from(
+        [
+            zip_file(readme='x'),
+            zip_file(),
+            zip_file(**{'x/data.pkl': 'garbage'}),
+            saved({'a': torch.zeros(3)}),
+            b'\x1f\x8b\x08\0',
+        ]
+    ),
+    changes=st.lists(st.tuples(st.integers(1, 120), st.integers(0, 255)), max_size=8),
+    cut=st.integers(0, 20),
+)
+def test_damaged_files_of_another_kind_are_refused_in_a_sentence(
+    tmp_path_factory, content, changes, cut
+):
+    """Mostly in the directory of an archive, which lies at its end."""
+    changed = bytearray(content)
+    for back, value in changes:
+        if back <= len(changed):
+            changed[-back] = value
+    folder = tmp_path_factory.getbasetemp()
+    path = folder / 'damaged.ckpt'
+    path.write_bytes(changed[: len(changed) - cut])
+    with pytest.raises(CheckpointError, match='damaged.ckpt') as caught:
+        convert_checkpoint(path, folder / 'damaged.safetensors')
+    assert 'weights_only' not in str(caught.value)
 
 
 @pytest.mark.parametrize('seed', range(20))
