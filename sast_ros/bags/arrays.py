@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 import warnings
@@ -24,6 +23,7 @@ import numpy as np
 from sast_ros.bags import columns
 from sast_ros.bags.blocks import BlockRecording, Columns
 from sast_ros.bags.errors import RecordingError
+from sast_ros.npy import check_npy_header
 
 ARRAY_SUFFIXES = ('.npy', '.npz')
 
@@ -151,14 +151,9 @@ class ArrayRecording(BlockRecording):
         place = f'{self.path}{name}'
         with open_array() as file:
             try:
-                version = np.lib.format.read_magic(file)
                 read = np.lib.format.read_array_header_1_0
-                if version != (1, 0):
+                if check_npy_header(file, size) != (1, 0):
                     read = np.lib.format.read_array_header_2_0
-                    length = int.from_bytes(file.read(4), 'little')
-                    if length > size:  # numpy allocates as much
-                        raise ValueError(f'a header of {length} bytes')
-                    file.seek(-4, os.SEEK_CUR)
                 with warnings.catch_warnings():  # that Python 2 wrote it is of no interest
                     warnings.simplefilter('ignore')
                     shape, fortran, dtype = read(file)

@@ -20,6 +20,7 @@ import numpy as np
 from sast_ros.errors import SastError
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.labels import BOX_DTYPE
+from sast_ros.npy import check_npy_header
 
 #: Both names of the fields that the layout has renamed, the present one first.
 _TIME = ('t', 'ts')
@@ -81,6 +82,8 @@ def map_array(path: Path) -> np.ndarray:
 
     A file that is shorter than its header promises cannot be mapped.
     """
+    with path.open('rb') as file:
+        check_npy_header(file, path.stat().st_size)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of headers that are read in spite of faults
         array: np.ndarray = np.load(path, mmap_mode='r', allow_pickle=False)

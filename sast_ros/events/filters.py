@@ -26,6 +26,7 @@ from sast_ros.errors import SettingError
 from sast_ros.events._native import empty_events, EventArrays
 from sast_ros.events.chunk import EventChunk, EventFormatError, refuse_sensor_size
 from sast_ros.kernels import library
+from sast_ros.npy import check_npy_header
 
 #: Events of a pixel are counted over periods of this length, microseconds of sensor time.
 HOT_PERIOD_US = 500_000
@@ -466,6 +467,8 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
 
 
 def _read_array(path: Path) -> np.ndarray:
+    with path.open('rb') as file:
+        check_npy_header(file, path.stat().st_size)
     # Mapped, since a damaged header may name any size
     values = np.lib.format.open_memmap(path, mode='r')
     if values.ndim != 2 or values.dtype.kind not in 'biuf':

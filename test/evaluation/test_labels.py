@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 import zipfile
 
 from hypothesis import given, settings, strategies
@@ -349,3 +350,15 @@ def test_names_may_be_given_by_id_or_changed():
     assert name_classes(['a=b'], (), lambda: ('a', 'c')) == ('b', 'c')
     with pytest.raises(EvaluationError, match='no class bus to rename, only car'):
         name_classes(['bus=car'], ['car'])
+
+
+def test_a_header_longer_than_its_file_takes_no_memory(tmp_path):
+    path = tmp_path / 'a_bbox.npy'
+    path.write_bytes(b'\x93NUMPY\x02\x00' + (1 << 30).to_bytes(4, 'little') + b'{' * 1000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(EvaluationError, match=f'a_bbox.npy.*{1 << 30}'):
+            read_boxes(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
