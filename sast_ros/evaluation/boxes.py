@@ -63,17 +63,31 @@ def load_rows(path: Path, advice: str = 'give boxes as .npy file') -> np.ndarray
     with reading(path, advice):
         if not zipfile.is_zipfile(path):
             return np.array(map_array(path))
-        with zipfile.ZipFile(path) as archive, tempfile.NamedTemporaryFile() as copy:
-            member = archive.getinfo(_choose_member(archive, path))
-            if member.file_size > _MAX_MEMBER:
-                raise EvaluationError(
-                    f'{path}: {member.filename} would take {member.file_size:,} bytes, more than '
-                    f'{_MAX_MEMBER:,}; save the boxes as .npy file'
-                )
-            with archive.open(member) as stream:
-                shutil.copyfileobj(stream, copy)
-            copy.flush()
-            return np.array(map_array(Path(copy.name)))
+        with zipfile.ZipFile(path) as archive:
+            return read_member(archive, _choose_member(archive, path), path)
+
+
+def read_member(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
+    """
+    Return an array of the ``.npz`` file ``path``; use it inside of ``reading``.
+
+    Raises
+    ------
+    EvaluationError
+        If it is longer than any labels are when decompressed.
+
+    """
+    member = archive.getinfo(name)
+    if member.file_size > _MAX_MEMBER:
+        raise EvaluationError(
+            f'{path}: {member.filename} would take {member.file_size:,} bytes, more than '
+            f'{_MAX_MEMBER:,}; save the boxes as .npy file'
+        )
+    with tempfile.NamedTemporaryFile() as copy:
+        with archive.open(member) as stream:
+            shutil.copyfileobj(stream, copy)
+        copy.flush()
+        return np.array(map_array(Path(copy.name)))
 
 
 def map_array(path: Path) -> np.ndarray:

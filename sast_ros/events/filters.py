@@ -42,7 +42,10 @@ HOT_QUIET_PERIODS = 4
 BACKGROUND_ACTIVITY_US = 10_000
 
 #: What NumPy and Pillow raise for damaged files.
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, tokenize.TokenError)
+_DAMAGE = (
+    *(OSError, ValueError, SyntaxError, EOFError, OverflowError, tokenize.TokenError),
+    *(MemoryError, RecursionError),  # of headers that are nested deeply
+)
 
 _UNITS_US = {'us': 1, 'ms': 1_000, 's': 1_000_000}
 
@@ -459,7 +462,8 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     try:
         values = _read_array(path) if path.suffix.lower() == '.npy' else _read_picture(path)
     except _DAMAGE as error:
-        reason = ' '.join(str(getattr(error, 'strerror', None) or error).split())
+        text = getattr(error, 'strerror', None) or str(error) or type(error).__name__
+        reason = ' '.join(text.split())
         raise SettingError(
             f'mask {path} cannot be read as a PNG, PGM or .npy picture: {reason}'
         ) from error

@@ -443,6 +443,18 @@ def folder_of(tmp_path: Path, storage: str, messages: list, files: int = 1) -> P
     return folder
 
 
+@pytest.mark.parametrize(
+    'nested',
+    ['[' * 100_000, '[' * 100_000 + ']' * 100_000, '- ' * 100_000, '? ' * 100_000]
+    + ['{a: ' * 100_000],
+    ids=['open', 'lists', 'block lists', 'keys', 'mappings'],
+)
+def test_metadata_nested_deeply_counts_as_missing(tmp_path, messages, nested):
+    folder = folder_of(tmp_path, 'mcap', messages)
+    (folder / 'metadata.yaml').write_text(f'rosbag2_bagfile_information:\n  a: {nested}')
+    assert read(folder) == (messages, '')
+
+
 def compress(path: Path, suffix: str) -> Path:
     target = path.with_name(path.name + suffix)
     target.write_bytes(zstandard.ZstdCompressor().compress(path.read_bytes()))

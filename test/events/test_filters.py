@@ -261,7 +261,9 @@ def damaged(path, content: bytes):
 
 
 @pytest.mark.parametrize(
-    'kind', ['missing', 'text', 'text in .npy', 'cut off', 'too large', 'huge header', 'cube']
+    'kind',
+    ['missing', 'text', 'text in .npy', 'cut off', 'too large', 'huge header', 'cube']
+    + ['(1000000000000, 5)', f'({10**30}, 5)', '(-4, 5)', '(4', '-' * 9000 + '1'],
 )
 def test_a_mask_that_cannot_be_read_is_refused(tmp_path, kind):
     if kind == 'missing':
@@ -279,9 +281,13 @@ def test_a_mask_that_cannot_be_read_is_refused(tmp_path, kind):
         np.save(tmp_path / 'whole.npy', SHAPE)
         content = (tmp_path / 'whole.npy').read_bytes()
         path = damaged(tmp_path / 'mask.npy', content.replace(b'(4, 5), }    ', b'(8192,8192),}'))
-    else:
+    elif kind == 'cube':
         path = tmp_path / 'mask.npy'
         np.save(path, np.zeros((2, 3, 4)))
+    else:
+        text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {kind}}}\n".encode()
+        head = b'\x93NUMPY\x01\x00' + len(text).to_bytes(2, 'little')
+        path = damaged(tmp_path / 'mask.npy', head + text + bytes(20))
     with pytest.raises(SettingError, match=facts(str(path), 'mask', 'PNG')):
         FilterChain([f'mask={path}'])
 

@@ -25,6 +25,12 @@ from sast_ros.errors import SastError
 #: Postures that are kept of a clip.
 _PHASES = 24
 
+#: What reading a file raises that is not glTF, or refers to what is not there.
+DAMAGE = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError, MemoryError),
+    *(RecursionError, struct.error, Image.DecompressionBombError),
+)
+
 _COMPONENTS = {5120: 'i1', 5121: 'u1', 5122: '<i2', 5123: '<u2', 5125: '<u4', 5126: '<f4'}
 _WIDTHS = {'SCALAR': 1, 'VEC2': 2, 'VEC3': 3, 'VEC4': 4, 'MAT4': 16}
 
@@ -63,7 +69,7 @@ class Document:
     ------
     ModelError
         When the file has another version, or its accessors are sparse.
-    KeyError, IndexError, TypeError, ValueError, OSError, struct.error
+    errors of DAMAGE
         When the file is not glTF, or refers to what is not there.
 
     """

@@ -14,13 +14,13 @@ import json
 import logging
 from pathlib import Path
 import re
-import struct
 from typing import Any
 
 import numpy as np
+from sast_ros.errors import escape_controls
 from sast_ros_training.simulation.body import Body, RiggedBody, Skin, Standstill
 from sast_ros_training.simulation.car_body import springs
-from sast_ros_training.simulation.gltf import Document, ModelError, Surface
+from sast_ros_training.simulation.gltf import DAMAGE, Document, ModelError, Surface
 from sast_ros_training.simulation.mesh import assemble
 from sast_ros_training.simulation.rig import interpolate, Motion, rolling
 
@@ -200,7 +200,7 @@ def load_models(folder: str | Path) -> ModelLibrary:
         try:
             models.append(_load(path, name, entry))
         except _LeftOut as reason:
-            _LOG.warning('%s is left out: %s', path, reason)
+            _LOG.warning('%s is left out: %s', escape_controls(str(path)), reason)
     if not models:
         raise ModelError(f'{root} holds no usable model; put .glb or .gltf files there')
     return ModelLibrary(tuple(models))
@@ -211,7 +211,7 @@ def _read_table(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     try:
         table = json.loads(path.read_text('utf-8'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f'{path} is not JSON: {error}; correct it') from error
     known = {'class', 'height', 'length', 'forward', 'skip'}
     for name, entry in table.items() if isinstance(table, dict) else [('it', None)]:
@@ -253,7 +253,7 @@ def _load(path: Path, name: str, entry: dict[str, Any]) -> Model:
         return _read_model(document, name, class_id, size, entry.get('forward'))
     except ModelError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError, OSError, struct.error) as error:
+    except DAMAGE as error:
         raise ModelError(
             f'{path} cannot be read as glTF 2.0 ({error}); export it again'
         ) from error

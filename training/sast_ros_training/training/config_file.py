@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 import re
+import reprlib
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -15,6 +16,11 @@ from sast_ros_training.training.errors import TrainingConfigError
 import yaml
 
 _DEFAULTS = TrainingConfig()
+
+#: Values in errors; by aliases a short file may hold lists of lists with more than memory holds.
+_values = reprlib.Repr()
+_values.maxlevel, _values.maxstring, _values.maxother = 2, 100, 100
+_shown = _values.repr
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ def load_config(path: Path) -> tuple[CurriculumPart, ...]:
             f'{path}: {error.strerror}; give a training configuration, such as '
             'training/config/default.yaml'
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise TrainingConfigError(f'{path}: is not a YAML file ({error}); correct it') from error
     return parse_curriculum({} if content is None else content, str(path))
 
@@ -69,7 +75,9 @@ def parse_curriculum(content: Any, where: str) -> tuple[CurriculumPart, ...]:
     listed = content['curriculum']
     common = parse_config({k: v for k, v in content.items() if k != 'curriculum'}, where)
     if not listed or not isinstance(listed, list):
-        raise TrainingConfigError(f'{where}: curriculum is {listed!r}; it must be a list of parts')
+        raise TrainingConfigError(
+            f'{where}: curriculum is {_shown(listed)}; it must be a list of parts'
+        )
     parts: list[CurriculumPart] = []
     for number, given in enumerate(listed):
         parts.append(_parse_part(given, f'{where}: curriculum[{number}]', common, parts))
@@ -84,12 +92,12 @@ def _parse_part(
     name, init = settings.pop('name', None), settings.pop('init', names[-1:])
     if not isinstance(name, str) or not re.fullmatch(r'[\w-]+', name) or name in names:
         raise TrainingConfigError(
-            f'{where}: name is {name!r}; it must be letters, digits, _ and -, other than '
-            'those of the parts before'
+            f'{where}: name is {_shown(name)}; it must be letters, digits, _ and -, other '
+            'than those of the parts before'
         )
     if not isinstance(init, list) or not all(part in names for part in init):
         raise TrainingConfigError(
-            f'{where}: init is {init!r}; it must be a list of parts before {name} '
+            f'{where}: init is {_shown(init)}; it must be a list of parts before {name} '
             f'({", ".join(names) or "there are none"})'
         )
     config = parse_config(settings, f'{where}: {name}', common)
@@ -122,8 +130,8 @@ def _override(base: Any, content: Any, where: str, prefix: str = '') -> Any:
     """Return a dataclass with the values that ``content`` gives."""
     if not isinstance(content, dict):
         raise TrainingConfigError(
-            f'{where}: {prefix[:-1] or "the whole file"} is {content!r}; it must be a mapping of '
-            'keys to values'
+            f'{where}: {prefix[:-1] or "the whole file"} is {_shown(content)}; it must be a '
+            'mapping of keys to values'
         )
     known = {item.name: item for item in fields(base)}
     types = get_type_hints(type(base))
@@ -143,9 +151,9 @@ def _override(base: Any, content: Any, where: str, prefix: str = '') -> Any:
             changes[name] = _convert(types[name], value)
             if rule and not rule['valid'](changes[name]):
                 raise ValueError
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             allowed = ', '.join([_describe(types[name]), *([rule['allowed']] if rule else [])])
-            wrong = f'{where}: {key} is {value!r}; it must be {allowed}'
+            wrong = f'{where}: {key} is {_shown(value)}; it must be {allowed}'
             raise TrainingConfigError(wrong) from None
     return replace(base, **changes)
 

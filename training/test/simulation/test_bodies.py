@@ -474,6 +474,7 @@ def test_models_that_cannot_serve_are_left_out_with_a_warning(
     ('table', 'message'),
     [
         ('{', 'not JSON'),
+        ('[' * 100_000, 'not JSON'),
         ('[]', 'must be an object'),
         ('{"a.glb": {"colour": 1}}', 'must be an object with some of'),
         ('{"a.glb": {"class": "tram"}}', 'must be one of'),
@@ -496,6 +497,15 @@ def test_files_that_are_not_gltf_2_are_refused(tmp_path: Path) -> None:
     path.write_text('{"asset": {"version": "2.0"}, "nodes": [{"mesh": 7}], "meshes": []}')
     with pytest.raises(ModelError, match=r'car\.gltf cannot be read'):
         load_models(tmp_path)
+    for damage in (
+        '[' * 100_000,
+        '{"asset": {"version": "2.0"}, "nodes": [{"children": [0]}]}',
+        '{"asset": {"version": "2.0"}, "nodes": [], "animations": [7]}',
+        '{"asset": {"version": "2.0"}, "nodes": [1]}',
+    ):
+        path.write_text(damage)
+        with pytest.raises(ModelError, match=r'car\.gltf '):
+            load_models(tmp_path)
     path.write_bytes(b'no model at all')
     with pytest.raises(ModelError, match='export it again'):
         load_models(tmp_path)

@@ -60,6 +60,32 @@ def test_the_parts_of_the_recipe_go_on_with_other_sequences_in_the_same_folder()
     assert parts[5].init == (parts[3].name, parts[4].name)
 
 
+@pytest.mark.parametrize(
+    'text', ['[' * 5000, '- ' * 5000, 'data: 2020-13-45', 'seed: ' + '9' * 6000, '{[1]: 2}', 'a\0']
+)
+def test_a_file_that_is_no_yaml_is_refused(tmp_path, text):
+    path = tmp_path / 'config.yaml'
+    path.write_text(text)
+    with pytest.raises(TrainingConfigError, match='is not a YAML file'):
+        load_config(path)
+
+
+@pytest.mark.parametrize('key', ['data', 'seed', 'curriculum'])
+def test_values_that_are_longer_than_memory_are_shown_in_part(tmp_path, key):
+    lists = ['&a0 [x, x, x, x, x, x, x, x, x, x]']
+    lists += [f'&a{n} [{", ".join([f"*a{n - 1}"] * 10)}]' for n in range(1, 30)]
+    path = tmp_path / 'config.yaml'
+    path.write_text(f'{key}: {{a: [{", ".join(lists)}]}}')
+    with pytest.raises(TrainingConfigError) as caught:
+        load_config(path)
+    assert key in str(caught.value) and len(str(caught.value)) < 1000
+
+
+def test_a_number_beyond_those_of_floats_is_refused():
+    with pytest.raises(TrainingConfigError, match=r'data\.stride_ms'):
+        parse_config({'data': {'stride_ms': 10**400}}, 'x')
+
+
 def test_a_part_differs_where_it_says_so():
     parts = parse_curriculum(
         {

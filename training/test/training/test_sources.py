@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import zipfile
 
 from moving_boxes import CLASSES, STEP_US, window
 import numpy as np
@@ -275,6 +276,45 @@ class TestPreprocessed:
         folder, *_ = prepared
         np.save(next(folder.rglob('objframe_idx_2_repr_idx.npy')), np.array([2, 400]))
         with pytest.raises(TrainingDataError, match='drive: .*RVT'):
+            fill(self.data(folder))
+
+    @pytest.mark.parametrize('name', ['timestamps_us', 'objframe_idx_2_repr_idx', 'labels'])
+    @pytest.mark.parametrize(
+        'shape',
+        [
+            '(1000000000000,)',
+            f'({10**30},)',
+            '(-3,)',
+            '(3',
+            '(' + '(' * 200 + ')' * 200 + ',)',
+            '-' * 9000 + '1',
+        ],
+        ids=['long', 'longer', 'negative', 'cut', 'nested', 'nested deeply'],
+    )
+    def test_a_header_with_any_shape_is_one_sentence(self, prepared, name, shape):
+        folder, *_ = prepared
+        text = f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+        content = b'\x93NUMPY\x01\x00' + len(text).to_bytes(2, 'little') + text + bytes(100)
+        path = next(folder.rglob(f'{name}.np[yz]'))
+        if path.suffix == '.npz':
+            with zipfile.ZipFile(path, 'w') as archive:
+                archive.writestr('labels.npy', content)
+        else:
+            path.write_bytes(content)
+        with pytest.raises(TrainingDataError, match=f'{name}.np[yz]: cannot be read'):
+            fill(self.data(folder))
+
+    def test_labels_that_decompress_to_more_than_memory_are_refused(self, prepared):
+        folder, *_ = prepared
+        path = next(folder.rglob('labels.npz'))
+        with (
+            zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive,
+            archive.open('labels.npy', 'w') as member,
+        ):
+            for _ in range(257):
+                member.write(bytes(1 << 20))
+        assert path.stat().st_size < 1 << 20
+        with pytest.raises(TrainingDataError, match=r'labels\.npz: .* more than'):
             fill(self.data(folder))
 
     def test_a_missing_file_is_named(self, prepared):

@@ -14,15 +14,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+import zipfile
 
 import numpy as np
-from sast_ros.evaluation.boxes import box_rows
-from sast_ros.events.chunk import MAX_SENSOR_SIDE
+from sast_ros.evaluation.boxes import box_rows, map_array, read_member, reading
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.events.chunk import refuse_sensor_size
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
+
+_ADVICE = 'prepare the sequence again'
 
 _HISTOGRAMS = 'event_representations_v2/*/event_representations*.h5'
 
@@ -55,11 +58,13 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
     histograms = sorted(folder.glob(_HISTOGRAMS))[0]
     boxes = folder / 'labels_v2' / 'labels.npz'
     try:
-        times = np.load(histograms.parent / 'timestamps_us.npy').astype(np.int64)
-        frame_window = np.load(histograms.parent / 'objframe_idx_2_repr_idx.npy').astype(np.int64)
-        with np.load(boxes) as stored:
-            labels = boxes_to_labels(box_rows(stored['labels'], str(boxes)))
-            first_label = stored['objframe_idx_2_label_idx'].astype(np.int64)
+        times = _integers(histograms.parent / 'timestamps_us.npy')
+        frame_window = _integers(histograms.parent / 'objframe_idx_2_repr_idx.npy')
+        with reading(boxes, _ADVICE), zipfile.ZipFile(boxes) as stored:
+            rows = read_member(stored, 'labels.npy', boxes)
+            labels = boxes_to_labels(box_rows(rows, str(boxes)))
+            first_label = read_member(stored, 'objframe_idx_2_label_idx.npy', boxes)
+            first_label = first_label.astype(np.int64)
         for first, end, window in zip(
             first_label, np.append(first_label[1:], len(labels)), frame_window
         ):
@@ -69,13 +74,18 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
             writer = _read_windows(data, times, labels, folder.name, config)
     except TrainingDataError:
         raise
-    except (
-        OSError, KeyError, IndexError, ValueError, TypeError, EOFError, MemoryError, BadZipFile
-    ) as error:  # fmt: skip
+    except EvaluationError as error:
+        raise TrainingDataError(f'{folder}: {error}') from error
+    except (OSError, KeyError, IndexError, ValueError, TypeError, MemoryError) as error:
         raise TrainingDataError(
             f'{folder}: is not a sequence as RVT prepares it ({error}); prepare it again'
         ) from error
     writer.write(target)
+
+
+def _integers(path: Path) -> np.ndarray:
+    with reading(path, _ADVICE):
+        return map_array(path).astype(np.int64)
 
 
 def _checked(file: Any, path: Path, config: TrainingConfig) -> Any:
@@ -97,7 +107,7 @@ def _checked(file: Any, path: Path, config: TrainingConfig) -> Any:
             f'{path}: its histograms have {data.shape[1]} channels, not the {channels} of the '
             f'network; prepare the data with {channels // 2} time bins'
         )
-    if not all(1 <= side <= MAX_SENSOR_SIDE for side in data.shape[2:]):
+    if refuse_sensor_size(*data.shape[2:]):
         raise TrainingDataError(
             f'{path}: its histograms are {data.shape[3]}x{data.shape[2]} cells, which no event '
             'sensor has'
