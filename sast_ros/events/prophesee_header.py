@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import BinaryIO
 
 from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, refuse_sensor_size
 from sast_ros.events.codecs import SPELLINGS
 
-#: Longest header and longest line of it, bytes; usual ones have a few hundred.
-_MAX_HEADER, _MAX_LINE = 1 << 20, 1 << 16
+#: Longest header, bytes; usual ones have a few hundred.
+_MAX_HEADER = 1 << 20
+
+#: Binary data that begins like a header line has no text of this length, bytes.
+_MAX_TEXT = 1 << 16
+
+#: Bytes that no header line has: control characters other than tab and the ends of lines.
+_BINARY = re.compile(rb'[\x00-\x08\n-\x1f]')
 
 #: Characters of a header field in an error.
 _MAX_SHOWN = 60
@@ -43,21 +50,22 @@ def read_header(file: BinaryIO, name: str) -> dict[str, str]:
     """
     fields: dict[str, str] = {}
     at = 0
-    while (line := file.readline(_MAX_LINE)).startswith(b'%'):
+    while (line := file.readline(_MAX_HEADER + 1 - at)).startswith(b'%'):
         text = line.removesuffix(b'\n').rstrip(b'\r')
-        if not all(byte >= 0x20 or byte == 0x09 for byte in text):
-            break
-        ended = line.endswith(b'\n')
-        if not ended and len(line) < _MAX_LINE:  # the file ends in it
+        binary = _BINARY.search(text)
+        if binary and binary.start() < _MAX_TEXT:
             break
         at += len(line)
-        if not ended or at > _MAX_HEADER:
+        if binary or at > _MAX_HEADER:
             raise EventFormatError(
-                f'{name}: the header does not end within {_MAX_HEADER} bytes, or has a line of '
-                f'{_MAX_LINE}; the file is no Prophesee recording, or damaged',
+                f'{name}: the header does not end within {_MAX_HEADER} bytes, or ends in binary '
+                'data; the file is no Prophesee recording, or damaged',
                 field='header',
                 offset=at,
             )
+        if not line.endswith(b'\n'):  # the file ends in it
+            at -= len(line)
+            break
         key, _, value = text[1:].decode('latin-1').strip().partition(' ')
         if key == 'end':
             break

@@ -233,11 +233,14 @@ def test_dat_event_of_another_polarity_is_left_out(tmp_path: Path) -> None:
     assert (chunk.t.tolist(), chunk.left_out) == ([0, 2], {'invalid': 1})
 
 
-@pytest.mark.parametrize('lines', [2, 1000, 3000])
-def test_long_headers_are_read_whole(tmp_path, lines):
+@pytest.mark.parametrize(
+    ('lines', 'length'),
+    [(2, 90), (1000, 90), (3000, 90), (1, 65_500), (1, 65_536), (2, 100_000), (1, 1_000_000)],
+)
+def test_long_headers_are_read_whole(tmp_path, lines, length):
     events = encoders.random_events(500, 640, 480, span=10_000)
     words = encoders.words16(*encoders.Evt3.stream(*events))
-    comment = b'% comment ' + b'x' * 90 + b'\n'
+    comment = b'% comment ' + b'x' * length + b'\n'
     header = b'% evt 3.0\n' + comment * lines + b'% geometry 640x480\n% end\n'
     (tmp_path / 'a.raw').write_bytes(header + words)
     file = open_prophesee_file(tmp_path / 'a.raw')
@@ -245,7 +248,10 @@ def test_long_headers_are_read_whole(tmp_path, lines):
     assert sum(map(len, file)) == 500
 
 
-@pytest.mark.parametrize('header', [(b'% ' + b'x' * 90 + b'\n') * 20_000, b'% ' + b'x' * 100_000])
+@pytest.mark.parametrize(
+    'header',
+    [(b'% ' + b'x' * 90 + b'\n') * 20_000, b'% ' + b'x' * 100_000, b'% ' + b'x' * (1 << 20)],
+)
 def test_a_header_without_end_is_refused(tmp_path, header):
     (tmp_path / 'a.raw').write_bytes(b'% evt 3.0\n' + header + bytes(64))
     with pytest.raises(EventFormatError, match=r'a\.raw.*header'):
