@@ -84,8 +84,8 @@ setup(
     entry_points={
         'console_scripts': [
             'sast-ros = sast_ros.cli:main',
-            'detector = sast_ros.ros.detector_node:main',
-            'player = sast_ros.demo.player:main',
+            'detector = sast_ros.ros.start:detector',
+            'player = sast_ros.ros.start:player',
         ]
     },
 )

@@ -140,6 +140,13 @@ def replay_to_folder(
             'threads': options.threads,
             **(facts or {}),
         }
+        if not (options.sensor_size or recording.sensor_size) and summary['windows']:
+            size = summary['sensor_size']
+            summary['warnings'].append(
+                f'The recording does not state the size of the sensor; {size["width"]}x'
+                f'{size["height"]} pixels, those of the network, are taken; give another with '
+                '--sensor-size.'
+            )
         if not (options.video and summary['windows']):  # that of an earlier run would not match
             (folder / VIDEO).unlink(missing_ok=True)
         writer.finish(summary)

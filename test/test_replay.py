@@ -242,6 +242,33 @@ def test_a_recording_shorter_than_a_window_is_said(run, tmp_path):
     assert json.loads(json.dumps(summary))['truncated'] is False
 
 
+@pytest.mark.parametrize('stated', [False, True])
+@pytest.mark.parametrize('kind', ['mcap', 'npz'])
+def test_a_sensor_size_that_is_assumed_is_said(tmp_path, capsys, kind, stated):
+    x, y, p, t = encoders.random_events(2000, WIDTH, HEIGHT, span=200_000)
+    if kind == 'npz':
+        path = tmp_path / 'a.npz'
+        size = {'height': HEIGHT, 'width': WIDTH} if stated else {}
+        np.savez(path, x=x, y=y, p=p, t=t, **size)
+    else:
+        height, width = (HEIGHT, WIDTH) if stated else (0, 0)
+        raw = encoders.event_array(x, y, p, 1000 * t, width=width, height=height, stamp_ns=0)
+        path = write_recording(tmp_path, 'mcap', {TOPIC: (EVENT_ARRAY, [(10**9, raw)])})
+    arguments = ['replay', str(path), '--model', 'gen1-tiny', '--out']
+    assert main([*arguments, str(tmp_path / 'a')]) == 0
+    said = ' '.join(capsys.readouterr().out.split())
+    expected = 'does not state the size of the sensor; 304x240 pixels'
+    assert (expected in said, '--sensor-size' in said) == (not stated, not stated)
+    (warnings,) = [
+        json.loads(p.read_text())['warnings'] for p in tmp_path.glob('a/**/summary.json')
+    ]
+    assert len(warnings) == (not stated)
+    assert main([*arguments, str(tmp_path / 'b'), '--sensor-size', f'{WIDTH}x{HEIGHT}']) == 0
+    assert expected not in ' '.join(capsys.readouterr().out.split())
+    boxes = [path.read_bytes() for path in sorted(tmp_path.glob('[ab]/**/detections.npy'))]
+    assert len(boxes) == 2 and boxes[0] == boxes[1]
+
+
 def test_bag_that_loops_is_two_runs(tmp_path, run):
     messages = event_messages(EVENT_ARRAY, messages=12, events=50, period_ns=10_000_000)
     again = [(time + 10**9, raw) for time, raw in messages]

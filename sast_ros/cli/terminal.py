@@ -31,10 +31,21 @@ def print_error(sentence: str) -> None:
 
 def print_line(text: str, stream: TextIO) -> None:
     """Print to a stream whose reader may have gone."""
-    try:
+    with _output(stream):
         print(escape_controls(text), file=stream, flush=True)
+
+
+@contextlib.contextmanager
+def _output(stream: TextIO) -> Iterator[None]:
+    """Go on without a reader; name the stream in other errors, as of a full disk."""
+    try:
+        yield
     except BrokenPipeError:
         discard_output(stream)
+    except OSError as error:
+        name = 'standard error' if stream is sys.stderr else 'standard output'
+        discard_output(stream)  # what it still holds must not raise again
+        raise OSError(error.errno, error.strerror, name) from error
 
 
 def discard_output(stream: TextIO) -> None:
@@ -75,10 +86,8 @@ def open_console(*, stderr: bool = False) -> Console:
                 yield segment
 
         def print(self, *objects: Any, **options: Any) -> None:  # noqa: A003
-            try:
+            with _output(sys.stderr if self.stderr else sys.stdout):  # rich before 13.8 raises
                 super().print(*objects, **options)
-            except BrokenPipeError:  # by rich before 13.8
-                self.on_broken_pipe()
 
         def on_broken_pipe(self) -> None:
             discard_output(sys.stderr if self.stderr else sys.stdout)

@@ -15,8 +15,13 @@ import signal
 import sys
 import time
 
+try:
+    import rclpy
+except ImportError as error:
+    from sast_ros.ros.start import end_program
+
+    end_program(error, __name__)
 from rcl_interfaces.msg import ParameterDescriptor
-import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher

@@ -17,9 +17,14 @@ import time
 import traceback
 from typing import Any, TYPE_CHECKING
 
+try:
+    import rclpy
+except ImportError as error:
+    from sast_ros.ros.start import end_program
+
+    end_program(error, __name__)
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -107,7 +112,7 @@ class DetectorNode(LifecycleNode):
                 self._settings, self._detector.detector.config, self._now_ns, self._log_reset
             )
         except (SastError, RuntimeError, OSError) as error:  # RuntimeError: of torch, memory
-            self.fail(f'cannot configure: {error}')
+            self.fail(f'cannot configure: {escape_controls(str(error))}')
             return FAILURE
         if self._untrained:
             self.get_logger().warning(
@@ -139,6 +144,7 @@ class DetectorNode(LifecycleNode):
         self._cutter.restart('start')
         self._applied: Settings | None = None
         self._failures = self._failed_messages = 0
+        self._size_is_assumed = False
         self._queue = WindowQueue(self._settings.overload.queue_windows)
         self._worker = Worker(
             self._queue, self._prepare_worker, self._process, self._on_worker_failure
@@ -189,7 +195,10 @@ class DetectorNode(LifecycleNode):
     def _on_events(self, raw: bytes, decoder: EventDecoder) -> None:
         """Decode one message, and queue the windows that it completes."""
         try:
-            for window in self._cutter.cut(decoder(raw)):
+            chunk = decoder(raw)
+            if not chunk.width:
+                self._assume_sensor_size()
+            for window in self._cutter.cut(chunk):
                 self._queue_window(window)
         except EventFormatError as error:
             self._monitor.format_error(str(error))
@@ -200,8 +209,8 @@ class DetectorNode(LifecycleNode):
             return
         except Exception as error:
             # A message costs itself; where it left decoder and cutter is not known
-            sentence = f'unexpected {type(error).__name__}: {error}'
-            trace = '' if self._failed_messages else f'\n{traceback.format_exc()}'
+            sentence = _unexpected(error)
+            trace = '' if self._failed_messages else _trace()
             self._failed_messages += 1
             self._monitor.format_error(sentence)
             self.get_logger().error(
@@ -223,6 +232,20 @@ class DetectorNode(LifecycleNode):
                 'longer stride',
                 throttle_duration_sec=WARNING_PERIOD_S,
             )
+
+    def _assume_sensor_size(self) -> None:
+        """Say which size is taken where neither messages nor parameters state it."""
+        wanted = self._settings.input
+        if self._size_is_assumed or (wanted.height and wanted.width):
+            return
+        from sast_ros.pipeline import default_sensor_size
+
+        height, width = default_sensor_size(self._detector.detector.config)
+        self.get_logger().warning(
+            f'the messages do not state the size of the sensor; {width}x{height} pixels, those of '
+            'the network, are taken; set input.width and input.height'
+        )
+        self._size_is_assumed = True
 
     def _log_reset(self, reason: str) -> None:
         self.get_logger().info(f'state reset: {reason}')
@@ -271,8 +294,8 @@ class DetectorNode(LifecycleNode):
             self._failures += 1
             if not self.context.ok() or self._failures >= MAX_FAILURES:
                 raise
-            trace = f'\n{traceback.format_exc()}' if self._failures == 1 else ''
-            self._skip(f'unexpected {type(error).__name__}: {error}{trace}')
+            trace = _trace() if self._failures == 1 else ''
+            self._skip(f'{_unexpected(error)}{trace}')
             self._detector.detector.reset()
         else:
             self._failures = 0
@@ -309,7 +332,7 @@ class DetectorNode(LifecycleNode):
         """Report an unexpected error; the executor then deactivates the node."""
         if not self.context.ok():
             return  # the process exits, and publishing failed because of that
-        self.fail(f'detection stopped: {error}', error)
+        self.fail(f'detection stopped: {escape_controls(str(error))}', error)
         self._worker_failed.trigger()
 
     # ---------------------------------------------------------------------------------- parameters
@@ -350,7 +373,8 @@ class DetectorNode(LifecycleNode):
         self._failure = sentence
         self.get_logger().error(sentence)
         if error is not None:
-            self.get_logger().debug(''.join(traceback.format_exception(error)))
+            trace = ''.join(traceback.format_exception(error))
+            self.get_logger().debug(escape_controls(trace))
 
     def _start(self) -> None:
         """Take the first two transitions, as a lifecycle manager would."""
@@ -429,6 +453,15 @@ class DetectorNode(LifecycleNode):
         name = self.get_fully_qualified_name().lstrip('/') + ': detector'
         hardware_id = topic.name if topic else settings.model.path
         self._diagnostics.publish(diagnostic_array(report, name, hardware_id, self._now_ns()))
+
+
+def _unexpected(error: Exception) -> str:
+    return escape_controls(f'unexpected {type(error).__name__}: {error}')
+
+
+def _trace() -> str:
+    """Return the traceback of the present error, without control characters."""
+    return '\n' + escape_controls(traceback.format_exc())
 
 
 def _interrupt_once(signum: int, frame: object) -> None:

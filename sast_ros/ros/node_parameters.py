@@ -14,6 +14,7 @@ from sast_ros.ros.parameters import Parameter, PARAMETERS, ParameterValueError, 
 if TYPE_CHECKING:  # validation works without ROS
     from rcl_interfaces.msg import ParameterDescriptor
     from rclpy.node import Node
+    from rclpy.parameter import Parameter as RosParameter
 
 
 def declare_parameters(node: Node) -> Settings:
@@ -31,15 +32,14 @@ def declare_parameters(node: Node) -> Settings:
 
     for p in PARAMETERS.values():
         try:
-            declared = node.declare_parameter(p.name, p.default, _descriptor(p))
+            declared = _declare(node, p)
             # An empty list in a YAML file has no type
             if declared.type_ == RosParameter.Type.NOT_SET:
                 node.set_parameters([RosParameter(p.name, value=p.default)])
             p.validate(_plain(node.get_parameter(p.name).value))
         except InvalidParameterTypeException as error:
-            hint = f' (write {p.default!r}, with the point)' if p.type_name == 'double' else ''
             raise ParameterValueError(
-                f'parameter {p.name} has the wrong type; it must be {p.type_name}{hint}: {error}'
+                f'parameter {p.name} has the wrong type; it must be {p.type_name}: {error}'
             ) from None
         except InvalidParameterValueException as error:
             limits = p.allowed.replace(' to ', ' and ')
@@ -49,6 +49,48 @@ def declare_parameters(node: Node) -> Settings:
         except ParameterValueError as error:
             raise ParameterValueError(f'parameter {error}') from None
     return read_settings(node)
+
+
+def _declare(node: Node, parameter: Parameter) -> RosParameter:
+    """Declare a parameter; a start value that is a number, but of another type, is converted."""
+    from rcl_interfaces.msg import ParameterDescriptor
+    from rclpy.exceptions import InvalidParameterTypeException
+
+    name, default = parameter.name, parameter.default
+    try:
+        return node.declare_parameter(name, default, _descriptor(parameter))
+    except InvalidParameterTypeException:
+        anything = ParameterDescriptor(dynamic_typing=True)
+        value = as_number(_plain(node.declare_parameter(name, default, anything).value), default)
+        node.undeclare_parameter(name)
+        if value is None:
+            raise
+        return node.declare_parameter(name, value, _descriptor(parameter), ignore_override=True)
+
+
+def as_number(value: Any, default: Any) -> Any:
+    """
+    Return a number, text of a number or list of them with the type of a default.
+
+    Returns
+    -------
+    int, float, list or None
+        ``None`` where the value or the default is no number, or a type cannot hold it.
+
+    """
+    if isinstance(default, list):
+        items = [as_number(item, default[0]) for item in value] if type(value) is list else [None]
+        return None if None in items else items
+    kind = type(default)
+    if kind not in (int, float) or type(value) not in (int, float, str):
+        return None
+    try:
+        number = kind(value)
+    except (ValueError, OverflowError):
+        return None
+    if kind is int and (abs(number) >= 1 << 63 or isinstance(value, float) and number != value):
+        return None
+    return number
 
 
 def read_settings(node: Node) -> Settings:

@@ -198,6 +198,24 @@ def test_closed_streams_cost_no_results(tmp_path: Path, closed: str) -> None:
     np.load(out / 'detections.npy')
 
 
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='/dev/full is of Linux')
+@pytest.mark.parametrize('command', ['replay', 'doctor', 'doctor --json -'])
+def test_a_full_disk_behind_standard_output_is_named(tmp_path: Path, command: str) -> None:
+    if command == 'replay':
+        bag, out = write_bag(tmp_path, messages=20), tmp_path / 'out'
+        command = f'replay {bag} --out {out} --model gen1-tiny'
+    run = subprocess.run(
+        ['bash', '-c', f'exec {sys.executable} -m sast_ros {command} > /dev/full'],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert 'Traceback' not in run.stderr and 'ignored' not in run.stderr
+    assert run.stderr.splitlines()[-1] == 'sast-ros: standard output: No space left on device'
+    if command.startswith('replay'):
+        assert json.loads((tmp_path / 'out' / 'summary.json').read_text())['events'] == 4_000
+
+
 def test_an_rclpy_of_another_installation_is_one_sentence(tmp_path: Path) -> None:
     foreign = tmp_path / 'humble' / 'rclpy'
     foreign.mkdir(parents=True)
@@ -217,6 +235,17 @@ def test_an_rclpy_of_another_installation_is_one_sentence(tmp_path: Path) -> Non
     checks = {check['name']: check for check in json.loads(run.stdout)['checks']}
     assert checks['PYTHONPATH']['status'] == 'FAIL'
     assert str(foreign.parent) in checks['PYTHONPATH']['value']
+    for start in (
+        ['-m', 'sast_ros.ros.detector_node'],
+        ['-m', 'sast_ros.demo.player'],
+        ['-c', 'import sys; from sast_ros.ros.start import detector; sys.exit(detector())'],
+        ['-c', 'import sys; from sast_ros.ros.start import player; sys.exit(player())'],
+    ):
+        command = [sys.executable, *start]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (run.returncode, run.stdout) == (1, '')
+        (sentence,) = run.stderr.splitlines()
+        assert 'PYTHONPATH' in sentence and 'ROS 2' in sentence
 
 
 def test_replay_writes_everything(tmp_path: Path, capsys: Captured) -> None:

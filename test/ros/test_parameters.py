@@ -17,7 +17,7 @@ from sast_ros.events import (
     open_decoder,
 )
 from sast_ros.model import model_config
-from sast_ros.ros.node_parameters import make_filter, refusal, unknown_classes
+from sast_ros.ros.node_parameters import as_number, make_filter, refusal, unknown_classes
 from sast_ros.ros.parameter_documents import markdown_table, parameter_file
 from sast_ros.ros.parameters import PARAMETERS, ParameterValueError, Settings
 import yaml
@@ -27,6 +27,40 @@ CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'detector.yaml'
 
 def change(name, value):
     return SimpleNamespace(name=name, value=value)
+
+
+@pytest.mark.parametrize(
+    ('value', 'default', 'number'),
+    [
+        (100, 50.0, 100.0),
+        ('100', 50.0, 100.0),
+        (' 1e2 ', 50.0, 100.0),
+        ('abc', 50.0, None),
+        ('', 50.0, None),
+        (True, 50.0, None),
+        ([100], 50.0, None),
+        (None, 50.0, None),
+        (2.0, 0, 2),
+        ('2', 0, 2),
+        (2.5, 0, None),
+        ('2.5', 0, None),
+        (float('inf'), 0, None),
+        (float('nan'), 0, None),
+        ('9' * 5000, 0, None),
+        (str(1 << 63), 0, None),
+        (['7', 7.0], [0, 0], [7, 7]),
+        (['7', 'a'], [0, 0], None),
+        (7, [0, 0], None),
+        (1, True, None),
+        (1, 'text', None),
+        ([1], ['text'], None),
+    ],
+)
+def test_numbers_of_another_type_are_numbers(value, default, number):
+    found = as_number(value, default)
+    assert (found, type(found)) == (number, type(number))
+    if isinstance(number, list):
+        assert [type(item) for item in found] == [type(item) for item in number]
 
 
 def test_the_yaml_file_is_the_table():

@@ -136,10 +136,33 @@ def test_autostart_with_a_broken_model_stays_unconfigured_for_the_manager(bench)
     assert observer.state() == 'finalized'
 
 
+def test_numbers_in_a_parameter_file_may_have_another_type(bench, tmp_path):
+    path = tmp_path / 'a.yaml'
+    path.write_text(
+        'sast_detector:\n  ros__parameters:\n    autostart: false\n'
+        '    window: {stride_ms: 100, duration_ms: "80.5"}\n'
+        '    model: {threads: 2.0, partition_size: ["7", "9"]}\n'
+        '    detections: {score_threshold: 1}\n'
+    )
+    bench.start_node('--params-file', str(path))
+    observer = bench.observer
+    observer.wait_for_state('unconfigured')
+    assert observer.parameter('window.stride_ms') == 100.0
+    assert observer.parameter('window.duration_ms') == 80.5
+    assert observer.parameter('model.threads') == 2
+    assert list(observer.parameter('model.partition_size')) == [7, 9]
+    assert observer.parameter('detections.score_threshold') == 1.0
+    assert observer.describe('window.stride_ms').floating_point_range
+    assert observer.set_parameters(window__stride_ms=200.0) == []
+
+
 @pytest.mark.parametrize(
     ('arguments', 'sentence'),
     [
-        ({'window__stride_ms': '125'}, 'window.stride_ms has the wrong type; it must be double'),
+        ({'window__stride_ms': 'fast'}, 'window.stride_ms has the wrong type; it must be double'),
+        ({'window__stride_ms': 'true'}, 'window.stride_ms has the wrong type; it must be double'),
+        ({'window__stride_ms': '-5'}, 'window.stride_ms must be between 1 and 10000'),
+        ({'model__threads': '2.5'}, 'model.threads has the wrong type; it must be integer'),
         (
             {'detections__score_threshold': '1.5'},
             'detections.score_threshold must be between 0 and 1',

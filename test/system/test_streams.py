@@ -188,6 +188,18 @@ def test_a_long_silence_of_the_sensor_resets_the_state_and_a_short_one_gives_emp
     active_status(node, **{'resets: gap': '1', 'resets: start': '1'})
 
 
+@pytest.mark.parametrize('stated', [False, True])
+def test_a_sensor_size_that_is_assumed_is_said_once(node, stated):
+    before = len(node.nodes[0].log)
+    activate(node, **({'input__width': WIDTH, 'input__height': HEIGHT} if stated else {}))
+    node.publish(ARRAY, as_array(batches(9), width=0, height=0).messages)
+    node.observer.wait_for(lambda: len(node.observer.detections) == 4)
+    expected = 'do not state the size of the sensor; 304x240'
+    lines = [line for line in node.nodes[0].log[before:].splitlines() if expected in line]
+    assert len(lines) == (not stated)
+    assert all('[WARN]' in line and 'input.width and input.height' in line for line in lines)
+
+
 def test_another_sensor_size_resets_the_state(node):
     small = as_array(batches(5))
     large = as_array(

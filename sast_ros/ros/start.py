@@ -1,0 +1,36 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The executables: one sentence where ROS 2 cannot be imported, as one of another Python."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+from sast_ros.errors import format_error, is_expected
+
+
+def detector() -> int:
+    """Run the executable ``detector``."""
+    return _run('sast_ros.ros.detector_node')
+
+
+def player() -> int:
+    """Run the executable ``player``."""
+    return _run('sast_ros.demo.player')
+
+
+def _run(module: str) -> int:
+    try:
+        main = importlib.import_module(module).main
+    except ImportError as error:
+        end_program(error, '__main__')
+    return main()
+
+
+def end_program(error: ImportError, name: str) -> NoReturn:
+    """Exit with one sentence if the module ``name`` is the program, else raise the error."""
+    if name != '__main__' or not is_expected(error):
+        raise error
+    sys.exit(f'sast_ros: {format_error(error)}')
