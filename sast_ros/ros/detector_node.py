@@ -38,6 +38,7 @@ from sast_ros.ros import messages, qos
 from sast_ros.ros.detector_factory import apply_settings, load_detector, make_cutter, set_threads
 from sast_ros.ros.diagnostics import diagnostic_array, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
+from sast_ros.ros.log_throttle import LogThrottle
 from sast_ros.ros.node_parameters import declare_parameters, make_filter, read_settings, refusal
 from sast_ros.ros.parameters import Settings
 from sast_ros.ros.rclpy_compat import (
@@ -87,6 +88,7 @@ class DetectorNode(LifecycleNode):
         self._failure = ''
         self._untrained = False
         self._monitor = Monitor()
+        self._warnings = LogThrottle(WARNING_PERIOD_S)
         refuse_impossible_transitions(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.add_post_set_parameters_callback(self._after_set_parameters)
@@ -144,6 +146,7 @@ class DetectorNode(LifecycleNode):
         self._cutter.restart('start')
         self._applied: Settings | None = None
         self._failures = self._failed_messages = 0
+        self._warnings.forget()
         self._size_is_assumed = False
         self._queue = WindowQueue(self._settings.overload.queue_windows)
         self._worker = Worker(
@@ -202,10 +205,10 @@ class DetectorNode(LifecycleNode):
                 self._queue_window(window)
         except EventFormatError as error:
             self._monitor.format_error(str(error))
-            self.get_logger().warning(
-                f'a message was not read ({self._monitor.format_errors} so far): {error}',
-                throttle_duration_sec=WARNING_PERIOD_S,
-            )
+            if self._warnings.is_due('message', error.field):
+                self.get_logger().warning(
+                    f'a message was not read ({self._monitor.format_errors} so far): {error}'
+                )
             return
         except Exception as error:
             # A message costs itself; where it left decoder and cutter is not known
@@ -213,10 +216,8 @@ class DetectorNode(LifecycleNode):
             trace = '' if self._failed_messages else _trace()
             self._failed_messages += 1
             self._monitor.format_error(sentence)
-            self.get_logger().error(
-                f'a message was not read: {sentence}{trace}',
-                throttle_duration_sec=WARNING_PERIOD_S,
-            )
+            if self._warnings.is_due('unexpected', type(error).__name__):
+                self.get_logger().error(f'a message was not read: {sentence}{trace}')
             decoder.reset()
             self._cutter.restart('error')
             return
@@ -226,12 +227,12 @@ class DetectorNode(LifecycleNode):
         dropped = self._queue.put(window)
         if dropped:
             self._monitor.dropped(dropped)
-            self.get_logger().warning(
-                f'too slow: the oldest of {self._queue.capacity} waiting windows was dropped '
-                f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
-                'longer stride',
-                throttle_duration_sec=WARNING_PERIOD_S,
-            )
+            if self._warnings.is_due('slow'):
+                self.get_logger().warning(
+                    f'too slow: the oldest of {self._queue.capacity} waiting windows was dropped '
+                    f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
+                    'longer stride'
+                )
 
     def _assume_sensor_size(self) -> None:
         """Say which size is taken where neither messages nor parameters state it."""
@@ -288,14 +289,14 @@ class DetectorNode(LifecycleNode):
         try:
             self._detect(window, settings)
         except DetectorError as error:
-            self._skip(str(error))
+            self._skip(str(error), error)
         except Exception as error:
             # A window costs itself; a fault in all of them is one of the node
             self._failures += 1
             if not self.context.ok() or self._failures >= MAX_FAILURES:
                 raise
             trace = _trace() if self._failures == 1 else ''
-            self._skip(f'{_unexpected(error)}{trace}')
+            self._skip(f'{_unexpected(error)}{trace}', error)
             self._detector.detector.reset()
         else:
             self._failures = 0
@@ -311,12 +312,11 @@ class DetectorNode(LifecycleNode):
         if self._overlay_pub.get_subscription_count():
             self._publish_overlay(window, detections)
 
-    def _skip(self, reason: str) -> None:
+    def _skip(self, reason: str, error: Exception) -> None:
         """Count and report a window that gives no detections."""
         self._monitor.step_error(reason)
-        self.get_logger().error(
-            f'a window was skipped: {reason}', throttle_duration_sec=WARNING_PERIOD_S
-        )
+        if self._warnings.is_due('window', type(error).__name__):
+            self.get_logger().error(f'a window was skipped: {reason}')
 
     def _publish_overlay(self, window: EventWindow, detections: Detections) -> None:
         try:
