@@ -10,10 +10,12 @@ from typing import Any
 import zlib
 
 import numpy as np
+from sast_ros.bags.compression import max_size
 from sast_ros.bags.errors import RecordingError
 import zstandard
 
-#: Bytes of a piece that is compressed on its own; HDF5 allocates it on the word of the file.
+#: Bytes of a piece that is compressed on its own: HDF5 allocates it on the word of the file. In
+#: small files the limit is that of all compressed data (``SAST_ROS_MAX_EXPANSION``).
 _MAX_PIECE = 1 << 28
 
 #: Numbers of filters: those of HDF5, and of its registry. ECF is that of Prophesee.
@@ -24,7 +26,17 @@ _ECF = 0x8ECF
 _MAX_RATIO, _SMALL = 1032, 1 << 26
 
 
-def check_place(place: str, dataset: Any) -> None:
+def piece_size(dataset: Any) -> int:
+    """Return the bytes of a piece that is compressed on its own; 0 if there are none."""
+    return dataset.dtype.itemsize * int(np.prod(dataset.chunks or (0,), dtype=object))
+
+
+def max_piece(path: Path) -> int:
+    """Return the bytes that a piece of this file may have."""
+    return min(_MAX_PIECE, max_size(path.stat().st_size))
+
+
+def check_place(path: Path, place: str, dataset: Any) -> None:
     """Raise RecordingError if the values may lie in other files, or need much memory at once."""
     if dataset.is_virtual or dataset.external:
         kind = 'a virtual data set' if dataset.is_virtual else 'stored outside the file'
@@ -32,12 +44,13 @@ def check_place(place: str, dataset: Any) -> None:
             f'{place} is {kind}; only values of the file itself are read, so copy them into it '
             '(h5repack)'
         )
-    size = dataset.dtype.itemsize * int(np.prod(dataset.chunks or (0,), dtype=object))
-    if size > _MAX_PIECE:
+    size = piece_size(dataset)
+    limit = max_piece(path)
+    if size > limit:
         raise RecordingError(
             f'{place} is stored in pieces of {size / 2**20:.0f} MiB, more than the '
-            f'{_MAX_PIECE >> 20} MiB that are read at once; store it in smaller ones '
-            '(h5repack -l CHUNK=100000)'
+            f'{limit >> 20} MiB that are read at once of a file of this size; store it in smaller '
+            'ones (h5repack -l CHUNK=100000)'
         )
 
 
@@ -79,23 +92,24 @@ def check_pieces(path: Path, dataset: Any) -> None:
     if not filters or filters[-1] not in (_DEFLATE, _BLOSC, _LZ4, _BITSHUFFLE, _ZSTD):
         return
     code, skipped = filters[-1], 1 << len(filters) - 1
-    limit = dataset.dtype.itemsize * int(np.prod(dataset.chunks))
+    limit = piece_size(dataset)
     small = max(_SMALL, 4 * path.stat().st_size)
-    pieces: list[Any] = []
-    dataset.id.chunk_iter(pieces.append)
     with path.open('rb') as file:
-        for piece in pieces:
+
+        def is_too_large(piece: Any) -> bool | None:
             if piece.filter_mask & skipped:
-                continue
+                return None
             if code == _DEFLATE and piece.size * _MAX_RATIO <= small:
-                continue
+                return None
             file.seek(piece.byte_offset)
             data = file.read(piece.size if code == _DEFLATE else 32)
-            if _content_size(code, data, limit) > limit:
-                raise RecordingError(
-                    f'{path}: a piece of {dataset.name} decompresses to more than its '
-                    f'{limit} bytes; the file is damaged, so copy it again'
-                )
+            return _content_size(code, data, limit) > limit or None
+
+        if dataset.id.chunk_iter(is_too_large):
+            raise RecordingError(
+                f'{path}: a piece of {dataset.name} decompresses to more than its {limit} bytes; '
+                'the file is damaged, so copy it again'
+            )
 
 
 def _content_size(code: int, data: bytes, limit: int) -> int:

@@ -10,7 +10,8 @@ import struct
 import sys
 import zlib
 
-from bags import event_files
+from bags import hdf5_layouts
+from bags.hdf5_layouts import fill_compound, fill_rvt, fill_v2e, SMALL
 from bags.recordings import random_events
 from facts import facts
 import numpy as np
@@ -158,63 +159,17 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path, events, monk
 
 # --------------------------------------------------------------------------------- further layouts
 
-SMALL = random_events(2000, seed=3, span_us=500_000)
-SECONDS = SMALL['t'] / 1e6
-
-
-def fill_v2e(file) -> None:
-    rows = event_files.table(SMALL, dtype='u4')
-    file.create_dataset('events', data=rows, chunks=(300, 4), maxshape=(None, 4), compression=4)
-
-
-def fill_mvsec(file) -> None:
-    columns = {**SMALL, 't': 1.5e9 + SECONDS, 'p': 2.0 * SMALL['p'] - 1}
-    file['davis/left/events'] = event_files.table(columns, 'xytp', 'f8')
-    file['davis/left/imu'] = np.zeros((20, 6))
-    file['calib/T_cam'] = np.eye(4)
-
-
-def fill_e2vid(file) -> None:
-    for name, values in {**SMALL, 't': SECONDS, 'p': SMALL['p'] > 0}.items():
-        file[f'events/{name}s'] = values
-    file['images/image000'] = np.zeros((48, 64), np.uint8)
-    file.attrs['sensor_resolution'] = [48, 64]
-
-
-def fill_rvt(file) -> None:
-    for name, values in SMALL.items():
-        file[f'events/{name}'] = values
-    file['events/height'], file['events/width'] = 48, 64
-
-
-def fill_attributes(file) -> None:
-    fill_rvt(file)
-    for side in ('height', 'width'):
-        file['events'].attrs[side] = file[f'events/{side}'][()]
-        del file[f'events/{side}']
-
-
-def fill_compound(file) -> None:
-    file['events'] = event_files.structured(SMALL)
-
-
-def fill_generic(file) -> None:
-    columns = {'pos_x': 'x', 'pos_y': 'y', 'polarity': 'p', 'time': 't'}
-    for name, field in columns.items():
-        file[f'a/camera/{name}'] = SMALL[field] * (1000 if name == 'time' else 1)
-    file['a/camera/time'].attrs['unit'] = 'ns'
-
 
 @pytest.mark.parametrize(
     ('fill', 'topic', 'kind', 'size', 'start'),
     [
         (fill_v2e, '/events', 'table', None, 0),
-        (fill_mvsec, '/davis/left/events', 'table', None, 1_500_000_000_000_000),
-        (fill_e2vid, '/events', 'columns', (48, 64), 0),
+        (hdf5_layouts.fill_mvsec, '/davis/left/events', 'table', None, 1_500_000_000_000_000),
+        (hdf5_layouts.fill_e2vid, '/events', 'columns', (48, 64), 0),
         (fill_rvt, '/events', 'columns', (48, 64), 0),
-        (fill_attributes, '/events', 'columns', (48, 64), 0),
+        (hdf5_layouts.fill_attributes, '/events', 'columns', (48, 64), 0),
         (fill_compound, '/events', 'compound', None, 0),
-        (fill_generic, '/a/camera', 'columns', None, 0),
+        (hdf5_layouts.fill_generic, '/a/camera', 'columns', None, 0),
     ],
 )
 def test_columns_of_other_tools_are_found(tmp_path, fill, topic, kind, size, start):

@@ -1,25 +1,24 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""
-Readers of recordings, labels, detections and weights as targets.
-
-HDF5 is not among them: its library hangs on some of the files.
-"""
+"""Readers of recordings, labels, detections and weights as targets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 import gzip
+import importlib.util
 import io
 import json
 from pathlib import Path
 from random import Random
+import resource
 from tempfile import TemporaryDirectory
+import time
 from typing import Any
 import zipfile
 
-from bags import event_files, recordings
+from bags import event_files, hdf5_layouts, recordings
 from events import encoders
 from fuzz.engine import check_chunk, Input
 from fuzz.messages import ENCODINGS, PayloadGenerator
@@ -34,6 +33,10 @@ from sast_ros.labels import BOX_DTYPE
 import zstandard
 
 _EVENTS = recordings.random_events(60)
+
+#: Time and memory of the HDF5 library: its limit for an answer, and what all processes of Python
+#: and NumPy take.
+_MAX_HDF5_SECONDS, _MAX_HDF5_BYTES = 30, 1 << 29
 
 
 class FileTarget:
@@ -154,6 +157,38 @@ class PropheseeTarget(FileTarget):
         if random.random() < 0.4:
             return [Input(mutate(random, head, self._heads, text=True) + payload)]
         return [Input(head + payload, self._count(payload))]
+
+
+class Hdf5Target(FileTarget):
+    """HDF5: attributes, headers, trees and pieces, which a library reads in its own process."""
+
+    def __init__(self) -> None:
+        super().__init__('.h5', hdf5_layouts.write_every_layout, share=0.004)
+
+    def session(self, random: Random) -> list[Input]:
+        """Return one file, changed mostly where it describes itself."""
+        if random.random() < 0.3:
+            return super().session(random)
+        content = random.choice(self.files)
+        places = list(hdf5_layouts.find_structures(content))
+        changed = bytearray(content)
+        for _ in range(random.choice((1, 1, 2, 4))):
+            at = random.choice(places)
+            part = slice(at, at + random.choice((32, 128, 1024)))
+            size = len(changed[part])
+            changed[part] = mutate(random, changed[part])[:size].ljust(size, b'\0')
+        return [Input(bytes(changed))]
+
+    def read(self, path: Path, events: int | None) -> int:
+        """Read the file; the process of the library must end in time and stay small."""
+        begin = time.monotonic()
+        try:
+            return super().read(path, events)
+        finally:
+            seconds = time.monotonic() - begin
+            assert seconds < _MAX_HDF5_SECONDS, f'{seconds:.1f} s'
+            memory = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+            assert memory < _MAX_HDF5_BYTES, f'{memory} bytes in the process of the library'
 
 
 class LabelTarget(FileTarget):
@@ -345,6 +380,7 @@ def file_targets() -> list[FileTarget]:
             text=True,
             pack=partial(_zip, 'events.npy'),
         ),
+        *([Hdf5Target()] if all(map(importlib.util.find_spec, ('h5py', 'hdf5plugin'))) else []),
         LabelTarget('.npy labels', _boxes),
         LabelTarget('.json labels', _coco),
         LabelTarget('.npy detections', _boxes, detections=True),

@@ -12,11 +12,14 @@ frame. Source: its authors in https://github.com/uzh-rpg/RVT/issues/22.
 
 from __future__ import annotations
 
+import contextlib
+import math
 from pathlib import Path
-from typing import Any
 import zipfile
 
 import numpy as np
+from sast_ros.bags import RecordingError
+from sast_ros.bags.hdf5_process import Hdf5Process
 from sast_ros.evaluation.boxes import box_rows, map_array, read_member, reading
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events.chunk import refuse_sensor_size
@@ -47,14 +50,6 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
         A file is missing or of another layout, or h5py or hdf5plugin is not installed.
 
     """
-    try:
-        import h5py
-        import hdf5plugin  # noqa: F401 - registers the compression
-    except ImportError as error:
-        raise TrainingDataError(
-            f'{folder}: reading RVT data needs {error.name}, which is not installed; pip install '
-            'h5py hdf5plugin'
-        ) from error
     histograms = sorted(folder.glob(_HISTOGRAMS))[0]
     boxes = folder / 'labels_v2' / 'labels.npz'
     try:
@@ -69,11 +64,13 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
             first_label, np.append(first_label[1:], len(labels)), frame_window
         ):
             labels['t'][first:end] = times[window]
-        with h5py.File(histograms, 'r') as file:
-            data = _checked(file, histograms, config)
-            writer = _read_windows(data, times, labels, folder.name, config)
+        with contextlib.closing(Hdf5Process(histograms, 'RowsFile', 'data')) as file:
+            shape = _checked_shape(file, histograms, config)
+            writer = _read_windows(file, shape, times, labels, folder.name, config)
     except TrainingDataError:
         raise
+    except RecordingError as error:
+        raise TrainingDataError(str(error)) from error
     except EvaluationError as error:
         raise TrainingDataError(f'{folder}: {error}') from error
     except (OSError, KeyError, IndexError, ValueError, TypeError, MemoryError) as error:
@@ -88,43 +85,48 @@ def _integers(path: Path) -> np.ndarray:
         return map_array(path).astype(np.int64)
 
 
-def _checked(file: Any, path: Path, config: TrainingConfig) -> Any:
-    """Return the data set of the histograms; refuse one that the network cannot take."""
-    import h5py
-
-    data = file['data']
-    link = file.get('data', getlink=True)
-    if not isinstance(link, h5py.HardLink) or data.external or data.is_virtual:
-        raise TrainingDataError(f'{path}: its histograms lie in another file; copy them into it')
-    if data.ndim != 4 or data.dtype != np.uint8:
+def _checked_shape(
+    file: Hdf5Process, path: Path, config: TrainingConfig
+) -> tuple[int, int, int, int]:
+    """Return the shape of the histograms; refuse what the network cannot take."""
+    shape, dtype = file.description['shape'], file.description['dtype']
+    if len(shape) != 4 or dtype != 'uint8':
         raise TrainingDataError(
-            f'{path}: its histograms are {data.dtype}{list(data.shape)}; they must be uint8[time, '
-            'channels, height, width]'
+            f'{path}: its histograms are {dtype}{shape}; they must be uint8[time, channels, '
+            'height, width]'
         )
     channels = config.network().channels
-    if data.shape[1] != channels:
+    if shape[1] != channels:
         raise TrainingDataError(
-            f'{path}: its histograms have {data.shape[1]} channels, not the {channels} of the '
+            f'{path}: its histograms have {shape[1]} channels, not the {channels} of the '
             f'network; prepare the data with {channels // 2} time bins'
         )
-    if refuse_sensor_size(*data.shape[2:]):
+    if refuse_sensor_size(*shape[2:]):
         raise TrainingDataError(
-            f'{path}: its histograms are {data.shape[3]}x{data.shape[2]} cells, which no event '
-            'sensor has'
+            f'{path}: its histograms are {shape[3]}x{shape[2]} cells, which no event sensor has'
         )
-    return data
+    return (shape[0], shape[1], shape[2], shape[3])
 
 
 def _read_windows(
-    data: Any, times: np.ndarray, labels: np.ndarray, source: str, config: TrainingConfig
+    file: Hdf5Process,
+    stored: tuple[int, int, int, int],
+    times: np.ndarray,
+    labels: np.ndarray,
+    source: str,
+    config: TrainingConfig,
 ) -> SequenceWriter:
-    shape, stride_ms = tuple(data.shape[1:]), config.data.stride_ms
+    total, shape, stride_ms = stored[0], stored[1:], config.data.stride_ms
+    file.reserve(math.prod(shape))
     classes = config.model.classes
     # The boxes are in the pixels of the histograms, so these stand for the sensor
     writer = SequenceWriter(SequenceInfo(source, classes, shape[1:], 1, shape, '', stride_ms))
     labels = choose_classes(labels, config.source_classes(), classes)
     history = LabelHistory(labels, shape[1:], 1, stride_ms)
+    if len(times) > total:
+        raise IndexError(f'{len(times)} times of {total} histograms')
     for window, t_end in enumerate(times.tolist()):
-        counts = np.ascontiguousarray(data[window])
+        following = (window + 1, window + 2) if window + 1 < len(times) else None
+        ((counts,),) = file.read(window, window + 1, following)
         writer.add(counts, t_end, int(counts.sum()), history.at(t_end, counts))
     return writer
