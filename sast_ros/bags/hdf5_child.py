@@ -56,7 +56,7 @@ class Hdf5Child:
         self._memory: mmap.mmap | None = None
         self._limit = 0
         # Only answers go into the pipe, whatever libraries print
-        self._pipe = os.dup(1)
+        self._pipe = os.fdopen(os.dup(1), 'wb')
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.close(nowhere)
@@ -70,7 +70,7 @@ class Hdf5Child:
 
     def _answer(self, call: Callable[[], dict[str, Any]]) -> bool:
         """Send what a call returns, or its error; return whether there was none."""
-        _limit(resource.RLIMIT_CPU, int(time.process_time()) + self._seconds + 2)
+        _limit(resource.RLIMIT_CPU, int(time.process_time()) + self._seconds + 1)
         try:
             answer = call()
         except RecordingError as error:
@@ -81,9 +81,8 @@ class Hdf5Child:
                 'error': f'{self._path} is damaged or no event recording ({reason}); copy it again'
             }
         text = json.dumps(answer).encode()
-        rest = memoryview(len(text).to_bytes(4, 'little') + text)
-        while len(rest):
-            rest = rest[os.write(self._pipe, rest) :]
+        self._pipe.write(len(text).to_bytes(4, 'little') + text)
+        self._pipe.flush()
         return 'error' not in answer
 
     def _start(self) -> dict[str, Any]:

@@ -9,15 +9,16 @@ trees and filters through which every value is read, so that checks beforehand c
 calls of the library are made in the child. The child puts blocks of columns into shared memory,
 while the parent works on the block before. (Through a pipe, three times fewer events per second.)
 
-The parent ends the child when an answer takes longer than a limit that grows with the file. The
-child limits its own memory (``hdf5_child``), and its processor time, in case that the parent is
-gone. It ends when the parent does, and is in a session of its own, so that Ctrl-C reaches the
-parent only.
+The system ends the child when an answer takes more processor time than a limit that grows with the
+file, be the parent there or not; the parent ends it after several times that limit, which a busy
+machine or a slow disk does not reach. The child limits its memory (``hdf5_child``). It ends when
+the parent does, and is in a session of its own, so that Ctrl-C reaches the parent only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import json
 import math
@@ -37,8 +38,8 @@ import weakref
 import numpy as np
 from sast_ros.bags.errors import RecordingError
 
-#: Seconds that the child may need to start, and for each answer about a small file.
-_START_SECONDS, _SECONDS = 120, 10
+#: Processor time in seconds for each answer about a small file, and how much longer it may take.
+_SECONDS, _PATIENCE = 10, 6
 
 #: Bytes of a file for each further second.
 _BYTES_PER_SECOND = 1 << 22
@@ -111,8 +112,8 @@ class Hdf5Process:
         self._poll = select.poll()
         self._poll.register(self._answers, select.POLLIN)
         try:
-            for seconds in (_START_SECONDS, self._seconds):
-                self.description = self._receive(seconds)
+            for _ in ('start', 'open'):
+                self.description = self._receive()
                 if 'error' in self.description:
                     raise RecordingError(self.description['error'])
         except BaseException:
@@ -154,12 +155,12 @@ class Hdf5Process:
         """
         with self._lock:
             if self._pending not in (None, (low, high)):
-                self._receive(self._seconds)
+                self._receive()
                 self._pending = None
             if self._pending is None:
                 self._request(low, high)
             self._pending = None
-            answer, start = self._receive(self._seconds), self._slot
+            answer, start = self._receive(), self._slot
             if 'error' in answer:
                 raise RecordingError(answer['error'])
             if following is not None:
@@ -187,18 +188,18 @@ class Hdf5Process:
             start += values.nbytes
         return arrays
 
-    def _receive(self, seconds: int) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         """Return the next answer."""
         if not self._end.alive:
             raise RecordingError(f'{self._path} {self._failure}')
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + _PATIENCE * self._seconds
         try:
             size = int.from_bytes(self._take(4, deadline), 'little')
             if size > _MAX_ANSWER:
                 self._fail('it has more names and numbers than a recording has')
             return json.loads(self._take(size, deadline))
         except TimeoutError:
-            self._fail(f'the HDF5 library came to no end within {seconds} s')
+            self._fail(f'the HDF5 library came to no end within {_PATIENCE * self._seconds} s')
         except (EOFError, ValueError, RecursionError):
             self._fail(self._ending())
         except BaseException:  # the rest of the answer would be taken for the next one
@@ -224,7 +225,7 @@ class Hdf5Process:
         except subprocess.TimeoutExpired:
             return 'the HDF5 library damaged the process that reads it'
         if code == -signal.SIGXCPU:
-            return f'the HDF5 library came to no end within {self._seconds} s'
+            return f'the HDF5 library came to no end within {self._seconds} s of processor time'
         with contextlib.suppress(ValueError):
             return f'the HDF5 library ended with {signal.Signals(-code).name}'
         return f'the process that reads it ended with code {code}'
@@ -241,17 +242,23 @@ class Hdf5Process:
 
 def _open_memory() -> IO[bytes]:
     """Return a file in memory; on other systems than Linux, a temporary one."""
-    if hasattr(os, 'memfd_create'):
-        return os.fdopen(os.memfd_create('hdf5'), 'r+b')
-    return tempfile.TemporaryFile()
+    if not hasattr(os, 'memfd_create'):
+        return tempfile.TemporaryFile()
+    # Not one of the standard streams, which may be closed here, but not in the child
+    with os.fdopen(os.memfd_create('hdf5'), 'r+b') as file:
+        return os.fdopen(fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, 3), 'r+b')
 
 
 def _end(process: subprocess.Popen[bytes], shared: IO[bytes], owner: int) -> None:
     """End a child of this process, not that of a process of which this one is a copy."""
     if os.getpid() != owner:
         return
-    process.kill()
-    process.wait()
+    process.terminate()
+    try:
+        process.wait(1)
+    except subprocess.TimeoutExpired:  # a handler that cannot run while the library hangs
+        process.kill()
+        process.wait()
     for file in (process.stdin, process.stdout, shared):
         if file is not None:
             file.close()

@@ -34,9 +34,8 @@ import zstandard
 
 _EVENTS = recordings.random_events(60)
 
-#: Time and memory of the HDF5 library: its limit for an answer, and what all processes of Python
-#: and NumPy take.
-_MAX_HDF5_SECONDS, _MAX_HDF5_BYTES = 30, 1 << 29
+#: Seconds, also on a busy machine, and memory of the process that reads an HDF5 file.
+_MAX_HDF5_SECONDS, _MAX_HDF5_BYTES = 120, 1 << 29
 
 
 class FileTarget:

@@ -272,6 +272,23 @@ class TestPreprocessed:
         with pytest.raises(TrainingDataError, match='event_representations.h5: .*another file'):
             fill(self.data(folder))
 
+    def test_damaged_histograms_are_one_sentence(self, prepared):
+        folder, *_ = prepared
+        path = next(folder.rglob('event_representations.h5'))
+        content = path.read_bytes()
+        for damaged in (content[:-1000], content.replace(b'SNOD', b'SNOT')):
+            path.write_bytes(damaged)
+            with pytest.raises(TrainingDataError, match='representations.h5.*(HDF5|damaged)'):
+                fill(self.data(folder))
+        assert not list_sequences(folder / 'cache' / 'train')
+
+    def test_more_times_than_histograms_are_refused(self, prepared):
+        folder, *_ = prepared
+        times = STEP_US * np.arange(1, WINDOWS + 2)
+        np.save(next(folder.rglob('timestamps_us.npy')), times)
+        with pytest.raises(TrainingDataError, match=f'{WINDOWS + 1} times of {WINDOWS}'):
+            fill(self.data(folder))
+
     def test_a_labelled_frame_behind_the_last_window_is_refused(self, prepared):
         folder, *_ = prepared
         np.save(next(folder.rglob('objframe_idx_2_repr_idx.npy')), np.array([2, 400]))
