@@ -95,6 +95,7 @@ class Hdf5Child:
                 f'{self._path}: reading HDF5 needs h5py and hdf5plugin, which cannot be imported '
                 f'({error}); install them again: pip install --force-reinstall h5py hdf5plugin'
             ) from error
+        _limit(resource.RLIMIT_CORE, 0)  # the system ends what comes to no end with SIGXCPU
         status = Path('/proc/self/status')
         if status.exists():  # on Linux; others do not limit it
             used = next(line for line in status.read_text().split('\n') if 'VmData:' in line)

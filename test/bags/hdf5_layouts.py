@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
@@ -83,19 +83,21 @@ FILLS = (
     *(fill_metavision, fill_m3ed),
 )
 
-_VERSIONS: tuple[dict[str, Any], ...] = ({}, {'libver': 'latest'}, {'track_order': True})
+#: Versions of the format; most structures of the newer ones have a checksum.
+_VERSIONS: tuple[dict[str, Any], ...] = ({'libver': 'latest'}, {'track_order': True})
 
 
 def write_every_layout(folder: Path) -> list[Path]:
-    """Write a file of each layout in each version of the format."""
+    """Write a file of each layout, and one of each version of the format."""
     import h5py
 
-    paths = []
-    for fill in FILLS:
-        for number, options in enumerate(_VERSIONS):
-            paths.append(folder / f'{fill.__name__}{number}.h5')
-            with h5py.File(paths[-1], 'w', **options) as file:
-                fill(file)
+    kinds: list[tuple[Callable[[h5py.File], None], dict[str, Any]]]
+    kinds = [(fill, {}) for fill in FILLS]
+    kinds += [(fill_metavision, options) for options in _VERSIONS]
+    paths = [folder / f'{number}.h5' for number in range(len(kinds))]
+    for path, (fill, options) in zip(paths, kinds, strict=True):
+        with h5py.File(path, 'w', **options) as file:
+            fill(file)
     return paths
 
 
