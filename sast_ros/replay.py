@@ -52,7 +52,7 @@ class ReplayOptions:
     score : {'product', 'class'}
         Score of a detection: objectness x class probability, or the latter alone.
     sensor_size : tuple of int, optional
-        (height, width) in pixels where the recording does not contain it.
+        (height, width) in pixels instead of what the recording states.
     filters : tuple of str
         Filters of the events, as for ``FilterChain``.
     start, end : float
@@ -163,6 +163,7 @@ def _make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventP
     detector = StreamingDetector(
         model, options.score_threshold, options.nms_iou, max_detections=options.max_detections
     )
+    recording.given_size = options.sensor_size
     size = options.sensor_size or recording.sensor_size
     pipeline = EventPipeline(
         detector, size, options.window_ms, options.stride_ms, event_filter=event_filter

@@ -269,6 +269,44 @@ def test_a_sensor_size_that_is_assumed_is_said(tmp_path, capsys, kind, stated):
     assert len(boxes) == 2 and boxes[0] == boxes[1]
 
 
+@pytest.mark.parametrize('kind', ['array', 'packet', 'one side', 'raw', 'npz'])
+def test_a_sensor_size_that_is_given_wins(tmp_path, capsys, kind):
+    x, y, p, t = encoders.random_events(2000, WIDTH, HEIGHT, span=200_000)
+
+    def write(name, height, width):
+        path = tmp_path / f'{name}.{kind}'
+        if kind == 'npz':
+            np.savez(path, x=x, y=y, p=p, t=t, height=height, width=width)
+            return path
+        words = encoders.words16(*encoders.Evt3.stream(x, y, p, t))
+        if kind == 'raw':
+            path.write_bytes(b'%% evt 3.0\n%% geometry %dx%d\n%% end\n' % (width, height) + words)
+            return path
+        size = {'width': width, 'height': height}
+        raw = encoders.event_packet(words, 'evt3', **size)
+        if kind != 'packet':
+            raw = encoders.event_array(x, y, p, 1000 * t, **size, stamp_ns=0)
+        type_name = EVENT_PACKET if kind == 'packet' else EVENT_ARRAY
+        (tmp_path / name).mkdir()
+        return write_recording(tmp_path / name, 'mcap', {TOPIC: (type_name, [(10**9, raw)])})
+
+    arguments = ['replay', '--model', 'gen1-tiny', '--out']
+    assert main([*arguments, str(tmp_path / 'a'), str(write('right', HEIGHT, WIDTH))]) == 0
+    wrong = write('wrong', 0 if kind == 'one side' else HEIGHT // 2, WIDTH)
+    assert main([*arguments, str(tmp_path / 'b'), str(wrong)]) == 1
+    assert '--sensor-size' in ' '.join(capsys.readouterr().err.split())
+    arguments += [str(tmp_path / 'b'), '--sensor-size', f'{WIDTH}x{HEIGHT}']
+    assert main([*arguments, str(wrong)]) == 0
+    right, given = (json.loads((tmp_path / n / 'summary.json').read_text()) for n in 'ab')
+    assert given['sensor_size'] == right['sensor_size'] == {'height': HEIGHT, 'width': WIDTH}
+    assert (given['events'], given['events_left_out']) == (2000, {})
+    said = facts(f'{WIDTH}x{HEIGHT // 2}', f'{WIDTH}x{HEIGHT}')
+    assert right['warnings'] == []
+    assert kind == 'one side' or re.search(said, given['warnings'][0])
+    boxes = [(tmp_path / name / 'detections.npy').read_bytes() for name in 'ab']
+    assert boxes[0] == boxes[1]
+
+
 def test_bag_that_loops_is_two_runs(tmp_path, run):
     messages = event_messages(EVENT_ARRAY, messages=12, events=50, period_ns=10_000_000)
     again = [(time + 10**9, raw) for time, raw in messages]

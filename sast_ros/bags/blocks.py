@@ -39,7 +39,7 @@ class BlockRecording(Recording):
 
     def __iter__(self) -> Iterator[EventChunk]:
         """Yield the events in the order of time, without strays."""
-        height, width = self.sensor_size or (0, 0)
+        height, width = self.given_size or self.sensor_size or (0, 0)
         reason = refuse_sensor_size(height, width) if height or width else ''
         if reason:
             raise RecordingError(

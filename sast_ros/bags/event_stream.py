@@ -78,7 +78,7 @@ class EventStreamRecording(BlockRecording):
             )
 
     @property
-    def sensor_size(self) -> tuple[int, int] | None:
+    def sensor_size(self) -> tuple[int, int]:
         """Sensor size ``(height, width)`` from the header."""
         return self._height, self._width
 
@@ -86,6 +86,7 @@ class EventStreamRecording(BlockRecording):
         """Yield the events of a part of the file at a time."""
         self.progress, self.missing = (0, self.byte_size, 'bytes'), ''
         time, used = np.zeros(1, np.int64), np.zeros(1, np.int64)
+        height = (self.given_size or self.sensor_size)[0]
         rest = b''
         with self.path.open('rb') as file:
             file.seek(_HEADER)
@@ -96,6 +97,6 @@ class EventStreamRecording(BlockRecording):
                 rest = part[slice(int(used[0]), None)]
                 self.progress = (file.tell(), self.byte_size, 'bytes')
                 x, y, p, t = (column[:count] for column in block)
-                yield x, self._height - 1 - y.astype(np.int32), p, t
+                yield x, height - 1 - y.astype(np.int32), p, t
         if rest:
             self.missing = f'{self.path.name} is truncated: its last event is incomplete'

@@ -37,6 +37,7 @@ class PropheseeRecording(Recording):
             self._file = open_prophesee_file(path)
         except (EventFormatError, OSError) as error:
             raise _damaged(path, error) from error
+        self._stated = (self._file.height, self._file.width)
         self.type = self._file.encoding
         self.byte_size = path.stat().st_size
         self.progress = (0, self.byte_size, 'bytes')
@@ -44,12 +45,12 @@ class PropheseeRecording(Recording):
     @property
     def sensor_size(self) -> tuple[int, int] | None:
         """Sensor size as ``(height, width)`` from the header of the file."""
-        size = (self._file.height, self._file.width)
-        return size if all(size) else None
+        return self._stated if all(self._stated) else None
 
     def __iter__(self) -> Iterator[EventChunk]:
         """Yield the events in runs of bounded size."""
         self.progress = (0, self.byte_size, 'bytes')
+        self._file.height, self._file.width = self.given_size or self._stated
         chunks = iter(self._file)
         while True:
             try:

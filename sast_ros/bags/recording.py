@@ -71,6 +71,9 @@ class Recording(ABC):
     progress : tuple
         ``(done, total, unit)`` of the current iteration; unit ``'messages'``, ``'bytes'`` or
         ``'events'``.
+    given_size : tuple of int or None
+        Sensor size (height, width) in pixels that the user gives, to be set before reading: it is
+        taken instead of what the recording states.
     missing : str
         What is missing of the recording (truncated or damaged files), contradicts it (numbers of
         messages) or was left out (copies), a sentence without its full stop; empty if the
@@ -92,6 +95,7 @@ class Recording(ABC):
     byte_size: int = 0
     duration: float | None = None
     progress: tuple[int, int, str] = (0, 0, '')
+    given_size: tuple[int, int] | None = None
     missing: str = ''
     refused: int = 0
     first_refused: str = ''
@@ -104,6 +108,12 @@ class Recording(ABC):
             found.append(
                 f'{self.refused} messages could not be read; the first: {self.first_refused}.'
             )
+        given, stated = self.given_size, self.sensor_size
+        if given and stated and given != stated:
+            found.append(
+                f'The recording states a sensor of {stated[1]}x{stated[0]} pixels; '
+                f'{given[1]}x{given[0]}, as given, are taken.'
+            )
         return found
 
     @property
@@ -114,7 +124,7 @@ class Recording(ABC):
     @property
     @abstractmethod
     def sensor_size(self) -> tuple[int, int] | None:
-        """Sensor size as ``(height, width)`` in pixels, or ``None``."""
+        """Sensor size ``(height, width)`` in pixels that the recording states, or ``None``."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[EventChunk]:

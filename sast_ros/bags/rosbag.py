@@ -81,12 +81,14 @@ class RosBag(Recording):
         self.progress = (0, self.message_count, 'messages')
 
     @cached_property
-    def _first(self) -> tuple[int, EventChunk] | None:
-        """Receive time and events of the first message that can be decoded, or ``None``."""
+    def _first(self) -> tuple[int, EventChunk, tuple[int, int]] | None:
+        """Receive time, events and stated size of the first message that can be decoded."""
         for time_ns, raw in islice(self.messages(), _MAX_REFUSED):
             try:
-                chunk = open_decoder(self.type)(raw)
-                return time_ns, self._clock.apply(chunk) if self._clock else chunk
+                decoder = open_decoder(self.type, sensor_size=self.given_size)
+                chunk = decoder(raw)
+                chunk = self._clock.apply(chunk) if self._clock else chunk
+                return time_ns, chunk, decoder.stated_size
             except EventFormatError:
                 continue  # reading the events reports it, with its place
         return None
@@ -96,8 +98,8 @@ class RosBag(Recording):
         """Sensor size in the first message as ``(height, width)`` in pixels, or ``None``."""
         if self._first is None:
             return None
-        _, chunk = self._first
-        return (chunk.height, chunk.width) if chunk.height and chunk.width else None
+        *_, stated = self._first
+        return stated if all(stated) else None
 
     @property
     def log_offset_ns(self) -> int:
@@ -110,7 +112,7 @@ class RosBag(Recording):
         """
         if self._first is None:
             return 0
-        time_ns, chunk = self._first
+        time_ns, chunk, _ = self._first
         if len(chunk) and chunk.clock == 'ros':
             offset = time_ns - 1000 * int(chunk.t[0])
         elif chunk.stamp_ns is not None:
@@ -124,7 +126,7 @@ class RosBag(Recording):
         return in_order(self._chunks())
 
     def _chunks(self) -> Iterator[EventChunk]:
-        decoder = open_decoder(self.type)
+        decoder = open_decoder(self.type, sensor_size=self.given_size)
         total = self.message_count or 0
         self.progress, self.refused = (0, total, 'messages'), 0
         index = -1

@@ -55,7 +55,7 @@ def transcode(
     message : {'EventPacket', 'EventArray'}
         Messages in ``.mcap``.
     sensor_size : tuple of int, optional
-        (height, width) in pixels where the recording does not state it.
+        (height, width) in pixels instead of what the recording states.
     start, end : float
         Interval [start, end) in seconds since the first event; ``None`` is no end.
     force : bool
@@ -82,7 +82,8 @@ def transcode(
     began = perf_counter()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    size = recording.sensor_size or sensor_size
+    recording.given_size = sensor_size
+    size = sensor_size or recording.sensor_size
     options = {'message': message, 'log_offset_ns': recording.log_offset_ns}
     options['topic'] = recording.topic if recording.topics else DEFAULT_TOPIC
     totals = _Totals()
@@ -100,7 +101,7 @@ def transcode(
         'topic': recording.topic,
         'type': recording.type,
         'truncated': bool(recording.missing),
-        'warnings': [recording.missing] if recording.missing else [],
+        'warnings': recording.warnings,
         'path': os.fspath(path),
         'bytes': path.stat().st_size,
         'sensor_size': {'height': size[0], 'width': size[1]} if size else None,

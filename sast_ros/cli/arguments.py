@@ -76,7 +76,7 @@ def add_detector(
         '--sensor-size',
         type=sensor_size,
         metavar='WxH',
-        help='of recordings that do not contain it, for example 640x480',
+        help='of recordings that do not contain it, or state a wrong one, for example 640x480',
     )
     command.add_argument(
         '--filter',

@@ -54,7 +54,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         '--sensor-size',
         type=sensor_size,
         metavar='WxH',
-        help='of recordings that do not contain it, for example 640x480',
+        help='of recordings that do not contain it, or state a wrong one, for example 640x480',
     )
     command.add_argument('--force', action='store_true', help='replace files that exist')
     add_json(command, 'summary')

@@ -33,7 +33,18 @@ __all__ = [
 
 
 class EventDecoder(Protocol):
-    """Decoder of the messages of one topic."""
+    """
+    Decoder of the messages of one topic.
+
+    Attributes
+    ----------
+    stated_size : tuple of int
+        Sensor size (height, width) in pixels that the last message states, zeros for none; that of
+        its events is another one where ``sensor_size`` is given.
+
+    """
+
+    stated_size: tuple[int, int]
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
         """Return the events of one serialised message."""
@@ -66,7 +77,8 @@ def open_decoder(type_name: str, **options: object) -> EventDecoder:
     type_name : str
         One of ``EVENT_TYPES``; ``pkg/Type`` is accepted for ``pkg/msg/Type``.
     **options : object
-        Keyword arguments of the decoder, see ``PointCloudDecoder``.
+        Keyword arguments of the decoder: ``sensor_size``, a (height, width) in pixels that is
+        taken instead of what messages state, and those of ``PointCloudDecoder``.
 
     Raises
     ------

@@ -6,7 +6,12 @@ from __future__ import annotations
 
 import struct
 
-from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, refuse_sensor_size
+from sast_ros.events.chunk import (
+    EventFormatError,
+    MAX_SENSOR_SIDE,
+    refuse_sensor_size,
+    SIZE_ADVICE,
+)
 
 #: Alignment counts from the first byte after the encapsulation header.
 ORIGIN = 4
@@ -139,15 +144,17 @@ class Cursor:
             )
         return seconds * 1_000_000_000 + nanoseconds, self.string('header.frame_id')
 
-    def sensor_size(self) -> tuple[int, int]:
+    def sensor_size(self, *, checked: bool = True) -> tuple[int, int]:
         """Read height and width in pixels, 0 = unknown."""
         height, width = self.read(_SIZE, 4, 'height', 'width')
-        reason = refuse_sensor_size(height, width) if height or width else ''
+        reason = refuse_sensor_size(height, width) if checked and (height or width) else ''
         if reason:
             wrong_width = width > MAX_SENSOR_SIDE >= height or (height and not width)
             field, back = ('width', 4) if wrong_width else ('height', 8)
             raise self.error(
-                field, self.offset - back, f'{width}x{height} pixels are no sensor: {reason}'
+                field,
+                self.offset - back,
+                f'{width}x{height} pixels are no sensor: {reason}; {SIZE_ADVICE}',
             )
         return height, width
 

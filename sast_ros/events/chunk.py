@@ -30,6 +30,9 @@ MAX_SENSOR_SIDE = 8192
 _MAX_PIXELS = 1 << 24
 _MAX_ASPECT = 32
 
+#: What to do about a wrong size.
+SIZE_ADVICE = 'give the right size (--sensor-size, in the node input.width and input.height)'
+
 #: Times are within what ``builtin_interfaces/Time`` holds, in microseconds; others are invalid.
 MAX_TIME_US = (2**31 - 1) * 1_000_000
 

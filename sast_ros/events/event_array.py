@@ -27,10 +27,25 @@ class EventArrayDecoder:
     ``Event = uint16 x, uint16 y, builtin_interfaces/Time ts, bool polarity``. In CDR, x and y of
     every event but the first lie in the padding behind the polarity of the event before (4-byte
     alignment of ``ts``, 2-byte alignment of ``x``).
+
+    Parameters
+    ----------
+    message_type : str
+        Name for error messages.
+    sensor_size : tuple of int, optional
+        (height, width) in pixels instead of those that messages state.
+
     """
 
-    def __init__(self, message_type: str = EVENT_ARRAY_TYPES[0]) -> None:
+    def __init__(
+        self,
+        message_type: str = EVENT_ARRAY_TYPES[0],
+        *,
+        sensor_size: tuple[int, int] | None = None,
+    ) -> None:
         self._message_type = message_type
+        self._sensor_size = sensor_size
+        self.stated_size = (0, 0)
 
     def reset(self) -> None:
         """Do nothing: there is no stream state."""
@@ -51,7 +66,8 @@ class EventArrayDecoder:
         """
         cursor = Cursor(raw, self._message_type)
         stamp_ns, frame_id = cursor.header()
-        height, width = cursor.sensor_size()
+        self.stated_size = cursor.sensor_size(checked=self._sensor_size is None)
+        height, width = self._sensor_size or self.stated_size
         start, count = cursor.sequence('events', STRIDE, unpadded=UNPADDED)
         cursor.finish('events')
         arrays = _native.empty_events(count)

@@ -54,10 +54,25 @@ class EventPacketDecoder:
     ``seq`` counts packets: a gap is counted in ``lost_packets`` and the codec re-synchronises;
     where ``seq`` decreases (driver restarted, bag loops), and where encoding or sensor size
     change, a new stream begins (``discontinuity``). With a constant ``seq`` no loss is detected.
+
+    Parameters
+    ----------
+    message_type : str
+        Name for error messages.
+    sensor_size : tuple of int, optional
+        (height, width) in pixels instead of those that messages state.
+
     """
 
-    def __init__(self, message_type: str = 'event_camera_msgs/msg/EventPacket') -> None:
+    def __init__(
+        self,
+        message_type: str = 'event_camera_msgs/msg/EventPacket',
+        *,
+        sensor_size: tuple[int, int] | None = None,
+    ) -> None:
         self._message_type = message_type
+        self._sensor_size = sensor_size
+        self.stated_size = (0, 0)
         self.reset()
 
     def reset(self) -> None:
@@ -117,7 +132,8 @@ class EventPacketDecoder:
     def _parse(self, data: bytes) -> tuple[_Packet, _Times]:
         cursor = Cursor(data, self._message_type)
         stamp_ns, frame_id = cursor.header()
-        height, width = cursor.sensor_size()
+        self.stated_size = cursor.sensor_size(checked=self._sensor_size is None)
+        height, width = self._sensor_size or self.stated_size
         seq, time_base_ns = cursor.read(_SEQUENCE, 8, 'seq', 'time_base')
         encoding_at = cursor.offset
         encoding = cursor.string('encoding')

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
-from sast_ros.events.chunk import EventChunk, EventFormatError, OUTSIDE_SENSOR
+from sast_ros.events.chunk import EventChunk, EventFormatError, OUTSIDE_SENSOR, SIZE_ADVICE
 
 #: Of a second of events so many may be outside the sensor; more mean that its size is wrong. Fewer
 #: events than this say nothing.
@@ -64,9 +64,7 @@ class SensorBounds:
             height, width = self._size
             raise EventFormatError(
                 f'{outside} of {events} events of a second are outside the sensor of '
-                f'{width}x{height} pixels; give the right size '
-                '(--sensor-size, in the node input.width and input.height), or correct it where '
-                'the events are recorded',
+                f'{width}x{height} pixels; {SIZE_ADVICE}',
                 field='x, y',
             )
 

@@ -87,6 +87,7 @@ class PointCloudDecoder:
         self._message_type = message_type
         self._height, self._width = sensor_size or (0, 0)
         self._given_unit = time_unit
+        self.stated_size = (0, 0)
         self.reset()
 
     def reset(self) -> None:

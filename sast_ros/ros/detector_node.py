@@ -147,7 +147,7 @@ class DetectorNode(LifecycleNode):
         self._applied: Settings | None = None
         self._failures = self._failed_messages = 0
         self._warnings.forget()
-        self._size_is_assumed = False
+        self._size_is_reported = False
         self._queue = WindowQueue(self._settings.overload.queue_windows)
         self._worker = Worker(
             self._queue, self._prepare_worker, self._process, self._on_worker_failure
@@ -199,8 +199,8 @@ class DetectorNode(LifecycleNode):
         """Decode one message, and queue the windows that it completes."""
         try:
             chunk = decoder(raw)
-            if not chunk.width:
-                self._assume_sensor_size()
+            if (chunk.height, chunk.width) != decoder.stated_size or not chunk.width:
+                self._report_sensor_size(decoder.stated_size)
             for window in self._cutter.cut(chunk):
                 self._queue_window(window)
         except EventFormatError as error:
@@ -234,10 +234,18 @@ class DetectorNode(LifecycleNode):
                     'longer stride'
                 )
 
-    def _assume_sensor_size(self) -> None:
-        """Say which size is taken where neither messages nor parameters state it."""
+    def _report_sensor_size(self, stated: tuple[int, int]) -> None:
+        """Say which size is taken where messages state none, or not that of the parameters."""
         wanted = self._settings.input
-        if self._size_is_assumed or (wanted.height and wanted.width):
+        given = wanted.height and wanted.width
+        if self._size_is_reported or (given and not any(stated)):
+            return
+        self._size_is_reported = True
+        if given:
+            self.get_logger().warning(
+                f'the messages state a sensor of {stated[1]}x{stated[0]} pixels; '
+                f'{wanted.width}x{wanted.height}, as input.width and input.height, are taken'
+            )
             return
         from sast_ros.pipeline import default_sensor_size
 
@@ -246,7 +254,6 @@ class DetectorNode(LifecycleNode):
             f'the messages do not state the size of the sensor; {width}x{height} pixels, those of '
             'the network, are taken; set input.width and input.height'
         )
-        self._size_is_assumed = True
 
     def _log_reset(self, reason: str) -> None:
         self.get_logger().info(f'state reset: {reason}')

@@ -133,13 +133,10 @@ class EventSubscription:
             sentence = f'the publishers of {self.name} changed from {self.type} to {chosen}'
             self._node.get_logger().error(f'{sentence}; a new stream begins')
             self._on_new_stream(sentence)
-        options: dict[str, Any] = {}
+        size = (self._settings.height, self._settings.width)
+        options: dict[str, Any] = {'sensor_size': size if all(size) else None}
         if chosen == POINT_CLOUD:
-            size = (self._settings.height, self._settings.width)
-            options = {
-                'sensor_size': size if all(size) else None,
-                'time_unit': self._settings.time_unit,
-            }
+            options['time_unit'] = self._settings.time_unit
         self._message_class = message_class
         self._decoder = open_decoder(chosen, **options)
         self.type = chosen

@@ -248,8 +248,8 @@ class DetectionSettings:
 def _sensor_side(name: str) -> Any:
     return _parameter(
         0,
-        f'{name} of the sensor where messages do not carry it (PointCloud2); 0 is that of the '
-        'design size.',
+        f'{name} of the sensor; if both sides are given, what messages state is not taken. 0 is '
+        'that of the messages, without it (PointCloud2) that of the design size.',
         'pixels',
         (0, 8192),
         when='configure',

@@ -121,7 +121,8 @@ def test_the_size_of_the_sensor_is_given_where_it_is_unknown(
 ) -> None:
     chunk = random_chunk(0, 1_000_000)
     path = write_dat(tmp_path / 'drive.dat', chunk)
-    path.write_bytes(path.read_bytes().replace(b'% Width 304\n% Height 240\n', b''))
+    stated = path.read_bytes()
+    path.write_bytes(stated.replace(b'% Width 304\n% Height 240\n', b''))
     target = tmp_path / 'drive.mcap'
     assert main(['transcode', str(path), str(target)]) == 1
     assert '--sensor-size' in error(capsys)
@@ -132,6 +133,10 @@ def test_the_size_of_the_sensor_is_given_where_it_is_unknown(
     assert main(['transcode', str(path), str(smaller), '--sensor-size', '152x240']) == 1
     assert '152x240' in error(capsys)
     assert not smaller.exists()
+    # What is given wins over what is stated
+    path.write_bytes(stated.replace(b'% Width 304', b'% Width 152'))
+    assert main(['transcode', str(path), str(smaller), '--sensor-size', '304x240']) == 0
+    assert smaller.read_bytes() == target.read_bytes()
 
 
 def test_few_events_outside_the_sensor_are_left_out_and_counted(

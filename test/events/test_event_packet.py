@@ -533,6 +533,18 @@ def test_events_outside_the_sensor_are_left_out_and_counted(encoding: str, side:
     assert len(decode(event_packet(payload, encoding, seq=2))) == 20
 
 
+@pytest.mark.parametrize('side', ['width', 'height'])
+def test_a_sensor_with_one_side_is_refused_unless_its_size_is_given(side: str) -> None:
+    message = event_packet(payload_of('evt3'), 'evt3', **{side: 0})
+    with pytest.raises(EventFormatError, match=facts('--sensor-size', f'input.{side}')) as caught:
+        open_decoder(TYPE)(message)
+    assert caught.value.field == side
+    decode = open_decoder(TYPE, sensor_size=(48, 64))
+    chunk = decode(message)
+    assert (len(chunk), chunk.height, chunk.width) == (20, 48, 64)
+    assert 0 in decode.stated_size
+
+
 @pytest.mark.parametrize('encoding', ENCODINGS)
 def test_an_unknown_sensor_size_checks_no_coordinates(encoding: str) -> None:
     chunk = open_decoder(TYPE)(event_packet(payload_of(encoding), encoding, width=0, height=0))

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import re
+
+from facts import facts
 import numpy as np
 import pytest
 from system.streams import (
@@ -198,6 +201,18 @@ def test_a_sensor_size_that_is_assumed_is_said_once(node, stated):
     lines = [line for line in node.nodes[0].log[before:].splitlines() if expected in line]
     assert len(lines) == (not stated)
     assert all('[WARN]' in line and 'input.width and input.height' in line for line in lines)
+
+
+@pytest.mark.parametrize('stated', [(HEIGHT // 2, WIDTH), (0, WIDTH)])
+def test_a_sensor_size_that_is_given_wins(node, stated):
+    before = len(node.nodes[0].log)
+    activate(node, input__width=WIDTH, input__height=HEIGHT)
+    node.publish(ARRAY, as_array(batches(9), height=stated[0], width=stated[1]).messages)
+    node.observer.wait_for(lambda: len(node.observer.detections) == 4)
+    active_status(node, **{'format errors': '0', 'windows done': '4'})
+    said = facts(f'{stated[1]}x{stated[0]}', f'{WIDTH}x{HEIGHT}', 'input.width and input.height')
+    lines = [line for line in node.nodes[0].log[before:].splitlines() if re.search(said, line)]
+    assert len(lines) == 1 and '[WARN]' in lines[0]
 
 
 def test_another_sensor_size_resets_the_state(node):

@@ -64,6 +64,7 @@ def read_events(entry: ReportEntry, ends: Sequence[int]) -> dict[int, list[Event
     found: dict[int, list[EventChunk]] = {end: [] for end in ends}
     event_filter = FilterChain(entry.summary.get('filters', ()))
     with open_recording(entry.recording, topic=entry.topic) as recording:
+        recording.given_size = detected.sensor_size
         # Start at the first window. (A replay of a part began ``start`` seconds after the first
         # event of the whole.)
         lead = 0.0
