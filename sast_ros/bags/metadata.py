@@ -9,17 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
-#: The loader in C, where PyYAML was built with it, takes a tenth of the time.
-_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
-
-#: Bytes that are read; it has some kilobytes, and a line for every file.
-_MAX_SIZE = 1 << 24
-
-#: Levels of lists and mappings; a recorder writes six. The loader in C overflows the stack, and
-#: ends the process, where there are tens of thousands.
-_MAX_DEPTH = 100
+from sast_ros.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -56,12 +46,10 @@ def read_metadata(folder: Path) -> Metadata:
 
     """
     try:
-        with (folder / 'metadata.yaml').open('rb') as file:
-            document = _load(file.read(_MAX_SIZE).decode())
-        content = document['rosbag2_bagfile_information']
+        content = read_yaml(folder / 'metadata.yaml')['rosbag2_bagfile_information']
         if not isinstance(content, dict):
             return Metadata()
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError):
         return Metadata()
     files = _entries(content, 'relative_file_paths')
     counts: Counter[str] = Counter()
@@ -74,17 +62,6 @@ def read_metadata(folder: Path) -> Metadata:
             counts[name] += count
     names = (PurePath(name).name for name in files if isinstance(name, str))
     return Metadata(tuple(name for name in names if name), counts)
-
-
-def _load(text: str) -> Any:
-    """Return the document; ``ValueError`` where it is nested deeper than any metadata."""
-    depth = 0
-    for event in yaml.parse(text, _Loader):
-        depth += isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent))
-        depth -= isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent))
-        if depth > _MAX_DEPTH:
-            raise ValueError(f'nested more than {_MAX_DEPTH} levels')
-    return yaml.load(text, _Loader)  # noqa: S506
 
 
 def _entries(content: dict[str, Any], key: str) -> list[Any]:

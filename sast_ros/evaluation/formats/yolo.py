@@ -147,13 +147,10 @@ def _read_classes(folder: Path) -> tuple[str, ...]:
 
 
 def _read_yaml_names(path: Path) -> tuple[str, ...]:
-    import yaml
+    from sast_ros.yaml_file import read_yaml
 
     with reading(path, 'give its names as a list, or --label-classes'):
-        try:
-            content = yaml.safe_load(path.read_text(encoding='utf-8-sig'))
-        except yaml.YAMLError as error:
-            raise ValueError('no YAML') from error
+        content = read_yaml(path)
         names = content.get('names') if isinstance(content, dict) else None
         if isinstance(names, dict):
             last = max(map(int, names), default=-1)

@@ -11,13 +11,13 @@ import reprlib
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
+from sast_ros.yaml_file import read_yaml
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingConfigError
-import yaml
 
 _DEFAULTS = TrainingConfig()
 
-#: Values in errors; by aliases a short file may hold lists of lists with more than memory holds.
+#: Values in errors, of which a file may hold megabytes.
 _values = reprlib.Repr()
 _values.maxlevel, _values.maxstring, _values.maxother = 2, 100, 100
 _shown = _values.repr
@@ -45,13 +45,13 @@ def load_config(path: Path) -> tuple[CurriculumPart, ...]:
 
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding='utf-8'))
+        content = read_yaml(path)
     except OSError as error:
         raise TrainingConfigError(
             f'{path}: {error.strerror}; give a training configuration, such as '
             'training/config/default.yaml'
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise TrainingConfigError(f'{path}: is not a YAML file ({error}); correct it') from error
     return parse_curriculum({} if content is None else content, str(path))
 
