@@ -12,6 +12,7 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+from packaging.requirements import Requirement
 import pytest
 from workspace import colcon_build, REPOSITORY, without_coverage
 
@@ -65,6 +66,16 @@ def test_every_requirement_is_pinned():
     assert {name for name in wanted if name and not name.startswith('#')} <= pinned
     runtime = {re.split('[<>=;]', name)[0].strip() for name in metadata.requires('sast_ros') or []}
     assert runtime <= pinned
+
+
+def test_known_malicious_releases_are_excluded():
+    setup = (REPOSITORY / 'training' / 'setup.py').read_text()
+    (wanted,) = map(Requirement, re.findall(r"'(lightning[^']*)'", setup))
+    (pinned,) = re.findall(
+        r'^lightning==(\S+)$', (REPOSITORY / 'constraints.txt').read_text(), re.M
+    )
+    assert pinned in wanted.specifier
+    assert not {'2.6.2', '2.6.3'} & set(wanted.specifier.filter(['2.6.1', '2.6.2', '2.6.3']))
 
 
 def check_installation(prefix: Path) -> None:

@@ -39,7 +39,8 @@ setup(
     ],
     install_requires=[
         f'sast_ros[evaluate,hdf5]=={VERSION}',
-        'lightning',
+        # These two releases on PyPI stole credentials (GHSA-w37p-236h-pfx3)
+        'lightning!=2.6.2,!=2.6.3',
         'tensorboard',
         'torch>=2.6',
     ],

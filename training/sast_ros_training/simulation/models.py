@@ -221,7 +221,17 @@ def _read_table(path: Path) -> dict[str, dict[str, Any]]:
             raise ModelError(f'{path}: class of {name} must be one of {[*_CLASSES]} or null')
         if entry.get('forward', '+z') not in ('+x', '-x', '+y', '-y', '+z', '-z'):
             raise ModelError(f'{path}: forward of {name} must be one of +x -x +y -y +z -z')
+        for side in ('height', 'length'):
+            if not _is_length(entry.get(side, 1)):
+                raise ModelError(f'{path}: {side} of {name} must be a number of metres above 0')
     return dict(table)
+
+
+def _is_length(value: Any) -> bool:
+    try:
+        return 0 < float(value) < np.inf
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _words(name: str) -> set[str]:

@@ -23,7 +23,7 @@ from sast_ros_training.training.callback import Report, TrainingCallback
 from sast_ros_training.training.checkpoint import LAST, read_checkpoint, TrainingCheckpoint
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.config_file import CurriculumPart
-from sast_ros_training.training.errors import TrainingConfigError
+from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.hardware import has_native_bfloat16
 from sast_ros_training.training.initial import initial_model
 from sast_ros_training.training.module import DetectionTraining
@@ -116,8 +116,18 @@ def _finish(parts: Sequence[CurriculumPart], out: Path) -> dict[str, Any]:
     return {
         'steps': sum(checkpoint.steps for checkpoint in checkpoints),
         'best': best if best > 0 else None,
-        'validation': json.loads(validation.read_text()) if validation.is_file() else None,
+        'validation': _read_validation(validation) if validation.is_file() else None,
     }
+
+
+def _read_validation(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise TrainingDataError(
+            f'{path}: is not the JSON that a training writes ({error}); delete it, the trained '
+            'weights beside it do not need it'
+        ) from error
 
 
 def _count_finished(parts: Sequence[CurriculumPart], out: Path) -> int:

@@ -479,6 +479,11 @@ def test_models_that_cannot_serve_are_left_out_with_a_warning(
         ('{"a.glb": {"colour": 1}}', 'must be an object with some of'),
         ('{"a.glb": {"class": "tram"}}', 'must be one of'),
         ('{"a.glb": {"forward": "up"}}', 'must be one of'),
+        ('{"a.glb": {"height": "tall"}}', 'height of a.glb must be a number'),
+        ('{"a.glb": {"length": [4]}}', 'length of a.glb must be a number'),
+        ('{"a.glb": {"length": NaN}}', 'length of a.glb must be a number'),
+        ('{"a.glb": {"height": -1}}', 'height of a.glb must be a number'),
+        (f'{{"a.glb": {{"height": {"9" * 400}}}}}', 'height of a.glb must be a number'),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path: Path, table: str, message: str) -> None:

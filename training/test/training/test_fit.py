@@ -220,6 +220,14 @@ def test_a_finished_training_does_nothing_more_and_can_have_another_cycle(cache,
     assert rates == pytest.approx(expected)
 
 
+@pytest.mark.parametrize('content', [b'', b'{"step": 1', b'\xff', b'[' * 100_000])
+def test_a_damaged_validation_of_a_finished_training_is_named(cache, whole, tmp_path, content):
+    (tmp_path / LAST).write_bytes((whole[0] / LAST).read_bytes())
+    (tmp_path / 'validation.json').write_bytes(content)
+    with pytest.raises(TrainingDataError, match=r'validation\.json.*delete it'):
+        run(cache, tmp_path)
+
+
 def test_going_on_with_another_network_is_refused(cache, whole, tmp_path):
     (tmp_path / LAST).write_bytes((whole[0] / LAST).read_bytes())
     with pytest.raises(TrainingConfigError, match='classes'):

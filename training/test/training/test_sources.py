@@ -18,7 +18,7 @@ from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config_file import parse_config
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.sources import prepare
-from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes
+from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
 from sast_ros_training.training.sources.simulation import plan_drives, simulate_drive
 
 WINDOWS = 6
@@ -132,6 +132,18 @@ class TestPropheseeFiles:
     def test_a_folder_without_pairs_is_refused(self, tmp_path):
         with pytest.raises(TrainingDataError, match='train.* prophesee'):
             fill(self.data(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize(('height', 'width'), [(47, 63), (45, 61), (48, 64), (47, 64)])
+def test_boxes_reach_the_edge_of_a_sensor_that_cells_do_not_cover(height, width):
+    boxes = np.zeros(2, BOX_DTYPE)
+    boxes['w'], boxes['h'] = [width, 4], [height, 4]
+    boxes['x'][1], boxes['y'][1] = width - 4, height - 4
+    history = LabelHistory(boxes_to_labels(boxes), (height, width), 2, 50)
+    counts = np.ones((2, height // 2, width // 2), np.uint8)
+    labels = history.at(0, counts)
+    assert labels['events'][0] == counts.sum()
+    assert 0 < labels['events'][1] <= 2 * 3 * 3
 
 
 def test_boxes_without_events_are_not_recent(tmp_path):

@@ -92,7 +92,12 @@ class LabelHistory:
     def _count_events(self, label: np.void) -> None:
         """Set ``events``, ``recent`` and ``seen``."""
         cells = [label['y'], label['y'] + label['h'], label['x'], label['x'] + label['w']]
-        top, bottom, left, right = (int(round(float(v) / self._downsample)) for v in cells)
+        # An odd sensor ends within a cell that the histogram does not have
+        rows, columns = (side - 1 for side in self._sums[-1].shape)
+        top, bottom, left, right = (
+            min(int(round(float(value) / self._downsample)), end)
+            for value, end in zip(cells, (rows, rows, columns, columns))
+        )
         inside = [
             s[bottom, right] - s[top, right] - s[bottom, left] + s[top, left] for s in self._sums
         ]
