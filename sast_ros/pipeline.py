@@ -168,10 +168,11 @@ class EventPipeline:
         max_gap_ms: float = MAX_GAP_MS,
         event_filter: FilterChain | None = None,
     ) -> None:
-        size = sensor_size or default_sensor_size(detector.config)
-        sensor_geometry(detector.config, size)  # raises if impossible
+        #: (height, width) of events that do not carry it.
+        self.sensor_size = sensor_size or default_sensor_size(detector.config)
+        sensor_geometry(detector.config, self.sensor_size)  # raises if impossible
         times = microseconds(window_ms, stride_ms, max_gap_ms)
-        self.cutter = WindowCutter(*times, sensor_size=size, event_filter=event_filter)
+        self.cutter = WindowCutter(*times, sensor_size=self.sensor_size, event_filter=event_filter)
         self._windows = WindowDetector(detector)
 
     @property

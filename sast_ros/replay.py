@@ -140,7 +140,7 @@ def replay_to_folder(
             'threads': options.threads,
             **(facts or {}),
         }
-        if not (options.sensor_size or recording.sensor_size) and summary['windows']:
+        if not (options.sensor_size or recording.sensor_size):
             size = summary['sensor_size']
             summary['warnings'].append(
                 f'The recording does not state the size of the sensor; {size["width"]}x'
@@ -267,7 +267,7 @@ def replay(
 
     """
     began = perf_counter()
-    totals = _Totals()
+    totals = _Totals(pipeline.sensor_size)
 
     def process(steps: Iterator[tuple[EventWindow, Detections]]) -> None:
         for window, detections in steps:
@@ -284,7 +284,7 @@ def replay(
         process(pipeline.finish())
     except EventFormatError as error:  # the size of the sensor is wrong
         raise RecordingError(f'{recording.path}: {error}') from error
-    if totals.sensor_size is None:
+    if totals.first is None:
         raise RecordingError(
             f'{recording.path} has no events{" on " * bool(recording.topic)}{recording.topic}'
         )
@@ -295,8 +295,8 @@ def replay(
 class _Totals:
     """Sums over the chunks and windows of a replay."""
 
-    def __init__(self) -> None:
-        self.sensor_size: tuple[int, int] | None = None
+    def __init__(self, sensor_size: tuple[int, int]) -> None:
+        self.sensor_size = sensor_size
         self.detections = 0
         self.microseconds = 0
         self.first: int | None = None
@@ -307,7 +307,8 @@ class _Totals:
     def count_events(self, chunk: EventChunk) -> None:
         if len(chunk) == 0:
             return
-        self.sensor_size = (chunk.height, chunk.width)
+        if chunk.width:
+            self.sensor_size = (chunk.height, chunk.width)
         first, last = int(chunk.t[0]), int(chunk.t[-1])
         # Where time jumps back (a bag with two runs), each run counts with its own length.
         if self.first is None:
@@ -348,17 +349,13 @@ def _summarize(
     """Return the content of ``summary.json``; ``classes`` are in the order of ``class_id``."""
     statistics, detector = pipeline.statistics, pipeline.detector
     seconds = totals.microseconds / 1e6
-    height, width = totals.sensor_size or (0, 0)
+    summary = recording.summary()
+    summary['warnings'] += _no_window(pipeline, totals)
+    height, width = totals.sensor_size
     # Every recording begins with a zero state; that is not counted as a reset.
     resets = {reason: count for reason, count in statistics.resets.items() if reason != 'start'}
     return {
-        'recording': recording.path.name,
-        'format': recording.format,
-        'topic': recording.topic,
-        'type': recording.type,
-        'truncated': bool(recording.missing),
-        'warnings': recording.warnings + _no_window(pipeline, totals),
-        'refused_messages': recording.refused,
+        **summary,
         'start': interval[0],
         'end': interval[1],
         'model': detector.config.name,

@@ -190,11 +190,15 @@ def test_diagnostics_keys_are_those_of_the_node():
 
 
 def test_summary_keys_are_those_of_a_replay():
-    source = text('sast_ros/replay.py')
     documented = first_cells(section('docs/reliability.md', 'Summary of a replay'))
-    written = source.split("'recording': recording.path.name", 1)[1].split('}\n', 1)[0]
-    keys = re.findall(r"^        '(\w+)':", written, flags=re.MULTILINE)
-    assert sorted(documented) == sorted(['recording', *keys])
+    keys = []
+    for name, begin in (
+        ('sast_ros/bags/recording.py', 'def summary'),
+        ('sast_ros/replay.py', '**summary,'),
+    ):
+        written = text(name).split(begin, 1)[1].split('}\n', 1)[0]
+        keys += re.findall(r"^ +'(\w+)':", written, flags=re.MULTILINE)
+    assert sorted(documented) == sorted(keys)
 
 
 def test_reset_reasons_are_those_of_the_code():

@@ -242,6 +242,20 @@ def test_a_recording_shorter_than_a_window_is_said(run, tmp_path):
     assert json.loads(json.dumps(summary))['truncated'] is False
 
 
+@pytest.mark.parametrize('given', [(), ('--sensor-size', '100x80')])
+def test_a_recording_without_windows_has_the_size_that_is_taken(tmp_path, given):
+    x, y, p, t = encoders.random_events(20, WIDTH, HEIGHT, span=2000)
+    np.savez(tmp_path / 'a.npz', x=x, y=y, p=p, t=t)
+    out = tmp_path / 'out'
+    arguments = ['replay', str(tmp_path / 'a.npz'), '--model', 'gen1-tiny', '--out', str(out)]
+    assert main([*arguments, *given]) == 0
+    summary = json.loads((out / 'summary.json').read_text())
+    width, height = (100, 80) if given else (304, 240)
+    assert (summary['windows'], summary['events']) == (0, 20)
+    assert summary['sensor_size'] == {'width': width, 'height': height}
+    assert ('--sensor-size' in summary['warnings'][-1]) == (not given)
+
+
 @pytest.mark.parametrize('stated', [False, True])
 @pytest.mark.parametrize('kind', ['mcap', 'npz'])
 def test_a_sensor_size_that_is_assumed_is_said(tmp_path, capsys, kind, stated):

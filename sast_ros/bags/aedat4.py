@@ -100,6 +100,7 @@ class Aedat4Recording(BlockRecording):
         inside = self._start <= self._table <= self.byte_size
         self._end = self._table if inside else self.byte_size
         self.progress = (0, self._end, 'bytes')
+        self._cut = self._table > self.byte_size
         self._select(topic)
 
     def _damaged(self, reason: str) -> RecordingError:
@@ -155,6 +156,11 @@ class Aedat4Recording(BlockRecording):
         """Sensor size ``(height, width)`` from the header."""
         size = self._stream.height, self._stream.width
         return size if all(side > 0 for side in size) else None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the file ends early; one with damaged packets does not."""
+        return self._cut
 
     def _blocks(self) -> Iterator[Columns]:
         """Yield the events of many packets at a time."""

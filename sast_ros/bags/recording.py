@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.interval import iter_interval
@@ -101,6 +102,11 @@ class Recording(ABC):
     first_refused: str = ''
 
     @property
+    def truncated(self) -> bool:
+        """Whether the recording ends early; final when an iteration has ended."""
+        return bool(self.missing)
+
+    @property
     def warnings(self) -> list[str]:
         """What is wrong with the recording, in sentences; final when an iteration has ended."""
         found = [f'Check the recording: {self.missing}.'] if self.missing else []
@@ -115,6 +121,18 @@ class Recording(ABC):
                 f'{given[1]}x{given[0]}, as given, are taken.'
             )
         return found
+
+    def summary(self) -> dict[str, Any]:
+        """Return what was read, and how far, as summaries begin; final as ``warnings``."""
+        return {
+            'recording': self.path.name,
+            'format': self.format,
+            'topic': self.topic,
+            'type': self.type,
+            'truncated': self.truncated,
+            'warnings': self.warnings,
+            'refused_messages': self.refused,
+        }
 
     @property
     def log_offset_ns(self) -> int:

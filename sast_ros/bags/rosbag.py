@@ -61,7 +61,8 @@ class RosBag(Recording):
         self._stack = ExitStack()
         try:
             metadata = read_metadata(path)
-            self._files, self._missing = open_storage(path, self._stack, metadata)
+            self._storage = open_storage(path, self._stack, metadata)
+            self._files = self._storage.files
             self.topics = _event_topics(self._files)
             chosen = _choose_topic(path, self._files, self.topics, topic)
         except BaseException:
@@ -153,8 +154,13 @@ class RosBag(Recording):
         yield from topic_messages(self._files, self.topic, self.type)
         self.missing = self._all_missing()
 
+    @property
+    def truncated(self) -> bool:
+        """Whether a file ends early, is missing or damaged."""
+        return self._storage.lost or any(file.truncated for file in self._storage.files)
+
     def _all_missing(self) -> str:
-        clauses = [self._missing, *(file.missing for file in self._files)]
+        clauses = [self._storage.missing, *(file.missing for file in self._files)]
         if self._stated not in (None, self.message_count):
             truncated = len(self._files) == 1 and self._files[0].reader.truncated
             there = f'there are {self.message_count} messages of {self.topic}, but '

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import errno
 from pathlib import Path, PurePath
 from tempfile import gettempdir, TemporaryDirectory
+from typing import NamedTuple
 
 from sast_ros.bags.bag_file import BagFile, Connection
 from sast_ros.bags.compression import decompress_file, ExpansionError, max_expansion
@@ -57,6 +58,11 @@ class StorageFile:
     note: str = ''
 
     @property
+    def truncated(self) -> bool:
+        """Whether the file ends early."""
+        return bool(self.note) or self.reader.truncated
+
+    @property
     def missing(self) -> str:
         """What is missing of the file, a clause; empty if it is whole."""
         return '; '.join(filter(None, (self.note, self.reader.missing)))
@@ -81,6 +87,20 @@ class StorageFile:
         return not self.missing, self.reader.message_count
 
 
+class Storage(NamedTuple):
+    """
+    The files of a bag.
+
+    ``files`` in the order of their times; in ``missing``, a clause, those that are missing,
+    damaged or left out, but not what is missing inside of them; in ``lost`` whether any of the
+    recording is missing or damaged.
+    """
+
+    files: list[StorageFile]
+    missing: str = ''
+    lost: bool = False
+
+
 def plain_name(name: str) -> str:
     """Return the name of a file without the suffix of its compression."""
     suffix = PurePath(name).suffix
@@ -98,11 +118,9 @@ def is_storage_file(path: Path) -> bool:
     return storage_suffix(path) in STORAGE_SUFFIXES
 
 
-def open_storage(
-    path: Path, stack: ExitStack, metadata: Metadata | None = None
-) -> tuple[list[StorageFile], str]:
+def open_storage(path: Path, stack: ExitStack, metadata: Metadata | None = None) -> Storage:
     """
-    Open all files of a bag and return them in the order of their times, and what is missing.
+    Open all files of a bag.
 
     Everything is read from the files themselves. metadata.yaml serves to choose among the files of
     a folder: a killed recorder writes none, others leave the list of files empty.
@@ -116,14 +134,6 @@ def open_storage(
     metadata : Metadata, optional
         Content of metadata.yaml if it was read already.
 
-    Returns
-    -------
-    files : list of StorageFile
-        The files.
-    missing : str
-        Files that are missing, damaged or left out, a clause; not what is missing inside the
-        files.
-
     Raises
     ------
     RecordingError
@@ -132,7 +142,7 @@ def open_storage(
     """
     max_expansion()  # a wrong setting is no damage of a file
     if path.is_file():
-        return [_open(path, stack)], ''
+        return Storage([_open(path, stack)])
     names = sorted(file for file in path.iterdir() if is_storage_file(file) and file.is_file())
     if not names:
         raise RecordingError(
@@ -176,8 +186,8 @@ class _Folder:
         there = {plain_name(file.path.name) for file in self._opened if not file.missing}
         return bool(self._listed) and self._listed <= there
 
-    def chosen(self) -> tuple[list[StorageFile], str]:
-        """Return the files to read, in the order of their times, and what is missing."""
+    def chosen(self) -> Storage:
+        """Return the files to read."""
         self._leave_out_copies()
         there = {plain_name(file.path.name): file for file in self._opened}
         for error in self._errors:
@@ -192,13 +202,14 @@ class _Folder:
                 self._leave_out(there[name], _NOT_LISTED)
         elif self._listed & set(there) and others:
             self._notes.append(f'{", ".join(others)} is read, but {_NOT_LISTED}')
-        if len(self._opened) + len(unreadable) < len(self._listed):
-            self._notes += [f'{name}, which metadata.yaml lists, is missing' for name in lost]
+        if len(self._opened) + len(unreadable) >= len(self._listed):
+            lost = []
+        self._notes += [f'{name}, which metadata.yaml lists, is missing' for name in lost]
         if not self._opened:
             raise self._errors[0]
         # By time: names may be in another order (_10 sorts before _9).
         self._opened.sort(key=lambda file: file.reader.start_time)
-        return self._opened, '; '.join(self._notes)
+        return Storage(self._opened, '; '.join(self._notes), bool(lost or self._errors))
 
     def _open_best(self, twins: list[Path], stack: ExitStack) -> None:
         """Open one of the files that differ only in their compression, a whole one if there is."""

@@ -96,12 +96,7 @@ def transcode(
                 progress(*recording.progress)
         writer.finish()
     return {
-        'recording': recording.path.name,
-        'format': recording.format,
-        'topic': recording.topic,
-        'type': recording.type,
-        'truncated': bool(recording.missing),
-        'warnings': recording.warnings,
+        **recording.summary(),
         'path': os.fspath(path),
         'bytes': path.stat().st_size,
         'sensor_size': {'height': size[0], 'width': size[1]} if size else None,

@@ -136,6 +136,6 @@ def _show(summary: dict[str, Any]) -> None:
     if summary['lost_packets']:
         table.add_row('packets lost', thousands(summary['lost_packets']))
     for text in summary['warnings']:
-        table.add_row('warning', f'The recording is not complete: {text}.')
+        table.add_row('warning', text)
     table.add_row('took', f'{summary["wall_seconds"]:.1f} s')
     open_console().print(table)

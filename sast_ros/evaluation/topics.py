@@ -54,7 +54,7 @@ def read_topic(
     stamps = []
     store = message_types()
     with ExitStack() as stack:
-        files, _ = open_storage(path, stack)
+        files = open_storage(path, stack).files
         every = [connection for file in files for connection in file.connections()]
         found = {one.topic for one in every if one.msgtype == DETECTIONS_TYPE}
         chosen = _choose(path, sorted(found), topic)
@@ -106,7 +106,7 @@ def holds_only_detections(path: Path) -> bool:
 
     """
     with ExitStack() as stack:
-        files, _ = open_storage(path, stack)
+        files = open_storage(path, stack).files
         types = {c.msgtype for file in files for c in file.connections()}
     return DETECTIONS_TYPE in types and not types & set(EVENT_TYPES)
 

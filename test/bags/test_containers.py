@@ -100,6 +100,12 @@ def read(path: Path, topic: str | None = None) -> tuple[list, str]:
         return list(recording.messages()), recording.missing
 
 
+def is_truncated(path: Path) -> bool:
+    with open_recording(path) as recording:
+        list(recording)
+        return recording.truncated
+
+
 # -------------------------------------------------------------------------------------------- mcap
 
 
@@ -479,6 +485,7 @@ def test_file_beside_its_compressed_twin_counts_once(
     read_back, missing = read(folder)
     assert read_back == messages
     assert re.search(facts(twin.name, plain.name), missing)
+    assert not is_truncated(folder)
     plain.unlink()
     assert read(folder) == (messages, '')
 
@@ -495,6 +502,9 @@ def test_cut_file_beside_its_recovered_copy_counts_once(tmp_path, messages, stor
     read_back, missing = read(folder)
     assert read_back == messages
     assert re.search(facts(cut.name), missing)
+    if storage == 'sqlite3':  # of the other nothing can be read, so what it held is not known
+        assert not is_truncated(folder)
+        assert is_truncated(cut)
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
@@ -512,6 +522,7 @@ def test_only_files_that_metadata_lists_are_read(tmp_path, messages, storage):
     read_back, missing = read(folder)
     assert read_back == messages
     assert re.search(facts(file.name, damaged.name, 'metadata.yaml'), missing)
+    assert not is_truncated(folder)
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])

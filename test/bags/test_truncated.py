@@ -44,6 +44,12 @@ def read(path: Path) -> tuple[list, str]:
         return list(recording.messages()), recording.missing
 
 
+def is_truncated(path: Path) -> bool:
+    with open_recording(path) as recording:
+        list(recording)
+        return recording.truncated
+
+
 @pytest.fixture(scope='module')
 def messages() -> list:
     return event_messages(EVENT_PACKET, messages=MESSAGES, events=EVENTS)
@@ -126,12 +132,15 @@ def test_split_bag_says_which_of_its_files_is_gone(tmp_path, storage, messages):
     read_back, missing = read(folder)
     assert read_back == messages[:5]
     assert re.search(facts(f'bag_1{suffix}', 'metadata.yaml'), missing)
+    assert is_truncated(folder)
     shutil.copy(other / f'bag_1{suffix}', folder)
     assert read(folder) == (messages[:9], '')
+    assert not is_truncated(folder)
     (folder / f'bag_1{suffix}').write_bytes(b'')  # all that a full disk has left of it
     read_back, missing = read(folder)
     assert read_back == messages[:5]
     assert re.search(facts(f'bag_1{suffix}'), missing)
+    assert is_truncated(folder)
 
 
 @pytest.mark.parametrize('mode', [CompressionMode.FILE, CompressionMode.MESSAGE])
