@@ -322,18 +322,23 @@ def test_any_name_of_a_file_is_opened(tmp_path, messages, name):
         assert read(folder) == (messages, '')
 
 
+def create_tables(database: sqlite3.Connection, data: str) -> None:
+    """Create the tables of rosbag2 with one topic; ``data``: type of the messages."""
+    database.executescript(
+        f"""
+        CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT,
+                            serialization_format TEXT);
+        INSERT INTO topics VALUES (1, '/a', '{EVENT_PACKET}', 'cdr');
+        CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER,
+                              data {data});
+        """
+    )
+
+
 def test_computed_tables_are_refused(tmp_path):
     path = tmp_path / 'a.db3'
     with sqlite3.connect(path) as database:
-        database.execute(
-            'CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT, '
-            'serialization_format TEXT)'
-        )
-        database.execute("INSERT INTO topics VALUES (1, '/a', ?, 'cdr')", [EVENT_PACKET])
-        database.execute(
-            'CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER, '
-            'data BLOB GENERATED ALWAYS AS (zeroblob(500000000)))'
-        )
+        create_tables(database, 'BLOB GENERATED ALWAYS AS (zeroblob(500000000))')
         database.execute('INSERT INTO messages(topic_id, timestamp) VALUES (1, 1)')
     database.close()
     with pytest.raises(RecordingError, match=facts('a.db3', 'messages', 'computed')):
@@ -344,15 +349,7 @@ def test_pages_that_refer_to_each_other_do_not_hang(tmp_path):
     path = tmp_path / 'a.db3'
     with sqlite3.connect(path) as database:
         database.execute('PRAGMA page_size = 512')
-        database.execute(
-            'CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT, type TEXT, '
-            'serialization_format TEXT)'
-        )
-        database.execute("INSERT INTO topics VALUES (1, '/a', ?, 'cdr')", [EVENT_PACKET])
-        database.execute(
-            'CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER, '
-            'data BLOB)'
-        )
+        create_tables(database, 'BLOB')
         rows = ((index, bytes(4)) for index in range(20_000))
         database.executemany(
             'INSERT INTO messages(topic_id, timestamp, data) VALUES (1, ?, ?)', rows

@@ -185,12 +185,16 @@ def packet(
     return head + bytes(-len(head) % 4) + struct.pack('<I', len(payload)) + payload
 
 
-class PacketTarget:
-    """EventPacket in one encoding: sessions of packets with losses, restarts and damage."""
+class MessageTarget:
+    """What the targets of this file have in common; see ``Target``."""
 
     errors = EventFormatError
     share = 1.0
     seconds = 0.1
+
+
+class PacketTarget(MessageTarget):
+    """EventPacket in one encoding: sessions of packets with losses, restarts and damage."""
 
     def __init__(self, encoding: str) -> None:
         self.name = f'EventPacket {encoding}'
@@ -248,7 +252,7 @@ class PacketTarget:
         return execute
 
 
-class ExactTarget:
+class ExactTarget(MessageTarget):
     """
     The loops of EVT into arrays of exactly the size that they need.
 
@@ -256,9 +260,7 @@ class ExactTarget:
     larger memory, must give the same events.
     """
 
-    errors = EventFormatError
     share = 0.5
-    seconds = 0.1
 
     def __init__(self, encoding: str) -> None:
         self.name = f'loop of {encoding}'
@@ -295,13 +297,11 @@ class ExactTarget:
         return execute
 
 
-class OrderTarget:
+class OrderTarget(MessageTarget):
     """``StreamOrder`` on decoded packets of wild times: every event comes out or is counted."""
 
     name = 'StreamOrder'
-    errors = EventFormatError
     share = 0.3
-    seconds = 0.1
 
     def __init__(self) -> None:
         self._payloads = PayloadGenerator('evt2')
@@ -334,12 +334,8 @@ class OrderTarget:
         return execute
 
 
-class ArrayTarget:
+class ArrayTarget(MessageTarget):
     """dvs_msgs/EventArray, in the serialisation of ROS 2 or ROS 1."""
-
-    errors = EventFormatError
-    share = 1.0
-    seconds = 0.1
 
     def __init__(self, ros1: bool) -> None:
         self.name = 'EventArray of ROS 1' if ros1 else 'EventArray'
@@ -394,13 +390,10 @@ class ArrayTarget:
         return execute
 
 
-class PointCloudTarget:
+class PointCloudTarget(MessageTarget):
     """PointCloud2 with fields of every type, order and place."""
 
     name = 'PointCloud2'
-    errors = EventFormatError
-    share = 1.0
-    seconds = 0.1
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)
