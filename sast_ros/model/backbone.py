@@ -141,7 +141,8 @@ class ConvLstm(nn.Module):
         else:
             hidden, cell = (s.permute(0, 2, 3, 1) for s in state)
         weight, bias = self.conv1x1.weight.flatten(1), self.conv1x1.bias
-        gates = F.linear(torch.cat([x, hidden], dim=-1), weight, bias).float()
+        inputs = torch.cat([x, hidden], dim=-1).to(weight.dtype)
+        gates = F.linear(inputs, weight, bias).float()
         candidate = 3 * channels
         forget, enter, leave = torch.sigmoid(gates[..., :candidate]).chunk(3, dim=-1)
         cell = forget * cell + enter * torch.tanh(gates[..., candidate:])

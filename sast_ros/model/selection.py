@@ -180,7 +180,7 @@ def event_density(histogram: Tensor) -> Tensor:
     return torch.stack(densities, dim=1)
 
 
-def score_gain(density: Tensor, controls: Tensor, amp: float) -> tuple[Tensor, Tensor]:
+def score_gain(density: Tensor, controls: Tensor, amp: float | Tensor) -> tuple[Tensor, Tensor]:
     """
     Return the gain g of the scores and their scale AMP / g (docs/sast.md 4.4), ``[B, C]`` each.
 
@@ -190,12 +190,12 @@ def score_gain(density: Tensor, controls: Tensor, amp: float) -> tuple[Tensor, T
         ``[B, channels]`` of one stride.
     controls : torch.Tensor
         ``[C, channels]`` weight of ``to_controls``.
-    amp : float
-        AMP.
+    amp : float or torch.Tensor
+        AMP, a number or a tensor of no dimension.
 
     """
     gain = (density + 1e-6) @ controls.exp().t()
-    scale = amp / gain.detach()
+    scale = amp * gain.detach().reciprocal()
     return gain, torch.where(torch.isinf(scale), 0.0, scale)
 
 

@@ -9,15 +9,17 @@ from collections.abc import Callable
 from sast_ros.model.backbone import State
 from sast_ros.model.inference import cpu
 from sast_ros.model.inference.cpu import CpuNetwork
+from sast_ros.model.inference.cuda import GraphNetwork
 from sast_ros.model.inference.plain import folded_copy
 from sast_ros.model.sast import SAST, StepOutput
 import torch
 from torch import Tensor
 
 #: What makes a network of a ``folded_copy``, by name.
-IMPLEMENTATIONS: dict[str, Callable[[SAST], SAST | CpuNetwork]] = {
+IMPLEMENTATIONS: dict[str, Callable[[SAST], SAST | CpuNetwork | GraphNetwork]] = {
     'plain': lambda model: model,
     'cpu': CpuNetwork,
+    'cuda': GraphNetwork,
 }
 
 
