@@ -73,12 +73,13 @@ setup(
     # What the node needs; ROS packages (rclpy, the messages) are dependencies in package.xml.
     install_requires=['numpy', 'safetensors', 'torch>=2.6'],
     # replay: the commands, recordings, the overlay. evaluate: metrics and report. ray: replays
-    # on a Ray cluster. hdf5: recordings of DSEC, M3ED, Metavision, v2e and others.
+    # on a Ray cluster. hdf5: recordings of DSEC, M3ED, Metavision, v2e and others. export: ONNX.
     extras_require={
         'replay': REPLAY,
         'evaluate': EVALUATE,
         'ray': [*EVALUATE, 'ray'],
         'hdf5': [*REPLAY, 'h5py>=3.9', 'hdf5plugin'],
+        'export': ['onnx', 'onnxscript'],
     },
     zip_safe=False,
     entry_points={

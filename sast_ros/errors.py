@@ -50,6 +50,7 @@ _EXTRAS = {
     'evaluate': ('faster_coco_eval', 'jinja2', 'matplotlib'),
     'ray': ('ray',),
     'hdf5': ('h5py', 'hdf5plugin'),
+    'export': ('onnx', 'onnxscript'),
 }
 _EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names}
 

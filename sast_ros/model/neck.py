@@ -56,7 +56,7 @@ class CspLayer(nn.Module):
 
 
 def _twice(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2.0, mode='nearest-exact')
+    return F.interpolate(x, scale_factor=2.0, mode='nearest')
 
 
 class Pafpn(nn.Module):
