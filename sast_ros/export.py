@@ -70,8 +70,8 @@ class ExportedNetwork(nn.Module):
         histogram : torch.Tensor
             ``uint8[1, channels, H, W]`` of ``StackedHistogram``.
         *states : torch.Tensor
-            h of the four stages, then c, ``float32[1, C, H / stride, W / stride]`` each of the
-            padded size; zeros at the start of a stream.
+            State: h of the four stages, then c, ``float32[1, C, H / stride, W / stride]`` each,
+            of the padded size; zeros at the start of a stream.
 
         Returns
         -------

@@ -12,6 +12,7 @@ in the training data. All events of the window must be known before the first ca
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -146,20 +147,11 @@ class StackedHistogram:
             outside = (part.x >= self.width) | (part.y >= self.height) | (part.p > 1)
             if outside.any():
                 raise self._outside(part, int(np.argmax(outside)))
-        t0, edges = self._bin_edges(parts)
-        host = torch.from_numpy(
-            np.concatenate(
-                [
-                    np.stack([part.x, part.y, part.p, part.t - t0]).astype(np.int64)
-                    for part in parts
-                ],
-                axis=1,
-            )
-        )
-        x, y, p, dt = host.to(self.device, non_blocking=True)
-        bin_index = torch.bucketize(dt, torch.from_numpy(edges).to(self.device), right=True)
-        column = torch.from_numpy(self._column).to(self.device, torch.int64)[x]
-        row = torch.from_numpy(self._row).to(self.device, torch.int64)[y]
+        pixels, times = self._upload(parts)
+        dt, edges = times[: len(pixels)], times[len(pixels) :]
+        bin_index = torch.bucketize(dt, edges, right=True)
+        columns, rows = self._tables
+        p, column, row = pixels >> 32, columns[pixels & 0xFFFF], rows[pixels >> 16 & 0xFFFF]
         kept = (column >= 0) & (row >= 0)
         cell = ((p * self.bins + bin_index) * self.shape[1] + row) * self.shape[2] + column
         counts = torch.zeros(int(np.prod(self.shape)), dtype=torch.int32, device=self.device)
@@ -167,6 +159,46 @@ class StackedHistogram:
         if self.overflow == 'wrap':
             counts = counts & 255
         return counts.clamp_(max=self.cutoff).to(torch.uint8).view(self.shape)
+
+    def _upload(self, parts: tuple[EventChunk, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Copy the events to the device at once.
+
+        Returns
+        -------
+        pixels : torch.Tensor
+            ``int64[n]`` x in the lowest 16 bits, y in the next, polarity above.
+        times : torch.Tensor
+            ``int64[n + edges]`` times after the first event, then those of the bin edges.
+
+        """
+        t0, edges = self._bin_edges(parts)
+        count = sum(map(len, parts))
+        packed = torch.empty(
+            2 * count + len(edges), dtype=torch.int64, pin_memory=self.device.type == 'cuda'
+        )
+        host, begin = packed.numpy(), 0
+        for part in parts:
+            end = begin + len(part)
+            pixels = host[begin:end]
+            np.left_shift(part.p, 16, out=pixels, dtype=np.int64)
+            pixels |= part.y
+            pixels <<= 16
+            pixels |= part.x
+            np.subtract(part.t, t0, out=host[count + begin : count + end])
+            begin = end
+        host[2 * count :] = edges
+        sent = packed.to(self.device, non_blocking=True)
+        return sent[:count], sent[count:]
+
+    @cached_property
+    def _tables(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Output column and row of every pixel, on the device."""
+        columns, rows = (
+            torch.from_numpy(table).to(self.device, torch.int64)
+            for table in (self._column, self._row)
+        )
+        return columns, rows
 
     def _bin_edges(self, parts: tuple[EventChunk, ...]) -> tuple[int, np.ndarray]:
         """Return the time of the first event, and int64 start times of bins 1, 2, ... after it."""

@@ -20,7 +20,7 @@ from sast_ros import defaults
 from sast_ros.model.backbone import State
 from sast_ros.model.config import STRIDES
 from sast_ros.model.head import anchor_grid
-from sast_ros.model.inference.masked import MaskedNetwork, Thresholds
+from sast_ros.model.inference.masked import effective_bounce, MaskedNetwork, Thresholds
 from sast_ros.model.inference.postprocess import probabilities, select_boxes
 from sast_ros.model.inference.static_boxes import find_boxes, unpack_boxes
 from sast_ros.model.sast import SAST, StepOutput
@@ -31,7 +31,26 @@ from torch import Tensor
 #: Steps before a capture, in which libraries choose algorithms and allocate their memory.
 _WARM_UP = 3
 
+#: Boxes, objectness, class scores and class ids, as of ``postprocess.select_boxes``.
 Boxes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What a step has found in one sample, on the host.
+
+    Attributes
+    ----------
+    boxes : tuple of numpy.ndarray
+        Boxes, objectness, class scores and class ids, as of ``postprocess.select_boxes``.
+    shares : tuple of tuple of float
+        Of each stage, the shares of windows and of tokens that attended, mean of window and grid.
+
+    """
+
+    boxes: Boxes
+    shares: tuple[tuple[float, float], ...]
 
 
 @dataclass(slots=True)
@@ -70,7 +89,7 @@ class GraphNetwork:
     control : SelectionControl
         Settings of the token selection; may be changed between two steps.
     box_control : BoxControl
-        Settings of ``boxes``; may be changed between two steps.
+        Settings of the boxes; may be changed between two steps.
 
     """
 
@@ -100,22 +119,17 @@ class GraphNetwork:
         return program.run()
 
     def _settings(self) -> tuple[float, ...]:
-        boxes = self.box_control
-        return *Thresholds.of(self.control), boxes.score_threshold, boxes.nms_iou
+        control, boxes = self.control, self.box_control
+        return control.amp, effective_bounce(control), boxes.score_threshold, boxes.nms_iou
 
-    def boxes(self, sample: int = 0) -> Boxes:
+    def download(self, sample: int = 0) -> Found:
         """
-        Return the boxes of the last step: the only download, and the only wait for the device.
+        Return what the last step has found: the only copy from the device, and the only wait.
 
         Parameters
         ----------
         sample : int, optional
             Of the batch.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            As of ``postprocess.select_boxes``.
 
         Raises
         ------
@@ -124,15 +138,17 @@ class GraphNetwork:
 
         """
         if self._program is None:
-            raise ValueError('GraphNetwork.boxes: there was no step')
+            raise ValueError('GraphNetwork.download: there was no step')
         program, control = self._program, self.box_control
-        found = unpack_boxes(program.found[sample].cpu().numpy())
-        if found is None:
+        values = program.found[sample].cpu().numpy()
+        shares, table = values[: 2 * len(STRIDES)].tolist(), values[2 * len(STRIDES) :]
+        boxes = unpack_boxes(table)
+        if boxes is None:
             head = probabilities(program.head[sample])
-            found = select_boxes(
+            boxes = select_boxes(
                 head, program.input_size, control.score_threshold, control.nms_iou
             )
-        return found
+        return Found(boxes, tuple(zip(shares[::2], shares[1::2])))
 
 
 class _Program:
@@ -256,18 +272,26 @@ class _Program:
             self._masks = torch.cat(
                 [s.mask.flatten(1) for pair in output.selections for s in pair], dim=1
             )
-            self.found = torch.stack(
-                [
-                    find_boxes(sample, self.input_size, score_threshold, nms_iou)
-                    for sample in probabilities(output.head)
-                ]
-            )
+            boxes = [
+                find_boxes(sample, self.input_size, score_threshold, nms_iou)
+                for sample in probabilities(output.head)
+            ]
+            self.found = torch.cat([_shares(output.selections), torch.stack(boxes)], dim=1)
 
     def _as_states(self, flat: Tensor) -> list[State]:
         sizes = [size for size in self.maps for _ in 'hc']
         parts = flat.split([math.prod(size) for size in sizes])
         maps = [part.view(size).permute(0, 3, 1, 2) for part, size in zip(parts, sizes)]
         return list(zip(maps[::2], maps[1::2]))
+
+
+def _shares(selections: list[tuple[Selection, Selection]]) -> Tensor:
+    """Return the shares of windows and of tokens, stage by stage, ``float32[B, 8]``."""
+    means = []
+    for pair in selections:
+        means.append(torch.stack([s.mask.any(dim=2).float().mean(dim=1) for s in pair]).mean(0))
+        means.append(torch.stack([s.mask.float().mean(dim=(1, 2)) for s in pair]).mean(0))
+    return torch.stack(means, dim=1)
 
 
 def _cut(flat: Tensor, shapes: list[torch.Size]) -> list[Tensor]:

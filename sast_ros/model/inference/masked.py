@@ -53,7 +53,12 @@ class Thresholds(NamedTuple):
     @classmethod
     def of(cls, control: SelectionControl) -> Thresholds:
         """Return those of a control, as numbers."""
-        return cls(control.amp, float('inf') if control.mode == 'dense' else control.bounce)
+        return cls(control.amp, effective_bounce(control))
+
+
+def effective_bounce(control: SelectionControl) -> float:
+    """Return BOUNCE, infinite in mode ``'dense'``."""
+    return float('inf') if control.mode == 'dense' else control.bounce
 
 
 class MaskedNetwork(nn.Module):
@@ -184,7 +189,9 @@ class Attention(nn.Module):
         if self.context_broadcasting:
             mean = torch.where(selected, m, 0.0).sum(dim=(1, 2), keepdim=True) / mask[0].numel()
             m = 0.5 * m + 0.5 * mean
-        return join(torch.where(selected, y + m, normed), self.kind, x.shape[1:3], part)
+        return join(
+            torch.where(selected, y + m, normed), self.kind, (x.shape[1], x.shape[2]), part
+        )
 
 
 def split(x: Tensor, kind: str, part: tuple[int, int]) -> Tensor:

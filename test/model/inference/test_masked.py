@@ -185,10 +185,22 @@ class TestGraphNetwork:
             states = output.states
             head = probabilities(output.head[0])
             expected = select_boxes(head, output.input_size, threshold, iou)
-            found = network.boxes()
+            found = network.download().boxes
             assert all(np.array_equal(a, b) for a, b in zip(found, expected))
             counts.append(len(found[1]))
         assert min(counts) > 0
+
+    def test_shares_are_those_of_the_masks(self, model, inputs):
+        network = GraphNetwork(folded_copy(model))
+        output = network(inputs[:2, 0])
+        for sample in range(2):
+            shares = network.download(sample).shares
+            assert len(shares) == 4
+            for pair, (windows, tokens) in zip(output.selections, shares):
+                masks = [s.mask[sample].float() for s in pair]
+                assert tokens == pytest.approx(sum(float(m.mean()) for m in masks) / 2, abs=1e-6)
+                chosen = [float(m.amax(dim=1).mean()) for m in masks]
+                assert windows == pytest.approx(sum(chosen) / 2, abs=1e-6)
 
     def test_boxes_of_every_sample(self, model, inputs):
         network = GraphNetwork(folded_copy(model))
@@ -197,14 +209,16 @@ class TestGraphNetwork:
         for sample, head in enumerate(probabilities(output.head)):
             expected = select_boxes(head, output.input_size, 0.04, 0.45)
             assert len(expected[1]) > 0
-            assert all(np.array_equal(a, b) for a, b in zip(network.boxes(sample), expected))
+            assert all(
+                np.array_equal(a, b) for a, b in zip(network.download(sample).boxes, expected)
+            )
 
     def test_more_boxes_than_candidates_are_found_on_the_host(self, model, inputs):
         network = GraphNetwork(folded_copy(model))
         network.box_control.score_threshold, network.box_control.nms_iou = 0.0, 1.0
         output = network(inputs[0])
         expected = select_boxes(probabilities(output.head[0]), output.input_size, 0.0, 1.0)
-        found = network.boxes()
+        found = network.download().boxes
         assert len(found[1]) == output.head.shape[1]
         assert all(np.array_equal(a, b) for a, b in zip(found, expected))
 
@@ -215,11 +229,11 @@ class TestGraphNetwork:
         network = GraphNetwork(folded_copy(model))
         network(inputs[0])
         with pytest.raises(ValueError, match='not finite'):
-            network.boxes()
+            network.download()
 
     def test_boxes_without_a_step_are_refused(self, model):
         with pytest.raises(ValueError, match='no step'):
-            GraphNetwork(folded_copy(model)).boxes()
+            GraphNetwork(folded_copy(model)).download()
 
     def test_a_capture_that_fails_warns_once_and_the_steps_go_on(self, model, inputs, monkeypatch):
         def fail(compute, device):
@@ -260,4 +274,4 @@ class TestGraphNetwork:
             head = probabilities(found.head[0])
             boxes = select_boxes(head, found.input_size, 0.1, 0.45)
             network.box_control.score_threshold = 0.1
-            assert len(network.boxes()[1]) > 0 or len(boxes[1]) == 0
+            assert len(network.download().boxes[1]) > 0 or len(boxes[1]) == 0
