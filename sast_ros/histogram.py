@@ -148,7 +148,8 @@ class StackedHistogram:
             if outside.any():
                 raise self._outside(part, int(np.argmax(outside)))
         pixels, times = self._upload(parts)
-        dt, edges = times[: len(pixels)], times[len(pixels) :]
+        count = len(pixels)
+        dt, edges = times[:count], times[count:]
         bin_index = torch.bucketize(dt, edges, right=True)
         columns, rows = self._tables
         p, column, row = pixels >> 32, columns[pixels & 0xFFFF], rows[pixels >> 16 & 0xFFFF]
@@ -178,16 +179,17 @@ class StackedHistogram:
             2 * count + len(edges), dtype=torch.int64, pin_memory=self.device.type == 'cuda'
         )
         host, begin = packed.numpy(), 0
+        codes, times = host[:count], host[count:]
         for part in parts:
             end = begin + len(part)
-            pixels = host[begin:end]
+            pixels = codes[begin:end]
             np.left_shift(part.p, 16, out=pixels, dtype=np.int64)
             pixels |= part.y
             pixels <<= 16
             pixels |= part.x
-            np.subtract(part.t, t0, out=host[count + begin : count + end])
+            np.subtract(part.t, t0, out=times[begin:end])
             begin = end
-        host[2 * count :] = edges
+        times[count:] = edges
         sent = packed.to(self.device, non_blocking=True)
         return sent[:count], sent[count:]
 

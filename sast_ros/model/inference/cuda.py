@@ -81,6 +81,8 @@ class GraphNetwork:
         A network of ``folded_copy``, which is used up. The steps run on its device.
     dtype : torch.dtype
         As for ``MaskedNetwork``.
+    capture : bool
+        Whether to capture the step as a graph, on a GPU.
 
     Attributes
     ----------
@@ -93,13 +95,15 @@ class GraphNetwork:
 
     """
 
-    def __init__(self, model: SAST, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, model: SAST, dtype: torch.dtype = torch.float32, *, capture: bool = True
+    ) -> None:
         self.device = next(model.parameters()).device
         self.network = MaskedNetwork(model, dtype)
         self.config, self.control = self.network.config, self.network.control
         self.box_control = BoxControl()
         self._program: _Program | None = None
-        self._capture = self.device.type == 'cuda'
+        self._capture = capture and self.device.type == 'cuda'
 
     @property
     def captured(self) -> bool:
@@ -141,14 +145,14 @@ class GraphNetwork:
             raise ValueError('GraphNetwork.download: there was no step')
         program, control = self._program, self.box_control
         values = program.found[sample].cpu().numpy()
-        shares, table = values[: 2 * len(STRIDES)].tolist(), values[2 * len(STRIDES) :]
+        shares, table = np.split(values, [2 * len(STRIDES)])
         boxes = unpack_boxes(table)
         if boxes is None:
             head = probabilities(program.head[sample])
             boxes = select_boxes(
                 head, program.input_size, control.score_threshold, control.nms_iou
             )
-        return Found(boxes, tuple(zip(shares[::2], shares[1::2])))
+        return Found(boxes, tuple(map(tuple, shares.reshape(-1, 2).tolist())))
 
 
 class _Program:
