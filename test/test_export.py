@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import json
 from pathlib import Path
+import re
 import subprocess
 import sys
 from typing import Any
@@ -37,10 +38,11 @@ def model() -> SAST:
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory) -> Callable[[str], tuple[Path, dict[str, Any]]]:
     """Return a function that exports the bundled weights once for each format."""
-    pytest.importorskip('onnxscript')
     folder, made = tmp_path_factory.mktemp('export'), {}
 
     def export(file_format: str) -> tuple[Path, dict[str, Any]]:
+        if file_format == 'onnx':
+            pytest.importorskip('onnxscript')
         if file_format not in made:
             path, report = (
                 folder / f'network{FORMATS[file_format]}',
@@ -185,7 +187,10 @@ def test_a_missing_package_is_one_sentence_with_the_extra(tmp_path, capsys, monk
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     assert main(['export', str(tmp_path / 'network.onnx')]) == 1
     said = capsys.readouterr().err.splitlines()
-    assert said == ["sast-ros: onnxscript is not installed; pip install 'sast_ros[export]'"]
+    assert len(said) == 1
+    assert re.fullmatch(
+        r"sast-ros: onnx(script)? is not installed; pip install 'sast_ros\[export\]'", said[0]
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -205,6 +210,7 @@ def test_a_name_of_another_format_is_refused(tmp_path, capsys, name, options):
 
 
 def test_example_prints_a_line_for_each_window(exported):
+    pytest.importorskip('onnxruntime')
     command = [sys.executable, REPOSITORY / 'examples' / 'run_onnx.py']
     done = subprocess.run(
         [*command, exported('onnx')[0], 'example'], capture_output=True, text=True
