@@ -52,7 +52,7 @@ setup(
         PACKAGE: ['py.typed'],
         f'{PACKAGE}.evaluation.report': ['*.css', '*.j2', '*.mplstyle'],
         f'{PACKAGE}.example': ['*.mcap', '*.npy', '*.json', '*.md'],
-        f'{PACKAGE}.kernels': ['*.h'],
+        f'{PACKAGE}.kernels': ['*.h', 'engine/engine.h'],
         f'{PACKAGE}.model': ['weights/*'],
     },
     data_files=[
@@ -64,10 +64,11 @@ setup(
     ext_modules=[
         Extension(
             f'{PACKAGE}.kernels._kernels',
-            sources=sorted(glob(f'{PACKAGE}/kernels/*.c')),
-            depends=sorted(glob(f'{PACKAGE}/kernels/*.h')),
+            sources=sorted(glob(f'{PACKAGE}/kernels/**/*.c', recursive=True)),
+            depends=sorted(glob(f'{PACKAGE}/kernels/**/*.h', recursive=True)),
             # Python's own -fwrapv keeps inner loops from being vectorised
-            extra_compile_args=['-O3', '-fno-wrapv', '-Wno-psabi'],
+            extra_compile_args=['-O3', '-fno-wrapv', '-ffp-contract=off', '-Wno-psabi'],
+            libraries=['dl'],
         )
     ],
     # What the node needs; ROS packages (rclpy, the messages) are dependencies in package.xml.

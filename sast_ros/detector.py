@@ -17,14 +17,13 @@ from sast_ros.errors import SettingError
 from sast_ros.model import SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.inference import Engine
-from sast_ros.model.inference.postprocess import probabilities, select_boxes
+from sast_ros.model.inference.postprocess import NotFiniteError, probabilities, select_boxes
 from sast_ros.model.sast import StepOutput
 from sast_ros.model.selection import Selection
 import torch
 from torch import Tensor
 
 SPARSITY_MODES = ('adaptive', 'dense', 'budget')
-PRECISIONS = ('float32', 'bfloat16')
 
 
 @dataclass(slots=True)
@@ -79,6 +78,13 @@ class StreamingDetector:
     precision : {'float32', 'bfloat16'}
         ``'bfloat16'`` for matrix products in half precision; scoring and selection always use
         float32.
+    threads : int
+        Of a step on a CPU; 0 for as many as PyTorch uses.
+
+    Raises
+    ------
+    SettingError
+        A value out of range, or a precision that this processor only emulates.
 
     """
 
@@ -93,14 +99,10 @@ class StreamingDetector:
         downsample: int | None = None,
         sensor_size: tuple[int, int] | None = None,
         precision: str = 'float32',
+        threads: int = 0,
     ) -> None:
-        if precision not in PRECISIONS:
-            raise SettingError(
-                f'StreamingDetector: precision is {precision!r}; it must be one of '
-                f'{", ".join(PRECISIONS)}'
-            )
         self.config = model.config
-        self.engine = Engine.for_model(model, precision)
+        self.engine = Engine.for_model(model, threads=threads, precision=precision)
         self.device, self.precision = self.engine.device, precision
         self.downsample = downsample or self.config.downsample
         self.sensor_size = sensor_size
@@ -221,15 +223,17 @@ class StreamingDetector:
         histogram = self._checked(histogram)
         with torch.inference_mode():
             output = self._advance(histogram)
-            head = probabilities(output.head[0].float())
-            if not bool(torch.isfinite(head).all()):
+            try:
+                found = select_boxes(
+                    output.head[0], output.input_size, self.score_threshold, self.nms_iou
+                )
+            except NotFiniteError:
                 self.reset()
                 raise DetectorError(
                     'the network gave values that are not finite, and its state was reset; check '
                     'the weights'
                     + (' or use precision float32' if self.precision != 'float32' else '')
-                )
-            found = select_boxes(head, output.input_size, self.score_threshold, self.nms_iou)
+                ) from None
             kept = _shares(output.selections)
         height, width = (side * self.downsample for side in histogram.shape[1:])
         size = self.sensor_size or (height, width)
@@ -322,10 +326,18 @@ class StreamingDetector:
 
 
 def _shares(selections: list[tuple[Selection, Selection]]) -> tuple[StageShare, ...]:
-    """Return the shares of one sample; one transfer from the device for all stages."""
-    means = []
+    """Return the shares of one sample, of windows and of tokens; one transfer for all stages."""
+    masks = [selection.mask[0].flatten() for pair in selections for selection in pair]
+    values = torch.cat(masks).cpu().numpy()
+    shares, begin = [], 0
     for pair in selections:
-        means.append(torch.stack([s.windows()[0].float().mean() for s in pair]).mean())
-        means.append(torch.stack([s.mask[0].float().mean() for s in pair]).mean())
-    values = torch.stack(means).tolist()
-    return tuple(StageShare(*pair) for pair in zip(values[::2], values[1::2]))
+        windows = tokens = 0.0
+        for selection in pair:
+            shape = selection.mask.shape[1:]
+            end = begin + shape.numel()
+            mask = values[begin:end].reshape(shape)
+            begin = end
+            windows += np.count_nonzero(mask.any(axis=1)) / shape[0] / 2
+            tokens += np.count_nonzero(mask) / mask.size / 2
+        shares.append(StageShare(windows, tokens))
+    return tuple(shares)

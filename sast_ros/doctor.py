@@ -120,9 +120,24 @@ def _network() -> Iterator[_Finding]:
     try:
         importlib.import_module('sast_ros.kernels')
         yield _Finding('compiled kernels', 'OK', 'loaded')
+        if torch.status == 'OK':
+            yield _instruction_set()
     except Exception as error:
         advice = 'build them with "make setup", "pip install ." or "colcon build"'
         yield _Finding('compiled kernels', 'FAIL', _first_line(error), advice)
+
+
+def _instruction_set() -> _Finding:
+    from sast_ros.errors import SettingError
+    from sast_ros.model.inference.cpu import chosen_instruction_set, instruction_sets
+
+    try:
+        name = chosen_instruction_set()
+    except SettingError as error:
+        return _Finding('instruction set', 'FAIL', str(error), 'unset it')
+    value = f'{name} (of {", ".join(instruction_sets())})'
+    advice = 'the network takes several times as long as with AVX2'
+    return _warn_unless(name != 'baseline', 'instruction set', value, advice)
 
 
 def _weights() -> _Finding:

@@ -24,7 +24,7 @@ rm -f "$copy"/*/kernels/_kernels*
 builds=()
 for package in sast_ros training/sast_ros_training; do
   gcc -shared -fPIC -O1 -g -fno-wrapv -fno-omit-frame-pointer -Wno-psabi -fsanitize=address,undefined \
-    -fno-sanitize-recover $package/kernels/*.c -lm -o "$copy/${package##*/}/kernels/_kernels$suffix" &
+    -fno-sanitize-recover $(find $package/kernels -name "*.c") -lm -o "$copy/${package##*/}/kernels/_kernels$suffix" &
   builds+=($!)
 done
 for build in "${builds[@]}"; do wait "$build"; done

@@ -40,6 +40,11 @@ _ARGUMENT = type(ctypes.c_void_p.from_param(0))
 _COMMENT = re.compile(r'/\*.*?\*/', re.DOTALL)
 _DECLARATION = re.compile(r'^(\w+) (sast_\w+)\(([^()]*)\);', re.MULTILINE)
 _PARAMETER = re.compile(r'(const )?(struct )?(\w+) (\*?)\w+')
+_STRUCTURE = re.compile(r'^struct (\w+) \{\n(.*?)^\};', re.MULTILINE | re.DOTALL)
+_MEMBER = re.compile(
+    r'^ *(?:const )?(int64_t|double|\w+(?= \*)) (\*?)(\w+)(?:\[(\d+)\])?;', re.MULTILINE
+)
+_CONSTANT = re.compile(r'\b(SAST_[A-Z_]+[0-9]*) = (\d+)')
 
 
 def _array_type(dtype: np.dtype, *, writable: bool) -> type:
@@ -141,6 +146,35 @@ def load_library(folder: Path) -> ctypes.CDLL:
             'with "make setup", "pip install ." or "colcon build"'
         )
     return library
+
+
+def read_structures(header: str) -> tuple[dict[str, np.dtype], dict[str, int]]:
+    """
+    Return the structures and the constants that a header declares.
+
+    Parameters
+    ----------
+    header : str
+        Its text; every member of a structure has eight bytes, or is an array of such.
+
+    Returns
+    -------
+    structures : dict of str to numpy.dtype
+        By name; addresses are int64.
+    constants : dict of str to int
+        Members of enumerations.
+
+    """
+    text = _COMMENT.sub('', header)
+    structures = {}
+    for name, body in _STRUCTURE.findall(text):
+        fields: list[tuple] = []
+        for kind, star, member, length in _MEMBER.findall(body):
+            dtype = 'f8' if kind == 'double' and not star else 'i8'
+            fields.append((member, dtype, (int(length),)) if length else (member, dtype))
+        structures[name] = np.dtype(fields)
+    constants = {name: int(value) for name, value in _CONSTANT.findall(text)}
+    return structures, constants
 
 
 def pointer(array: np.ndarray) -> int:

@@ -63,15 +63,20 @@ int64_t sast_histogram_add(const uint16_t *x, const uint16_t *y, const uint8_t *
                            const int32_t *row, int32_t height, int64_t columns, int64_t rows, int32_t saturate,
                            uint8_t *cells);
 
-/* network.c */
-void sast_stem_input(const uint8_t *histogram, int64_t channels, int64_t height, int64_t width, int64_t pad,
-                     float *out);
-void sast_count_occupied(const uint8_t *histogram, int64_t channels, int64_t height, int64_t width, int32_t *counts);
-void sast_score_tokens(float *x, const float *raw, const float *gate, const float *scale, int64_t tokens,
-                       int64_t channels, float *scores);
-void sast_lstm_cell(const float *gates, const float *previous, int64_t tokens, int64_t channels, float *hidden,
-                    float *cell);
+/* boxes.c */
+int64_t sast_candidates(const float *head, int64_t height, int64_t width, int64_t columns, float threshold, float *rows,
+                        int64_t *classes);
 void sast_nms(const float *boxes, const int64_t *classes, int64_t count, float iou, uint8_t *alive);
+
+/* engine/team.c */
+struct sast_op;
+struct sast_step;
+int32_t sast_instruction_sets(void);
+void sast_instruction_set_name(int32_t set, uint8_t *name);
+int64_t sast_panel(int32_t set);
+int64_t sast_network_scratch(int32_t set, const struct sast_op *ops, int64_t count);
+int64_t sast_network_run(int32_t set, const struct sast_op *ops, int64_t count, const struct sast_step *step,
+                         int64_t threads, float *scratch, int64_t scratch_each, int64_t *taken, int64_t *nanoseconds);
 
 /* picture.c */
 int64_t sast_picture_count(const uint16_t *x, const uint16_t *y, const uint8_t *p, int64_t n, int32_t width,

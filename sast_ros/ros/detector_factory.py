@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; the node is visible before
 
 WARM_UP_STEPS = 3
 
-#: CPU threads of the network where ``model.threads`` is 0.
+#: Most CPU threads of the network where ``model.threads`` is 0.
 MAX_THREADS = 4
 
 
@@ -48,7 +48,9 @@ def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
     reason = unknown_classes(settings.detections.classes, model.config.classes)
     if reason:
         raise SettingError(reason)
-    detector = StreamingDetector(model, precision=wanted.precision)
+    detector = StreamingDetector(model, precision=wanted.precision, threads=wanted.threads)
+    if not wanted.threads:
+        detector.engine.choose_threads(most_threads(), detector.config.frame)
     apply_settings(detector, settings, None)
     shape = (detector.config.channels, *detector.config.frame)
     for step in range(WARM_UP_STEPS):
@@ -105,8 +107,13 @@ def apply_settings(
         )
 
 
+def most_threads() -> int:
+    """Return the most CPU threads of the network: all cores but the executor's, at most four."""
+    return min(max(available_cores() - 1, 1), MAX_THREADS)
+
+
 def set_threads(count: int) -> None:
-    """Set the number of CPU threads; 0 is all cores but that of the executor, at most four."""
+    """Set the number of CPU threads of PyTorch; 0 for ``most_threads``."""
     import torch
 
-    torch.set_num_threads(count or min(max(available_cores() - 1, 1), MAX_THREADS))
+    torch.set_num_threads(count or most_threads())

@@ -133,8 +133,8 @@ class DetectorNode(LifecycleNode):
         self._reset_service = self.create_service(Trigger, 'reset_state', self._on_reset_state)
         detector = self._detector.detector
         self.get_logger().info(
-            f'{detector.config.name} is ready on {detector.device} after '
-            f'{time.monotonic() - began:.1f} s'
+            f'{detector.config.name} is ready after {time.monotonic() - began:.1f} s, run by '
+            f'{detector.engine}'
         )
         return SUCCESS
 
@@ -438,6 +438,7 @@ class DetectorNode(LifecycleNode):
             facts |= {
                 'device': str(detector.device),
                 'precision': detector.precision,
+                'engine': str(detector.engine),
                 'sparsity': settings.sparsity.mode,
                 'filters': ' '.join(self._cutter.event_filter.texts),
             }

@@ -11,12 +11,13 @@ from types import SimpleNamespace
 
 from facts import facts
 import pytest
-from sast_ros.detector import PRECISIONS, SPARSITY_MODES
+from sast_ros.detector import SPARSITY_MODES
 from sast_ros.events import (
     EVENT_TYPES,  # noqa: E402
     open_decoder,
 )
 from sast_ros.model import model_config
+from sast_ros.model.inference.engine import PRECISIONS
 from sast_ros.ros.node_parameters import as_number, make_filter, refusal, unknown_classes
 from sast_ros.ros.parameter_documents import markdown_table, parameter_file
 from sast_ros.ros.parameters import PARAMETERS, ParameterValueError, Settings

@@ -1,232 +1,255 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The network on a CPU in float32: products by oneDNN, compiled loops between them."""
+"""The network on a CPU in float32, by the compiled loops of ``sast_ros/kernels/engine``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from functools import lru_cache
+import os
+import sys
+import threading
 
-from sast_ros.kernels import library
-from sast_ros.model import attention, backbone
-from sast_ros.model.attention import broadcast_context, dot_product
+import numpy as np
+from sast_ros.errors import SettingError
+from sast_ros.kernels import library, pointer
 from sast_ros.model.backbone import State
 from sast_ros.model.config import STRIDES
-from sast_ros.model.inference.onednn import pack, packed_operators_work, PackedLinear
-from sast_ros.model.sast import pad, SAST, StepOutput
-from sast_ros.model.selection import (
-    position_embedding,
-    score_gain,
-    select_tokens,
-    Selection,
-    SelectionControl,
+from sast_ros.model.head import HEAD_STRIDES
+from sast_ros.model.inference.packing import aligned, WIDE
+from sast_ros.model.inference.program import (
+    CELL_IN,
+    CELL_OUT,
+    HEAD,
+    HIDDEN_IN,
+    HIDDEN_OUT,
+    NetworkWeights,
+    Program,
+    STRUCTURES,
 )
+from sast_ros.model.sast import SAST, StepOutput
+from sast_ros.model.selection import partition_order, Selection
 import torch
-from torch import nn, Tensor
+from torch import Tensor
+
+#: Environment variable that names a slower instruction set than the processor has.
+INSTRUCTION_SET = 'SAST_ROS_INSTRUCTION_SET'
+
+#: Input sizes of which the operations are kept.
+_MOST_PROGRAMS = 4
 
 
-def supports(model: SAST) -> bool:
-    """Return whether ``CpuNetwork`` can run a network on this machine."""
+@lru_cache(maxsize=1)
+def instruction_sets() -> tuple[str, ...]:
+    """Return the instruction sets that this processor has, the fastest last."""
+    names = []
+    for number in range(library.sast_instruction_sets()):
+        name = np.zeros(16, np.uint8)
+        library.sast_instruction_set_name(number, name)
+        names.append(name.tobytes().rstrip(b'\0').decode())
+    return tuple(names)
+
+
+def chosen_instruction_set() -> str:
+    """
+    Return the instruction set to use: the fastest, or the one that the environment names.
+
+    Raises
+    ------
+    SettingError
+        ``SAST_ROS_INSTRUCTION_SET`` names one that this processor does not have.
+
+    """
+    known = instruction_sets()
+    name = os.environ.get(INSTRUCTION_SET, '') or known[-1]
+    if name not in known:
+        raise SettingError(f'{INSTRUCTION_SET} is {name!r}; this processor has {", ".join(known)}')
+    return name
+
+
+def refusal(model: SAST) -> str:
+    """Return why ``CpuNetwork`` cannot run a network, empty if it can."""
     weight = model.yolox_head.cls_preds[0].weight
-    return (
-        weight.device.type == 'cpu' and weight.dtype == torch.float32 and packed_operators_work()
-    )
+    if weight.device.type != 'cpu' or weight.dtype != torch.float32:
+        return f'its weights are {weight.dtype} on {weight.device}; they must be float32 on a CPU'
+    if model.config.embed_dim % WIDE:
+        return f'embed_dim is {model.config.embed_dim}; it must be a multiple of {WIDE}'
+    if sys.byteorder != 'little':
+        return 'this processor is not little-endian'
+    return ''
 
 
-class CpuNetwork(nn.Module):
+class CpuNetwork:
     """
     A network with the results of ``SAST`` up to rounding.
+
+    The results do not depend on the number of threads. Calls from several threads take turns.
 
     Parameters
     ----------
     model : SAST
-        A network of ``folded_copy``, which is used up: its layers become those of this one.
+        A network of ``folded_copy``.
+
+    Attributes
+    ----------
+    threads : int
+        Of a step; 0 for as many as PyTorch uses.
+    instruction_set : str
+        What the loops are compiled for.
 
     """
 
     def __init__(self, model: SAST) -> None:
-        super().__init__()
         self.config, self.control = model.config, model.control
-        self.stages = nn.ModuleList(
-            Stage(cast(backbone.Stage, stage)) for stage in model.backbone.stages
-        )
-        self.fpn, self.yolox_head = pack(model.fpn), pack(model.yolox_head)
+        self.threads = 0
+        self.instruction_set = chosen_instruction_set()
+        self._number = instruction_sets().index(self.instruction_set)
+        self._weights = NetworkWeights(model, library.sast_panel(self._number))
+        self._programs: dict[tuple[int, int], Program] = {}
+        self._scratch = aligned((0,))
+        self._lock = threading.Lock()  # the memory of the programs
 
-    def forward(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
+    def __call__(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
         """Advance by one window and detect; see ``SAST.forward``."""
-        x = histogram = pad(histogram, self.config)
-        height, width = histogram.shape[2:]
-        density = event_density(histogram)
-        part = self.config.partitions((height, width))
-        outputs = []
-        for index, stage in enumerate(self.stages):
-            state = states[index] if states else None
-            outputs.append(stage(x, density[:, index], state, part, self.control))
-            x = outputs[-1][0][0]
-        new_states, selections = (list(parts) for parts in zip(*outputs))
-        head = self.yolox_head(self.fpn(*(h for h, _ in new_states[1:])))
-        return StepOutput(head, new_states, selections, (height, width))
+        size = self.config.padded_size(histogram.shape[-2:])
+        program = self._program((size[0], size[1]))
+        histogram = histogram.contiguous()
+        with self._lock:
+            outputs = [
+                self._advance(
+                    program, sample, _sample_states(states, index, len(histogram), program)
+                )
+                for index, sample in enumerate(histogram)
+            ]
+        if len(outputs) == 1:
+            return outputs[0]
+        return _joined(outputs)
 
+    def prepare(self, size: tuple[int, int]) -> None:
+        """Make the operations for histograms of (height, width)."""
+        height, width = self.config.padded_size(size)
+        with self._lock:
+            self._program((height, width))
 
-class Stage(nn.Module):
-    """``backbone.Stage`` for one window."""
+    def time_operations(self, histogram: Tensor, states: list[State] | None) -> dict[str, float]:
+        """Return the milliseconds of each part of the network in a step on one sample."""
+        size = self.config.padded_size(histogram.shape[-2:])
+        program = self._program((size[0], size[1]))
+        nanoseconds = np.zeros(len(program.operations), np.int64)
+        sample = histogram.contiguous()[0]
+        self._advance(program, sample, _sample_states(states, 0, 1, program), nanoseconds)
+        times: dict[str, float] = {}
+        for label, value in zip(program.labels, nanoseconds):
+            times[label] = times.get(label, 0.0) + float(value) / 1e6
+        return times
 
-    def __init__(self, stage: backbone.Stage) -> None:
-        super().__init__()
-        downsample = stage.downsample_cf2cl
-        block = cast(backbone.AttentionBlock, stage.att_blocks[0]).att
-        self.downsample = Stem(downsample) if downsample.padding > 1 else downsample
-        self.controls: Tensor = block.to_controls.weight
-        self.to_scores = pack(block.to_scores)
-        self.win_attn = SparseAttention(block.win_attn)
-        self.grid_attn = SparseAttention(block.grid_attn)
-        self.lstm = ConvLstm(stage.lstm)
+    def _program(self, size: tuple[int, int]) -> Program:
+        program = self._programs.pop(size, None)
+        if program is None:
+            program = Program(self._weights, self.config, size, self._number)
+            while len(self._programs) >= _MOST_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
+        self._programs[size] = program
+        return program
 
-    def forward(
+    def _advance(
         self,
-        x: Tensor,
-        density: Tensor,
-        state: State | None,
-        part: tuple[int, int],
-        control: SelectionControl,
-    ) -> tuple[State, tuple[Selection, Selection]]:
-        """Return the new (h, c) and the selections; see ``backbone.Stage``."""
-        x = self.downsample(x)
-        _, height, width, channels = x.shape
-        x = (x + position_embedding(channels, height, width, x.device)).flatten(1, 2)
-        gain, scale = score_gain(density, self.controls, control.amp)
-        x, scores = score_tokens(x, self.to_scores(x), gain, scale)
-        selections = select_tokens(scores, (height, width), part, control)
-        x = self.grid_attn(self.win_attn(x, selections[0]), selections[1])
-        return self.lstm(x.unflatten(1, (height, width)), state), selections
-
-
-class Stem(nn.Module):
-    """
-    ``backbone.Downsample`` of a sparse histogram.
-
-    Its input is prepared in one pass: border, layout and type, into a buffer that is used again.
-    """
-
-    def __init__(self, downsample: backbone.Downsample) -> None:
-        super().__init__()
-        self.padding, self.conv, self.norm = downsample.padding, downsample.conv, downsample.norm
-        self._buffer = torch.empty(0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``[B, H / factor, W / factor, C]`` of ``uint8[B, channels, H, W]``."""
-        batch, channels, height, width = x.shape
-        shape = (batch, height + 2 * self.padding, width + 2 * self.padding, channels)
-        if self._buffer.shape != shape:
-            self._buffer = torch.empty(shape)
-        for sample, target in zip(x.contiguous(), self._buffer):
-            library.sast_stem_input(sample, channels, height, width, self.padding, target)
-        return self.norm(self.conv(self._buffer.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-
-
-class SparseAttention(nn.Module):
-    """
-    ``attention.SparseAttention`` with packed products.
-
-    oneDNN prepares a product anew for every shape, so the number of tokens is rounded up: sixteen
-    shapes instead of one a step. The last token stands for those that are added; what becomes of
-    them is cut off.
-    """
-
-    def __init__(self, reference: attention.SparseAttention) -> None:
-        super().__init__()
-        self.heads, self.context_broadcasting = reference.heads, reference.context_broadcasting
-        self.norm1, self.norm2 = reference.norm1, reference.norm2
-        self.qkv, self.proj = pack(reference.qkv), pack(reference.proj)
-        self.mlp = pack(reference.mlp)
-
-    def forward(self, x: Tensor, selection: Selection) -> Tensor:
-        """Attend; see ``attention.SparseAttention``."""
-        batch, tokens, _ = x.shape
-        packed = selection.pack()
-        count = len(packed.token)
-        normed = self.norm1(x).flatten(0, 1)
-        if count == 0:
-            return normed.view_as(x)
-        added = -count % max(16, batch * tokens // 16)
-        z = self.norm2(normed[_repeat_last(packed.token, added)])
-        y = z + self.proj(self._attend(self.qkv(z), packed.lengths, count))
-        m = self.mlp(y)[:count]
-        if self.context_broadcasting:
-            m = broadcast_context(m, packed.sample, batch, tokens)
-        return normed.index_copy(0, packed.token, y[:count] + m).view_as(x)
-
-    def _attend(self, qkv: Tensor, lengths: Tensor, count: int) -> Tensor:
-        """Let each of the first ``count`` tokens attend to those of its own window."""
-        added = len(qkv) - count
-        longest = int(lengths.max())
-        present = torch.arange(longest) < lengths[:, None]
-        slot = present.flatten().nonzero().squeeze(1)
-        padded, mask = qkv[:count], None
-        if count < present.numel():
-            padded = qkv.new_zeros(present.numel(), qkv.shape[1]).index_copy(0, slot, padded)
-            mask = present[:, None, None, :]
-        out = dot_product(padded.unflatten(0, present.shape), self.heads, mask).flatten(0, 1)
-        return out[_repeat_last(slot, added)]
-
-
-def _repeat_last(index: Tensor, count: int) -> Tensor:
-    return torch.cat([index, index[-1:].expand(count)])
-
-
-class ConvLstm(nn.Module):
-    """``backbone.ConvLstm`` with one packed product, then all gates in one pass."""
-
-    def __init__(self, reference: backbone.ConvLstm) -> None:
-        super().__init__()
-        conv = reference.conv1x1
-        self.gates = PackedLinear(conv.weight.flatten(1), cast(Tensor, conv.bias))
-
-    def forward(self, x: Tensor, state: State | None) -> State:
-        """Return the new (h, c); see ``backbone.ConvLstm``."""
-        channels = x.shape[-1]
-        if state is None:
-            before = cell_before = torch.zeros_like(x)
-        else:
-            before, cell_before = (s.permute(0, 2, 3, 1).contiguous() for s in state)
-        gates = self.gates(torch.cat([x, before], dim=-1)).contiguous()
-        _require('state', cell_before, x.shape)
-        _require('gates', gates, (*x.shape[:-1], 4 * channels))
-        hidden, cell = torch.empty_like(cell_before), torch.empty_like(cell_before)
-        tokens = cell.numel() // channels
-        library.sast_lstm_cell(gates, cell_before, tokens, channels, hidden, cell)
-        return hidden.permute(0, 3, 1, 2), cell.permute(0, 3, 1, 2)
-
-
-def _require(name: str, value: Tensor, shape: Sequence[int]) -> None:
-    """Refuse a tensor that the compiled loops would read outside of."""
-    if value.shape != tuple(shape):
-        raise ValueError(f'{name} has shape {list(value.shape)}; it must be {list(shape)}')
-
-
-def score_tokens(x: Tensor, raw: Tensor, gain: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Do what ``selection.score_tokens`` does in one pass; ``x`` is overwritten."""
-    x, raw, scale = x.contiguous(), raw.contiguous(), scale.contiguous()
-    batch, tokens, channels = x.shape
-    _require('raw', raw, x.shape)
-    _require('gain', gain, (batch, channels))
-    _require('scale', scale, (batch, channels))
-    scores = torch.empty(batch, tokens)
-    for row in zip(x, raw, torch.sigmoid(gain), scale, scores):
-        library.sast_score_tokens(*row[:4], tokens, channels, row[4])
-    return x, scores
-
-
-def event_density(histogram: Tensor) -> Tensor:
-    """Do what ``selection.event_density`` does in one pass."""
-    batch, channels, height, width = histogram.shape
-    if height % STRIDES[-1] or width % STRIDES[-1]:
-        raise ValueError(
-            f'event_density: a histogram of {width}x{height} cells; its sides must be multiples '
-            f'of {STRIDES[-1]}'
+        program: Program,
+        histogram: Tensor,
+        states: list[State],
+        nanoseconds: np.ndarray | None = None,
+    ) -> StepOutput:
+        step = np.zeros((), STRUCTURES['sast_step'])
+        slot = step['slot']
+        new_states: list[State] = []
+        for stage, (stride, state) in enumerate(zip(STRIDES, states)):
+            new: list[Tensor] = []
+            for first_in, first_out, before in (
+                (HIDDEN_IN, HIDDEN_OUT, state[0]),
+                (CELL_IN, CELL_OUT, state[1]),
+            ):
+                after = torch.empty(1, *program.side(stride), before.shape[1])
+                slot[first_in + stage], slot[first_out + stage] = (
+                    before.data_ptr(),
+                    after.data_ptr(),
+                )
+                new.append(after.permute(0, 3, 1, 2))
+            new_states.append((new[0], new[1]))
+        head = torch.empty(1, program.anchors, 5 + len(self.config.classes))
+        address = head.data_ptr()
+        for level, stride in enumerate(HEAD_STRIDES):
+            slot[HEAD + level] = address
+            address += 4 * program.tokens(stride) * head.shape[2]
+        step['histogram'] = histogram.data_ptr()
+        step['height'], step['width'] = histogram.shape[1:]
+        step['amp'], step['bounce'] = self.control.amp, self.control.bounce
+        step['dense'] = self.control.mode == 'dense'
+        threads = self.threads or torch.get_num_threads()
+        if self._scratch.size < threads * program.scratch_each:
+            self._scratch = aligned((threads * program.scratch_each,))
+        library.sast_network_run(
+            self._number,
+            pointer(program.operations),
+            len(program.operations),
+            step.ctypes.data,
+            threads,
+            self._scratch,
+            program.scratch_each,
+            program.taken,
+            nanoseconds,
         )
-    counts = torch.empty(batch, len(STRIDES), channels, dtype=torch.int32)
-    for sample, target in zip(histogram.contiguous(), counts):
-        library.sast_count_occupied(sample, channels, height, width, target)
-    cells = [channels * (height // stride) * (width // stride) for stride in STRIDES]
-    return counts.float() / torch.tensor(cells, dtype=torch.float32)[:, None]
+        return StepOutput(head, new_states, self._selections(program), program.size)
+
+    def _selections(self, program: Program) -> list[tuple[Selection, Selection]]:
+        part = self.config.partitions(program.size)
+        found = []
+        for stage, stride in enumerate(STRIDES):
+            by_window, by_grid = (
+                Selection(
+                    torch.from_numpy(selected.mask.copy()).view(torch.bool)[None],
+                    partition_order(kind, *program.side(stride), part, torch.device('cpu')),
+                )
+                for kind, selected in zip(('window', 'grid'), program.selections[stage])
+            )
+            found.append((by_window, by_grid))
+        return found
+
+
+def _sample_states(
+    states: list[State] | None, sample: int, batch: int, program: Program
+) -> list[State]:
+    """Return the states of one sample, token by token in memory; zeros where there are none."""
+    found: list[State] = []
+    for stage, (stride, channels) in enumerate(zip(STRIDES, program.config.stage_dims)):
+        shape = (channels, *program.side(stride))
+        if states is None:
+            zeros = torch.zeros(1, *shape).contiguous(memory_format=torch.channels_last)
+            found.append((zeros, zeros))
+            continue
+        pair = []
+        for value in states[stage]:
+            if value.shape[1:] != shape or len(value) != batch:
+                raise ValueError(
+                    f'state has shape {list(value.shape)}; it must be [{batch}, {shape[0]}, '
+                    f'{shape[1]}, {shape[2]}]'
+                )
+            part = value[[sample]].float()
+            pair.append(part.contiguous(memory_format=torch.channels_last))
+        found.append((pair[0], pair[1]))
+    return found
+
+
+def _joined(outputs: list[StepOutput]) -> StepOutput:
+    """Return the outputs of single samples as that of a batch."""
+    states = [
+        (torch.cat([h for h, _ in stage]), torch.cat([c for _, c in stage]))
+        for stage in zip(*(output.states for output in outputs))
+    ]
+    selections = []
+    for stage in zip(*(output.selections for output in outputs)):
+        by_window, by_grid = (
+            Selection(torch.cat([pair[kind].mask for pair in stage]), stage[0][kind].order)
+            for kind in (0, 1)
+        )
+        selections.append((by_window, by_grid))
+    head = torch.cat([output.head for output in outputs])
+    return StepOutput(head, states, selections, outputs[0].input_size)

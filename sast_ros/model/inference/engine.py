@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import time
+from typing import Any
+import warnings
 
+from sast_ros.errors import SettingError
 from sast_ros.model.backbone import State
 from sast_ros.model.inference import cpu
 from sast_ros.model.inference.cpu import CpuNetwork
@@ -14,6 +18,12 @@ from sast_ros.model.inference.plain import folded_copy
 from sast_ros.model.sast import SAST, StepOutput
 import torch
 from torch import Tensor
+
+PRECISIONS = ('float32', 'bfloat16')
+
+#: Choice of the number of threads: occupied cells of its histogram, steps for each number, and the
+#: share of the time that another thread must leave.
+_WARM_SHARE, _TIMED_STEPS, _WORTH_A_THREAD = 0.02, 4, 0.95
 
 #: What makes a network of a ``folded_copy``, by name.
 IMPLEMENTATIONS: dict[str, Callable[[SAST], SAST | CpuNetwork | GraphNetwork]] = {
@@ -53,10 +63,117 @@ class Engine:
         self.control = self.network.control
 
     @classmethod
-    def for_model(cls, model: SAST, precision: str = 'float32') -> Engine:
-        """Return an engine with the fastest implementation that this machine can run."""
-        fits = precision == 'float32' and cpu.supports(model)
-        return cls(model, 'cpu' if fits else 'plain', precision)
+    def for_model(
+        cls,
+        model: SAST,
+        input_size: tuple[int, int] | None = None,
+        device: str | torch.device | None = None,
+        threads: int = 0,
+        precision: str = 'float32',
+    ) -> Engine:
+        """
+        Return an engine with the fastest implementation that this machine can run.
+
+        Parameters
+        ----------
+        model : SAST
+            The network; it is not changed.
+        input_size : tuple of int, optional
+            (height, width) of the histograms to come, so that nothing is left to prepare in the
+            first step.
+        device : str or torch.device, optional
+            Where to run; by default where the network is.
+        threads : int
+            Of a step on a CPU; 0 for as many as PyTorch uses.
+        precision : {'float32', 'bfloat16'}
+            Of matrix products.
+
+        Raises
+        ------
+        SettingError
+            An unknown precision, or one that this processor only emulates.
+
+        """
+        if device is not None and torch.device(device) != next(model.parameters()).device:
+            model = folded_copy(model, device)
+        place = next(model.parameters()).device
+        _check_precision(precision, place)
+        if precision != 'float32' or place.type != 'cpu':
+            engine = cls(model, 'plain', precision)
+        elif reason := cpu.refusal(model):
+            warnings.warn(
+                f'the network runs on plain PyTorch, several times slower: {reason}',
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            engine = cls(model, 'plain')
+        else:
+            engine = cls(model, 'cpu')
+        if isinstance(engine.network, CpuNetwork):
+            engine.network.threads = threads
+            if input_size is not None:
+                engine.network.prepare(input_size)
+        return engine
+
+    @property
+    def instruction_set(self) -> str:
+        """Instruction set of the compiled loops; empty where PyTorch chooses."""
+        return getattr(self.network, 'instruction_set', '')
+
+    @property
+    def threads(self) -> int:
+        """Threads of a step on a CPU."""
+        return getattr(self.network, 'threads', 0) or torch.get_num_threads()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what runs, for logs, diagnostics and benchmarks."""
+        return {
+            'implementation': self.implementation,
+            'device': str(self.device),
+            'instruction_set': self.instruction_set,
+            'threads': self.threads if self.device.type == 'cpu' else 0,
+            'precision': self.precision,
+        }
+
+    def __str__(self) -> str:
+        """Return what runs in words, ``'cpu (avx2, 2 threads, float32)'``."""
+        place = '' if self.implementation == self.device.type else f' on {self.device}'
+        words = [self.instruction_set]
+        if self.device.type == 'cpu':
+            words.append(f'{self.threads} thread{"s" if self.threads > 1 else ""}')
+        words.append(self.precision)
+        return f'{self.implementation}{place} ({", ".join(filter(None, words))})'
+
+    def choose_threads(self, most: int, input_size: tuple[int, int]) -> None:
+        """
+        Use the number of threads that is the fastest here and now.
+
+        Parameters
+        ----------
+        most : int
+            Up to so many.
+        input_size : tuple of int
+            (height, width) of the histograms.
+
+        """
+        if not isinstance(self.network, CpuNetwork):
+            return
+        generator = torch.Generator().manual_seed(0)
+        shape = (1, self.network.config.channels, *input_size)
+        histogram = (torch.rand(shape, generator=generator) < _WARM_SHARE).byte()
+        best = float('inf')
+        for threads in range(1, most + 1):
+            before, self.network.threads = self.network.threads, threads
+            self.step(histogram, None)
+            times = []
+            for _ in range(_TIMED_STEPS):
+                began = time.perf_counter()
+                self.step(histogram, None)
+                times.append(time.perf_counter() - began)
+            if min(times) > _WORTH_A_THREAD * best:
+                self.network.threads = before
+                return
+            best = min(times)
 
     def step(self, histogram: Tensor, states: list[State] | None) -> StepOutput:
         """
@@ -76,3 +193,28 @@ class Engine:
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half),
         ):
             return self.network(histogram.to(self.device), states)
+
+
+def has_native_bfloat16(device_type: str) -> bool:
+    """
+    Return whether ``'cuda'`` or ``'cpu'`` has instructions for products in bfloat16.
+
+    Without them bfloat16 is slower than float32 (benchmarks/train_step.py).
+    """
+    if device_type == 'cuda':
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # AVX512_BF16, AMX_BF16, or BF16 of ARM; unknown before PyTorch 2.11
+    capabilities: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
+    return any(found for name, found in capabilities.items() if 'bf16' in name)
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    if precision not in PRECISIONS:
+        raise SettingError(
+            f'precision is {precision!r}; it must be one of {", ".join(PRECISIONS)}'
+        )
+    if precision == 'bfloat16' and not has_native_bfloat16(device.type):
+        raise SettingError(
+            f'precision bfloat16 is slower than float32 on this {device.type}, which has no '
+            'instructions for it; use precision float32'
+        )

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 from sast_ros.kernels import library
-from sast_ros.model.head import decode_boxes
-import torch
 from torch import Tensor
+
+
+class NotFiniteError(ArithmeticError):
+    """The output of the network has values that are not finite."""
 
 
 def probabilities(head: Tensor) -> Tensor:
@@ -17,21 +19,24 @@ def probabilities(head: Tensor) -> Tensor:
 
     The shape stays ``[..., 5 + classes]``.
     """
-    return torch.cat([head[..., :4], head[..., 4:].sigmoid()], dim=-1)
+    output = head.clone()
+    output[..., 4:].sigmoid_()
+    return output
 
 
 def select_boxes(
-    output: Tensor, input_size: tuple[int, int], score_threshold: float, nms_iou: float
+    head: Tensor, input_size: tuple[int, int], score_threshold: float, nms_iou: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     Return the detections of one image, best score first.
 
-    The score, objectness x class probability, is at least the threshold.
+    The score, objectness x class probability, is at least the threshold. Boxes are decoded only
+    where it is.
 
     Parameters
     ----------
-    output : torch.Tensor
-        ``[anchors, 5 + classes]`` of ``probabilities``.
+    head : torch.Tensor
+        ``float32[anchors, 5 + classes]`` of the network.
     input_size : tuple of int
         Padded (height, width).
     score_threshold : float
@@ -48,24 +53,32 @@ def select_boxes(
     class_ids : numpy.ndarray
         ``int64[N]``.
 
+    Raises
+    ------
+    NotFiniteError
+        The output has values that are not finite.
+    ValueError
+        It has not the anchors of this size.
+
     """
-    class_score, class_id = output[:, 5:].max(dim=1)
-    score = output[:, 4] * class_score
-    kept = (score >= score_threshold).nonzero().squeeze(1)
-    boxes = decode_boxes(output, input_size)[kept]
-    corners = torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], dim=1)
-    columns = (
-        torch.cat([corners, output[kept, 4:5], class_score[kept, None]], dim=1)
-        .float()
-        .cpu()
-        .numpy()
+    output = np.ascontiguousarray(head.float().cpu().numpy())
+    height, width = input_size
+    anchors = sum((height // stride) * (width // stride) for stride in (8, 16, 32))
+    if output.ndim != 2 or len(output) != anchors or output.shape[1] < 6:
+        raise ValueError(
+            f'select_boxes: the output is {output.shape}; that of {width}x{height} cells is '
+            f'({anchors}, 5 + classes)'
+        )
+    rows, classes = np.empty((anchors, 6), np.float32), np.empty(anchors, np.int64)
+    count = library.sast_candidates(
+        output, height, width, output.shape[1], score_threshold, rows, classes
     )
-    class_ids = class_id[kept].cpu().numpy()
-    order = non_maximum_suppression(
-        columns[:, :4], columns[:, 4] * columns[:, 5], class_ids, nms_iou
-    )
-    columns = columns[order]
-    return columns[:, :4], columns[:, 4], columns[:, 5], class_ids[order]
+    if count < 0:
+        raise NotFiniteError('the output of the network has values that are not finite')
+    rows, classes = rows[:count], classes[:count]
+    order = non_maximum_suppression(rows[:, :4], rows[:, 4] * rows[:, 5], classes, nms_iou)
+    rows = rows[order]
+    return rows[:, :4], rows[:, 4], rows[:, 5], classes[order]
 
 
 def non_maximum_suppression(

@@ -1,40 +1,161 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The compiled loops of the network are called with nothing that they would read outside of."""
+"""The compiled loops of the network: the same results on every processor, never out of bounds."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
-from sast_ros.model import untrained_model
-from sast_ros.model.inference import Engine
-from sast_ros.model.inference.cpu import event_density, score_tokens
+from sast_ros.errors import SettingError
+from sast_ros.kernels import library, pointer, read_structures
+from sast_ros.model import build_model, untrained_model
+from sast_ros.model.inference import cpu, Engine
+from sast_ros.model.inference.packing import aligned
+from sast_ros.model.inference.program import CONSTANTS, STRUCTURES
+from sast_ros.model.selection import event_density
 import torch
 
-
-@pytest.mark.parametrize('size', [(31, 64), (64, 31), (33, 32), (32, 40), (1, 1)])
-def test_density_of_sides_that_are_no_multiples_of_32_is_refused(size):
-    with pytest.raises(ValueError, match=f'{size[1]}x{size[0]}.*multiples of 32'):
-        event_density(torch.zeros(1, 20, *size, dtype=torch.uint8))
+#: Instruction sets that multiply and add in one operation, and give the same bits.
+FUSED = {'avx2', 'avx512', 'neon'}
 
 
-@pytest.mark.parametrize(
-    'changed, shape',
-    [
-        ('raw', (2, 5, 31)),
-        ('raw', (2, 4, 32)),
-        ('raw', (1, 5, 32)),
-        ('gain', (2, 31)),
-        ('gain', (1, 32)),
-        ('gain', (32,)),
-        ('scale', (2, 16)),
-        ('scale', (1, 32)),
-    ],
-)
-def test_scores_of_other_shapes_are_refused(changed, shape):
-    shapes = {'x': (2, 5, 32), 'raw': (2, 5, 32), 'gain': (2, 32), 'scale': (2, 32)}
-    shapes[changed] = shape
-    with pytest.raises(ValueError, match=f'^{changed} has shape'):
-        score_tokens(*(torch.zeros(value) for value in shapes.values()))
+@pytest.fixture(scope='module')
+def inputs(reference_inputs):
+    return reference_inputs('tiny')
+
+
+@pytest.fixture
+def engine_for(monkeypatch: pytest.MonkeyPatch):
+    """Return a function that makes an engine for an instruction set and threads."""
+
+    def make(model, instruction_set: str = '', threads: int = 1) -> Engine:
+        monkeypatch.setenv(cpu.INSTRUCTION_SET, instruction_set)
+        return Engine.for_model(model, threads=threads)
+
+    return make
+
+
+def run_steps(engine: Engine, histograms: torch.Tensor) -> list[list[torch.Tensor]]:
+    """Return head, states and masks of each of the steps one after the other."""
+    found, states = [], None
+    for histogram in histograms:
+        output = engine.step(histogram[None], states)
+        states = output.states
+        found.append([output.head, *(value for pair in states for value in pair)])
+        found[-1] += [selection.mask for pair in output.selections for selection in pair]
+    return found
+
+
+def run(engine: Engine, histograms: torch.Tensor) -> list[torch.Tensor]:
+    """Return everything that steps one after the other give."""
+    return [value for step in run_steps(engine, histograms) for value in step]
+
+
+@pytest.mark.parametrize('instruction_set', cpu.instruction_sets())
+@pytest.mark.parametrize('name', ['gen1-tiny', 'gen1-small'])
+def test_every_instruction_set_gives_the_results_of_the_reference(
+    engine_for, instruction_set, name, inputs
+):
+    torch.manual_seed(0)
+    model = build_model(name).eval()
+    with torch.no_grad():
+        for stage in model.backbone.stages:  # scores far enough apart that rounding flips none
+            stage.att_blocks[0].att.to_scores.weight.mul_(30)
+    engine = engine_for(model, instruction_set)
+    assert engine.instruction_set == instruction_set
+    states = None
+    with torch.inference_mode():
+        for histogram, (head, *rest) in zip(inputs, run_steps(engine, inputs)):
+            expected = model(histogram[None], states)
+            states = expected.states
+            torch.testing.assert_close(head, expected.head, rtol=0, atol=1e-4)
+            for value, wanted in zip(rest[:8], (v for pair in states for v in pair)):
+                torch.testing.assert_close(value, wanted, rtol=0, atol=2e-5)
+            wanted_masks = [s.mask for pair in expected.selections for s in pair]
+            assert all(map(torch.equal, rest[8:], wanted_masks))
+
+
+def test_results_depend_neither_on_threads_nor_on_the_instruction_set(
+    engine_for, reference_model, inputs
+):
+    model = reference_model('tiny')
+    for sets in (FUSED, set(cpu.instruction_sets()) - FUSED):
+        results = [
+            run(engine_for(model, name, threads), inputs)
+            for name in cpu.instruction_sets()
+            if name in sets
+            for threads in (1, 2, 3)
+        ]
+        for other in results[1:]:
+            assert all(map(torch.equal, results[0], other))
+
+
+def test_instruction_set_of_another_processor_is_refused(engine_for):
+    known = ', '.join(cpu.instruction_sets())
+    with pytest.raises(SettingError, match=f"SAST_ROS_INSTRUCTION_SET is 'sse9'.*has {known}"):
+        engine_for(untrained_model('gen1-tiny'), 'sse9')
+
+
+def test_calls_from_several_threads_do_not_mix(engine_for, reference_model, inputs):
+    engine = engine_for(reference_model('tiny'))
+    expected = [run(engine, inputs[[i]]) for i in range(len(inputs))]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            results = pool.map(lambda i: run(engine, inputs[[i]]), range(len(inputs)))
+            for found, wanted in zip(results, expected):
+                assert all(map(torch.equal, found, wanted))
+
+
+def test_sizes_of_which_the_operations_were_forgotten_are_steps_like_any_other(
+    engine_for, reference_model
+):
+    engine = engine_for(reference_model('tiny'))
+    sizes = [(240, 304), (260, 346), (288, 352), (320, 384), (352, 416), (240, 304)]
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for size in sizes:
+        generator.manual_seed(0)
+        histogram = torch.randint(0, 3, (1, 20, *size), generator=generator, dtype=torch.uint8)
+        found.append(run(engine, histogram))
+    assert all(map(torch.equal, found[0], found[-1]))
+
+
+@pytest.mark.parametrize('size', [(32, 32), (64, 31), (7, 300), (96, 520), (1, 1), (33, 65)])
+@pytest.mark.parametrize('share', [0.0, 0.003, 0.3, 1.0])
+def test_density_of_any_size(size, share):
+    height, width = size
+    rng = np.random.default_rng(0)
+    cells = (rng.random((20, height, width)) < share).astype(np.uint8) * 200
+    padded_size = [-(-side // 32) * 32 for side in size]
+    padded = torch.zeros(1, 20, *padded_size, dtype=torch.uint8)
+    padded[0, :, :height, :width] = torch.from_numpy(cells)
+    operation = aligned((1,), STRUCTURES['sast_op'])
+    counts = aligned((4, 20), np.int32)
+    lines = -(-padded_size[1] // 64)
+    occupied = aligned((20, padded_size[0], lines), np.uint8)
+    for name, value in {
+        'kind': CONSTANTS['SAST_OCCUPANCY'],
+        'channels': 20,
+        'height': padded_size[0],
+        'width': padded_size[1],
+        'occupied': pointer(occupied),
+        'counts': pointer(counts),
+    }.items():
+        operation[name] = value
+    step = np.zeros((), STRUCTURES['sast_step'])
+    step['histogram'], step['height'], step['width'] = cells.ctypes.data, height, width
+    for number in range(len(cpu.instruction_sets())):
+        each = library.sast_network_scratch(number, pointer(operation), 1)
+        scratch, taken = aligned((each,)), aligned((8,), np.int64)
+        library.sast_network_run(
+            number, pointer(operation), 1, step.ctypes.data, 1, scratch, each, taken, None
+        )
+        density = torch.from_numpy(counts).float()
+        for index, stride in enumerate((4, 8, 16, 32)):
+            density[index] /= 20 * (padded_size[0] // stride) * (padded_size[1] // stride)
+        torch.testing.assert_close(density[None], event_density(padded), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize('stage', range(4))
@@ -48,3 +169,36 @@ def test_a_state_of_another_shape_is_refused(stage, change):
     states[stage] = hidden, torch.zeros(shape)
     with pytest.raises(ValueError, match='^state has shape'):
         engine.step(histogram, states)
+
+
+def test_states_of_any_layout_are_taken(reference_model, inputs):
+    engine = Engine(reference_model('tiny'), 'cpu')
+    states = engine.step(inputs[:1], None).states
+    others = [(h.contiguous(), c.double()) for h, c in states]
+    found, other = engine.step(inputs[1:2], states), engine.step(inputs[1:2], others)
+    assert torch.equal(found.head, other.head)
+
+
+def test_network_that_the_loops_cannot_run_is_slow_with_a_warning(inputs):
+    model = untrained_model('gen1-tiny', embed_dim=24, dim_head=24)
+    with pytest.warns(RuntimeWarning, match='embed_dim is 24; it must be a multiple of 16'):
+        engine = Engine.for_model(model)
+    assert engine.implementation == 'plain'
+    assert engine.step(inputs[:1], None).head.shape == (1, 1680, 7)
+
+
+def test_structures_of_a_header():
+    header = """
+        enum { SAST_ONE = 1, SAST_TWO = 2 }; /* SAST_NO = 3 */
+struct pair {
+  int64_t kind; /* of it; */
+  const float *weights;
+  double amp;
+  void *slot[3];
+};
+"""
+    structures, constants = read_structures(header)
+    assert constants == {'SAST_ONE': 1, 'SAST_TWO': 2}
+    assert structures['pair'] == np.dtype(
+        [('kind', 'i8'), ('weights', 'i8'), ('amp', 'f8'), ('slot', 'i8', (3,))]
+    )

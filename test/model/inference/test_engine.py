@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from sast_ros import model as model_package
+from sast_ros.errors import SettingError
 from sast_ros.model import SAST, untrained_model
-from sast_ros.model.inference import Engine, onednn
+from sast_ros.model.inference import Engine
 from sast_ros.model.inference.engine import IMPLEMENTATIONS
 import torch
-from torch import nn
 
 #: As in the parity tests.
 TOLERANCES = {'head': 1e-4, 'h': 2e-5, 'c': 5e-5}
@@ -116,26 +116,54 @@ class TestChoice:
     """Which implementation runs."""
 
     def test_compiled_loops_run_float32_on_a_cpu(self):
-        engine = Engine.for_model(untrained_model('gen1-tiny'))
+        engine = Engine.for_model(untrained_model('gen1-tiny'), (240, 304), 'cpu', 2)
         assert engine.implementation == 'cpu'
         assert engine.device == torch.device('cpu')
+        assert engine.describe() == {
+            'implementation': 'cpu',
+            'device': 'cpu',
+            'instruction_set': engine.instruction_set,
+            'threads': 2,
+            'precision': 'float32',
+        }
+        assert str(engine) == f'cpu ({engine.instruction_set}, 2 threads, float32)'
 
-    def test_half_precision_runs_on_the_reference(self):
-        assert Engine.for_model(untrained_model('gen1-tiny'), 'bfloat16').implementation == 'plain'
+    @pytest.mark.parametrize('native', [True, False])
+    def test_half_precision_runs_on_the_reference_where_it_is_native(self, monkeypatch, native):
+        capabilities = {'avx2': True, 'avx512_bf16': native}
+        monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: capabilities, raising=False)
+        model = untrained_model('gen1-tiny')
+        if native:
+            engine = Engine.for_model(model, threads=1, precision='bfloat16')
+            assert str(engine).startswith('plain on cpu (')
+            assert str(engine).endswith(', bfloat16)')
+        else:
+            with pytest.raises(
+                SettingError, match='slower than float32 .*; use precision float32'
+            ):
+                Engine.for_model(model, precision='bfloat16')
 
-    @pytest.mark.parametrize('fault', ['absent', 'wrong'])
-    def test_private_operators_are_not_used_where_they_do_not_work(self, monkeypatch, fault):
-        class Other(nn.Linear):
-            """Linear layer without the private operators."""
+    def test_unknown_precision_is_refused(self):
+        with pytest.raises(SettingError, match="'int8'; it must be one of float32, bfloat16"):
+            Engine.for_model(untrained_model('gen1-tiny'), precision='int8')
 
-            def __init__(self, weight, bias):
-                if fault == 'absent':
-                    torch.ops.mkldnn._no_such_operator(weight)
-                super().__init__(*weight.shape)
+    def test_threads_are_chosen_among_those_allowed(self, reference_model, inputs):
+        engine = Engine.for_model(reference_model('tiny'))
+        expected = engine.step(inputs[:1], None).head
+        engine.choose_threads(3, (240, 304))
+        assert 1 <= engine.network.threads <= 3
+        assert torch.equal(engine.step(inputs[:1], None).head, expected)
 
-        assert onednn.packed_operators_work.__wrapped__()
-        monkeypatch.setattr(onednn, 'PackedLinear', Other)
-        assert not onednn.packed_operators_work.__wrapped__()
+    def test_threads_follow_pytorch_unless_they_are_given(self):
+        engine = Engine.for_model(untrained_model('gen1-tiny'))
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(3)
+            assert engine.threads == 3
+        finally:
+            torch.set_num_threads(before)
+        engine.network.threads = 1
+        assert engine.threads == 1
 
 
 def test_the_reference_imports_nothing_that_makes_it_faster():

@@ -5,23 +5,11 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
-import torch
+from sast_ros.model.inference.engine import has_native_bfloat16
 from torch.nn.attention import sdpa_kernel, SDPBackend
 
-
-def has_native_bfloat16(device_type: str) -> bool:
-    """
-    Return whether ``'cuda'`` or ``'cpu'`` has instructions for products in bfloat16.
-
-    Without them bfloat16 is slower than float32 (benchmarks/train_step.py).
-    """
-    if device_type == 'cuda':
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # AVX512_BF16, AMX_BF16, or BF16 of ARM; unknown before PyTorch 2.11
-    capabilities: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
-    return any(found for name, found in capabilities.items() if 'bf16' in name)
+__all__ = ['attention_backend', 'has_native_bfloat16']
 
 
 def attention_backend(device_type: str) -> AbstractContextManager[None]:

@@ -1,0 +1,173 @@
+// Copyright 2026 sast_ros maintainers
+// SPDX-License-Identifier: Apache-2.0
+/* A team of threads that carries out the operations of a network, and the choice of the instruction set.
+ *
+ * The threads are those of the OpenMP library that PyTorch has loaded: a second pool would wait for its cores while the
+ * first spins. A step is one parallel region, with a barrier between operations.
+ */
+#include "../kernels.h"
+#include "engine.h"
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+enum { LINE = 64 };
+
+/* Work at hand. */
+struct job {
+  const struct sast_isa *isa;
+  const struct sast_op *ops;
+  int64_t count;
+  const struct sast_step *step;
+  float *scratch;
+  int64_t scratch_each;
+  _Atomic int64_t *taken; /* a line of the cache for each operation */
+  int64_t *nanoseconds;
+  int64_t threads; /* that take part */
+};
+
+/* What compilers call for `omp parallel` and `omp barrier`. */
+static struct {
+  void (*parallel)(void (*function)(void *), void *data, unsigned threads, unsigned flags);
+  void (*barrier)(void);
+  int (*thread)(void);
+  int (*threads)(void);
+} openmp;
+
+/* Whether an OpenMP library is loaded; none is loaded by this. */
+static int find_openmp(void) {
+  static const char *const names[] = {"libgomp.so.1", "libiomp5.so", "libomp.so.5", "libomp.so"};
+  for (size_t i = 0; !openmp.parallel && i < sizeof names / sizeof *names; ++i) {
+    void *const library = dlopen(names[i], RTLD_LAZY | RTLD_NOLOAD);
+    if (library) {
+      *(void **)&openmp.barrier = dlsym(library, "GOMP_barrier");
+      *(void **)&openmp.thread = dlsym(library, "omp_get_thread_num");
+      *(void **)&openmp.threads = dlsym(library, "omp_get_num_threads");
+      if (openmp.barrier && openmp.thread && openmp.threads) {
+        *(void **)&openmp.parallel = dlsym(library, "GOMP_parallel");
+      }
+    }
+  }
+  return openmp.parallel != NULL;
+}
+
+/* Let numbers too small for the normal format be zero: they take a hundred times as long on some processors. */
+static uint64_t flush_denormals(void) {
+#if defined(__x86_64__)
+  const uint32_t before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(before | 0x8040);
+  return before;
+#elif defined(__aarch64__)
+  uint64_t before;
+  __asm__ __volatile__("mrs %0, fpcr" : "=r"(before));
+  __asm__ __volatile__("msr fpcr, %0" : : "r"(before | (UINT64_C(1) << 24)));
+  return before;
+#else
+  return 0;
+#endif
+}
+
+static void restore_denormals(uint64_t before) {
+#if defined(__x86_64__)
+  __builtin_ia32_ldmxcsr((uint32_t)before);
+#elif defined(__aarch64__)
+  __asm__ __volatile__("msr fpcr, %0" : : "r"(before));
+#else
+  (void)before;
+#endif
+}
+
+static int64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void work_as(const struct job *job, int64_t thread, int64_t threads) {
+  float *const scratch = job->scratch + thread * job->scratch_each;
+  const int timed = job->nanoseconds && thread == 0;
+  const uint64_t denormals = flush_denormals();
+  int64_t before = timed ? now() : 0;
+  for (int64_t i = 0; i < job->count; ++i) {
+    if (i && !job->ops[i].joined && threads > 1) {
+      openmp.barrier();
+    }
+    job->isa->work(&job->ops[i], job->step, job->taken + i * (LINE / (int64_t)sizeof(int64_t)), scratch);
+    if (timed) {
+      const int64_t after = now();
+      job->nanoseconds[i] += after - before;
+      before = after;
+    }
+  }
+  restore_denormals(denormals);
+}
+
+static void take_part(void *data) {
+  struct job *const job = data;
+  const int64_t thread = openmp.thread(), threads = openmp.threads();
+  if (thread == 0) {
+    job->threads = threads;
+  }
+  work_as(job, thread, threads);
+}
+
+static const struct sast_isa *const INSTRUCTION_SETS[] = {
+#if defined(__aarch64__)
+    &sast_isa_neon,
+#else
+    &sast_isa_baseline,
+#endif
+#if defined(__x86_64__)
+    &sast_isa_avx2,
+    &sast_isa_avx512,
+#endif
+};
+
+/* Number of instruction sets that this processor has, from the most common to the fastest. */
+int32_t sast_instruction_sets(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    const int wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return wide ? 3 : 2;
+  }
+#endif
+  return 1;
+}
+
+/* Name of an instruction set, with its end; name: uint8[16]. */
+void sast_instruction_set_name(int32_t set, uint8_t *name) { strncpy((char *)name, INSTRUCTION_SETS[set]->name, 16); }
+
+/* Columns of a panel of packed weights. */
+int64_t sast_panel(int32_t set) { return INSTRUCTION_SETS[set]->panel; }
+
+/* Floats that each thread needs for these operations. */
+int64_t sast_network_scratch(int32_t set, const struct sast_op *ops, int64_t count) {
+  int64_t most = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t needed = INSTRUCTION_SETS[set]->scratch(&ops[i]);
+    most = needed > most ? needed : most;
+  }
+  return (most + LINE - 1) / LINE * LINE;
+}
+
+/* Advance by one window with up to so many threads; return how many took part.
+ *
+ * scratch: float32[threads][scratch_each]; taken: int64[count][8]; nanoseconds: int64[count] or null, to which the time
+ * of each operation is added.
+ */
+int64_t sast_network_run(int32_t set, const struct sast_op *ops, int64_t count, const struct sast_step *step,
+                         int64_t threads, float *scratch, int64_t scratch_each, int64_t *taken, int64_t *nanoseconds) {
+  struct job job = {INSTRUCTION_SETS[set],    ops,         count, step, scratch, scratch_each,
+                    (_Atomic int64_t *)taken, nanoseconds, 1};
+  memset(taken, 0, (size_t)count * LINE);
+  if (threads > 1 && find_openmp()) {
+    openmp.parallel(take_part, &job, (unsigned)threads, 0);
+  } else {
+    work_as(&job, 0, 1);
+  }
+  return job.threads;
+}
