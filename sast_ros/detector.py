@@ -17,9 +17,7 @@ from sast_ros.errors import SettingError
 from sast_ros.model import SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.inference import Engine
-from sast_ros.model.inference.postprocess import NotFiniteError, probabilities, select_boxes
-from sast_ros.model.sast import StepOutput
-from sast_ros.model.selection import Selection
+from sast_ros.model.inference.postprocess import NotFiniteError, probabilities
 import torch
 from torch import Tensor
 
@@ -221,23 +219,22 @@ class StreamingDetector:
         """
         started = time.perf_counter()
         histogram = self._checked(histogram)
-        with torch.inference_mode():
-            output = self._advance(histogram)
-            try:
-                found = select_boxes(
-                    output.head[0], output.input_size, self.score_threshold, self.nms_iou
-                )
-            except NotFiniteError:
-                self.reset()
-                raise DetectorError(
-                    'the network gave values that are not finite, and its state was reset; check '
-                    'the weights'
-                    + (' or use precision float32' if self.precision != 'float32' else '')
-                ) from None
-            kept = _shares(output.selections)
+        try:
+            output, found = self.engine.detect(
+                histogram[None], self._states, self.score_threshold, self.nms_iou
+            )
+        except NotFiniteError:
+            self.reset()
+            raise DetectorError(
+                'the network gave values that are not finite, and its state was reset; check '
+                'the weights'
+                + (' or use precision float32' if self.precision != 'float32' else '')
+            ) from None
+        self._states = output.states
+        kept = tuple(StageShare(*shares) for shares in found.shares)
         height, width = (side * self.downsample for side in histogram.shape[1:])
         size = self.sensor_size or (height, width)
-        detections = self._report(*found, size, kept)
+        detections = self._report(*found.boxes, size, kept)
         if self._budget is not None:
             self.engine.control.amp = self._budget.update(1e3 * (time.perf_counter() - started))
         return detections
@@ -256,7 +253,8 @@ class StreamingDetector:
         """
         histogram = self._checked(histogram)
         with torch.inference_mode():
-            output = self._advance(histogram)
+            output = self.engine.step(histogram[None], self._states)
+            self._states = output.states
             return {
                 'features': {stage: h for stage, (h, _) in enumerate(output.states, start=1)},
                 'states': list(output.states),
@@ -286,11 +284,6 @@ class StreamingDetector:
                     'unlike the previous one; call reset() before another size'
                 )
         return histogram
-
-    def _advance(self, histogram: Tensor) -> StepOutput:
-        output = self.engine.step(histogram[None], self._states)
-        self._states = output.states
-        return output
 
     def _report(
         self,
@@ -323,21 +316,3 @@ class StreamingDetector:
             height=height,
             kept=kept,
         )
-
-
-def _shares(selections: list[tuple[Selection, Selection]]) -> tuple[StageShare, ...]:
-    """Return the shares of one sample, of windows and of tokens; one transfer for all stages."""
-    masks = [selection.mask[0].flatten() for pair in selections for selection in pair]
-    values = torch.cat(masks).cpu().numpy()
-    shares, begin = [], 0
-    for pair in selections:
-        windows = tokens = 0.0
-        for selection in pair:
-            shape = selection.mask.shape[1:]
-            end = begin + shape.numel()
-            mask = values[begin:end].reshape(shape)
-            begin = end
-            windows += np.count_nonzero(mask.any(axis=1)) / shape[0] / 2
-            tokens += np.count_nonzero(mask) / mask.size / 2
-        shares.append(StageShare(windows, tokens))
-    return tuple(shares)

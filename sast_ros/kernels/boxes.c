@@ -32,10 +32,8 @@ void sast_nms(const float *boxes, const int64_t *classes, int64_t count, float i
   }
 }
 
-static float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
-
-/* Candidates of the network's output float32[anchors][5 + classes], tx, ty, tw, th, logits of objectness and classes, in
- * raster order at the strides 8, 16 and 32 of an input of height x width (docs/sast.md 7, 8).
+/* Candidates of the network's output float32[anchors][5 + classes], tx, ty, tw, th, probabilities of objectness and
+ * classes, in raster order at the strides 8, 16 and 32 of an input of height x width (docs/sast.md 7, 8).
  *
  * A box is decoded only where its score, objectness x largest class probability, reaches the threshold: rows
  * float32[anchors][6] get its corners, objectness and class probability, classes int64[anchors] its class. Returns the
@@ -59,12 +57,8 @@ int64_t sast_candidates(const float *head, int64_t height, int64_t width, int64_
         if (sum != 0.0f) {
           return -1;
         }
-        const float objectness = sigmoid(at[4]);
-        if (objectness < threshold) {
-          continue;
-        }
-        const float probability = sigmoid(at[best]);
-        if (objectness * probability < threshold) {
+        const float objectness = at[4], probability = at[best];
+        if (!(objectness * probability >= threshold)) {
           continue;
         }
         const float side = (float)stride;

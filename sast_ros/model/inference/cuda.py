@@ -21,7 +21,7 @@ from sast_ros.model.backbone import State
 from sast_ros.model.config import STRIDES
 from sast_ros.model.head import anchor_grid
 from sast_ros.model.inference.masked import effective_bounce, MaskedNetwork, Thresholds
-from sast_ros.model.inference.postprocess import probabilities, select_boxes
+from sast_ros.model.inference.postprocess import Found, probabilities, select_boxes
 from sast_ros.model.inference.static_boxes import find_boxes, unpack_boxes
 from sast_ros.model.sast import SAST, StepOutput
 from sast_ros.model.selection import partition_order, position_embedding, Selection
@@ -30,27 +30,6 @@ from torch import Tensor
 
 #: Steps before a capture, in which libraries choose algorithms and allocate their memory.
 _WARM_UP = 3
-
-#: Boxes, objectness, class scores and class ids, as of ``postprocess.select_boxes``.
-Boxes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """
-    What a step has found in one sample, on the host.
-
-    Attributes
-    ----------
-    boxes : tuple of numpy.ndarray
-        Boxes, objectness, class scores and class ids, as of ``postprocess.select_boxes``.
-    shares : tuple of tuple of float
-        Of each stage, the shares of windows and of tokens that attended, mean of window and grid.
-
-    """
-
-    boxes: Boxes
-    shares: tuple[tuple[float, float], ...]
 
 
 @dataclass(slots=True)
@@ -137,8 +116,10 @@ class GraphNetwork:
 
         Raises
         ------
+        NotFiniteError
+            A value of the network's output is not finite.
         ValueError
-            A value of the network's output is not finite, or there was no step.
+            There was no step.
 
         """
         if self._program is None:

@@ -15,6 +15,12 @@ from sast_ros.model.inference import cpu
 from sast_ros.model.inference.cpu import CpuNetwork
 from sast_ros.model.inference.cuda import GraphNetwork
 from sast_ros.model.inference.plain import folded_copy
+from sast_ros.model.inference.postprocess import (
+    Found,
+    probabilities,
+    select_boxes,
+    selected_shares,
+)
 from sast_ros.model.sast import SAST, StepOutput
 import torch
 from torch import Tensor
@@ -42,7 +48,8 @@ class Engine:
     model : SAST
         The network; it is not changed. The engine runs on its device.
     implementation : str
-        ``'plain'`` is the reference, on any device; ``'cpu'`` runs on a CPU in float32.
+        ``'plain'`` is the reference, on any device; ``'cpu'`` runs on a CPU in float32; ``'cuda'``
+        is one graph a step on a GPU.
     precision : str
         ``'float32'``, or ``'bfloat16'`` for matrix products in half precision; scores and
         selections stay in float32.
@@ -59,7 +66,14 @@ class Engine:
     def __init__(self, model: SAST, implementation: str, precision: str = 'float32') -> None:
         self.implementation, self.precision = implementation, precision
         self.device = next(model.parameters()).device
-        self.network = IMPLEMENTATIONS[implementation](folded_copy(model))
+        folded = folded_copy(model)
+        half = precision == 'bfloat16'
+        self._autocast = half and implementation == 'plain'
+        self.network = (
+            GraphNetwork(folded, torch.bfloat16)
+            if half and implementation == 'cuda'
+            else IMPLEMENTATIONS[implementation](folded)
+        )
         self.control = self.network.control
 
     @classmethod
@@ -98,7 +112,9 @@ class Engine:
             model = folded_copy(model, device)
         place = next(model.parameters()).device
         _check_precision(precision, place)
-        if precision != 'float32' or place.type != 'cpu':
+        if place.type == 'cuda':
+            engine = cls(model, 'cuda', precision)
+        elif precision != 'float32' or place.type != 'cpu':
             engine = cls(model, 'plain', precision)
         elif reason := cpu.refusal(model):
             warnings.warn(
@@ -187,12 +203,46 @@ class Engine:
             Of the previous window, None for zeros.
 
         """
-        half = self.precision == 'bfloat16'
+        if not isinstance(self.network, GraphNetwork):  # which uploads by itself
+            histogram = histogram.to(self.device)
         with (
             torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half),
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._autocast),
         ):
-            return self.network(histogram.to(self.device), states)
+            return self.network(histogram, states)
+
+    def detect(
+        self, histogram: Tensor, states: list[State] | None, score_threshold: float, nms_iou: float
+    ) -> tuple[StepOutput, Found]:
+        """
+        Advance by one window of one sample and bring what was found to the host.
+
+        Parameters
+        ----------
+        histogram : torch.Tensor
+            ``uint8[1, channels, H, W]``, as for ``step``.
+        states : list of tuple of torch.Tensor or None
+            As for ``step``.
+        score_threshold : float
+            Lowest score.
+        nms_iou : float
+            IoU threshold of per-class NMS.
+
+        Raises
+        ------
+        NotFiniteError
+            The network gave values that are not finite.
+
+        """
+        if isinstance(self.network, GraphNetwork):
+            limits = self.network.box_control
+            limits.score_threshold, limits.nms_iou = score_threshold, nms_iou
+            return self.step(histogram, states), self.network.download()
+        output = self.step(histogram, states)
+        with torch.inference_mode():
+            head = probabilities(output.head[0].float())
+        boxes = select_boxes(head, output.input_size, score_threshold, nms_iou)
+        return output, Found(boxes, selected_shares(output.selections))
 
 
 def has_native_bfloat16(device_type: str) -> bool:

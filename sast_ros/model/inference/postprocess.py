@@ -4,13 +4,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from sast_ros.kernels import library
+from sast_ros.model.selection import Selection
+import torch
 from torch import Tensor
 
+#: Boxes, objectness, class scores and class ids, as of ``select_boxes``.
+Boxes = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-class NotFiniteError(ArithmeticError):
+
+class NotFiniteError(ValueError):
     """The output of the network has values that are not finite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What a step has found in one sample, on the host.
+
+    Attributes
+    ----------
+    boxes : tuple of numpy.ndarray
+        Boxes, objectness, class scores and class ids, as of ``select_boxes``.
+    shares : tuple of tuple of float
+        Of each stage, the shares of windows and of tokens that attended, mean of window and grid.
+
+    """
+
+    boxes: Boxes
+    shares: tuple[tuple[float, float], ...]
+
+
+def selected_shares(
+    selections: list[tuple[Selection, Selection]],
+) -> tuple[tuple[float, float], ...]:
+    """Return ``Found.shares`` of the first sample; one transfer from the device."""
+    masks = [selection.mask[0].flatten() for pair in selections for selection in pair]
+    values = torch.cat(masks).cpu().numpy()
+    shares, begin = [], 0
+    for pair in selections:
+        windows = tokens = 0.0
+        for selection in pair:
+            shape = selection.mask.shape[1:]
+            end = begin + shape.numel()
+            mask = values[begin:end].reshape(shape)
+            begin = end
+            windows += np.count_nonzero(mask.any(axis=1)) / shape[0] / 2
+            tokens += np.count_nonzero(mask) / mask.size / 2
+        shares.append((windows, tokens))
+    return tuple(shares)
 
 
 def probabilities(head: Tensor) -> Tensor:
@@ -19,13 +64,11 @@ def probabilities(head: Tensor) -> Tensor:
 
     The shape stays ``[..., 5 + classes]``.
     """
-    output = head.clone()
-    output[..., 4:].sigmoid_()
-    return output
+    return torch.cat([head[..., :4], head[..., 4:].sigmoid()], dim=-1)
 
 
 def select_boxes(
-    head: Tensor, input_size: tuple[int, int], score_threshold: float, nms_iou: float
+    output: Tensor, input_size: tuple[int, int], score_threshold: float, nms_iou: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     Return the detections of one image, best score first.
@@ -35,8 +78,8 @@ def select_boxes(
 
     Parameters
     ----------
-    head : torch.Tensor
-        ``float32[anchors, 5 + classes]`` of the network.
+    output : torch.Tensor
+        ``[anchors, 5 + classes]`` of ``probabilities``.
     input_size : tuple of int
         Padded (height, width).
     score_threshold : float
@@ -61,17 +104,17 @@ def select_boxes(
         It has not the anchors of this size.
 
     """
-    output = np.ascontiguousarray(head.float().cpu().numpy())
+    values = np.ascontiguousarray(output.float().cpu().numpy())
     height, width = input_size
     anchors = sum((height // stride) * (width // stride) for stride in (8, 16, 32))
-    if output.ndim != 2 or len(output) != anchors or output.shape[1] < 6:
+    if values.ndim != 2 or len(values) != anchors or values.shape[1] < 6:
         raise ValueError(
-            f'select_boxes: the output is {output.shape}; that of {width}x{height} cells is '
+            f'select_boxes: the output is {values.shape}; that of {width}x{height} cells is '
             f'({anchors}, 5 + classes)'
         )
     rows, classes = np.empty((anchors, 6), np.float32), np.empty(anchors, np.int64)
     count = library.sast_candidates(
-        output, height, width, output.shape[1], score_threshold, rows, classes
+        values, height, width, values.shape[1], score_threshold, rows, classes
     )
     if count < 0:
         raise NotFiniteError('the output of the network has values that are not finite')

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 from sast_ros.model.head import decode_boxes
+from sast_ros.model.inference.postprocess import NotFiniteError
 import torch
 from torch import Tensor
 
@@ -113,12 +114,12 @@ def unpack_boxes(
 
     Raises
     ------
-    ValueError
+    NotFiniteError
         A value of the output is not finite.
 
     """
     if np.isnan(found[0]):
-        raise ValueError('find_boxes: the output of the network is not finite')
+        raise NotFiniteError('the output of the network has values that are not finite')
     if found[0] < 0:
         return None
     table = found[1:].reshape(-1, _COLUMNS)

@@ -37,7 +37,8 @@ def assert_same(output: torch.Tensor, threshold: float, iou: float) -> int:
         return -1
     for one, two in zip(found, expected):
         assert one.dtype == two.dtype
-        assert np.array_equal(one, two)
+        np.testing.assert_allclose(one, two, rtol=2e-6, atol=1e-4)  # another exponential
+    assert np.array_equal(found[3], expected[3])
     return len(expected[1])
 
 
