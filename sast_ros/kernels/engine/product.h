@@ -10,14 +10,12 @@
 #include "vector.h"
 
 enum {
-  INNER_BLOCK = 256,                      /* so much of a panel stays in the first cache */
-  SMALL_WEIGHTS = 65536,                  /* floats that stay in the second cache */
-  TILE_COLUMNS = 64,                      /* of a tile; a multiple of PANEL and of four times WIDE */
-  SMALL_COLUMNS = LANES == 16 ? 64 : 128, /* of a tile of small weights */
-  SHORT_PAIR = 128,                       /* channels up to which the two rows of a pair are copied beside each other */
-  WHOLE_ROWS = 24,                        /* rows of a tile where a layer needs whole rows */
-  SMALL_ROWS = 24,
-  MOST_ROWS = 96
+  INNER_BLOCK = 256,                    /* so much of a panel stays in the first cache */
+  SMALL_WEIGHTS = 65536,                /* floats that stay in the second cache */
+  TILE_HEIGHT = 24,                     /* of a tile; a multiple of TILE_ROWS */
+  TILE_WIDTH = 64,                      /* of a tile; a multiple of PANEL and of four times WIDE */
+  SMALL_WIDTH = LANES == 16 ? 64 : 128, /* of a tile of small weights */
+  SHORT_PAIR = 128                      /* channels up to which the two rows of a pair are copied beside each other */
 };
 
 INLINE int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -125,10 +123,9 @@ static struct tiling tiling_of(const struct sast_op *op, int64_t rows) {
   const int64_t inner = op->inner * (op->source == SAST_CONV ? 9 : op->source == SAST_PAIR ? 2 : 1);
   struct tiling tiling;
   tiling.down = inner * columns > SMALL_WEIGHTS;
-  const int64_t most = whole ? WHOLE_ROWS : tiling.down ? MOST_ROWS : SMALL_ROWS;
-  tiling.row_blocks = (rows + most - 1) / most;
+  tiling.row_blocks = (rows + TILE_HEIGHT - 1) / TILE_HEIGHT;
   tiling.rows = tiling.row_blocks ? round_up((rows + tiling.row_blocks - 1) / tiling.row_blocks, TILE_ROWS) : 0;
-  tiling.columns = whole ? columns : smaller(columns, tiling.down ? TILE_COLUMNS : SMALL_COLUMNS);
+  tiling.columns = whole ? columns : smaller(columns, tiling.down ? TILE_WIDTH : SMALL_WIDTH);
   tiling.column_blocks = (columns + tiling.columns - 1) / tiling.columns;
   return tiling;
 }
@@ -138,9 +135,9 @@ INLINE int64_t rows_of(const struct sast_op *op) { return op->count ? op->count[
 /* Floats of a product's tile, and of the neighbourhoods of a convolution. */
 static int64_t product_scratch(const struct sast_op *op) {
   const struct tiling tiling = tiling_of(op, op->rows);
-  return (MOST_ROWS + TILE_ROWS) * (tiling.columns + op->inner * (op->source == SAST_CONV   ? 9
-                                                                  : op->source == SAST_PAIR ? 2
-                                                                                            : 0));
+  return (TILE_HEIGHT + TILE_ROWS) * (tiling.columns + op->inner * (op->source == SAST_CONV   ? 9
+                                                                    : op->source == SAST_PAIR ? 2
+                                                                                              : 0));
 }
 
 /* Copy the 3x3 neighbourhoods of the output pixels first to past - 1. */
@@ -263,7 +260,7 @@ static void product_tile(const struct sast_op *op, const struct sast_step *step,
   float *const tile = plain ? y : scratch;
   const int64_t tile_stride = plain ? op->y_stride : columns;
   if (op->source == SAST_CONV) {
-    float *const neighbourhoods = scratch + MOST_ROWS * columns;
+    float *const neighbourhoods = scratch + TILE_HEIGHT * columns;
     copy_neighbourhoods(op, a[0], first, past, neighbourhoods);
     inner *= 9;
     a[0] = neighbourhoods;
@@ -275,7 +272,7 @@ static void product_tile(const struct sast_op *op, const struct sast_step *step,
     a[1] = (const float *)resolve(step, op->a2) + first * a_stride;
     parts = 2;
     if (inner <= SHORT_PAIR) {
-      float *const pairs = scratch + MOST_ROWS * columns;
+      float *const pairs = scratch + TILE_HEIGHT * columns;
       for (int64_t m = 0; m < rows; ++m) {
         memcpy(pairs + 2 * m * inner, a[0] + m * a_stride, (size_t)inner * sizeof(float));
         memcpy(pairs + (2 * m + 1) * inner, a[1] + m * a_stride, (size_t)inner * sizeof(float));
