@@ -22,7 +22,9 @@ enum sast_kind {
   SAST_ATTEND = 7,    /* attention among the tokens of a window */
   SAST_CONTEXT = 8,   /* context broadcasting */
   SAST_WINOGRAD_IN = 9,
-  SAST_WINOGRAD_OUT = 10
+  SAST_WINOGRAD_OUT = 10,
+  SAST_MARK = 11,   /* tiles whose classes matter */
+  SAST_CLASSES = 12 /* predictions of the classes where they matter */
 };
 
 /* Where the rows of a product come from. */
@@ -74,8 +76,10 @@ struct sast_op {
   const float *beta;
   float *gate;
   float *scale;
-  int32_t *index; /* row of the map of each selected row */
-  int64_t *count; /* selected rows, used in the place of rows; then the selected windows */
+  int32_t *index;  /* row of the map of each selected row; number of each marked tile */
+  int64_t *count;  /* selected rows, used in the place of rows, then the selected windows; marked tiles */
+  int32_t *around; /* tiles that the marked ones look at */
+  int64_t *around_count;
   int32_t *first; /* first selected row of each selected window, and the end */
   uint8_t *mask;  /* selected tokens, partition by partition */
   int32_t *order; /* token of the map at each place of the partitions */
@@ -102,7 +106,8 @@ struct sast_step {
   int64_t width;
   double amp;
   double bounce;
-  int64_t dense; /* 1: everything is selected */
+  int64_t dense;     /* 1: everything is selected */
+  double objectness; /* classes matter from this logit on */
   void *slot[32];
 };
 

@@ -57,6 +57,12 @@ static void work(const struct sast_op *op, const struct sast_step *step, _Atomic
     case SAST_WINOGRAD_OUT:
       winograd_out_work(op, taken);
       break;
+    case SAST_MARK:
+      mark_work(op, step, taken);
+      break;
+    case SAST_CLASSES:
+      classes_work(op, step, taken);
+      break;
   }
 }
 

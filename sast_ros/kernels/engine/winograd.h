@@ -28,13 +28,21 @@ INLINE void transform_out(const vec d[6], vec out[4]) {
   out[3] = fused(splat(8.0f), far_difference, difference) + d[5];
 }
 
-/* Rows of tiles of a map a[height][width][columns] with a border of zeros: y[36][tiles][columns]. */
+enum { TILES_TAKEN = 8 };
+
+/* Tiles of an operation: all of the map, or those of a list. */
+INLINE int64_t tiles_of(const struct sast_op *op) {
+  return op->index ? op->count[0] : (op->height + 3) / 4 * ((op->width + 3) / 4);
+}
+
+/* Tiles of a map a[height][width][columns] with a border of zeros: y[36][tiles][columns]. */
 static void winograd_in_work(const struct sast_op *op, const struct sast_step *step, _Atomic int64_t *taken) {
-  const int64_t down = (op->height + 3) / 4, across = (op->width + 3) / 4;
+  const int64_t across = (op->width + 3) / 4, tiles = tiles_of(op);
   const float *const map = resolve(step, op->a);
-  for (int64_t i; (i = (*taken)++) < down;) {
-    for (int64_t j = 0; j < across; ++j) {
-      const int64_t top = 4 * i - 1, left = 4 * j - 1;
+  for (int64_t first; (first = TILES_TAKEN * (*taken)++) < tiles;) {
+    for (int64_t i = first; i < smaller(first + TILES_TAKEN, tiles); ++i) {
+      const int64_t tile = op->index ? op->index[i] : i;
+      const int64_t top = tile / across * 4 - 1, left = tile % across * 4 - 1;
       for (int64_t n = 0; n < op->columns; n += LANES) {
         vec half[6][6];
         for (int64_t x = 0; x < 6; ++x) {
@@ -49,7 +57,7 @@ static void winograd_in_work(const struct sast_op *op, const struct sast_step *s
             half[y][x] = out[y];
           }
         }
-        float *target = op->y + (i * across + j) * op->columns + n;
+        float *target = op->y + i * op->columns + n;
         for (int64_t y = 0; y < 6; ++y) {
           vec out[6];
           transform_in(half[y], out);
@@ -62,13 +70,15 @@ static void winograd_in_work(const struct sast_op *op, const struct sast_step *s
   }
 }
 
-/* Rows of tiles a[36][tiles][columns] to the map y[height][width][columns], with bias and SiLU. */
+/* Tiles a[36][tiles][columns] to the map y[height][width][columns], with bias and SiLU. */
 static void winograd_out_work(const struct sast_op *op, _Atomic int64_t *taken) {
-  const int64_t down = (op->height + 3) / 4, across = (op->width + 3) / 4;
-  for (int64_t i; (i = (*taken)++) < down;) {
-    for (int64_t j = 0; j < across; ++j) {
+  const int64_t across = (op->width + 3) / 4, tiles = tiles_of(op);
+  for (int64_t first; (first = TILES_TAKEN * (*taken)++) < tiles;) {
+    for (int64_t i = first; i < smaller(first + TILES_TAKEN, tiles); ++i) {
+      const int64_t tile = op->index ? op->index[i] : i;
+      const int64_t top = tile / across * 4, left = tile % across * 4;
       for (int64_t n = 0; n < op->columns; n += LANES) {
-        const float *const source = op->a + (i * across + j) * op->columns + n;
+        const float *const source = op->a + i * op->columns + n;
         vec half[4][6];
         for (int64_t x = 0; x < 6; ++x) {
           vec column[6], out[4];
@@ -81,13 +91,76 @@ static void winograd_out_work(const struct sast_op *op, _Atomic int64_t *taken) 
           }
         }
         const vec bias = load(op->bias + n);
-        for (int64_t y = 0; y < smaller(4, op->height - 4 * i); ++y) {
+        for (int64_t y = 0; y < smaller(4, op->height - top); ++y) {
           vec out[4];
           transform_out(half[y], out);
-          for (int64_t x = 0; x < smaller(4, op->width - 4 * j); ++x) {
-            store(op->y + ((4 * i + y) * op->width + 4 * j + x) * op->y_stride + n, silu(out[x] + bias));
+          for (int64_t x = 0; x < smaller(4, op->width - left); ++x) {
+            store(op->y + ((top + y) * op->width + left + x) * op->y_stride + n, silu(out[x] + bias));
           }
         }
+      }
+    }
+  }
+}
+
+/* List the tiles that have a cell whose objectness, the fifth column of a, reaches that of the step: the score of the
+ * others is below the threshold whatever their class. The first convolution is needed around them too.
+ */
+static void mark_work(const struct sast_op *op, const struct sast_step *step, _Atomic int64_t *taken) {
+  if ((*taken)++) {
+    return;
+  }
+  const int64_t down = (op->height + 3) / 4, across = (op->width + 3) / 4;
+  const float *const cells = resolve(step, op->a), limit = (float)step->objectness;
+  memset(op->mask, 0, (size_t)(down * across));
+  for (int64_t y = 0; y < op->height; ++y) {
+    for (int64_t x = 0; x < op->width; ++x) {
+      /* NaN counts, so that it shows in the output */
+      op->mask[y / 4 * across + x / 4] |= !(cells[(y * op->width + x) * op->a_stride + 4] < limit);
+    }
+  }
+  op->count[0] = op->around_count[0] = 0;
+  for (int64_t i = 0; i < down; ++i) {
+    for (int64_t j = 0; j < across; ++j) {
+      int near = 0;
+      for (int64_t y = i ? i - 1 : 0; y < smaller(i + 2, down); ++y) {
+        for (int64_t x = j ? j - 1 : 0; x < smaller(j + 2, across); ++x) {
+          near |= op->mask[y * across + x];
+        }
+      }
+      if (op->mask[i * across + j]) {
+        op->index[op->count[0]++] = (int32_t)(i * across + j);
+      }
+      if (near) {
+        op->around[op->around_count[0]++] = (int32_t)(i * across + j);
+      }
+    }
+  }
+}
+
+/* Logits of the classes, from column 5 of y on: b[columns][inner] times a, where the tile is marked, else low. */
+static void classes_work(const struct sast_op *op, const struct sast_step *step, _Atomic int64_t *taken) {
+  const int64_t across = (op->width + 3) / 4;
+  float *const y = resolve(step, op->y);
+  for (int64_t row; (row = (*taken)++) < op->height;) {
+    for (int64_t x = 0; x < op->width; ++x) {
+      const int64_t cell = row * op->width + x;
+      float *const logits = y + cell * op->y_stride + 5;
+      for (int64_t n = 0; n < op->columns; ++n) {
+        logits[n] = -100.0f;
+      }
+      if (!op->mask[row / 4 * across + x / 4]) {
+        continue;
+      }
+      for (int64_t n = 0; n < op->columns; ++n) {
+        wide sum = wide_zero();
+        for (int64_t k = 0; k < op->inner; k += WIDE) {
+          for (int v = 0; v < WIDE_VECTORS; ++v) {
+            const int64_t at = k + v * LANES;
+            sum.part[v] = fused(load(op->a + cell * op->a_stride + at), load(op->b + n * op->inner + at), sum.part[v]);
+          }
+        }
+        logits[n] = total(sum) + op->bias[n];
       }
     }
   }

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+import math
 import os
 import sys
 import threading
@@ -95,12 +96,16 @@ class CpuNetwork:
         Of a step; 0 for as many as PyTorch uses.
     instruction_set : str
         What the loops are compiled for.
+    objectness : float
+        Class logits are computed only near cells whose logit of objectness reaches this; elsewhere
+        they are -100.
 
     """
 
     def __init__(self, model: SAST) -> None:
         self.config, self.control = model.config, model.control
         self.threads = 0
+        self.objectness = -math.inf
         self.instruction_set = chosen_instruction_set()
         self._number = instruction_sets().index(self.instruction_set)
         self._weights = NetworkWeights(model, library.sast_panel(self._number))
@@ -183,6 +188,7 @@ class CpuNetwork:
         step['height'], step['width'] = histogram.shape[1:]
         step['amp'], step['bounce'] = self.control.amp, self.control.bounce
         step['dense'] = self.control.mode == 'dense'
+        step['objectness'] = self.objectness
         threads = self.threads or torch.get_num_threads()
         if self._scratch.size < threads * program.scratch_each:
             self._scratch = aligned((threads * program.scratch_each,))

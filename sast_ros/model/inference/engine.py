@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+import math
 import time
 from typing import Any
 import warnings
@@ -30,6 +32,9 @@ PRECISIONS = ('float32', 'bfloat16')
 #: Choice of the number of threads: occupied cells of its histogram, steps for each number, and the
 #: share of the time that another thread must leave.
 _WARM_SHARE, _TIMED_STEPS, _WORTH_A_THREAD = 0.02, 4, 0.95
+
+#: Logits are compared with this margin, because probabilities are rounded.
+_MARGIN, _LEAST_DOUBT = 1e-3, 1e-7
 
 #: What makes a network of a ``folded_copy``, by name.
 IMPLEMENTATIONS: dict[str, Callable[[SAST], SAST | CpuNetwork | GraphNetwork]] = {
@@ -238,11 +243,25 @@ class Engine:
             limits = self.network.box_control
             limits.score_threshold, limits.nms_iou = score_threshold, nms_iou
             return self.step(histogram, states), self.network.download()
-        output = self.step(histogram, states)
+        with self._limited(score_threshold):
+            output = self.step(histogram, states)
         with torch.inference_mode():
             head = probabilities(output.head[0].float())
         boxes = select_boxes(head, output.input_size, score_threshold, nms_iou)
         return output, Found(boxes, selected_shares(output.selections))
+
+    @contextmanager
+    def _limited(self, score_threshold: float) -> Iterator[None]:
+        """Leave out what cannot reach the score: objectness x class probability."""
+        if not isinstance(self.network, CpuNetwork) or score_threshold <= 0:
+            yield
+            return
+        odds = score_threshold / max(1 - score_threshold, _LEAST_DOUBT)
+        self.network.objectness = math.log(odds) - _MARGIN
+        try:
+            yield
+        finally:
+            self.network.objectness = -math.inf
 
 
 def has_native_bfloat16(device_type: str) -> bool:

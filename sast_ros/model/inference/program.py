@@ -109,28 +109,21 @@ def _winograd(block: ConvBlock, panel: int) -> Packed:
 
 
 class LevelWeights:
-    """Packed weights of one level of the head; class and box branch side by side."""
+    """Packed weights of one level of the head: of the box branch, then of the class branch."""
 
     def __init__(self, head: YoloxHead, level: int, panel: int) -> None:
         self.stem = packing.pointwise(cast(ConvBlock, head.stems[level]), panel)
-        branches = [cast(nn.Sequential, b[level]) for b in (head.cls_convs, head.reg_convs)]
-        first, second = ([cast(ConvBlock, branch[i]).conv for branch in branches] for i in (0, 1))
-        self.first = packing.winograd(*_stacked(first), panel)
-        self.second = [
-            packing.winograd(conv.weight, cast(Tensor, conv.bias), panel) for conv in second
+        self.branches = [
+            [_winograd(cast(ConvBlock, block), panel) for block in cast(nn.Sequential, b[level])]
+            for b in (head.reg_convs, head.cls_convs)
         ]
-        self.second_bias = as_array(_stacked(second)[1])
         by_class, by_box, by_object = (
             cast(nn.Conv2d, p[level]) for p in (head.cls_preds, head.reg_preds, head.obj_preds)
         )
-        of_boxes, boxes_bias = _stacked([by_box, by_object])
-        of_class, class_bias = _stacked([by_class])
-        weight = torch.block_diag(of_class.flatten(1), of_boxes.flatten(1)).t()
-        classes = len(class_bias)
-        order = [*range(classes, weight.shape[1]), *range(classes)]  # boxes and objectness first
-        self.predictions = packing.pack(
-            weight[:, order], torch.cat([boxes_bias, class_bias]), panel
-        )
+        weight, bias = _stacked([by_box, by_object])
+        self.boxes = packing.pack(weight.flatten(1).t(), bias, panel)
+        self.classes = as_array(by_class.weight.flatten(1))
+        self.classes_bias = as_array(cast(Tensor, by_class.bias))
 
 
 def _stacked(layers: Sequence[nn.Conv2d]) -> tuple[Tensor, Tensor]:
@@ -174,6 +167,13 @@ class SelectedTokens:
     index: np.ndarray
     first: np.ndarray
     count: np.ndarray = field(default_factory=lambda: aligned((2,), np.int64))
+
+
+class MarkedTiles:
+    """Tiles of a map that a convolution is limited to: ``index`` and how many, ``count``."""
+
+    def __init__(self, tiles: int) -> None:
+        self.index, self.count = aligned((tiles,), np.int32), aligned((1,), np.int64)
 
 
 class Program:
@@ -520,29 +520,32 @@ class Program:
         between = self._map(rows, hidden)
         for pointwise, spatial in weights.bottlenecks:
             self._product(pointwise, through, between, rows, 'SILU')
-            self._winograd([spatial], between, through, stride)
+            self._winograd(spatial, between, through, stride)
         out = self._map(rows, weights.last.columns)
         self._product(weights.last, entry, out, rows, 'SILU')
         return out
 
     def _winograd(
-        self, groups: Sequence[Packed], a: Map, y: Map, stride: int, bias: np.ndarray | None = None
+        self, weights: Packed, a: Map, y: Map, stride: int, tiles: MarkedTiles | None = None
     ) -> None:
-        """Append a 3x3 convolution of stride 1, SiLU after it; groups of channels side by side."""
-        for operation in self._winograd_parts(groups, a, y, stride, bias):
+        """Append a 3x3 convolution of stride 1, SiLU after it, of all tiles or of a list."""
+        for operation in self._winograd_parts(weights, a, y, stride, tiles):
             operation(False)
 
     def _winograd_parts(
-        self, groups: Sequence[Packed], a: Map, y: Map, stride: int, bias: np.ndarray | None = None
+        self, weights: Packed, a: Map, y: Map, stride: int, tiles: MarkedTiles | None = None
     ) -> tuple[Callable[[bool], None], ...]:
         """Return the three parts of a convolution; each is appended, joined or not, by a call."""
         height, width = self.side(stride)
-        tiles = -(-height // 4) * -(-width // 4)
-        inner, columns = (sum(getattr(g, n) for g in groups) for n in ('inner', 'columns'))
+        count = _tiles(height) * _tiles(width)
+        inner, columns = weights.inner, weights.columns
         # Points a power of two apart would all be in the same places of the cache
-        into, out_of = (tiles * channels + packing.WIDE for channels in (inner, columns))
+        into, out_of = (count * channels + packing.WIDE for channels in (inner, columns))
         points, results = (aligned((packing.POINTS, size)) for size in (into, out_of))
-        size = {'height': height, 'width': width}
+        some: dict[str, Any] = {'height': height, 'width': width}
+        if tiles is not None:
+            some |= {'index': tiles.index, 'count': tiles.count}
+        products: dict[str, Any] = {} if tiles is None else {'count': tiles.count}
 
         def enter(joined: bool) -> None:
             self._add(
@@ -553,26 +556,24 @@ class Program:
                 y=points,
                 y_batch=into,
                 columns=inner,
-                **size,
+                **some,
             )
 
         def multiply(joined: bool) -> None:
-            for index, group in enumerate(groups):
-                self._product(
-                    group,
-                    Map(self._keep(points), inner, inner).part(index * group.inner, group.inner),
-                    Map(self._keep(results), columns, columns).part(
-                        index * group.columns, group.columns
-                    ),
-                    tiles,
-                    'PLAIN',
-                    joined=joined or index > 0,
-                    bias=0,
-                    batch=packing.POINTS,
-                    a_batch=into,
-                    b_batch=group.batch_size,
-                    y_batch=out_of,
-                )
+            self._product(
+                weights,
+                Map(self._keep(points), inner, inner),
+                Map(self._keep(results), columns, columns),
+                count,
+                'PLAIN',
+                joined=joined,
+                bias=0,
+                batch=packing.POINTS,
+                a_batch=into,
+                b_batch=weights.batch_size,
+                y_batch=out_of,
+                **products,
+            )
 
         def leave(joined: bool) -> None:
             self._add(
@@ -580,35 +581,84 @@ class Program:
                 joined=joined,
                 a=results,
                 a_batch=out_of,
-                bias=groups[0].bias if bias is None else bias,
+                bias=weights.bias,
                 y=y.address,
                 y_stride=y.stride,
                 columns=columns,
-                **size,
+                **some,
             )
 
         return enter, multiply, leave
 
     def _add_head(self, levels: Sequence[LevelWeights], features: Sequence[Map]) -> None:
         """Append the head: the same part of all levels together, as none needs another."""
-        firsts, seconds, lasts = [], [], []
-        for level, (weights, feature) in enumerate(zip(levels, features)):
-            stride = HEAD_STRIDES[level]
-            rows, hidden = self.tokens(stride), weights.stem.columns
-            stem = self._map(rows, hidden)
-            branches, refined = self._map(rows, 2 * hidden), self._map(rows, 2 * hidden)
-            self._product(weights.stem, feature, stem, rows, 'SILU', joined=level > 0)
-            firsts.append(self._winograd_parts([weights.first], stem, branches, stride))
-            seconds.append(
-                self._winograd_parts(
-                    weights.second, branches, refined, stride, weights.second_bias
-                )
+        parts = [
+            self._level(weights, feature, HEAD + level, HEAD_STRIDES[level])
+            for level, (weights, feature) in enumerate(zip(levels, features))
+        ]
+        for part in zip(*parts):
+            for level, operation in enumerate(part):
+                operation(level > 0)
+
+    def _level(
+        self, weights: LevelWeights, feature: Map, output: int, stride: int
+    ) -> list[Callable[[bool], None]]:
+        """
+        Return the parts of a level of the head.
+
+        Boxes and objectness come first; the class branch looks only where the objectness lets the
+        score reach the threshold.
+        """
+        rows, hidden = self.tokens(stride), weights.stem.columns
+        height, width = self.side(stride)
+        stem, first, second = (self._map(rows, hidden) for _ in range(3))
+        columns = weights.boxes.columns + len(weights.classes_bias)
+        y = Map(output, columns, columns)
+        marked, around = (MarkedTiles(_tiles(height) * _tiles(width)) for _ in range(2))
+        mask = aligned((_tiles(height) * _tiles(width),), np.uint8)
+        cells: dict[str, Any] = {'height': height, 'width': width, 'mask': mask}
+
+        def mark(joined: bool) -> None:
+            self._add(
+                'MARK',
+                joined=joined,
+                a=y.address,
+                a_stride=y.stride,
+                index=marked.index,
+                count=marked.count,
+                around=around.index,
+                around_count=around.count,
+                **cells,
             )
-            lasts.append((weights.predictions, refined, rows))
-        for group in (firsts, seconds):
-            for part in zip(*group):
-                for level, operation in enumerate(part):
-                    operation(level > 0)
-        for level, (predictions, refined, rows) in enumerate(lasts):
-            y = Map(HEAD + level, predictions.columns, predictions.columns)
-            self._product(predictions, refined, y, rows, 'BIAS', joined=level > 0)
+
+        def classify(joined: bool) -> None:
+            self._add(
+                'CLASSES',
+                joined=joined,
+                a=second.address,
+                a_stride=second.stride,
+                inner=hidden,
+                b=weights.classes,
+                bias=weights.classes_bias,
+                columns=len(weights.classes_bias),
+                y=y.address,
+                y_stride=y.stride,
+                **cells,
+            )
+
+        boxes, classes = weights.branches
+        return [
+            lambda joined: self._product(weights.stem, feature, stem, rows, 'SILU', joined=joined),
+            *self._winograd_parts(boxes[0], stem, first, stride),
+            *self._winograd_parts(boxes[1], first, second, stride),
+            lambda joined: self._product(weights.boxes, second, y, rows, 'BIAS', joined=joined),
+            mark,
+            *self._winograd_parts(classes[0], stem, first, stride, around),
+            *self._winograd_parts(classes[1], first, second, stride, marked),
+            classify,
+        ]
+
+
+def _tiles(side: int) -> int:
+    """Return the number of Winograd tiles along a side."""
+    return -(-side // 4)

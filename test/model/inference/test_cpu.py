@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from sast_ros.errors import SettingError
 from sast_ros.kernels import library, pointer, read_structures
-from sast_ros.model import build_model, untrained_model
+from sast_ros.model import build_model, load_model, untrained_model
 from sast_ros.model.inference import cpu, Engine
 from sast_ros.model.inference.packing import aligned
+from sast_ros.model.inference.postprocess import probabilities, select_boxes
 from sast_ros.model.inference.program import CONSTANTS, STRUCTURES
 from sast_ros.model.selection import event_density
 import torch
@@ -202,3 +203,24 @@ struct pair {
     assert structures['pair'] == np.dtype(
         [('kind', 'i8'), ('weights', 'i8'), ('amp', 'f8'), ('slot', 'i8', (3,))]
     )
+
+
+@pytest.mark.parametrize('threshold', [0.0, 0.003, 0.05, 0.3, 0.9, 1.0])
+def test_classes_are_left_out_only_where_no_score_can_reach_the_threshold(threshold, inputs):
+    engine = Engine(load_model('default'), 'cpu')
+    states = None
+    boxes = 0
+    for histogram in inputs:
+        whole = engine.step(histogram[None], states)
+        output, found = engine.detect(histogram[None], states, threshold, 0.45)
+        states = output.states
+        head = probabilities(whole.head[0])
+        for one, two in zip(found.boxes, select_boxes(head, whole.input_size, threshold, 0.45)):
+            assert np.array_equal(one, two)
+        assert torch.equal(output.head[..., :5], whole.head[..., :5])
+        likely = whole.head[..., 4].sigmoid() >= threshold
+        assert torch.equal(output.head[likely], whole.head[likely])
+        boxes += len(found.boxes[1])
+        left_out = (output.head[..., 5:] == -100).float().mean()
+        assert left_out == 0 if threshold == 0 else left_out > (0.5 if threshold >= 0.05 else 0)
+    assert boxes > 0 or threshold >= 0.9
