@@ -39,8 +39,7 @@ from unittest import mock
 
 import numpy as np
 from rich.progress import track
-from rich.table import Table
-from sast_ros.cli.terminal import open_console, print_error, UNTRAINED_WARNING
+from sast_ros.cli.terminal import columns_table, open_console, print_error, UNTRAINED_WARNING
 from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.labels import MIN_VISIBILITY
 from sast_ros.model import SAST, selection
@@ -409,16 +408,6 @@ def density_name(row: dict[str, Any]) -> str:
     return f'{100 * row["least"]:g} - {100 * row["most"]:g} %'
 
 
-def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Return a table of text, the first column flush left."""
-    table = Table(title=title, title_justify='left', title_style='bold', box=None)
-    for index, name in enumerate(columns):
-        table.add_column(name, justify='right' if index else 'left', no_wrap=True)
-    for row in rows:
-        table.add_row(*(str(value) for value in row))
-    return table
-
-
 def show(result: dict[str, Any]) -> None:
     """Print everything."""
     console = open_console()
@@ -435,7 +424,7 @@ def show(result: dict[str, Any]) -> None:
         for row in result['by_density']
     ]
     console.print(
-        make_table(
+        columns_table(
             'Tokens kept by window/grid, %, and median ms, by share of active pixels',
             ['active', 'windows', *(f'stage {k}' for k in range(1, 5))]
             + ['step: adaptive / dense / random', 'attention: a / d / r'],
@@ -456,7 +445,7 @@ def show(result: dict[str, Any]) -> None:
     )
     classes = list(result['accuracy'][0]['by_class'])
     console.print(
-        make_table(
+        columns_table(
             'Accuracy (by class: AP50) and median ms by selection',
             ['selection', 'mAP', 'AP50', *classes, 'step ms (mean)', 'attention', 'wall'],
             [
@@ -472,7 +461,7 @@ def show(result: dict[str, Any]) -> None:
         '',
     )
     console.print(
-        make_table(
+        columns_table(
             'Stage-1 tokens inside and outside the boxes of visible objects, %',
             ['camera', 'windows', 'kept inside', 'kept outside', 'ratio']
             + ['area of the boxes', 'of the kept in them'],

@@ -1,115 +1,188 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
 """
-Time of one detector step, and what each measure against it bought.
+Time of the network against threads, model size, event density and instruction set.
 
-    python benchmarks/step_time.py [--models gen1-tiny gen1-base] [--threads 1 2] [--device cpu]
-    [--json FILE]
+    python benchmarks/step_time.py [--models gen1-tiny gen1-base 1mpx-base] [--threads 1 2 3 4]
+    [--active 0.2 2 8 20 40] [--instruction-sets avx512 avx2] [--seconds 4] [--json FILE]
+    [--full]
 
-Method of the table that the product is compared with: 9000 edge events in 50 ms on Gen1 (120 000
-on 1 Mpx), recipe weights, carried state, 8 warm-up and 28 timed steps, wall clock. `network` is
-backbone, FPN, head and sigmoid; `step` adds padding, boxes and NMS. `plain` is the same network as
-PyTorch runs it without batch-norm folding, packed weights and heap settings, in the same run.
+Opponents take turns in one process, step by step, so that other work on the machine meets all
+alike: `plain`, the network as PyTorch runs it; `engine`, what the detector runs; `dense`, the
+same with every token selected. Synthetic edge events, recipe weights, carried state. `network`
+is everything from the histogram to the output of the head; minima, and medians in brackets. Each
+instruction set has a process of its own, which is held to it (compiled loops, PyTorch, oneDNN and
+MKL). Densities are compared with the first number of threads and threads at 8 % (or the density
+nearest to it), unless --full asks for every pair. The table is Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
-from itertools import cycle
+from collections.abc import Callable, Iterator
+import json
 from pathlib import Path
+import subprocess
+import sys
+from typing import Any, TYPE_CHECKING
 
-from sast_ros.detector import StreamingDetector
-from sast_ros.histogram import StackedHistogram
-from sast_ros.model import build_model, CONFIGS, SAST
-from sast_ros.process import keep_heap
-import torch
-from workload import median_ms, outlines, recipe_weights, report
+from sast_ros.process import (
+    hold_to_instruction_set,
+    INSTRUCTION_SETS,
+    keep_heap,
+    limit_spinning,
+    processor_extensions,
+)
+
+if TYPE_CHECKING:  # the instruction set must be chosen before torch is imported
+    from sast_ros.model import SAST
+    from torch import Tensor
+
+USUAL_DENSITY = 8.0
+COLUMNS = (
+    *('instruction set', 'model', 'threads', 'active', 'tokens kept'),
+    *('plain ms', 'engine ms', 'dense ms', 'plain / engine', 'dense / engine'),
+)
 
 
 def main() -> None:
+    """Measure in a child process for each instruction set, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument('--models', nargs='+', default=['gen1-tiny', 'gen1-base', '1mpx-base'])
+    parser.add_argument('--threads', nargs='+', type=int, default=[1, 2, 3, 4])
+    parser.add_argument('--active', nargs='+', type=float, default=[0.2, 2, 8, 20, 40])
     parser.add_argument(
-        '--models', nargs='+', default=['gen1-tiny', 'gen1-base'], choices=list(CONFIGS)
+        '--instruction-sets', nargs='+', choices=INSTRUCTION_SETS, default=available()
     )
-    parser.add_argument('--threads', nargs='+', type=int, default=[1, 2])
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--seconds', type=float, default=4.0, help='of each row')
+    parser.add_argument('--full', action='store_true')
     parser.add_argument('--json', type=Path)
+    parser.add_argument('--child', action='store_true', help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    prepared = []
+    if arguments.child:
+        measure(arguments)
+        return
+    hosts, rows = {}, []
+    print(f'| {" | ".join(COLUMNS)} |\n{"|---" * len(COLUMNS)}|', flush=True)
+    for name in arguments.instruction_sets:
+        command = [sys.executable, *sys.argv, '--child', '--instruction-sets', name]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+            hosts[name] = json.loads(child.stdout.readline())
+            for line in child.stdout:
+                rows.append({'instruction_set': name, **json.loads(line)})
+                print(markdown(rows[-1]), flush=True)
+        if child.returncode:
+            sys.exit(child.returncode)
+    slower = [row for row in rows if row['engine']['min_ms'] > row['plain']['min_ms']]
+    print(f'\nslower than plain: {len(slower)} of {len(rows)} rows')
+    for name, host in hosts.items():
+        print(f'{name}: ' + ', '.join(f'{key} {value}' for key, value in host.items()))
+    if arguments.json is not None:
+        result = {'benchmark': 'step time', 'hosts': hosts, 'results': rows}
+        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+
+
+def available() -> list[str]:
+    """Return the instruction sets of this processor to compare."""
+    extensions = processor_extensions()
+    return [
+        name
+        for name, extension in (('avx512', 'avx512f'), ('avx2', 'avx2'), ('neon', 'asimd'))
+        if extension in extensions
+    ] or ['baseline']
+
+
+def markdown(row: dict[str, Any]) -> str:
+    """Return a line of the table."""
+    plain, engine, dense = (row[name] for name in ('plain', 'engine', 'dense'))
+    times = [f'{one["min_ms"]:.1f} ({one["median_ms"]:.1f})' for one in (plain, engine, dense)]
+    ratios = [f'{one["min_ms"] / engine["min_ms"]:.2f}x' for one in (plain, dense)]
+    kept = ' '.join(f'{100 * share:.0f}' for share in row['kept_tokens'])
+    cells = [row['instruction_set'], row['model'], row['threads'], f'{100 * row["active"]:.1f} %']
+    return f'| {" | ".join(str(cell) for cell in [*cells, f"{kept} %", *times, *ratios])} |'
+
+
+# ------------------------------------------------------------- in the process of the measurement
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Print a line of JSON for the host, and one for each row."""
+    hold_to_instruction_set(arguments.instruction_sets[-1])
+    limit_spinning()
+    keep_heap()
+    from sast_ros.bench.host import describe_host
+    from sast_ros.bench.parts import bench_model
+    from sast_ros.bench.workload import active_share, windows_of_density
+    from sast_ros.histogram import StackedHistogram
+    from sast_ros.pipeline import default_sensor_size
+    import torch
+
+    print(json.dumps(describe_host()), flush=True)
     for name in arguments.models:
-        model = build_model(name).eval()
-        model.load_state_dict(
-            recipe_weights(model, gain=1.8 if 'base' in name or 'large' in name else 1.9)
-        )
-        model.to(arguments.device)
-        sensor, events = ((240, 304), 9000) if name.startswith('gen1') else ((720, 1280), 120_000)
-        histogram = StackedHistogram(
-            *sensor, downsample=model.config.downsample, device=arguments.device
-        )
-        prepared.append(
-            (name, model, [histogram(outlines(seed, *sensor, events)) for seed in range(4)])
-        )
-    rows = []
-    plain = {}
-    for tuned in (False, True):  # heap settings cannot be taken back: all plain runs come first
-        if tuned:
-            keep_heap()
-        for name, model, inputs in prepared:
-            for threads in arguments.threads:
-                torch.set_num_threads(threads)
-                if not tuned:
-                    plain[name, threads] = _plain(model, inputs)
-                    continue
-                network, step, best, kept = _tuned(model, inputs)
-                active = float((inputs[0] > 0).any(dim=0).float().mean())
-                ratio = plain[name, threads] / network
-                rows.append(
-                    [
-                        name,
-                        threads,
-                        f'{100 * active:.1f} %',
-                        ' '.join(f'{share:.2f}' for share in kept),
-                    ]
-                    + [round(v, 1) for v in (plain[name, threads], network, step, best)]
-                    + [f'{ratio:.2f}x']
-                )
-    columns = [
-        'model',
-        'threads',
-        'active',
-        'tokens kept',
-        'plain ms',
-        'network ms',
-        'step ms',
-        'best ms',
-        'plain/network',
-    ]
-    report('step time', columns, rows, arguments.json)
+        model, _ = bench_model(name)
+        size = default_sensor_size(model.config)
+        histogram = StackedHistogram(*size, downsample=model.config.downsample)
+        inputs = {
+            density: windows_of_density(histogram, size, density / 100)
+            for density in arguments.active
+        }
+        for threads, density in pairs(arguments):
+            torch.set_num_threads(threads)
+            row = compare(model, inputs[density], arguments.seconds)
+            facts = {'model': name, 'threads': threads, 'active': active_share(inputs[density])}
+            print(json.dumps({**facts, **row}), flush=True)
 
 
-def _tuned(model: SAST, inputs: list[torch.Tensor]) -> tuple[float, float, float, list[float]]:
-    """Return the times of network and step, the best of the latter, and the shares of tokens."""
-    detector = StreamingDetector(model, score_threshold=0.1)
-    following = cycle(inputs)
-    network, _ = median_ms(lambda: detector.raw_step(next(following))['head'].sum().item())
-    step, best = median_ms(lambda: detector.step(next(following)))
-    kept = detector.step(inputs[0]).kept
-    return network, step, best, [share.tokens for share in kept]
+def pairs(arguments: argparse.Namespace) -> Iterator[tuple[int, float]]:
+    """Yield threads and densities to measure together."""
+    usual = min(arguments.active, key=lambda density: abs(density - USUAL_DENSITY))
+    for threads in arguments.threads:
+        for density in arguments.active:
+            if arguments.full or density == usual or threads == arguments.threads[0]:
+                yield threads, density
 
 
-def _plain(model: torch.nn.Module, inputs: list[torch.Tensor]) -> float:
-    states = None
+def compare(model: SAST, inputs: list[Tensor], seconds: float) -> dict[str, Any]:
+    """Return the times of the opponents, and the shares of tokens that the engine keeps."""
+    from dataclasses import asdict
 
-    def step() -> None:
-        nonlocal states
-        output = model(inputs[0][None], states)
-        states = output.states
-        output.head.sigmoid().sum().item()
+    from sast_ros.bench.timing import time_actions
+    from sast_ros.detector import StreamingDetector
+    import torch
 
+    adaptive, dense = StreamingDetector(model), StreamingDetector(model)
+    dense.configure_sparsity('dense')
     with torch.inference_mode():
-        return median_ms(step)[0]
+        times = time_actions(
+            {
+                'plain': stepping(model, inputs),
+                'engine': stepping(adaptive.engine.step, inputs),
+                'dense': stepping(dense.engine.step, inputs),
+            },
+            seconds,
+        )
+    kept = adaptive.step(inputs[0]).kept
+    engine = adaptive.engine
+    return {
+        **{name: asdict(timing) for name, timing in times.items()},
+        'kept_tokens': [round(share.tokens, 4) for share in kept],
+        'implementation': engine.implementation,
+        'engine_instruction_set': getattr(engine, 'instruction_set', ''),
+    }
+
+
+def stepping(step: Callable[..., Any], inputs: list[Tensor]) -> Callable[[], None]:
+    """Return an action that makes one step with the next input and the state of the last."""
+    states, count = None, 0
+
+    def action() -> None:
+        nonlocal states, count
+        states = step(inputs[count % len(inputs)][None], states).states
+        count += 1
+
+    return action
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ import sys
 from typing import Any, Literal, NamedTuple
 
 from sast_ros.errors import escape_controls
-from sast_ros.process import available_cores
+from sast_ros.process import available_cores, memory_bytes, processor_extensions, processor_name
 
 Status = Literal['OK', 'WARN', 'FAIL']
 
@@ -101,8 +101,11 @@ def _machine() -> Iterator[_Finding]:
     yield _Finding('Python', 'OK', f'{platform.python_version()} in {sys.prefix}')
     cores = available_cores()
     advice = 'the node shares one core between receiving and the network; give it two'
-    yield _warn_unless(cores > 1, 'processor', f'{cores} core(s), {platform.machine()}', advice)
-    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    value = f'{processor_name()}, {cores} core(s), {platform.machine()}'
+    extensions = ', '.join(processor_extensions())
+    value += f' with {extensions}' if extensions else ''
+    yield _warn_unless(cores > 1, 'processor', value, advice)
+    memory = memory_bytes()
     advice = 'the base networks and torch need 4 GB'
     yield _warn_unless(memory >= 3 * _GIBI, 'memory', f'{memory / _GIBI:.1f} GiB', advice)
 

@@ -6,6 +6,108 @@ from __future__ import annotations
 
 import ctypes
 import os
+from pathlib import Path
+import platform
+import re
+import sys
+
+from sast_ros.errors import SettingError
+
+#: CPU threads of the network where nothing else is set; more gain little.
+MAX_THREADS = 4
+
+#: Extensions of processors on which the speed of the network depends, as Linux names them.
+_EXTENSIONS = (
+    *('avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_tile', 'amx_bf16'),
+    *('asimd', 'asimdhp', 'asimddp', 'sve', 'bf16'),
+)
+
+#: Instruction sets that a process can be held to: the extension that the processor must have, and
+#: the environment by which the compiled engine, PyTorch, oneDNN and MKL keep to them.
+_HELD: dict[str, tuple[str, dict[str, str]]] = {
+    'avx512': ('avx512f', {}),
+    'avx2': (
+        'avx2',
+        {
+            'ATEN_CPU_CAPABILITY': 'avx2',
+            'ONEDNN_MAX_CPU_ISA': 'AVX2',
+            'MKL_ENABLE_INSTRUCTIONS': 'AVX2',
+        },
+    ),
+    'baseline': (
+        '',
+        {
+            'ATEN_CPU_CAPABILITY': 'default',
+            'ONEDNN_MAX_CPU_ISA': 'SSE41',
+            'MKL_ENABLE_INSTRUCTIONS': 'SSE4_2',
+        },
+    ),
+    'neon': ('asimd', {}),
+}
+INSTRUCTION_SETS = tuple(_HELD)
+
+
+def processor_name() -> str:
+    """Return the model of the processor, or of the board where that says more."""
+    found = re.search(r'^model name\s*:\s*(\S.*)$', _read('/proc/cpuinfo'), re.MULTILINE)
+    board = _read('/proc/device-tree/model').strip('\0\n ')
+    return found.group(1) if found else board or platform.processor() or platform.machine()
+
+
+def processor_extensions() -> tuple[str, ...]:
+    """Return those extensions of the processor on which the speed of the network depends."""
+    found = re.search(r'^(?:flags|Features)\s*:(.*)$', _read('/proc/cpuinfo'), re.MULTILINE)
+    present = set(found.group(1).split()) if found else set()
+    return tuple(name for name in _EXTENSIONS if name in present)
+
+
+def hold_to_instruction_set(name: str) -> None:
+    """
+    Let the network use no more than an instruction set of the processor.
+
+    It sets the environment of this process and its children; call it before torch is imported.
+
+    Parameters
+    ----------
+    name : str
+        One of ``INSTRUCTION_SETS``.
+
+    Raises
+    ------
+    SettingError
+        The processor does not have it, or torch has been imported.
+
+    """
+    extension, environment = _HELD[name]
+    present = processor_extensions()
+    if extension and extension not in present:
+        raise SettingError(
+            f'the processor {processor_name()} does not have {name}; it has '
+            f'{", ".join(present) or "none of the extensions that are known"}'
+        )
+    if 'torch' in sys.modules:
+        raise SettingError(
+            f'PyTorch is loaded and cannot be held to {name} any more; choose the instruction set '
+            'at the start of the process'
+        )
+    os.environ.update(environment, SAST_ROS_INSTRUCTION_SET=name)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors='replace')
+    except OSError:
+        return ''
+
+
+def memory_bytes() -> int:
+    """Return the size of the main memory."""
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+
+
+def network_threads() -> int:
+    """Return the default number of CPU threads: all cores but one, which receives the events."""
+    return min(max(available_cores() - 1, 1), MAX_THREADS)
 
 
 def available_cores() -> int:

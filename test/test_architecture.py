@@ -22,8 +22,8 @@ FORBIDDEN = {
     'training/sast_ros_training': {'rclpy'},
 }
 
-#: What may import rclpy: the node, and what starts, plays or inspects it.
-WITH_ROS = {'ros', 'cli', 'demo', 'doctor'}
+#: What may import rclpy: the node, and what starts, plays, measures or inspects it.
+WITH_ROS = {'ros', 'cli', 'demo', 'bench', 'doctor'}
 
 
 def list_modules(package: str) -> dict[str, Path]:

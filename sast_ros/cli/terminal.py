@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import contextlib
 import json
 import os
@@ -108,6 +108,18 @@ def new_table(title: str) -> Table:
     )
     table.add_column(style='dim', no_wrap=True)
     table.add_column(overflow='fold')
+    return table
+
+
+def columns_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Return a table with a heading for each column, the first one flush left."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify='left', title_style='bold', box=None)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify='right' if index else 'left', no_wrap=True)
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
     return table
 
 

@@ -86,16 +86,16 @@ class Observer:
             publishers = self._detections.get_publisher_count()
             return bool(publishers and self.session.class_names)
 
-        self._wait(ready, _START_PATIENCE_S, self._detector, 'is not active')
+        self.wait_until(ready, _START_PATIENCE_S, self._detector, 'is not active')
 
     def collect(self, playback: Playback) -> None:
         """Subscribe to the events, for which the player waits, until it has sent them all."""
         kind = find_message_class(playback.recording.message_type)
         self._node.create_subscription(kind, EVENTS_TOPIC, self._on_events, QOS, raw=True)
         player, arrivals = self._player, self.session.arrivals_ns
-        self._wait(lambda: bool(arrivals), _START_PATIENCE_S, player, 'has sent nothing')
+        self.wait_until(lambda: bool(arrivals), _START_PATIENCE_S, player, 'has sent nothing')
         patience_s = 2 * playback.content.seconds + _SILENCE_PATIENCE_S
-        self._wait(lambda: player.exit_code() == 0, patience_s, player, 'has not finished')
+        self.wait_until(lambda: player.exit_code() == 0, patience_s, player, 'has not finished')
 
     def wait_for_rest(self, content: Content) -> None:
         """
@@ -112,12 +112,18 @@ class Observer:
                 seen, limit = received, time.monotonic() + _SILENCE_PATIENCE_S
             elif time.monotonic() > limit:
                 break
-            self._spin()
-        last, limit = time.time_ns(), time.monotonic() + _REPORT_PATIENCE_S
-        while time.monotonic() < limit and not any(at > last for at, _ in session.diagnostics):
-            self._spin()
+            self.spin()
+        self.wait_for_report()
 
-    def _wait(
+    def wait_for_report(self) -> None:
+        """Wait for a report that the node makes from now on, but not for long."""
+        last, limit = time.time_ns(), time.monotonic() + _REPORT_PATIENCE_S
+        while time.monotonic() < limit:
+            if any(at > last for at, _ in self.session.diagnostics):
+                break
+            self.spin()
+
+    def wait_until(
         self, condition: Callable[[], bool], patience_s: float, child: Child, state: str
     ) -> None:
         """Handle what arrives until the condition holds; after the time is over, give up."""
@@ -125,9 +131,10 @@ class Observer:
         while not condition():
             if time.monotonic() > limit:
                 raise DemoError(f'{child.name} {state} after {patience_s:.0f} s{child.log_tail()}')
-            self._spin()
+            self.spin()
 
-    def _spin(self) -> None:
+    def spin(self) -> None:
+        """Handle what arrives within a moment; DemoError if a process has failed."""
         self._executor.spin_once(timeout_sec=0.05)
         for child in (self._detector, self._player):
             code = child.exit_code()

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 import ctypes
+import json
 import os
 from pathlib import Path
 import signal
 import subprocess
 import sys
 from types import TracebackType
+from typing import Any
 
 from sast_ros.errors import SastError
 from sast_ros.output import create_file
@@ -49,6 +53,7 @@ class Child:
         self.log = log
         self.patience_s = 8.0  # between two requests to end, each harder than the one before
         self._command = [sys.executable, '-m', module, *arguments]
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Child:
         """Start the process."""
@@ -65,13 +70,22 @@ class Child:
             )
         return self
 
+    @property
+    def pid(self) -> int:
+        """Number of the process, 0 before it is started."""
+        return self._process.pid if self._process else 0
+
     def exit_code(self) -> int | None:
-        """Return the exit code, negative for a signal, or ``None`` while the process runs."""
-        return self._process.poll()
+        """
+        Return the exit code, negative for a signal.
+
+        It is ``None`` before the process is started and while it runs.
+        """
+        return self._process.poll() if self._process else None
 
     def failure(self) -> str:
         """Return how the process has ended, and the last line of its log."""
-        code = self._process.returncode
+        code = self.exit_code() or 0
         how = f'ended with exit code {code}'
         if code < 0:
             how = f'was killed by {signal.Signals(-code).name}'
@@ -94,7 +108,7 @@ class Child:
     ) -> None:
         """End the process: politely, then by force."""
         for request in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            if self.exit_code() is not None:
+            if self._process is None or self.exit_code() is not None:
                 break
             self._process.send_signal(request)
             try:
@@ -108,3 +122,27 @@ def _end_with_parent() -> None:
     # A shell starts jobs in the background with interruption ignored, which children inherit.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+@contextmanager
+def private_domain() -> Iterator[None]:
+    """Set a ROS domain that is not the user's and does not leave this machine."""
+    before = dict(os.environ)
+    # 1 to 100: the ports of higher domains reach into the ephemeral range of Linux
+    domain_id = 1 + os.getpid() % 100
+    if str(domain_id) == before.get('ROS_DOMAIN_ID', '0'):
+        domain_id = 1 + domain_id % 100
+    os.environ['ROS_DOMAIN_ID'] = str(domain_id)
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    os.environ['ROS_STATIC_PEERS'] = ''
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def ros_arguments(parameters: dict[str, Any], events: str) -> list[str]:
+    """Return the command line of a node; values are YAML, of which JSON is a part."""
+    pairs = [f'{name}:={json.dumps(value)}' for name, value in parameters.items()]
+    return ['--ros-args', '-r', f'events:={events}', *(word for p in pairs for word in ('-p', p))]

@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-import json
-import os
+from collections.abc import Callable
+import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TYPE_CHECKING
 
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.demo.playback import Playback
-from sast_ros.demo.processes import Child, DemoError
+from sast_ros.demo.processes import Child, DemoError, private_domain, ros_arguments
 from sast_ros.example import EXAMPLE
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def run_demo(
                 '--sensor-size instead'
             )
         playback = Playback(bag, seconds)
-        with _private_domain():
+        with private_domain():
             session = _play(folder, playback, model, progress)
         progress('drawing the overlay, comparing the detections with the labels')
         from sast_ros.demo.results import write_results  # imports torch: after the measurement
@@ -81,30 +80,18 @@ def run_demo(
         return write_results(folder, playback, session, model, labels)
 
 
-@contextmanager
-def _private_domain() -> Iterator[None]:
-    """Set a ROS domain that is not the user's and does not leave this machine."""
-    before = dict(os.environ)
-    # 1 to 100: the ports of higher domains reach into the ephemeral range of Linux
-    domain_id = 1 + os.getpid() % 100
-    if str(domain_id) == before.get('ROS_DOMAIN_ID', '0'):
-        domain_id = 1 + domain_id % 100
-    os.environ['ROS_DOMAIN_ID'] = str(domain_id)
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ['ROS_STATIC_PEERS'] = ''
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def load_observer() -> ModuleType:
+    """
+    Import what needs ROS 2, ``sast_ros.demo.observer``.
 
+    Raises
+    ------
+    DemoError
+        ROS 2 or a message package is missing.
 
-def _play(
-    folder: Path, playback: Playback, model: str, progress: Callable[[str], None]
-) -> DemoSession:
-    """Run the three processes until every message has come back; return what was received."""
+    """
     try:
-        from sast_ros.demo.observer import DETECTIONS_TOPIC, EVENTS_TOPIC, NODE_NAME, Observer
+        return importlib.import_module('sast_ros.demo.observer')
     except ImportError as error:
         raise DemoError(
             f'ROS 2 or its message packages are not installed ({error}); run "make setup", or '
@@ -112,13 +99,20 @@ def _play(
             'Python out of PYTHONPATH; "sast-ros doctor" tells more'
         ) from error
 
+
+def _play(
+    folder: Path, playback: Playback, model: str, progress: Callable[[str], None]
+) -> DemoSession:
+    """Run the three processes until every message has come back; return what was received."""
+    observing = load_observer()
     recording = playback.recording
     detector = Child(
         'the detector node',
         'sast_ros.ros.detector_node',
         # A machine that is too slow shows it in the latency, not in windows that were dropped
-        _ros_arguments(
-            {'autostart': True, 'model.path': model, 'overload.queue_windows': 1000}, EVENTS_TOPIC
+        ros_arguments(
+            {'autostart': True, 'model.path': model, 'overload.queue_windows': 1000},
+            observing.EVENTS_TOPIC,
         ),
         folder / 'node.log',
     )
@@ -131,16 +125,16 @@ def _play(
     player = Child(
         'the player',
         'sast_ros.demo.player',
-        _ros_arguments(player_parameters, EVENTS_TOPIC),
+        ros_arguments(player_parameters, observing.EVENTS_TOPIC),
         folder / 'player.log',
     )
     progress('starting the detector node')
-    with detector, player, Observer(detector, player) as observer:
+    with detector, player, observing.Observer(detector, player) as observer:
         content = playback.content
         observer.wait_for_detector()
         progress(
             f'playing {recording.path.name} for {content.seconds:.1f} s: player -> '
-            f'{EVENTS_TOPIC} -> {NODE_NAME} -> {DETECTIONS_TOPIC}'
+            f'{observing.EVENTS_TOPIC} -> {observing.NODE_NAME} -> {observing.DETECTIONS_TOPIC}'
         )
         observer.collect(playback)
         waiting = content.windows - len(observer.session.detections)
@@ -150,9 +144,3 @@ def _play(
             )
         observer.wait_for_rest(content)
         return observer.session
-
-
-def _ros_arguments(parameters: dict[str, Any], events: str) -> list[str]:
-    """Return the command line of a node; values are YAML, of which JSON is a part."""
-    pairs = [f'{name}:={json.dumps(value)}' for name, value in parameters.items()]
-    return ['--ros-args', '-r', f'events:={events}', *(word for p in pairs for word in ('-p', p))]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sast_ros.errors import SettingError
-from sast_ros.process import available_cores
+from sast_ros.process import network_threads
 from sast_ros.ros.node_parameters import make_filter, unknown_classes
 from sast_ros.ros.parameters import Settings
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:  # torch takes seconds to import; the node is visible before
     from sast_ros.windows import WindowCutter
 
 WARM_UP_STEPS = 3
-
-#: Most CPU threads of the network where ``model.threads`` is 0.
-MAX_THREADS = 4
 
 
 def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
@@ -50,7 +47,7 @@ def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
         raise SettingError(reason)
     detector = StreamingDetector(model, precision=wanted.precision, threads=wanted.threads)
     if not wanted.threads:
-        detector.engine.choose_threads(most_threads(), detector.config.frame)
+        detector.engine.choose_threads(network_threads(), detector.config.frame)
     apply_settings(detector, settings, None)
     shape = (detector.config.channels, *detector.config.frame)
     for step in range(WARM_UP_STEPS):
@@ -107,13 +104,8 @@ def apply_settings(
         )
 
 
-def most_threads() -> int:
-    """Return the most CPU threads of the network: all cores but the executor's, at most four."""
-    return min(max(available_cores() - 1, 1), MAX_THREADS)
-
-
 def set_threads(count: int) -> None:
-    """Set the number of CPU threads of PyTorch; 0 for ``most_threads``."""
+    """Set the number of CPU threads of PyTorch; 0 for ``network_threads``."""
     import torch
 
-    torch.set_num_threads(count or most_threads())
+    torch.set_num_threads(count or network_threads())

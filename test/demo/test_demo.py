@@ -30,7 +30,7 @@ pytest.importorskip(
 from sast_ros.bags import open_recording, RecordingError  # noqa: E402 - after the skips
 from sast_ros.cli import main  # noqa: E402 - after the skips
 from sast_ros.demo import DemoError, run_demo  # noqa: E402 - after the skips
-from sast_ros.demo.run import _private_domain  # noqa: E402 - after the skips
+from sast_ros.demo.processes import private_domain  # noqa: E402 - after the skips
 from sast_ros.evaluation.box_filter import BOXES_GEN1  # noqa: E402 - after the skips
 from sast_ros.evaluation.metrics.matching import match_recording  # noqa: E402 - after the skips
 from sast_ros.evaluation.metrics.operating_point import operating_point  # noqa: E402
@@ -152,7 +152,7 @@ def test_what_cannot_be_played_is_refused_before_anything_is_started(tmp_path: P
 def test_the_domain_is_not_the_one_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))
     before = dict(os.environ)
-    with _private_domain():
+    with private_domain():
         assert os.environ['ROS_DOMAIN_ID'] != before['ROS_DOMAIN_ID']
         assert 1 <= int(os.environ['ROS_DOMAIN_ID']) <= 100
         assert os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sast_ros.bench.workload import recipe_weights
 from sast_ros.model import build_model, SAST
 import torch
-from workload import recipe_weights
 
 #: Factor of the weights of FPN and head in the recipe.
 GAINS = {'tiny': 1.9, 'base': 1.8}

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 import os
 from pathlib import Path
 import signal
-import struct
 import subprocess
 import sys
 import time
 from typing import Any
 
 import pytest
+from sast_ros.bench.records import write_records
 
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
@@ -22,8 +22,7 @@ PATIENCE_S = 60.0
 ANSWER_PATIENCE_S = 15.0
 #: Model of nodes whose boxes do not matter.
 UNTRAINED = 'gen1-tiny'
-REPOSITORY = Path(__file__).resolve().parents[2]
-PUBLISHER = REPOSITORY / 'benchmarks' / 'publish_file.py'
+PUBLISHER = 'sast_ros.bench.publisher'
 
 
 class NodeProcess:
@@ -57,7 +56,7 @@ class NodeProcess:
 
 
 class PublisherProcess:
-    """A process that publishes serialised messages; see benchmarks/publish_file.py."""
+    """A process that publishes serialised messages; see sast_ros/bench/publisher.py."""
 
     def __init__(
         self, folder: Path, environment: dict[str, str], topic: str, type_name: str, *options: str
@@ -65,7 +64,8 @@ class PublisherProcess:
         self._file = folder / f'messages_{len(list(folder.glob("messages_*")))}'
         self._command = [
             sys.executable,
-            str(PUBLISHER),
+            '-m',
+            PUBLISHER,
             '--topic',
             topic,
             '--type',
@@ -79,10 +79,7 @@ class PublisherProcess:
         self, messages: Sequence[bytes], times_ns: Sequence[int] | None = None
     ) -> PublisherProcess:
         """Advertise the topic; nothing is published before ``go``."""
-        with self._file.open('wb') as stream:
-            for index, message in enumerate(messages):
-                stream.write(struct.pack('<QI', times_ns[index] if times_ns else 0, len(message)))
-                stream.write(message)
+        write_records(self._file, zip(times_ns or [0] * len(messages), messages))
         command = [*self._command, '--file', str(self._file)]
         self.process = subprocess.Popen(
             command,

@@ -3,19 +3,18 @@
 """
 A process that publishes serialised messages, as a driver or a bag player would.
 
-Reads a file of records (``uint64`` nanoseconds since the first one, ``uint32`` length, the bytes;
-little-endian), waits for subscribers and a line on standard input, publishes each record when its
-time has come, waits until all are acknowledged, says ``done``, and stays until standard input is
-closed.
+Reads a file of ``sast_ros.bench.records``, waits for subscribers and a line on standard input,
+publishes each record when its time has come, waits until all are acknowledged, says ``done``, and
+stays until standard input is closed. A benchmark reads in a report (JSON) when each message was
+published.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 import importlib
+import json
 from pathlib import Path
-import struct
 import sys
 import time
 
@@ -24,38 +23,20 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-
-_RECORD = struct.Struct('<QI')
-
-
-def read_records(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (nanoseconds since the first message, message)."""
-    content = path.read_bytes()
-    at = 0
-    while at < len(content):
-        after_ns, length = _RECORD.unpack_from(content, at)
-        at += _RECORD.size
-        end = at + length
-        yield after_ns, content[at:end]
-        at = end
+from sast_ros.bench.records import read_records
 
 
-def publish_in_time(publisher: Publisher, records: list[tuple[int, bytes]]) -> float:
-    """
-    Publish every record when its time has come.
-
-    Return by how many seconds the worst one was late.
-    """
-    begin = time.monotonic()
-    worst = 0.0
+def publish_in_time(publisher: Publisher, records: list[tuple[int, bytes]]) -> list[int]:
+    """Publish every record when its time has come; return the times, ns of the wall clock."""
+    begin = time.time_ns()
+    published = []
     for after_ns, message in records:
-        ahead = begin + after_ns / 1e9 - time.monotonic()
-        if ahead > 0:
-            time.sleep(ahead)
-        else:
-            worst = max(worst, -ahead)
+        ahead_ns = begin + after_ns - time.time_ns()
+        if ahead_ns > 0:
+            time.sleep(ahead_ns / 1e9)
+        published.append(time.time_ns())
         publisher.publish(message)
-    return worst
+    return published
 
 
 def main() -> int:
@@ -67,6 +48,7 @@ def main() -> int:
     parser.add_argument('--subscribers', type=int, default=1)
     parser.add_argument('--best-effort', action='store_true')
     parser.add_argument('--latched', action='store_true')
+    parser.add_argument('--report', type=Path)
     arguments = parser.parse_args()
     package, _, name = arguments.type.split('/')
     reliability = (
@@ -93,9 +75,12 @@ def main() -> int:
         time.sleep(0.01)  # rclpy offers nothing to wait on for a match without an executor
     sys.stdin.readline()
     print('begin', flush=True)
-    late = publish_in_time(publisher, records)
+    published = publish_in_time(publisher, records)
     acknowledged = publisher.wait_for_all_acked(Duration(seconds=60))
-    print(f'done {acknowledged} {1e3 * late:.1f}', flush=True)
+    if arguments.report:
+        report = {'acknowledged': acknowledged, 'published_ns': published}
+        arguments.report.write_text(json.dumps(report))
+    print(f'done {acknowledged}', flush=True)
     sys.stdin.read()
     node.destroy_node()
     rclpy.try_shutdown()
