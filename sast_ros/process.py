@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import ctypes
+import gc
 import os
 from pathlib import Path
 import platform
@@ -117,6 +120,27 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+@contextlib.contextmanager
+def paused_collector() -> Iterator[None]:
+    """
+    Import and load without garbage collections, and leave what there is out of later ones.
+
+    PyTorch brings 170 000 objects that stay. A full collection examines them all and stops every
+    thread for about a tenth of a second; while they are made there are several.
+    """
+    if gc.get_freeze_count():  # of an earlier time
+        gc.unfreeze()
+        gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
+
+
 def limit_spinning() -> None:
     """
     Limit how long threads of the network spin while they wait for each other.
@@ -125,6 +149,13 @@ def limit_spinning() -> None:
     that it waits for from running: on 2 busy cores a step of 60 ms took 500 ms.
     """
     os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+
+
+def return_heap() -> None:
+    """Return freed memory to the system once, as after loading a model; see ``keep_heap``."""
+    malloc_trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def keep_heap() -> None:

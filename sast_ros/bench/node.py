@@ -249,7 +249,7 @@ def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) 
             _wait_for_windows(observer, len(expected))
             observer.wait_for_report()
             used = processor_seconds(node.pid) - before
-            memory = resident_mb(node.pid)
+            memory = memory_mb(node.pid)
         published = json.loads((folder / 'published.json').read_text())['published_ns']
     session = observer.session
     status = {pair.key: pair.value for pair in session.diagnostics[-1][1].values}
@@ -281,7 +281,7 @@ def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) 
             if f'step time {name} (ms)' in status
         },
         'processor_s': round(used, 2),
-        'resident_mb': memory,
+        'memory_mb': memory,
     }
 
 
@@ -325,7 +325,16 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
-def resident_mb(process: int) -> float:
-    """Return the resident memory of a process (Linux)."""
+def memory_mb(process: int) -> dict[str, float]:
+    """
+    Return the resident memory of a process in MB (Linux).
+
+    It is the sum of what the process holds for itself, of files (mostly libraries, which others
+    may share), and of shared memory (the middleware's).
+    """
     lines = Path(f'/proc/{process}/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith('VmRSS')) / 1000
+    values = dict(line.split(':', 1) for line in lines)
+    names = {'resident': 'VmRSS', 'anonymous': 'RssAnon', 'files': 'RssFile', 'shared': 'RssShmem'}
+    return {
+        name: round(int(values[field].split()[0]) * 1024 / 1e6, 1) for name, field in names.items()
+    }

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+import math
 from pathlib import Path
 import zlib
 
@@ -34,6 +35,9 @@ FRAME_ID = 'camera'
 
 _SCENE_US = 200_000
 _MAX_WINDOWS = 100  # of a recording; their events are kept
+
+#: How near a density must be, and trials for it.
+_NEAR, _MAX_TRIALS = 0.05, 30
 
 
 @dataclass(frozen=True)
@@ -249,27 +253,25 @@ def windows_of_density(
     sensor_size : tuple of int
         (height, width) in pixels.
     active : float
-        Share of the cells, at most about a half; the windows lie within a tenth of it on average.
+        Share of the cells, at most about a half; that of the windows is within 5 % of it.
     count : int, optional
         Number of windows.
 
     """
-    rectangles = max(1, round(100 * active))
-
-    def make(events: int) -> list[torch.Tensor]:
-        return [
-            histogram(outlines(seed, *sensor_size, events, rectangles=rectangles))
+    height, width = sensor_size
+    covered = 2 * (height + width) / (height * width)  # by a rectangle, about
+    rectangles = max(1, round(-1.5 * math.log(1 - active) / covered))
+    events = active * height * width
+    for _ in range(_MAX_TRIALS):
+        made = [
+            histogram(outlines(seed, height, width, round(events), rectangles=rectangles))
             for seed in range(count)
         ]
-
-    low, high = 1, sensor_size[0] * sensor_size[1] * 4
-    while True:
-        middle = round((low * high) ** 0.5)
-        made = make(middle)
         share = active_share(made)
-        if abs(share - active) < 0.05 * active or high - low < 2:
-            return made
-        low, high = (middle, high) if share < active else (low, middle)
+        if abs(share - active) < _NEAR * active:
+            break
+        events = max(events * active / share, 1.0)
+    return made
 
 
 def active_share(histograms: Sequence[torch.Tensor]) -> float:

@@ -191,7 +191,7 @@ def _node_table(node: dict[str, Any]) -> Table:
     if stream['step_ms']:
         times = ', '.join(f'{name} {value:.1f}' for name, value in stream['step_ms'].items())
         table.add_row('step', f'{times} ms of it')
-    table.add_row('memory', f'{stream["resident_mb"]:.0f} MB resident')
+    table.add_row('memory', f'{stream["memory_mb"]["resident"]:.0f} MB resident')
     highest = node.get('highest_rate')
     if highest:
         limit = ' (the publisher was the limit)' if highest['limited_by_publisher'] else ''

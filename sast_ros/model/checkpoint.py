@@ -361,8 +361,9 @@ def _load_strictly(config: ModelConfig, tensors: dict[str, Tensor], where: str) 
     That is every missing, extra, mis-shaped and contradictory tensor. The network takes
     memory only if all shapes fit.
     """
-    with torch.device('meta'):
-        wanted = SAST(config).state_dict()
+    with torch.device('meta'):  # no random weights are drawn only to be replaced
+        model = SAST(config)
+    wanted = model.state_dict()
     aliases = {name for name in tensors for alias in ALIASES if name.endswith(f'_attn.{alias}')}
     faults = [
         *(f'missing: {n}' for n in wanted if n not in tensors and not n.endswith(_OPTIONAL)),
@@ -374,11 +375,16 @@ def _load_strictly(config: ModelConfig, tensors: dict[str, Tensor], where: str) 
         ),
     ]
     if not faults:
-        model = SAST(config)
-        # A dict without the counters loads as one of before they existed: they start at zero.
+        # Copied, because mapped tensors would change, or end the process, with their file
+        values = {
+            name: torch.zeros(value.shape, dtype=value.dtype) for name, value in wanted.items()
+        }
+        for name in values.keys() & tensors.keys():
+            values[name].copy_(tensors[name])
+        values |= {alias: tensors[alias].float() for alias in aliases}
         result = None
         try:
-            model.load_state_dict(dict(tensors), strict=True)
+            model.load_state_dict(values, strict=True, assign=True)
         except RuntimeError as error:
             result = str(error).splitlines()[1:]
         if result:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sast_ros.errors import SettingError
-from sast_ros.process import network_threads
+from sast_ros.process import network_threads, paused_collector, return_heap
 from sast_ros.ros.node_parameters import make_filter, unknown_classes
 from sast_ros.ros.parameters import Settings
 
@@ -31,9 +31,16 @@ def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
         A model, device, partition size or class that does not exist, or damaged weights.
 
     """
+    with paused_collector():
+        detector, trained = _load(settings)
+    return_heap()
+    return detector, not trained
+
+
+def _load(settings: Settings) -> tuple[WindowDetector, bool]:
     from sast_ros.detector import StreamingDetector
     from sast_ros.model import choose_model
-    from sast_ros.pipeline import WindowDetector
+    from sast_ros.pipeline import sensor_geometry, WindowDetector
     import torch
 
     wanted = settings.model
@@ -45,15 +52,25 @@ def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
     reason = unknown_classes(settings.detections.classes, model.config.classes)
     if reason:
         raise SettingError(reason)
+    height, width = sensor_size(settings, model.config)
+    geometry = sensor_geometry(model.config, (height, width))
     detector = StreamingDetector(model, precision=wanted.precision, threads=wanted.threads)
-    if not wanted.threads:
-        detector.engine.choose_threads(network_threads(), detector.config.frame)
     apply_settings(detector, settings, None)
-    shape = (detector.config.channels, *detector.config.frame)
+    cells = (height // geometry.downsample, width // geometry.downsample)
+    if not wanted.threads:
+        detector.engine.choose_threads(network_threads(), cells)
     for step in range(WARM_UP_STEPS):
-        detector.step(torch.full(shape, step, dtype=torch.uint8))
+        detector.step(torch.full((detector.config.channels, *cells), step, dtype=torch.uint8))
     detector.reset()
-    return WindowDetector(detector), not trained
+    return WindowDetector(detector), trained
+
+
+def sensor_size(settings: Settings, config: ModelConfig) -> tuple[int, int]:
+    """Return (height, width) in pixels of ``input.*``, or the design size of the network."""
+    from sast_ros.pipeline import default_sensor_size
+
+    size = settings.input.height, settings.input.width
+    return size if all(size) else default_sensor_size(config)
 
 
 def make_cutter(
@@ -71,11 +88,10 @@ def make_cutter(
         A sensor size that does not fit the network, or a filter that does not exist.
 
     """
-    from sast_ros.pipeline import default_sensor_size, sensor_geometry
+    from sast_ros.pipeline import sensor_geometry
     from sast_ros.windows import WindowCutter
 
-    size = settings.input.height, settings.input.width
-    size = size if all(size) else default_sensor_size(config)
+    size = sensor_size(settings, config)
     sensor_geometry(config, size)
     return WindowCutter(
         *settings.timing_us,

@@ -1,0 +1,110 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of a process, and what it knows of its processor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import gc
+import subprocess
+import sys
+import weakref
+
+import pytest
+from sast_ros import process
+from sast_ros.process import (
+    network_threads,
+    paused_collector,
+    processor_extensions,
+    processor_name,
+)
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """Leave no object out of the collections of other tests."""
+    yield
+    gc.unfreeze()
+
+
+class Ring:
+    """An object that only the garbage collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_nothing_is_collected_while_a_model_is_loaded() -> None:
+    with paused_collector():
+        assert not gc.isenabled()
+        kept = Ring()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 1000
+    assert not any(one is kept for one in gc.get_objects())
+
+
+def test_the_collector_works_again_after_an_error() -> None:
+    with pytest.raises(ValueError, match='weights'), paused_collector():
+        raise ValueError('weights')
+    assert gc.isenabled()
+
+
+def test_what_an_earlier_model_left_is_collected_before_the_next() -> None:
+    with paused_collector():
+        ring = Ring()
+    watch = weakref.ref(ring)
+    del ring
+    gc.collect()
+    assert watch() is not None
+    with paused_collector():
+        assert watch() is None
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with paused_collector():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(('cores', 'threads'), [(1, 1), (2, 1), (3, 2), (5, 4), (64, 4)])
+def test_the_network_leaves_a_core_to_the_events(
+    cores: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, 'available_cores', lambda: cores)
+    assert network_threads() == threads
+
+
+def test_the_processor_is_read_from_what_linux_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        '/proc/cpuinfo': 'processor\t: 0\nmodel name\t: A Chip @ 2 GHz\nflags\t\t: fma sse avx2\n'
+    }
+    monkeypatch.setattr(process, '_read', lambda path: files.get(path, ''))
+    assert processor_name() == 'A Chip @ 2 GHz'
+    assert processor_extensions() == ('avx2', 'fma')
+    files['/proc/cpuinfo'] = 'processor\t: 0\nFeatures\t: fp asimd asimdhp\nCPU part\t: 0xd42\n'
+    files['/proc/device-tree/model'] = 'NVIDIA Jetson Orin Nano\0'
+    assert processor_name() == 'NVIDIA Jetson Orin Nano'
+    assert processor_extensions() == ('asimd', 'asimdhp')
+    files.clear()
+    assert processor_name()
+    assert processor_extensions() == ()
+
+
+def test_a_detector_needs_no_more_modules_of_pytorch_than_pytorch_itself() -> None:
+    """Symbolic shapes alone would cost half a second and 40 MB."""
+    program = (
+        'import sys, torch\n'
+        'before = set(sys.modules)\n'
+        'from sast_ros.detector import StreamingDetector\n'
+        'from sast_ros.model import load_model\n'
+        'detector = StreamingDetector(load_model("default"))\n'
+        'detector.step(torch.ones(20, 240, 304, dtype=torch.uint8))\n'
+        'heavy = "sympy", "torch._dynamo", "torch._inductor", "torch.utils.cpp_extension"\n'
+        'print([name for name in heavy if name in set(sys.modules) - before])\n'
+    )
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.stdout == '[]\n', done.stderr
