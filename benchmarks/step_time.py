@@ -148,6 +148,7 @@ def compare(model: SAST, inputs: list[Tensor], seconds: float) -> dict[str, Any]
     """Return the times of the opponents, and the shares of tokens that the engine keeps."""
     from dataclasses import asdict
 
+    from sast_ros.bench.parts import describe_engine
     from sast_ros.bench.timing import time_actions
     from sast_ros.detector import StreamingDetector
     import torch
@@ -164,12 +165,10 @@ def compare(model: SAST, inputs: list[Tensor], seconds: float) -> dict[str, Any]
             seconds,
         )
     kept = adaptive.step(inputs[0]).kept
-    engine = adaptive.engine
     return {
         **{name: asdict(timing) for name, timing in times.items()},
         'kept_tokens': [round(share.tokens, 4) for share in kept],
-        'implementation': engine.implementation,
-        'engine_instruction_set': getattr(engine, 'instruction_set', ''),
+        'engine_facts': describe_engine(adaptive),
     }
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import tempfile
 import time
 from types import ModuleType
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from sast_ros.bench.records import write_records
@@ -27,6 +27,9 @@ from sast_ros.bench.workload import synthetic_workload, Workload
 from sast_ros.demo.processes import Child, private_domain, ros_arguments
 from sast_ros.demo.run import load_observer
 from sast_ros.events import open_decoder
+
+if TYPE_CHECKING:  # needs ROS 2
+    from sast_ros.demo.observer import DemoSession
 
 #: Share of the windows or events that may be lost at the highest rate.
 MAX_LOSS = 0.01
@@ -127,27 +130,39 @@ def bench_node(
         stream = recorded or synthetic_workload(sensor_size, seconds, rate, message_type)
         progress(f'latency with {stream.name}')
         result = {'start': start, 'latency': run_stream(observing, options, stream)}
-        if not search:
-            return result
-        trials = []
-
-        def passes(tried: float) -> bool:
-            progress(f'trying {tried / 1e6:.2f} Mev/s')
-            stream = synthetic_workload(sensor_size, seconds / 2, tried, message_type)
-            trial = run_stream(observing, options, stream)
-            trials.append({'rate': round(tried), **trial})
-            lost = trial['loss'] + trial['late']
-            return lost < MAX_LOSS and trial['published_late_ms'] < _MAX_LATE_MS
-
-        highest = find_highest(passes, FIRST_RATE, LAST_RATE)
-        limit = trials and max(trial['published_late_ms'] for trial in trials) >= _MAX_LATE_MS
-        result['highest_rate'] = {
-            'mev_s': round(highest / 1e6, 2),
-            'max_loss': MAX_LOSS,
-            'limited_by_publisher': bool(limit),
-            'trials': trials,
-        }
+        if search:
+            result['highest_rate'] = _search(
+                observing, options, sensor_size, seconds / 2, message_type, progress
+            )
     return result
+
+
+def _search(
+    observing: ModuleType,
+    options: NodeOptions,
+    sensor_size: tuple[int, int],
+    seconds: float,
+    message_type: str,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Search for the highest rate and return it with all trials."""
+    trials: list[dict[str, Any]] = []
+
+    def passes(rate: float) -> bool:
+        progress(f'trying {rate / 1e6:.2f} Mev/s')
+        stream = synthetic_workload(sensor_size, seconds, rate, message_type)
+        trial = run_stream(observing, options, stream)
+        trials.append({'mev_s': round(rate / 1e6, 2), **trial})
+        lost = trial['loss'] + trial['late']
+        return lost < MAX_LOSS and trial['published_late_ms'] < _MAX_LATE_MS
+
+    highest = find_highest(passes, FIRST_RATE, LAST_RATE)
+    return {
+        'mev_s': round(highest / 1e6, 2),
+        'max_loss': MAX_LOSS,
+        'limited_by_publisher': any(one['published_late_ms'] >= _MAX_LATE_MS for one in trials),
+        'trials': trials,
+    }
 
 
 def find_highest(
@@ -231,8 +246,6 @@ def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) 
         p95, p99, max), step time, processor time, and memory of the node.
 
     """
-    from sast_ros.ros.messages import stamp_ns
-
     expected = {window.stamp_ns: message for window, message in workload.windows()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -251,7 +264,23 @@ def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) 
             used = processor_seconds(node.pid) - before
             memory = memory_mb(node.pid)
         published = json.loads((folder / 'published.json').read_text())['published_ns']
-    session = observer.session
+    return _summarize(workload, observer.session, expected, published) | {
+        'processor_s': round(used, 2),
+        'memory_mb': memory,
+    }
+
+
+def _summarize(
+    workload: Workload, session: DemoSession, expected: dict[int, int], published: list[int]
+) -> dict[str, Any]:
+    """
+    Compare what was received with what was sent.
+
+    ``expected`` has the message of each window by the window's stamp, ``published`` the time of
+    each message.
+    """
+    from sast_ros.ros.messages import stamp_ns
+
     status = {pair.key: pair.value for pair in session.diagnostics[-1][1].values}
     stamps = [stamp_ns(array.header.stamp) for _, array in session.detections]
     latencies = [
@@ -280,8 +309,6 @@ def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) 
             for name in ('p50', 'p99')
             if f'step time {name} (ms)' in status
         },
-        'processor_s': round(used, 2),
-        'memory_mb': memory,
     }
 
 

@@ -25,6 +25,9 @@ from sast_ros.windows import EventWindow
 import torch
 from torch import nn, Tensor
 
+#: What weights can be.
+TRAINED, MADE_BY_RECIPE = 'trained', 'made by a recipe'
+
 #: Windows that the parts work on in turn; the pipeline works on all of the workload.
 _MAX_WINDOWS = 20
 
@@ -67,7 +70,7 @@ def bench_model(name: str, device: str = 'cpu') -> tuple[SAST, str]:
     if not trained:
         gain = 1.9 if model.config.embed_dim == CONFIGS['gen1-tiny'].embed_dim else 1.8
         model.load_state_dict(recipe_weights(model, gain), strict=False)
-    return model, 'trained' if trained else 'made by a recipe'
+    return model, TRAINED if trained else MADE_BY_RECIPE
 
 
 def measure_parts(
@@ -125,6 +128,23 @@ def measure_parts(
     progress('pipeline')
     parts.append(_pipeline(workload, detector, seconds))
     return parts
+
+
+def describe_engine(detector: StreamingDetector) -> dict[str, Any]:
+    """
+    Return what runs the network.
+
+    ``instruction_set`` is that of the engine's own compiled loops; it is empty where all layers
+    are PyTorch's.
+    """
+    engine = detector.engine
+    return {
+        'implementation': engine.implementation,
+        'instruction_set': getattr(engine, 'instruction_set', ''),
+        'threads': getattr(engine, 'threads', torch.get_num_threads()),
+        'precision': engine.precision,
+        'device': str(detector.device),
+    }
 
 
 def describe_workload(workload: Workload, detector: StreamingDetector) -> dict[str, Any]:

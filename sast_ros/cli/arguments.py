@@ -17,6 +17,8 @@ MODEL_HELP = (
     '1mpx-base, ...) with untrained weights (default: %(default)s)'
 )
 
+DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)'
+
 
 class _IntervalBound(argparse.Action):
     """One of ``--start`` and ``--end``, which must be in this order."""
@@ -57,12 +59,7 @@ def add_detector(
 ) -> None:
     """Add the options of the detector; ``score_threshold``: its default."""
     command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
-    command.add_argument(
-        '--device',
-        default='auto',
-        metavar='D',
-        help='auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)',
-    )
+    command.add_argument('--device', default='auto', metavar='D', help=DEVICE_HELP)
     milliseconds, share = number_between(1, 10_000), number_between(0, 1)
     for name, kind, default, metavar, text in (
         ('--window-ms', milliseconds, defaults.WINDOW_MS, 'T', 'integration time'),

@@ -7,9 +7,17 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+import tempfile
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_json, MODEL_HELP, number_between, sensor_size, whole_number
+from sast_ros.cli.arguments import (
+    add_json,
+    DEVICE_HELP,
+    MODEL_HELP,
+    number_between,
+    sensor_size,
+    whole_number,
+)
 from sast_ros.cli.terminal import (
     columns_table,
     new_table,
@@ -52,10 +60,12 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     for name, kind, default, metavar, text in (
         ('--model', str, 'default', 'M', MODEL_HELP),
-        ('--size', sensor_size, None, 'WxH', 'sensor (default: the design size of the network)'),
+        ('--device', str, 'auto', 'D', DEVICE_HELP),
+        ('--size', sensor_size, None, 'WxH', 'sensor of the synthetic events (default: the design '
+         'size of the network)'),
         ('--rate', number_between(0.001, 1000), None, 'MEV', 'million synthetic events a second '
          '(default: an eighth of the number of pixels in every window)'),
-        ('--recording', Path, None, 'BAG', 'use its events instead; as for replay'),
+        ('--recording', Path, None, 'BAG', 'use its events instead; any that replay reads'),
         ('--topic', str, None, 'T', 'topic with events in it (default: the only one)'),
         ('--threads', whole_number(1, 1024), None, 'N', 'CPU threads of the network (default: as '
          'the node, all cores but one, at most 4)'),
@@ -95,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     threads = arguments.threads or network_threads()
     torch.set_num_threads(threads)
-    model, weights = parts.bench_model(arguments.model)
+    model, weights = parts.bench_model(arguments.model, arguments.device)
     detector = StreamingDetector(model)
     size = arguments.size or default_sensor_size(model.config)
     recorded = None
@@ -107,32 +117,32 @@ def run(arguments: argparse.Namespace) -> int:
     measured = parts.measure_parts(
         workload, detector, arguments.seconds, lambda part: log(f'measuring {part}')
     )
-    engine = detector.engine
     result: dict[str, Any] = {
         'host': describe_host(),
         'model': Path(arguments.model).name,
         'configuration': model.config.name,
         'weights': weights,
-        'engine': {
-            'implementation': engine.implementation,
-            'instruction_set': getattr(engine, 'instruction_set', ''),
-            'threads': getattr(engine, 'threads', threads),
-            'precision': engine.precision,
-        },
+        'engine': parts.describe_engine(detector),
         'workload': parts.describe_workload(workload, detector),
         'parts': [{'part': part.name.strip(), **asdict(part.timing)} for part in measured],
     }
     if arguments.node:
         from sast_ros.bench.node import bench_node, NodeOptions
+        from sast_ros.model import save_model
 
-        result['node'] = bench_node(
-            NodeOptions(arguments.model, threads),
-            workload.sensor_size,
-            rate or _NODE_RATE,
-            _NODE_FACTOR * arguments.seconds,
-            recorded=recorded,
-            progress=log,
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            name = arguments.model
+            if weights != parts.TRAINED:  # the node would have others
+                name = f'{folder}/recipe.safetensors'
+                save_model(model, name)
+            result['node'] = bench_node(
+                NodeOptions(name, threads, {'model.device': arguments.device}),
+                workload.sensor_size,
+                rate or _NODE_RATE,
+                _NODE_FACTOR * arguments.seconds,
+                recorded=recorded,
+                progress=log,
+            )
     if not write_json(result, arguments.json):
         _show(result, [(part.name, part.timing, part.detail) for part in measured])
     return 0
@@ -155,7 +165,8 @@ def _show(result: dict[str, Any], parts: list[tuple[str, Timing, str]]) -> None:
     table.add_row('instruction set', instruction_set)
     table.add_row(
         'engine',
-        f'{engine["implementation"]}, {engine["precision"]}, {engine["threads"]} thread(s)',
+        f'{engine["implementation"]} on {engine["device"]}, {engine["precision"]}, '
+        f'{engine["threads"]} thread(s)',
     )
     table.add_row('model', f'{result["model"]}, weights {result["weights"]}')
     size = workload['sensor_size']
@@ -194,10 +205,12 @@ def _node_table(node: dict[str, Any]) -> Table:
     table.add_row('memory', f'{stream["memory_mb"]["resident"]:.0f} MB resident')
     highest = node.get('highest_rate')
     if highest:
-        limit = ' (the publisher was the limit)' if highest['limited_by_publisher'] else ''
-        table.add_row(
-            'highest rate',
-            f'{highest["mev_s"]:.2f} Mev/s with less than {100 * highest["max_loss"]:g} % of '
-            f'windows and events lost{limit}',
-        )
+        loss = f'{100 * highest["max_loss"]:g} % of windows and events lost'
+        lowest = min(trial['mev_s'] for trial in highest['trials'])
+        text = f'{highest["mev_s"]:.2f} Mev/s with less than {loss}'
+        if not highest['mev_s']:
+            text = f'none: at {lowest:.2f} Mev/s there are already more than {loss}'
+        elif highest['limited_by_publisher']:
+            text += ' (the publisher was the limit)'
+        table.add_row('highest rate', text)
     return table

@@ -16,6 +16,7 @@ import pytest
 from sast_ros.bench.parts import bench_model, measure_parts
 from sast_ros.bench.workload import synthetic_workload, Workload
 from sast_ros.cli import main
+from sast_ros.cli.bench import _node_table
 from sast_ros.detector import StreamingDetector
 from sast_ros.errors import SettingError
 from sast_ros.process import processor_extensions
@@ -111,3 +112,48 @@ def test_a_workload_without_a_window_is_refused() -> None:
     detector = StreamingDetector(bench_model('gen1-tiny')[0])
     with pytest.raises(SettingError, match='short holds no complete window'):
         measure_parts(short, detector, 0.01)
+
+
+def trial(mev_s: float, latency: float) -> dict:
+    return {
+        'mev_s': mev_s,
+        'windows_received': 19,
+        'windows_expected': 19,
+        'in_order': True,
+        'events_read': 1_000_000,
+        'events_sent': 1_000_000,
+        'latency_ms': {'p50': latency, 'p95': latency, 'p99': latency, 'max': latency},
+        'step_ms': {'p50': 17.0, 'p99': 20.0},
+        'memory_mb': {'resident': 345.6},
+    }
+
+
+@pytest.mark.parametrize(
+    ('highest', 'limited', 'shown'),
+    [
+        (8.0, False, '8.00 Mev/s with less than 1 %'),
+        (32.0, True, 'publisher was the limit'),
+        (0.0, False, 'none: at 0.06 Mev/s'),
+    ],
+)
+def test_the_table_of_the_node_says_what_was_found(
+    highest: float, limited: bool, shown: str
+) -> None:
+    from rich.console import Console
+
+    node = {
+        'start': {'first_detection_s': 1.84},
+        'latency': trial(1.0, 25.2),
+        'highest_rate': {
+            'mev_s': highest,
+            'max_loss': 0.01,
+            'limited_by_publisher': limited,
+            'trials': [trial(4.0, 30), trial(0.06, 900)],
+        },
+    }
+    console = Console(width=150)
+    with console.capture() as captured:
+        console.print(_node_table(node))
+    text = captured.get()
+    for word in ('1.8 s', 'p99 25.2', '19 of 19, in order', 'p50 17.0', '346 MB', shown):
+        assert word in text
