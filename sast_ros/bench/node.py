@@ -45,6 +45,9 @@ MAX_AGE_MS = 500.0
 #: Rate of the stream in which the node is started, and how long it lasts at most.
 _START_RATE, _START_S = 2e5, 90.0
 
+#: Minimum length of a stream, seconds.
+_MIN_S = 1.0
+
 #: The node has lost what has not come this long after the publisher has ended, and the last
 #: window before; seconds.
 _SILENCE_S = 5.0
@@ -102,7 +105,7 @@ def bench_node(
     rate : float
         Events a second of the stream whose latency is measured.
     seconds : float
-        Its length; half of it is that of each stream of the search.
+        Its length; half of it is that of each stream of the search; a second at least.
     recorded : Workload, optional
         Measure the latency with this stream instead.
     message_type : {'EventPacket', 'EventArray'}, optional
@@ -124,6 +127,7 @@ def bench_node(
 
     """
     observing = load_observer()
+    seconds, search_s = max(seconds, _MIN_S), max(seconds / 2, _MIN_S)
     with private_domain():
         progress('starting the node while events are published')
         start = measure_start(observing, options, sensor_size, message_type)
@@ -132,7 +136,7 @@ def bench_node(
         result = {'start': start, 'latency': run_stream(observing, options, stream)}
         if search:
             result['highest_rate'] = _search(
-                observing, options, sensor_size, seconds / 2, message_type, progress
+                observing, options, sensor_size, search_s, message_type, progress
             )
     return result
 

@@ -165,7 +165,7 @@ def _show(result: dict[str, Any], parts: list[tuple[str, Timing, str]]) -> None:
     table.add_row('instruction set', instruction_set)
     table.add_row(
         'engine',
-        f'{engine["implementation"]} on {engine["device"]}, {engine["precision"]}, '
+        f'{engine["implementation"]} (device {engine["device"]}), {engine["precision"]}, '
         f'{engine["threads"]} thread(s)',
     )
     table.add_row('model', f'{result["model"]}, weights {result["weights"]}')
