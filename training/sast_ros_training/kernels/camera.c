@@ -14,7 +14,9 @@
 
 /* no-trapping-math lets compilers turn the branches of the vectorised loops into selections. Without fp-contract=off
  * the instruction sets would round differently, and a seed would not give the same bytes on every machine. */
-#if defined(__GNUC__) && !defined(__clang__)
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
 #pragma GCC optimize("no-trapping-math,fp-contract=off")
 #endif
 
