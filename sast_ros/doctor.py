@@ -13,6 +13,8 @@ import os
 from pathlib import Path
 import platform
 import shutil
+import signal
+import subprocess
 import sys
 from typing import Any, Literal, NamedTuple
 
@@ -112,7 +114,7 @@ def _machine() -> Iterator[_Finding]:
 
 def _network() -> Iterator[_Finding]:
     yield _package('numpy', 'pip install numpy')
-    torch = _package('torch', 'pip install torch')
+    torch = _unusable_torch() or _package('torch', 'pip install torch')
     yield torch
     if torch.status == 'OK':
         yield _gpu()
@@ -141,6 +143,21 @@ def _instruction_set() -> _Finding:
     value = f'{name} (of {", ".join(instruction_sets())})'
     advice = 'the network takes several times as long as with AVX2'
     return _warn_unless(name != 'baseline', 'instruction set', value, advice)
+
+
+def _unusable_torch(machine: str = platform.machine()) -> _Finding | None:
+    """Return a failure if importing torch ends the process by an unknown instruction."""
+    if machine != 'aarch64':  # elsewhere every build chooses its instructions when it is loaded
+        return None
+    trial = subprocess.run([sys.executable, '-c', 'import torch'], capture_output=True)
+    if trial.returncode != -signal.SIGILL:
+        return None
+    advice = (
+        'torch 2.10 and later do not run on Cortex-A72 (Raspberry Pi 4) and older ones: pip '
+        'install "torch<2.10"'
+    )
+    value = f'{_version("torch")} has instructions that this processor lacks'
+    return _Finding('torch', 'FAIL', value, advice)
 
 
 def _weights() -> _Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+import signal
 import sys
 
 import pytest
@@ -73,6 +74,22 @@ def test_a_missing_extra_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     checks = doctor.examine()
     assert find(checks, 'PyAV').status == 'WARN'
     assert 'video encoder' not in {check.name for check in checks}
+
+
+@pytest.mark.parametrize('number', [signal.SIGILL, None])
+def test_torch_with_instructions_that_an_arm_processor_lacks_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals | None
+) -> None:
+    program = f'import os; os.kill(os.getpid(), {number:d})' if number else ''
+    (tmp_path / 'torch.py').write_text(program)
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    assert doctor._unusable_torch('x86_64') is None
+    found = doctor._unusable_torch('aarch64')
+    if number is None:
+        assert found is None
+    else:
+        assert (found.name, found.status) == ('torch', 'FAIL')
+        assert 'torch<2.10' in found.advice
 
 
 def test_json_on_standard_output_is_nothing_but_json(

@@ -117,6 +117,16 @@ def test_missing_tools_are_named_with_their_package(set_up, tmp_path, monkeypatc
         assert f'missing tool: {tool}; install it with: apt install {tool}' in text
 
 
+@pytest.mark.parametrize('machine', ['aarch64', 'armv7l', 'riscv64'])
+def test_a_machine_without_wheels_of_ros_is_told_what_to_do(set_up, tmp_path, capsys, machine):
+    assert set_up.main(machine) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    for fact in (machine, 'x86-64', 'colcon', 'with_ros.md', 'sast-ros replay example'):
+        assert fact in sentence
+    assert not list(tmp_path.iterdir())
+    assert not set_up.refuse_machine('x86_64')
+
+
 def test_variables_of_a_sourced_ros_installation_do_not_reach_the_set_up(set_up, monkeypatch):
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
     monkeypatch.setenv('PYTHONPATH', '/somewhere/else')

@@ -18,6 +18,7 @@ import hashlib
 import importlib.util
 import os
 from pathlib import Path
+import platform
 import shutil
 import subprocess
 import sys
@@ -84,6 +85,17 @@ class Step:
     advice: str
     inputs: list[Path] = field(default_factory=list)
     made: Callable[[], bool] = lambda: True
+
+
+def refuse_machine(machine: str) -> str:
+    """Return what to do on a kind of machine that ROS 2 has no wheels for; empty on x86-64."""
+    if machine in ('x86_64', 'AMD64'):
+        return ''
+    return (
+        f'ROS 2 has wheels for x86-64 only, and this machine is {machine}: install ROS 2 with apt '
+        'and build with colcon (docs/get_started/with_ros.md), or try "sast-ros replay example" '
+        'without ROS (docs/get_started/without_ros.md)'
+    )
 
 
 def missing_tools() -> list[str]:
@@ -214,7 +226,7 @@ def steps() -> list[Step]:
     names = ('setup.py', 'setup.cfg', 'pyproject.toml', 'package.xml')
     sources = [REPOSITORY / folder / name for folder in PACKAGES for name in names]
     for folder in PACKAGES.values():
-        sources += (REPOSITORY / folder / 'kernels').glob('*.[ch]')
+        sources += (REPOSITORY / folder / 'kernels').rglob('*.[ch]')
     return [
         Step(
             'virtual environment',
@@ -313,8 +325,11 @@ def set_up() -> None:
         stamp.write_text(fingerprint)
 
 
-def main() -> int:
-    """Check the machine, then set up."""
+def main(machine: str = '') -> int:
+    """Check the machine (this one, unless another is named), then set up."""
+    if reason := refuse_machine(machine or platform.machine()):
+        print(reason, file=sys.stderr)
+        return 1
     version = sys.version_info[:2]
     if not MIN_PYTHON <= version <= MAX_PYTHON:
         print(

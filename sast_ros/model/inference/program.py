@@ -70,7 +70,7 @@ class StageWeights:
         self.conv = None if downsample.padding > 1 else packing.neighbourhoods(weight, None, panel)
         self.norm = Norm(downsample.norm)
         self.channels = weight.shape[0]
-        self.controls = as_array(block.to_controls.weight.exp())
+        self.controls = as_array(block.to_controls.weight.double().exp())
         self.to_scores = packing.linear(block.to_scores, panel)
         self.attentions = [
             AttentionWeights(attention, panel) for attention in (block.win_attn, block.grid_attn)
