@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test sanitize fuzz lint docs clean
+.PHONY: help setup demo test test-arm sanitize fuzz lint docs clean
 
 # These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
 # of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
@@ -18,6 +18,7 @@ endif
 help:
 	@echo 'make demo      set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
 	@echo 'make test      set up, then run every test and print the coverage'
+	@echo 'make test-arm  test the compiled loops and the network on aarch64, emulated by qemu (a quarter of an hour)'
 	@echo 'make sanitize  set up, then test the compiled loops under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz      set up, then run all decoders and readers on 10 million generated inputs under the same (an hour)'
 	@echo 'make setup     set up .venv only; does nothing where it is up to date'
@@ -37,6 +38,17 @@ demo: setup
 
 test: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest --cov --cov-report=term
+
+# What differs between processors: compiled loops and the network, which is compared with the selections of the authors'
+# own implementation. One module: make test-arm ARM_TESTS=test/test_windows.py
+ARM_TESTS := test/events test/bags/test_bad_events.py test/bags/test_event_files.py test/bags/test_hdf5.py \
+  test/test_exact_kernels.py test/test_histogram.py test/test_kernels.py test/test_windows.py \
+  test/model/inference test/model/test_network.py test/model/test_parity.py test/visualization/test_overlay.py \
+  training/test/simulation/test_camera.py training/test/simulation/test_renderer.py
+
+# Needs no .venv.
+test-arm:
+	@$(PYTHON) tools/test_arm.py $(ARM_TESTS)
 
 # The tests that call compiled loops and do not start other processes.
 SANITIZED := test/events test/bags/test_bad_events.py test/bags/test_event_files.py test/bags/test_hdf5.py \
@@ -68,7 +80,7 @@ docs: setup
 	@echo 'in out/docs: index.html'
 
 clean:
-	rm -rf .venv build install log out .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* *.egg-info
+	rm -rf .arm .venv build install log out .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* *.egg-info
 	rm -rf training/build training/*.egg-info
 	rm -f sast_ros/kernels/_kernels*.so training/sast_ros_training/kernels/_kernels*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
