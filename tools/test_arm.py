@@ -93,8 +93,8 @@ def run(*command: str | Path, folder: Path = REPOSITORY) -> None:
 
 def once(name: str, title: str, inputs: Iterable[Path], action: Callable[[], None]) -> None:
     """Do what has not been done with these inputs yet."""
-    fingerprint = hashlib.sha256(f'{ARM}\n'.encode())
-    for path in sorted({Path(__file__), *inputs}):
+    fingerprint = hashlib.sha256(f'{ARM} {DEBIAN_PACKAGES} {WHEELS}\n'.encode())
+    for path in sorted(inputs):
         fingerprint.update(path.name.encode() + path.read_bytes())
     stamp = ARM / f'{name}.done'
     if stamp.exists() and stamp.read_text() == fingerprint.hexdigest():
