@@ -135,11 +135,13 @@ def position_embedding(channels: int, height: int, width: int, device: torch.dev
     The first half of the channels is for y, the second for x (docs/sast.md 4.2).
     """
     half = channels // 2
-    frequency = 10000 ** (2 * torch.div(torch.arange(half), 2, rounding_mode='floor') / half)
+    exponent = 2 * torch.div(torch.arange(half), 2, rounding_mode='floor') / half
+    # Powers, sines and cosines of float32 differ between processors in their last bit
+    frequency = (10000 ** exponent.double()).float()
 
     def axis(length: int) -> Tensor:
         value = 2 * math.pi * (torch.arange(length, dtype=torch.float32) + 0.5) / (length + 1e-6)
-        angle = value[:, None] / frequency
+        angle = (value[:, None] / frequency).double()
         embedding = torch.empty(length, half)
         embedding[:, 0::2] = angle[:, 0::2].sin()
         embedding[:, 1::2] = angle[:, 1::2].cos()
