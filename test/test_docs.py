@@ -110,7 +110,7 @@ def test_commands_and_their_options_exist(capsys):
 
 
 def test_make_targets_exist():
-    targets = set(re.findall(r'^(\w+):', text('Makefile'), flags=re.MULTILINE))
+    targets = set(re.findall(r'^([\w-]+):', text('Makefile'), flags=re.MULTILINE))
     assert {words[1] for _, words in commands('make')} <= targets
 
 
