@@ -191,7 +191,7 @@ def copy_tree() -> None:
         shutil.copy2(path, target)
     for path in TREE.rglob('*'):
         unknown = path.is_file() and path not in copies and path.suffix != '.so'
-        if unknown and 'build' not in path.parts[len(TREE.parts) :]:
+        if unknown and 'build' not in path.relative_to(TREE).parts:
             path.unlink()
 
 

@@ -20,6 +20,7 @@ from sast_ros.events import open_decoder
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import choose_model, CONFIGS, SAST
 from sast_ros.model.inference import postprocess
+from sast_ros.model.inference.cpu import CpuNetwork
 from sast_ros.pipeline import sensor_geometry, WindowDetector
 from sast_ros.windows import EventWindow
 import torch
@@ -206,14 +207,30 @@ def _network(
 
 
 def _stages(detector: StreamingDetector, inputs: list[Tensor], seconds: float) -> list[Part]:
-    """Time the modules of the network, where the engine runs them one after the other."""
-    modules = network_modules(getattr(detector.engine, 'network', None))
+    """Time the parts of the network, where the engine runs them one after the other."""
+    network = detector.engine.network
+    if isinstance(network, CpuNetwork):
+        return _operations(network, inputs, seconds)
+    modules = network_modules(network)
     if not modules:
         return []
     times: dict[str, list[float]] = {name: [] for name in modules}
     with _hooks(modules, times, detector.device):
         following = cycle(inputs)
         time_actions({'': lambda: detector.step(next(following))}, seconds)
+    return [Part(f'  {name}', summarize(values)) for name, values in times.items()]
+
+
+def _operations(network: CpuNetwork, inputs: list[Tensor], seconds: float) -> list[Part]:
+    """Time the operations of compiled loops, part by part, on the first of their threads."""
+    times: dict[str, list[float]] = {}
+    following = cycle(inputs)
+
+    def action() -> None:
+        for name, value in network.time_operations(next(following)[None], None).items():
+            times.setdefault(name, []).append(value)
+
+    time_actions({'': action}, seconds)
     return [Part(f'  {name}', summarize(values)) for name, values in times.items()]
 
 
