@@ -58,7 +58,9 @@ test-arm:
 # The tests that call compiled loops and do not start other processes.
 SANITIZED := test/events test/bags/test_bad_events.py test/bags/test_event_files.py test/bags/test_hdf5.py \
   test/test_kernels.py test/test_histogram.py test/test_windows.py \
-  test/model/inference/test_postprocess.py test/visualization/test_overlay.py training/test/simulation/test_camera.py \
+  test/model/inference/test_postprocess.py test/model/inference/test_cpu.py::test_density_of_any_size \
+  test/model/inference/test_cpu.py::test_every_instruction_set_gives_the_results_of_the_reference \
+  test/visualization/test_overlay.py training/test/simulation/test_camera.py \
   training/test/simulation/test_renderer.py training/test/training/test_augmentation.py \
   training/test/training/test_streams.py
 
