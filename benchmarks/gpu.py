@@ -208,7 +208,11 @@ class Case:
             error = max(error, float((output.head.cpu() - expected.head).abs().max()))
             head = probabilities(output.head[0].float())
             wanted = select_boxes(head, output.input_size, SCORE_THRESHOLD, NMS_IOU)
-            equal &= all(np.array_equal(a, b) for a, b in zip(boxes, wanted))
+            # The exponential of the host is another one
+            equal &= all(
+                a.shape == b.shape and np.allclose(a, b, rtol=2e-6, atol=1e-4)
+                for a, b in zip(boxes, wanted)
+            )
         return {
             'flips': flips,
             'decisions': decisions,
