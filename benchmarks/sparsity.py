@@ -18,9 +18,11 @@ three copies of the network, in changing order:
 The weights are the same, and if they were trained with the adaptive selection, both others are
 strange to them: read the accuracy of `dense` as that of these weights, not of dense training.
 Step: network, boxes and NMS at score 0.01; attention: the scored attention of the four stages,
-part of the step. Times are processor time, all threads together: with one thread that is the wall
-clock of an idle machine, and on a busy one it is not the wait for others (`wall`). Shares of kept
-tokens count those of the padded input; `w/g`: attention by window and by grid. Accuracy: by
+part of the step. All run on plain PyTorch, whose parts can be watched and whose selection can be
+replaced; benchmarks/step_time.py times the engine. Times are processor time, all threads together:
+with one thread that is the wall clock of an idle machine, and on a busy one it is not the wait for
+others (`wall`). Shares of kept tokens count those of the padded input; `w/g`: attention by window
+and by grid. Accuracy: by
 sast_ros.evaluation, with what a training's validation counts. A box holds a token of stage 1 if it
 holds the middle of its 4x4 pixels.
 """
@@ -44,6 +46,7 @@ from sast_ros.detector import Detections, StreamingDetector
 from sast_ros.labels import MIN_VISIBILITY
 from sast_ros.model import SAST, selection
 from sast_ros.model.choice import choose_model
+from sast_ros.model.inference import Engine
 from sast_ros.model.selection import Selection
 from sast_ros.process import keep_heap
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
@@ -94,13 +97,14 @@ class ObservedDetector(StreamingDetector):
 
     def __init__(self, model: SAST, mode: str) -> None:
         super().__init__(model, SCORE_THRESHOLD, max_detections=MAX_DETECTIONS)
+        self.engine = Engine(model, 'plain')  # the others have no modules to watch
         self.configure_sparsity(mode)
         self.noted = Steps()
         self._attention = self._entered = 0.0
         network = self.engine.network
         network.register_forward_hook(self._note_selections)
-        for stage in network.stages:  # scoring, selection and attention lie between these
-            stage.downsample.register_forward_hook(self._enter)
+        for stage in network.backbone.stages:  # scoring, selection and attention lie between these
+            stage.downsample_cf2cl.register_forward_hook(self._enter)
             stage.lstm.register_forward_pre_hook(self._leave)
 
     def step(self, histogram: Tensor | np.ndarray) -> Detections:
