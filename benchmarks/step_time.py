@@ -148,7 +148,6 @@ def compare(model: SAST, inputs: list[Tensor], seconds: float) -> dict[str, Any]
     """Return the times of the opponents, and the shares of tokens that the engine keeps."""
     from dataclasses import asdict
 
-    from sast_ros.bench.parts import describe_engine
     from sast_ros.bench.timing import time_actions
     from sast_ros.detector import StreamingDetector
     import torch
@@ -168,7 +167,7 @@ def compare(model: SAST, inputs: list[Tensor], seconds: float) -> dict[str, Any]
     return {
         **{name: asdict(timing) for name, timing in times.items()},
         'kept_tokens': [round(share.tokens, 4) for share in kept],
-        'engine_facts': describe_engine(adaptive),
+        'engine_facts': adaptive.engine.describe(),
     }
 
 

@@ -16,6 +16,10 @@ import sys
 
 from sast_ros.errors import SettingError
 
+#: Environment variable that names a slower instruction set for the compiled loops of the network
+#: than the processor has.
+INSTRUCTION_SET = 'SAST_ROS_INSTRUCTION_SET'
+
 #: CPU threads of the network where nothing else is set; more gain little.
 MAX_THREADS = 4
 
@@ -93,7 +97,7 @@ def hold_to_instruction_set(name: str) -> None:
             f'PyTorch is loaded and cannot be held to {name} any more; choose the instruction set '
             'at the start of the process'
         )
-    os.environ.update(environment, SAST_ROS_INSTRUCTION_SET=name)
+    os.environ.update({**environment, INSTRUCTION_SET: name})
 
 
 def _read(path: str) -> str:

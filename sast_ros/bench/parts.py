@@ -131,23 +131,6 @@ def measure_parts(
     return parts
 
 
-def describe_engine(detector: StreamingDetector) -> dict[str, Any]:
-    """
-    Return what runs the network.
-
-    ``instruction_set`` is that of the engine's own compiled loops; it is empty where all layers
-    are PyTorch's.
-    """
-    engine = detector.engine
-    return {
-        'implementation': engine.implementation,
-        'instruction_set': getattr(engine, 'instruction_set', ''),
-        'threads': getattr(engine, 'threads', torch.get_num_threads()),
-        'precision': engine.precision,
-        'device': str(detector.device),
-    }
-
-
 def describe_workload(workload: Workload, detector: StreamingDetector) -> dict[str, Any]:
     """Return what the times depend on: events, active pixels, kept tokens, on average."""
     windows = [window for window, _ in workload.windows()][:_MAX_WINDOWS]

@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         'model': Path(arguments.model).name,
         'configuration': model.config.name,
         'weights': weights,
-        'engine': parts.describe_engine(detector),
+        'engine': detector.engine.describe(),
         'workload': parts.describe_workload(workload, detector),
         'parts': [{'part': part.name.strip(), **asdict(part.timing)} for part in measured],
     }

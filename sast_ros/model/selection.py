@@ -241,12 +241,26 @@ def select(scores: Tensor, order: Tensor, bounce: float) -> Selection:
         BOUNCE.
 
     """
-    windows, tokens = order.shape
-    arranged = scores[:, order]  # B, N, T
-    window_share = torch.softmax(arranged.sum(dim=2) / tokens, dim=1)
-    token_share = torch.softmax(arranged, dim=2)
+    return Selection(selected(scores[:, order], bounce), order)
+
+
+def selected(scores: Tensor, bounce: float | Tensor) -> Tensor:
+    """
+    Return which tokens are selected, ``bool[B, N, T]``.
+
+    Parameters
+    ----------
+    scores : torch.Tensor
+        ``float32[B, N, T]``, partition-major.
+    bounce : float or torch.Tensor
+        BOUNCE, infinite to select everything.
+
+    """
+    windows, tokens = scores.shape[1:]
+    window_share = torch.softmax(scores.sum(dim=2) / tokens, dim=1)
+    token_share = torch.softmax(scores, dim=2)
     mask = token_share >= (1 / tokens) / (1 + bounce)
-    return Selection(mask & (window_share >= (1 / windows) / (1 + bounce))[:, :, None], order)
+    return mask & (window_share >= (1 / windows) / (1 + bounce))[:, :, None]
 
 
 def select_tokens(

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The network as a list of operations that a team of threads carries out one after the other.
  *
- * sast_ros/model/inference/cpu.py makes the list for a network and an input size; it reads the structures and the
+ * sast_ros/model/inference/program.py makes the list for a network and an input size; it reads the structures and the
  * enumerations from this file, so a member has eight bytes.
  */
 #ifndef SAST_ROS_ENGINE_ENGINE_H
@@ -36,7 +36,7 @@ enum sast_source {
 
 /* What happens to the result of a product. */
 enum sast_epilogue {
-  SAST_PLAIN = 0, /* columns are a multiple of the panel */
+  SAST_PLAIN = 0,
   SAST_BIAS = 1,
   SAST_SILU = 2,
   SAST_RESIDUAL = 3,       /* + extra[m] */
@@ -108,7 +108,7 @@ struct sast_step {
   double bounce;
   int64_t dense;     /* 1: everything is selected */
   double objectness; /* classes matter from this logit on */
-  void *slot[32];
+  void *slot[32];    /* SAST_SLOTS */
 };
 
 /* One instruction set. */

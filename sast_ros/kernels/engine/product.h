@@ -227,11 +227,7 @@ INLINE void finish_row(const struct sast_op *op, const struct sast_step *step, i
       break;
     }
     case SAST_NORM_POSITION:
-      layer_norm(tile, op->columns, op->gamma, op->beta, y);
-      extra += m * op->columns;
-      for (int64_t c = 0; c < op->columns; c += LANES) {
-        store(y + c, load(y + c) + load(extra + c));
-      }
+      norm_with_position(tile, op->columns, op->gamma, op->beta, extra + m * op->columns, y);
       break;
     case SAST_SCORE: {
       wide sum = wide_zero();

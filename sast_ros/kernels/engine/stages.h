@@ -159,10 +159,7 @@ static void stem_work(const struct sast_op *op, const struct sast_step *step, _A
     const float *const position = op->extra + first * op->out_width * op->columns;
     for (int64_t m = 0; m < pixels; ++m) {
       float *const y = out + m * op->columns;
-      layer_norm(y, op->columns, op->gamma, op->beta, y);
-      for (int64_t n = 0; n < op->columns; n += LANES) {
-        store(y + n, load(y + n) + load(position + m * op->columns + n));
-      }
+      norm_with_position(y, op->columns, op->gamma, op->beta, position + m * op->columns, y);
     }
   }
 }

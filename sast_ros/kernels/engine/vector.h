@@ -161,4 +161,13 @@ INLINE void layer_norm(const float *x, int64_t channels, const float *gamma, con
   }
 }
 
+/* Layer norm of a row, + position; out may be x. */
+INLINE void norm_with_position(const float *x, int64_t channels, const float *gamma, const float *beta,
+                               const float *position, float *out) {
+  layer_norm(x, channels, gamma, beta, out);
+  for (int64_t c = 0; c < channels; c += LANES) {
+    store(out + c, load(out + c) + load(position + c));
+  }
+}
+
 #endif

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 import math
 import os
@@ -28,12 +29,10 @@ from sast_ros.model.inference.program import (
     STRUCTURES,
 )
 from sast_ros.model.sast import SAST, StepOutput
-from sast_ros.model.selection import partition_order, Selection
+from sast_ros.model.selection import Selection
+from sast_ros.process import INSTRUCTION_SET
 import torch
 from torch import Tensor
-
-#: Environment variable that names a slower instruction set than the processor has.
-INSTRUCTION_SET = 'SAST_ROS_INSTRUCTION_SET'
 
 #: Input sizes of which the operations are kept.
 _MOST_PROGRAMS = 4
@@ -96,16 +95,12 @@ class CpuNetwork:
         Of a step; 0 for as many as PyTorch uses.
     instruction_set : str
         What the loops are compiled for.
-    objectness : float
-        Class logits are computed only near cells whose logit of objectness reaches this; elsewhere
-        they are -100.
 
     """
 
     def __init__(self, model: SAST) -> None:
         self.config, self.control = model.config, model.control
         self.threads = 0
-        self.objectness = -math.inf
         self.instruction_set = chosen_instruction_set()
         self._number = instruction_sets().index(self.instruction_set)
         self._weights = NetworkWeights(model, library.sast_panel(self._number))
@@ -113,15 +108,24 @@ class CpuNetwork:
         self._scratch = aligned((0,))
         self._lock = threading.Lock()  # the memory of the programs
 
-    def __call__(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
-        """Advance by one window and detect; see ``SAST.forward``."""
-        size = self.config.padded_size(histogram.shape[-2:])
-        program = self._program((size[0], size[1]))
+    def __call__(
+        self, histogram: Tensor, states: list[State] | None = None, objectness: float = -math.inf
+    ) -> StepOutput:
+        """
+        Advance by one window and detect; see ``SAST.forward``.
+
+        Class logits are computed only near cells whose logit of ``objectness`` reaches this;
+        elsewhere they are -100.
+        """
         histogram = histogram.contiguous()
         with self._lock:
+            program = self._program(histogram.shape[-2:])
             outputs = [
                 self._advance(
-                    program, sample, _sample_states(states, index, len(histogram), program)
+                    program,
+                    sample,
+                    _sample_states(states, index, len(histogram), program),
+                    objectness,
                 )
                 for index, sample in enumerate(histogram)
             ]
@@ -131,23 +135,26 @@ class CpuNetwork:
 
     def prepare(self, size: tuple[int, int]) -> None:
         """Make the operations for histograms of (height, width)."""
-        height, width = self.config.padded_size(size)
         with self._lock:
-            self._program((height, width))
+            self._program(size)
 
     def time_operations(self, histogram: Tensor, states: list[State] | None) -> dict[str, float]:
         """Return the milliseconds of each part of the network in a step on one sample."""
-        size = self.config.padded_size(histogram.shape[-2:])
-        program = self._program((size[0], size[1]))
-        nanoseconds = np.zeros(len(program.operations), np.int64)
         sample = histogram.contiguous()[0]
-        self._advance(program, sample, _sample_states(states, 0, 1, program), nanoseconds)
+        with self._lock:
+            program = self._program(sample.shape[-2:])
+            nanoseconds = np.zeros(len(program.operations), np.int64)
+            before = _sample_states(states, 0, 1, program)
+            self._advance(program, sample, before, nanoseconds=nanoseconds)
         times: dict[str, float] = {}
         for label, value in zip(program.labels, nanoseconds):
             times[label] = times.get(label, 0.0) + float(value) / 1e6
         return times
 
-    def _program(self, size: tuple[int, int]) -> Program:
+    def _program(self, size: Sequence[int]) -> Program:
+        """Return the operations for histograms of (height, width)."""
+        height, width = self.config.padded_size(size)
+        size = (height, width)
         program = self._programs.pop(size, None)
         if program is None:
             program = Program(self._weights, self.config, size, self._number)
@@ -161,6 +168,7 @@ class CpuNetwork:
         program: Program,
         histogram: Tensor,
         states: list[State],
+        objectness: float = -math.inf,
         nanoseconds: np.ndarray | None = None,
     ) -> StepOutput:
         step = np.zeros((), STRUCTURES['sast_step'])
@@ -188,7 +196,7 @@ class CpuNetwork:
         step['height'], step['width'] = histogram.shape[1:]
         step['amp'], step['bounce'] = self.control.amp, self.control.bounce
         step['dense'] = self.control.mode == 'dense'
-        step['objectness'] = self.objectness
+        step['objectness'] = objectness
         threads = self.threads or torch.get_num_threads()
         if self._scratch.size < threads * program.scratch_each:
             self._scratch = aligned((threads * program.scratch_each,))
@@ -203,21 +211,19 @@ class CpuNetwork:
             program.taken,
             nanoseconds,
         )
-        return StepOutput(head, new_states, self._selections(program), program.size)
+        return StepOutput(head, new_states, _selections(program), program.size)
 
-    def _selections(self, program: Program) -> list[tuple[Selection, Selection]]:
-        part = self.config.partitions(program.size)
-        found = []
-        for stage, stride in enumerate(STRIDES):
-            by_window, by_grid = (
-                Selection(
-                    torch.from_numpy(selected.mask.copy()).view(torch.bool)[None],
-                    partition_order(kind, *program.side(stride), part, torch.device('cpu')),
-                )
-                for kind, selected in zip(('window', 'grid'), program.selections[stage])
-            )
-            found.append((by_window, by_grid))
-        return found
+
+def _selections(program: Program) -> list[tuple[Selection, Selection]]:
+    """Return copies of what the operations have selected."""
+    found = []
+    for pair in program.selections:
+        by_window, by_grid = (
+            Selection(torch.from_numpy(s.mask.copy()).view(torch.bool)[None], s.order)
+            for s in pair
+        )
+        found.append((by_window, by_grid))
+    return found
 
 
 def _sample_states(
@@ -238,7 +244,7 @@ def _sample_states(
                     f'state has shape {list(value.shape)}; it must be [{batch}, {shape[0]}, '
                     f'{shape[1]}, {shape[2]}]'
                 )
-            part = value[[sample]].float()
+            part = value.narrow(0, sample, 1).float()  # a view of what the last step gave
             pair.append(part.contiguous(memory_format=torch.channels_last))
         found.append((pair[0], pair[1]))
     return found

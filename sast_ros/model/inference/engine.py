@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+import copy
 import math
 import time
 from typing import Any
@@ -114,7 +114,7 @@ class Engine:
 
         """
         if device is not None and torch.device(device) != next(model.parameters()).device:
-            model = folded_copy(model, device)
+            model = copy.deepcopy(model).to(device)
         place = next(model.parameters()).device
         _check_precision(precision, place)
         if place.type == 'cuda':
@@ -147,12 +147,17 @@ class Engine:
         return getattr(self.network, 'threads', 0) or torch.get_num_threads()
 
     def describe(self) -> dict[str, Any]:
-        """Return what runs, for logs, diagnostics and benchmarks."""
+        """
+        Return what runs, for benchmarks.
+
+        ``instruction_set`` is that of the compiled loops; it is empty where all layers are
+        PyTorch's.
+        """
         return {
             'implementation': self.implementation,
             'device': str(self.device),
             'instruction_set': self.instruction_set,
-            'threads': self.threads if self.device.type == 'cpu' else 0,
+            'threads': self.threads,
             'precision': self.precision,
         }
 
@@ -178,6 +183,9 @@ class Engine:
 
         """
         if not isinstance(self.network, CpuNetwork):
+            return
+        if most == 1:
+            self.network.threads = 1
             return
         generator = torch.Generator().manual_seed(0)
         shape = (1, self.network.config.channels, *input_size)
@@ -243,25 +251,22 @@ class Engine:
             limits = self.network.box_control
             limits.score_threshold, limits.nms_iou = score_threshold, nms_iou
             return self.step(histogram, states), self.network.download()
-        with self._limited(score_threshold):
+        if isinstance(self.network, CpuNetwork):
+            with torch.inference_mode():
+                output = self.network(histogram.cpu(), states, _objectness(score_threshold))
+        else:
             output = self.step(histogram, states)
         with torch.inference_mode():
             head = probabilities(output.head[0].float())
         boxes = select_boxes(head, output.input_size, score_threshold, nms_iou)
         return output, Found(boxes, selected_shares(output.selections))
 
-    @contextmanager
-    def _limited(self, score_threshold: float) -> Iterator[None]:
-        """Leave out what cannot reach the score: objectness x class probability."""
-        if not isinstance(self.network, CpuNetwork) or score_threshold <= 0:
-            yield
-            return
-        odds = score_threshold / max(1 - score_threshold, _LEAST_DOUBT)
-        self.network.objectness = math.log(odds) - _MARGIN
-        try:
-            yield
-        finally:
-            self.network.objectness = -math.inf
+
+def _objectness(score_threshold: float) -> float:
+    """Return the logit below which no score, objectness x class probability, can reach it."""
+    if score_threshold <= 0:
+        return -math.inf
+    return math.log(score_threshold / max(1 - score_threshold, _LEAST_DOUBT)) - _MARGIN
 
 
 def has_native_bfloat16(device_type: str) -> bool:

@@ -22,6 +22,7 @@ from sast_ros.model.selection import (
     position_embedding,
     score_gain,
     score_tokens,
+    selected,
     Selection,
     SelectionControl,
 )
@@ -137,7 +138,7 @@ class Stage(nn.Module):
             tokens = x.flatten(1, 2)
             tokens, scores = score_tokens(tokens, self.to_scores(tokens), gain, scale)
             x, scores = (tensor.unflatten(1, (height, width)) for tensor in (tokens, scores))
-            masks = [select(split(scores, kind, part), thresholds.bounce) for kind in _KINDS]
+            masks = [selected(split(scores, kind, part), thresholds.bounce) for kind in _KINDS]
         x = self.grid_attn(self.win_attn(x, masks[0], part), masks[1], part)
         by_window, by_grid = (
             Selection(mask, partition_order(kind, height, width, part, x.device))
@@ -230,30 +231,6 @@ def join(x: Tensor, kind: str, size: tuple[int, int], part: tuple[int, int]) -> 
     if kind == 'grid':
         tiles = tiles.transpose(3, 4).transpose(1, 2)
     return tiles.flatten(3, 4).flatten(1, 2)
-
-
-def select(scores: Tensor, bounce: float | Tensor) -> Tensor:
-    """
-    Select windows, and tokens in them; see ``selection.select``.
-
-    Parameters
-    ----------
-    scores : torch.Tensor
-        ``float32[B, N, T]``, partition-major.
-    bounce : float or torch.Tensor
-        BOUNCE, infinite to select everything.
-
-    Returns
-    -------
-    torch.Tensor
-        ``bool[B, N, T]``.
-
-    """
-    windows, tokens = scores.shape[1:]
-    window_share = torch.softmax(scores.sum(dim=2) / tokens, dim=1)
-    token_share = torch.softmax(scores, dim=2)
-    mask = token_share >= (1 / tokens) / (1 + bounce)
-    return mask & (window_share >= (1 / windows) / (1 + bounce))[:, :, None]
 
 
 def event_density(histogram: Tensor) -> Tensor:

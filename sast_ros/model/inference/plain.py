@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from typing import cast
 
-from sast_ros.model.attention import LayerScale, SparseAttention
+from sast_ros.model.attention import SparseAttention
 from sast_ros.model.neck import ConvBlock
 from sast_ros.model.sast import SAST
 import torch
@@ -15,19 +15,18 @@ from torch import nn, Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-def folded_copy(model: SAST, device: str | torch.device | None = None) -> SAST:
+def folded_copy(model: SAST) -> SAST:
     """
     Return a copy in evaluation mode, without gradients, in channels-last memory.
 
-    Batch norms are folded into their convolutions and LayerScale into the projection before it;
-    one that is folded already stays as it is.
+    Batch norms are folded into their convolutions and LayerScale into the projection before it.
     """
-    folded = copy.deepcopy(model).to(device).eval().requires_grad_(False)
+    folded = copy.deepcopy(model).eval().requires_grad_(False)
     for module in folded.modules():
-        if isinstance(module, ConvBlock) and isinstance(module.bn, nn.BatchNorm2d):
+        if isinstance(module, ConvBlock):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
             module.add_module('bn', nn.Identity())
-        elif isinstance(module, SparseAttention) and isinstance(module.ls1, LayerScale):
+        elif isinstance(module, SparseAttention):
             _fold_scale(module.proj, module.ls1.gamma)
             _fold_scale(cast(nn.Linear, module.mlp.net[2]), module.ls2.gamma)
             module.add_module('ls1', nn.Identity())

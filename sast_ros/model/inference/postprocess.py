@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sast_ros.kernels import library
+from sast_ros.model.head import HEAD_STRIDES
 from sast_ros.model.selection import Selection
 import torch
 from torch import Tensor
@@ -106,7 +107,7 @@ def select_boxes(
     """
     values = np.ascontiguousarray(output.float().cpu().numpy())
     height, width = input_size
-    anchors = sum((height // stride) * (width // stride) for stride in (8, 16, 32))
+    anchors = sum((height // stride) * (width // stride) for stride in HEAD_STRIDES)
     if values.ndim != 2 or len(values) != anchors or values.shape[1] < 6:
         raise ValueError(
             f'select_boxes: the output is {values.shape}; that of {width}x{height} cells is '

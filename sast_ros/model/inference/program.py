@@ -161,8 +161,13 @@ class NetworkWeights:
 
 @dataclass(slots=True)
 class SelectedTokens:
-    """What a selection writes: ``mask`` in partition-major order, tokens, windows, counts."""
+    """
+    What a selection writes: ``mask`` in partition-major order, tokens, windows, counts.
 
+    ``order``: of the partitions, as in ``Selection``.
+    """
+
+    order: Tensor
     mask: np.ndarray
     index: np.ndarray
     first: np.ndarray
@@ -397,9 +402,10 @@ class Program:
 
     def _select(self, kind: str, scores: np.ndarray, size: tuple[int, int]) -> SelectedTokens:
         part = self.config.partitions(self.size)
-        order = partition_order(kind, *size, part, torch.device('cpu')).numpy()
+        order = partition_order(kind, *size, part, torch.device('cpu'))
         windows, tokens = order.shape
         selected = SelectedTokens(
+            order,
             aligned((windows, tokens), np.uint8),
             aligned((windows * tokens,), np.int32),
             aligned((windows + 1,), np.int32),
@@ -410,7 +416,7 @@ class Program:
             a=scores,
             windows=windows,
             tokens=tokens,
-            order=order.astype(np.int32),
+            order=order.numpy().astype(np.int32),
             mask=selected.mask,
             index=selected.index,
             first=selected.first,

@@ -12,10 +12,10 @@ import pytest
 from sast_ros.model import SAST
 from sast_ros.model.inference import cuda
 from sast_ros.model.inference.cuda import GraphNetwork
-from sast_ros.model.inference.masked import join, MaskedNetwork, select, split
+from sast_ros.model.inference.masked import join, MaskedNetwork, split
 from sast_ros.model.inference.plain import folded_copy
 from sast_ros.model.inference.postprocess import Boxes, probabilities, select_boxes
-from sast_ros.model.selection import partition_order
+from sast_ros.model.selection import partition_order, selected
 from sast_ros.model.selection import select as select_in_map
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -111,7 +111,7 @@ def test_selection_is_that_of_the_reference(bounce, as_tensor):
     expected = select_in_map(scores.flatten(1), order, bounce).mask
     if as_tensor:
         bounce = torch.tensor(bounce, dtype=torch.float64)
-    assert torch.equal(select(split(scores, 'grid', (8, 10)), bounce), expected)
+    assert torch.equal(selected(split(scores, 'grid', (8, 10)), bounce), expected)
 
 
 @pytest.mark.parametrize('dtype, error', [(torch.bfloat16, 0.15), (torch.float16, 0.02)])
