@@ -182,6 +182,7 @@ def decode(path: Path, seconds: float) -> dict[str, float]:
     histogram = StackedHistogram(HEIGHT, WIDTH, downsample=2)
     events, early = 0, 0.0
     with open_recording(path) as recording:
+        recording.given_size = HEIGHT, WIDTH  # the camera of DSEC is smaller
         began = time.perf_counter()
         for chunk in recording:
             events += len(chunk)
@@ -203,6 +204,7 @@ def detect(path: Path, seconds: float) -> dict[str, float]:
 
     model, _ = choose_model('default', 'cpu')
     with open_recording(path) as recording:
+        recording.given_size = HEIGHT, WIDTH
         pipeline = EventPipeline(StreamingDetector(model), (HEIGHT, WIDTH))
         summary = replay(recording, pipeline, end=seconds)
     return {'events': summary['events'], 'wall': summary['wall_seconds']}
