@@ -29,6 +29,8 @@ ROOT, SITE, TREE, LOG = ARM / 'root', ARM / 'site', ARM / 'tree', ARM / 'log.txt
 
 #: Without the scalable vectors of qemu's default, for which it raises false floating-point flags.
 PROCESSOR = 'cortex-a76'
+#: Its identity as Linux has it, revision r4p1: oneDNN complains on standard error without the file.
+IDENTITY = ('sys/devices/system/cpu/cpu0/regs/identification/midr_el1', '0x00000000414fd0b1\n')
 
 # Tools, and the packages of Debian and Ubuntu that have them.
 EMULATOR = {
@@ -93,7 +95,7 @@ def run(*command: str | Path, folder: Path = REPOSITORY) -> None:
 
 def once(name: str, title: str, inputs: Iterable[Path], action: Callable[[], None]) -> None:
     """Do what has not been done with these inputs yet."""
-    fingerprint = hashlib.sha256(f'{ARM} {DEBIAN_PACKAGES} {WHEELS}\n'.encode())
+    fingerprint = hashlib.sha256(f'{ARM} {DEBIAN_PACKAGES} {IDENTITY} {WHEELS}\n'.encode())
     for path in sorted(inputs):
         fingerprint.update(path.name.encode() + path.read_bytes())
     stamp = ARM / f'{name}.done'
@@ -139,6 +141,9 @@ def install_python() -> None:
         (ROOT / name).symlink_to(f'usr/{name}')
     for package in sorted((cache / 'archives').glob('*.deb')):
         run('dpkg', '--extract', package, ROOT)
+    identity = ROOT / IDENTITY[0]
+    identity.parent.mkdir(parents=True)
+    identity.write_text(IDENTITY[1])
     shutil.rmtree(cache)
 
 
