@@ -183,7 +183,7 @@ def test_cited_sections_of_the_network_description_exist():
 
 
 def test_diagnostics_keys_are_those_of_the_node():
-    source = text('sast_ros/ros/diagnostics.py') + text('sast_ros/ros/detector_node.py')
+    source = text('sast_ros/ros/diagnostics.py') + text('sast_ros/ros/camera.py')
     for key in first_cells(section('docs/reliability.md', 'Diagnostics')):
         written = key.replace('REASON', '{reason}').replace(' N ', ' {stage} ')
         assert f"'{written}'" in source, key

@@ -11,10 +11,9 @@ from threading import Lock
 import time
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 import numpy as np
 from sast_ros.detections import Detections
-from sast_ros.ros.messages import header
 from sast_ros.windows import StreamStatistics
 
 #: Step times are reported over this many of the last steps.
@@ -205,15 +204,12 @@ class _Counts:
         )
 
 
-def diagnostic_array(
-    report: Report, name: str, hardware_id: str, stamp_ns: int
-) -> DiagnosticArray:
+def diagnostic_status(report: Report, name: str, hardware_id: str) -> DiagnosticStatus:
     """Return a report as message."""
-    status = DiagnosticStatus(
+    return DiagnosticStatus(
         level=report.level,
         name=name,
         message=report.message,
         hardware_id=hardware_id,
         values=[KeyValue(key=key, value=value) for key, value in report.values.items()],
     )
-    return DiagnosticArray(header=header(stamp_ns, ''), status=[status])

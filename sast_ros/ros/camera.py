@@ -1,0 +1,352 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+What belongs to one event camera: its subscription, windows, recurrent state and topics.
+
+The executor's thread takes the raw messages, decodes them and cuts windows; the worker takes
+complete windows from the queue, runs the network and publishes.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.lifecycle import LifecycleNode
+from sast_ros.detections import Detections, DetectorError
+from sast_ros.errors import escape_controls, format_error, SettingError
+from sast_ros.events import EventDecoder, EventFormatError
+from sast_ros.ros import messages, qos
+from sast_ros.ros.detector_factory import apply_settings, make_cutter
+from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
+from sast_ros.ros.event_subscription import EventSubscription
+from sast_ros.ros.log_throttle import LogThrottle
+from sast_ros.ros.node_parameters import make_filter
+from sast_ros.ros.parameters import Settings
+from sast_ros.ros.window_queue import WindowQueue
+from sast_ros.windows import EventWindow, WindowCutter
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from sast_ros.pipeline import WindowDetector
+
+#: Minimum time between two warnings of a kind that could occur with every message, seconds.
+WARNING_PERIOD_S = 5.0
+
+#: Windows in a row that may fail unexpectedly before the camera gives up.
+MAX_FAILURES = 10
+
+
+class Camera:
+    """
+    One camera of the node, in the order of the node's life cycle.
+
+    Parameters
+    ----------
+    node : LifecycleNode
+        Owner of the topics.
+    settings : Settings
+        Parameters until ``configure``.
+
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings) -> None:
+        self._node = node
+        self._settings = settings
+        # None unless configured (cutter, detector) or active (queue), where they are used.
+        self._cutter: WindowCutter = None  # type: ignore[assignment]
+        self._detector: WindowDetector = None  # type: ignore[assignment]
+        self.queue: WindowQueue = None  # type: ignore[assignment]
+        self._subscription: EventSubscription | None = None
+        self._untrained = False
+        self._monitor = Monitor()
+        self._warnings = LogThrottle(WARNING_PERIOD_S)
+        self._logger = node.get_logger()
+
+    # ----------------------------------------------------------------------------------- lifecycle
+
+    def configure(self, settings: Settings, detector: WindowDetector, untrained: bool) -> None:
+        """
+        Create the window cutter and the publishers.
+
+        Raises
+        ------
+        SettingError
+            A sensor size that does not fit the network, or a filter that does not exist.
+
+        """
+        self._cutter = make_cutter(
+            settings, detector.detector.config, self._now_ns, self._log_reset
+        )
+        self._settings, self._detector, self._untrained = settings, detector, untrained
+        self._monitor = Monitor()
+        create = self._node.create_lifecycle_publisher
+        self._detections_pub = create(Detection2DArray, 'detections', qos.DETECTIONS)
+        self._label_pub = create(LabelInfo, 'label_info', qos.LATCHED)
+        self._vision_pub = create(VisionInfo, 'vision_info', qos.LATCHED)
+        self._overlay_pub = create(Image, 'overlay', qos.OVERLAY)
+
+    def activate(self, version: int) -> None:
+        """Publish the labels and the number of the configuration, subscribe to the events."""
+        self._cutter.restart('start')
+        self._version = version
+        self._applied: Settings | None = None
+        self._failures = self._failed_messages = 0
+        self._warnings.forget()
+        self._size_is_reported = False
+        self.queue = WindowQueue(self._settings.overload.queue_windows)
+        self._publish_labels()
+        self._monitor.received()
+        self._subscription = EventSubscription(
+            self._node, self._settings.input, self._on_events, self._on_new_stream
+        )
+
+    def unsubscribe(self) -> None:
+        """Take no more events."""
+        if self._subscription is not None:
+            self._subscription.close()
+            self._subscription = None
+
+    def deactivate(self) -> None:
+        """Discard the queue, when the worker has ended."""
+        self.queue = None  # type: ignore[assignment]
+
+    def release(self) -> None:
+        """End what ``configure`` began."""
+        if self._detector is None:
+            return
+        self._cutter = self._detector = None  # type: ignore[assignment]
+        for publisher in (
+            self._detections_pub,
+            self._label_pub,
+            self._vision_pub,
+            self._overlay_pub,
+        ):
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    # ------------------------------------------------------------ events, in the executor's thread
+
+    def _on_events(self, raw: bytes, decoder: EventDecoder) -> None:
+        """Decode one message, and queue the windows that it completes."""
+        try:
+            chunk = decoder(raw)
+            if (chunk.height, chunk.width) != decoder.stated_size or not chunk.width:
+                self._report_sensor_size(decoder.stated_size)
+            for window in self._cutter.cut(chunk):
+                self._queue_window(window)
+        except EventFormatError as error:
+            self._monitor.format_error(str(error))
+            if self._warnings.is_due('message', error.field):
+                self._logger.warning(
+                    f'a message was not read ({self._monitor.format_errors} so far): {error}'
+                )
+            return
+        except Exception as error:
+            # A message costs itself; where it left decoder and cutter is not known
+            sentence = _unexpected(error)
+            trace = '' if self._failed_messages else _trace()
+            self._failed_messages += 1
+            self._monitor.format_error(sentence)
+            if self._warnings.is_due('unexpected', type(error).__name__):
+                self._logger.error(f'a message was not read: {sentence}{trace}')
+            decoder.reset()
+            self._cutter.restart('error')
+            return
+        self._monitor.received()
+
+    def _queue_window(self, window: EventWindow) -> None:
+        dropped = self.queue.put(window)
+        if dropped:
+            self._monitor.dropped(dropped)
+            if self._warnings.is_due('slow'):
+                self._logger.warning(
+                    f'too slow: the oldest of {self.queue.capacity} waiting windows was dropped '
+                    f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
+                    'longer stride'
+                )
+
+    def _report_sensor_size(self, stated: tuple[int, int]) -> None:
+        """Say which size is taken where messages state none, or not that of the parameters."""
+        wanted = self._settings.input
+        given = wanted.height and wanted.width
+        if self._size_is_reported or (given and not any(stated)):
+            return
+        self._size_is_reported = True
+        if given:
+            self._logger.warning(
+                f'the messages state a sensor of {stated[1]}x{stated[0]} pixels; '
+                f'{wanted.width}x{wanted.height}, as input.width and input.height, are taken'
+            )
+            return
+        from sast_ros.pipeline import default_sensor_size
+
+        height, width = default_sensor_size(self._detector.detector.config)
+        self._logger.warning(
+            f'the messages do not state the size of the sensor; {width}x{height} pixels, those of '
+            'the network, are taken; set input.width and input.height'
+        )
+
+    def _log_reset(self, reason: str) -> None:
+        self._logger.info(f'state reset: {reason}')
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
+
+    def _on_new_stream(self, sentence: str) -> None:
+        """Restart the stream when the publishers have changed to another type."""
+        self._monitor.format_error(sentence)
+        self._cutter.restart('start')
+
+    def reset(self) -> None:
+        """Discard pending events now and the recurrent state before the next window."""
+        if self._subscription is not None:
+            self._subscription.reset()
+        self._cutter.restart('service')
+
+    # ------------------------------------------------------------- windows, in the worker's thread
+
+    def process(self, window: EventWindow) -> None:
+        """Detect in one window and publish."""
+        settings = self._settings
+        if settings is not self._applied:
+            apply_settings(self._detector.detector, settings, self._applied)
+            self._applied = settings
+        try:
+            self._detect(window, settings)
+        except DetectorError as error:
+            self._skip(str(error), error)
+        except Exception as error:
+            # A window costs itself; a fault in all of them is one of the node
+            self._failures += 1
+            if not self._node.context.ok() or self._failures >= MAX_FAILURES:
+                raise
+            trace = _trace() if self._failures == 1 else ''
+            self._skip(f'{_unexpected(error)}{trace}', error)
+            self._detector.detector.reset()
+        else:
+            self._failures = 0
+
+    def _detect(self, window: EventWindow, settings: Settings) -> None:
+        began = time.perf_counter()
+        detections = self._detector.process(window)
+        array = messages.detection_array(
+            detections, window.stamp_ns, settings.detections.class_id_format
+        )
+        self._detections_pub.publish(array)
+        self._monitor.step(time.perf_counter() - began, detections)
+        if self._overlay_pub.get_subscription_count():
+            self._publish_overlay(window, detections)
+
+    def _skip(self, reason: str, error: Exception) -> None:
+        """Count and report a window that gives no detections."""
+        self._monitor.step_error(reason)
+        if self._warnings.is_due('window', type(error).__name__):
+            self._logger.error(f'a window was skipped: {reason}')
+
+    def _publish_overlay(self, window: EventWindow, detections: Detections) -> None:
+        try:
+            from sast_ros.visualization import draw_overlay, UNTRAINED_NOTE
+        except ModuleNotFoundError as error:
+            self._logger.warning(f'no overlay: {format_error(error)}', once=True)
+            return
+        note = UNTRAINED_NOTE if self._untrained else ''
+        picture = draw_overlay(window, detections, detections.height, detections.width, note=note)
+        self._overlay_pub.publish(messages.image(picture, window.stamp_ns, detections.frame_id))
+
+    # ---------------------------------------------------------------------------------- parameters
+
+    def change_settings(self, settings: Settings) -> None:
+        """Apply accepted changes to cutter and queue; the worker reads the others itself."""
+        before, self._settings = self._settings, settings
+        if self._cutter is not None:
+            self._cutter.set_timing(*settings.timing_us)
+            self._cutter.timestamp_source = settings.window.timestamp_source
+            if settings.input.filter != before.input.filter:
+                self._change_filter(settings)
+        if self.queue is not None:
+            self.queue.capacity = settings.overload.queue_windows
+        if (
+            self._subscription is not None
+            and settings.detections.score_threshold != before.detections.score_threshold
+        ):
+            self._publish_labels()
+
+    def _change_filter(self, settings: Settings) -> None:
+        try:
+            self._cutter.set_filter(make_filter(settings.input.filter))
+        except (SettingError, ImportError) as error:  # a mask that was removed after the check
+            self._logger.error(f'the filter was not changed: {format_error(error)}')
+
+    # ------------------------------------------------------------------------------ labels, status
+
+    def _publish_labels(self) -> None:
+        """Publish the latched topics that describe the detections."""
+        config = self._detector.detector.config
+        now = self._now_ns()
+        threshold = self._settings.detections.score_threshold
+        self._label_pub.publish(messages.label_info(config.classes, threshold, now))
+        method = f'SAST {config.name}' + (', untrained weights' if self._untrained else '')
+        self._vision_pub.publish(
+            messages.vision_info(
+                method, self._node.resolve_topic_name('label_info'), self._version, now
+            )
+        )
+
+    def status(self, state: str, failure: str) -> DiagnosticStatus:
+        """
+        Return the status since the last one, for /diagnostics.
+
+        Parameters
+        ----------
+        state : str
+            Lifecycle state of the node.
+        failure : str
+            Why the node cannot work, empty if it can.
+
+        """
+        topic = self._subscription
+        status = NodeStatus(
+            state=state,
+            failure=failure or (topic.problem if topic else ''),
+            waiting=topic.waiting if topic else '',
+            queued=len(self.queue) if self.queue is not None else 0,
+            facts=self._facts(),
+        )
+        statistics = self._cutter.statistics if self._cutter else None
+        report = self._monitor.report(statistics, status)
+        name = self._node.get_fully_qualified_name().lstrip('/') + ': detector'
+        hardware_id = topic.name if topic else self._settings.model.path
+        return diagnostic_status(report, name, hardware_id)
+
+    def _facts(self) -> dict[str, object]:
+        topic, settings = self._subscription, self._settings
+        facts: dict[str, object] = {'model': settings.model.path, 'untrained': self._untrained}
+        if self._detector is not None:
+            detector = self._detector.detector
+            facts |= {
+                'device': str(detector.device),
+                'precision': detector.precision,
+                'engine': str(detector.engine),
+                'sparsity': settings.sparsity.mode,
+                'filters': ' '.join(self._cutter.event_filter.texts),
+            }
+        if topic is not None:
+            facts |= {
+                'input topic': topic.name,
+                'input type': topic.type,
+                'input QoS': topic.qos,
+                'input publishers': topic.publishers,
+            }
+        return facts
+
+
+def _unexpected(error: Exception) -> str:
+    return escape_controls(f'unexpected {type(error).__name__}: {error}')
+
+
+def _trace() -> str:
+    """Return the traceback of the present error, without control characters."""
+    return '\n' + escape_controls(traceback.format_exc())
