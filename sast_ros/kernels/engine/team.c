@@ -5,6 +5,11 @@
  * The threads are those of the OpenMP library that PyTorch has loaded: a second pool would wait for its cores while the
  * first spins. A step is one parallel region, with a barrier between operations.
  */
+#if defined(__linux__)
+#define _GNU_SOURCE
+#include <sched.h>
+#endif
+
 #include "../kernels.h"
 #include "engine.h"
 
@@ -13,7 +18,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { LINE = 64 };
+enum { LINE = 64, MOST_PLACES = 64 };
+
+/* The core on which a thread runs, in a line of the cache of its own. */
+struct place {
+  _Alignas(LINE) _Atomic int core;
+};
 
 /* Work at hand. */
 struct job {
@@ -26,6 +36,7 @@ struct job {
   _Atomic int64_t *taken; /* a line of the cache for each operation */
   int64_t *nanoseconds;
   int64_t threads; /* that take part */
+  struct place places[MOST_PLACES];
 };
 
 /* What compilers call for `omp parallel` and `omp barrier`. */
@@ -85,14 +96,56 @@ static int64_t now(void) {
   return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static void work_as(const struct job *job, int64_t thread, int64_t threads) {
+#if defined(__linux__)
+/* Let the threads that were just woken run: they may wait for the core of this one, which they then leave. */
+static void let_others_begin(struct job *job) {
+  job->places[0].core = sched_getcpu();
+  sched_yield();
+}
+
+/* Leave the core of a thread before this one. After a rest, Linux often wakes a thread on the core of the one that woke
+ * it, where the two take turns at every barrier instead of working side by side.
+ */
+static void leave_shared_core(struct job *job, int64_t thread, int64_t threads) {
+  const int core = sched_getcpu();
+  int64_t other = 0;
+  while (other < thread && job->places[other].core != core) {
+    ++other;
+  }
+  cpu_set_t allowed;
+  if (other < thread && sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+    cpu_set_t free = allowed;
+    for (int64_t i = 0; i < threads; ++i) {
+      if (i != thread && job->places[i].core >= 0) {
+        CPU_CLR(job->places[i].core, &free);
+      }
+    }
+    if (CPU_COUNT(&free) && sched_setaffinity(0, sizeof free, &free) == 0) {
+      sched_setaffinity(0, sizeof allowed, &allowed);
+    }
+  }
+  job->places[thread].core = sched_getcpu();
+}
+#else
+static void let_others_begin(struct job *job) { (void)job; }
+static void leave_shared_core(struct job *job, int64_t thread, int64_t threads) {
+  (void)job, (void)thread, (void)threads;
+}
+#endif
+
+static void work_as(struct job *job, int64_t thread, int64_t threads) {
   float *const scratch = job->scratch + thread * job->scratch_each;
   const int timed = job->nanoseconds && thread == 0;
   const uint64_t denormals = flush_denormals();
   int64_t before = timed ? now() : 0;
   for (int64_t i = 0; i < job->count; ++i) {
-    if (i && !job->ops[i].joined && threads > 1) {
-      openmp.barrier();
+    if (threads > 1 && !job->ops[i].joined) {
+      if (i) {
+        openmp.barrier();
+      }
+      if (threads <= MOST_PLACES) {
+        leave_shared_core(job, thread, threads);
+      }
     }
     job->isa->work(&job->ops[i], job->step, job->taken + i * (LINE / (int64_t)sizeof(int64_t)), scratch);
     if (timed) {
@@ -109,6 +162,7 @@ static void take_part(void *data) {
   const int64_t thread = openmp.thread(), threads = openmp.threads();
   if (thread == 0) {
     job->threads = threads;
+    let_others_begin(job);
   }
   work_as(job, thread, threads);
 }
@@ -162,8 +216,11 @@ int64_t sast_network_scratch(int32_t set, const struct sast_op *ops, int64_t cou
 int64_t sast_network_run(int32_t set, const struct sast_op *ops, int64_t count, const struct sast_step *step,
                          int64_t threads, float *scratch, int64_t scratch_each, int64_t *taken, int64_t *nanoseconds) {
   struct job job = {INSTRUCTION_SETS[set],    ops,         count, step, scratch, scratch_each,
-                    (_Atomic int64_t *)taken, nanoseconds, 1};
+                    (_Atomic int64_t *)taken, nanoseconds, 1,     {{0}}};
   memset(taken, 0, (size_t)count * LINE);
+  for (int i = 0; i < MOST_PLACES; ++i) {
+    job.places[i].core = -1;
+  }
   if (threads > 1 && find_openmp()) {
     openmp.parallel(take_part, &job, (unsigned)threads, 0);
   } else {
