@@ -221,6 +221,7 @@ class Program:
         self.labels: list[str] = []
         self._records: list[dict[str, int]] = []
         self._kept: list[np.ndarray] = []
+        self._rooms: dict[str, np.ndarray] = {}
         self._part = ''
         self._add_histogram(weights)
         for index, stage in enumerate(weights.stages):
@@ -258,6 +259,14 @@ class Program:
 
     def _map(self, rows: int, channels: int) -> Map:
         return Map(self._keep(aligned((rows, channels))), channels, channels)
+
+    def _room(self, name: str, rows: int, channels: int) -> Map:
+        """Return memory that holds until a later operation takes the same name."""
+        size = rows * channels
+        room = self._rooms.get(name)
+        if room is None or room.size < size:
+            room = self._rooms[name] = aligned((size,))
+        return Map(self._keep(room), channels, channels)
 
     def _add(self, kind: str, **fields: Any) -> None:
         """Append an operation; arrays stand for their addresses, names for their numbers."""
@@ -427,7 +436,12 @@ class Program:
     def _attention_room(self, tokens: int, stage: StageWeights) -> list[Map]:
         """Return memory for z, qkv, the heads' output and the inner layer of the MLP."""
         channels, inner = stage.channels, stage.attentions[0].out.inner
-        return [self._map(tokens, n) for n in (channels, 3 * channels, channels, inner)]
+        return [
+            self._room(name, tokens, n)
+            for name, n in zip(
+                ('z', 'qkv', 'heads', 'inner'), (channels, 3 * channels, channels, inner)
+            )
+        ]
 
     def _attention(
         self,
@@ -547,7 +561,9 @@ class Program:
         inner, columns = weights.inner, weights.columns
         # Points a power of two apart would all be in the same places of the cache
         into, out_of = (count * channels + packing.WIDE for channels in (inner, columns))
-        points, results = (aligned((packing.POINTS, size)) for size in (into, out_of))
+        # The levels of the head are at work side by side
+        points = self._room(f'points {stride}', packing.POINTS, into)
+        results = self._room(f'results {stride}', packing.POINTS, out_of)
         some: dict[str, Any] = {'height': height, 'width': width}
         if tiles is not None:
             some |= {'index': tiles.index, 'count': tiles.count}
@@ -559,7 +575,7 @@ class Program:
                 joined=joined,
                 a=a.address,
                 a_stride=a.stride,
-                y=points,
+                y=points.address,
                 y_batch=into,
                 columns=inner,
                 **some,
@@ -568,8 +584,8 @@ class Program:
         def multiply(joined: bool) -> None:
             self._product(
                 weights,
-                Map(self._keep(points), inner, inner),
-                Map(self._keep(results), columns, columns),
+                Map(points.address, inner, inner),
+                Map(results.address, columns, columns),
                 count,
                 'PLAIN',
                 joined=joined,
@@ -585,7 +601,7 @@ class Program:
             self._add(
                 'WINOGRAD_OUT',
                 joined=joined,
-                a=results,
+                a=results.address,
                 a_batch=out_of,
                 bias=weights.bias,
                 y=y.address,
