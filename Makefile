@@ -36,8 +36,12 @@ setup:
 demo: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/sast-ros demo
 
+# Tests run in as many processes as there are cores; a module stays together where it can, for its fixtures. One after the
+# other, as `pytest` does: make test PARALLEL=
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+
 test: setup
-	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest --cov --cov-report=term
+	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest $(PARALLEL) --cov --cov-report=term
 
 # What differs between processors: compiled loops and the network, which is compared with the selections of the authors'
 # own implementation. One module: make test-arm ARM_TESTS=test/test_windows.py

@@ -9,18 +9,34 @@ import itertools
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+from sast_ros.process import available_cores, limit_spinning
+
+# With pytest-xdist (`make test`) tests run in several processes, the workers.
+WORKERS = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
+WORKER = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))
+SESSION = os.getppid() if 'PYTEST_XDIST_WORKER' in os.environ else os.getpid()
 
 # Before torch is imported: its threads shall not spin while the processes of other tests need the
-# processor.
-os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+# processor, and workers share the cores.
+limit_spinning()
+if WORKERS > 1:
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(available_cores() // WORKERS, 1)))
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile(
+    'busy machine', deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile('busy machine')
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Every test that opens ROS topics takes the next domain, so that no two ever hear each other.
 # Domains 1..100 are safe on Linux (the ports of higher ones reach into the ephemeral range). The
-# process id spreads parallel test sessions.
-_domains = itertools.count(os.getpid() % 50)
+# process id spreads parallel test sessions; each worker of a session has a part of its own.
+_DOMAINS = 100
+_domains = itertools.cycle(range(_DOMAINS * WORKER // WORKERS, _DOMAINS * (WORKER + 1) // WORKERS))
 
 
 @pytest.fixture(scope='session')
@@ -65,7 +81,7 @@ def next_domain() -> Callable[[], str]:
 
     It is for fixtures that outlive a test.
     """
-    return lambda: str(1 + next(_domains) % 100)
+    return lambda: str(1 + (SESSION + next(_domains)) % _DOMAINS)
 
 
 @pytest.fixture

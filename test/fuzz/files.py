@@ -180,20 +180,22 @@ class Hdf5Target(FileTarget):
 
     def read(self, path: Path, events: int | None) -> int:
         """Read the file; the process of the library must end in time and stay small."""
-        begin, before = time.monotonic(), _largest_child()
+        begin, before = time.monotonic(), _most_resident(resource.RUSAGE_CHILDREN)
         try:
             return super().read(path, events)
         finally:
             seconds = time.monotonic() - begin
             assert seconds < _MAX_HDF5_SECONDS, f'{seconds:.1f} s'
-            memory = _largest_child()
-            # As large as before: of another child of this process
-            assert memory == before or memory < _MAX_HDF5_BYTES, f'{memory} bytes of the library'
+            memory = _most_resident(resource.RUSAGE_CHILDREN)
+            # As large as before: of another child of this process. Until it runs its program, a
+            # child has the memory of this process.
+            limit = max(_MAX_HDF5_BYTES, _most_resident(resource.RUSAGE_SELF))
+            assert memory == before or memory <= limit, f'{memory} bytes of the library'
 
 
-def _largest_child() -> int:
-    """Return the most resident memory that an ended child of this process had, bytes."""
-    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+def _most_resident(who: int) -> int:
+    """Return the most resident memory of this process or of one of its ended children, bytes."""
+    return 1024 * resource.getrusage(who).ru_maxrss
 
 
 class LabelTarget(FileTarget):
