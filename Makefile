@@ -5,6 +5,10 @@
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 
+# Tests run in as many processes as there are cores. A module is not spread over them unless one has nothing else to do:
+# its fixtures are made once. One test after the other, as with `pytest`: make test PARALLEL=
+PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-arm sanitize fuzz lint docs clean
 
@@ -36,10 +40,6 @@ setup:
 demo: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/sast-ros demo
 
-# Tests run in as many processes as there are cores; a module stays together where it can, for its fixtures. One after the
-# other, as `pytest` does: make test PARALLEL=
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
-
 test: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest $(PARALLEL) --cov --cov-report=term
 
@@ -69,7 +69,7 @@ SANITIZED := test/events test/bags/test_bad_events.py test/bags/test_event_files
   training/test/training/test_streams.py
 
 sanitize: setup
-	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/pytest -q -p no:cacheprovider $(SANITIZED)
+	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/pytest -q -p no:cacheprovider $(PARALLEL) $(SANITIZED)
 
 FUZZ := --executions 10000000
 
