@@ -19,12 +19,21 @@ def simulate(folder, *more):
     return json.loads((folder / 'dataset.json').read_text())
 
 
+@pytest.fixture(scope='module')
+def two_drives(tmp_path_factory):
+    """Return the folder of a data set, and what describes it."""
+    folder = tmp_path_factory.mktemp('two')
+    return folder, simulate(folder, '--sequences', '2')
+
+
 @pytest.mark.parametrize('format_name', ['evt3', 'dvs'])
-def test_the_recording_holds_the_events_of_the_drive(tmp_path, format_name):
-    content = simulate(tmp_path, '--format', format_name, '--no-video')
+def test_the_recording_holds_the_events_of_the_drive(two_drives, tmp_path, format_name):
+    folder, content = two_drives
+    if format_name != 'evt3':  # the default
+        folder, content = tmp_path, simulate(tmp_path, '--format', format_name, '--no-video')
     sequence = SimulatedSequence((6, 0), 0.4)
     expected = [window.chunk for window in sequence.windows()] + [sequence.tail]
-    with open_recording(tmp_path / 'drive_0000.mcap') as recording:
+    with open_recording(folder / 'drive_0000.mcap') as recording:
         assert recording.sensor_size == (240, 304)
         chunks = list(recording)
     for name in 'xypt':
@@ -36,13 +45,13 @@ def test_the_recording_holds_the_events_of_the_drive(tmp_path, format_name):
     assert content['sequences'][0]['events'] == sum(len(chunk) for chunk in expected)
 
 
-def test_boxes_are_those_of_the_windows_that_a_replay_cuts(tmp_path):
-    content = simulate(tmp_path, '--no-video', '--sequences', '2')
+def test_boxes_are_those_of_the_windows_that_a_replay_cuts(two_drives):
+    folder, content = two_drives
     for entry in content['sequences']:
-        boxes = np.load(tmp_path / f'{entry["name"]}_bbox.npy')
+        boxes = np.load(folder / f'{entry["name"]}_bbox.npy')
         assert boxes.dtype == BOX_DTYPE
         cutter = WindowCutter(50_000, 50_000)
-        with open_recording(tmp_path / f'{entry["name"]}.mcap') as recording:
+        with open_recording(folder / f'{entry["name"]}.mcap') as recording:
             ends = {window.t_end for chunk in recording for window in cutter.cut(chunk)}
         assert len(ends) == entry['windows'] == 8
         assert set(boxes['t']) <= ends
@@ -50,22 +59,21 @@ def test_boxes_are_those_of_the_windows_that_a_replay_cuts(tmp_path):
             assert entry['boxes'][name] == (boxes['class_id'] == index).sum()
 
 
-def test_the_same_arguments_give_the_same_bytes(tmp_path):
-    simulate(tmp_path / 'a', '--sequences', '2')
-    simulate(tmp_path / 'b', '--sequences', '2', '--workers', '2')
-    names = sorted(path.name for path in (tmp_path / 'a').iterdir())
+def test_the_same_arguments_give_the_same_bytes(two_drives, tmp_path):
+    folder, _ = two_drives
+    simulate(tmp_path, '--sequences', '2', '--workers', '2')
+    names = sorted(path.name for path in folder.iterdir())
     assert names == sorted(
         [f'drive_000{i}{end}' for i in (0, 1) for end in ('.mcap', '.mp4', '_bbox.npy')]
         + ['dataset.json']
     )
     for name in names:
-        assert (tmp_path / 'a' / name).read_bytes() == (tmp_path / 'b' / name).read_bytes()
+        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-def test_a_longer_data_set_begins_with_the_shorter_one(tmp_path):
-    one, two = (
-        simulate(tmp_path / count, '--sequences', count, '--no-video') for count in ('1', '2')
-    )
+def test_a_longer_data_set_begins_with_the_shorter_one(two_drives, tmp_path):
+    _, two = two_drives
+    one = simulate(tmp_path, '--no-video')
     assert two['sequences'][0] == one['sequences'][0]
 
 

@@ -36,11 +36,11 @@ CURRICULUM = [
 def settings(cache: Path, **sections) -> dict:
     return {
         'data': {'kind': 'cache', 'cache': str(cache)},
-        'streams': {'streams': 2, 'random_windows': [3, 4]},
+        'streams': {'streams': 2, 'random_windows': [2, 3]},
         'optimizer': {'max_steps': STEPS},
         'hardware': {'devices': 1, 'accelerator': 'cpu'},
         'checkpoint': {'every_steps': 2},
-        'validation': {'every_steps': 100, 'sequences': 1, 'batch_norm_windows': 20},
+        'validation': {'every_steps': 100, 'sequences': 1, 'batch_norm_windows': 6},
         'log_every': 1,
         **sections,
     }
@@ -264,13 +264,13 @@ def test_a_simulated_curriculum_in_two_processes_survives_a_kill(tmp_path):
             break
     rest = running.stderr.read()  # until the last process has closed it
     running.wait()
-    assert [line for line in before if line.startswith('step 10 of 10')]
-    assert 'step 10 of 10' not in rest
+    assert [line for line in before if line.startswith('step 6 of 6')]
+    assert 'step 6 of 6' not in rest
     done = subprocess.run([*command, '--json', '-'], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert 'part 1 of 2' not in done.stderr
-    assert done.stderr.count('step 10 of 10') == 1
-    assert json.loads(done.stdout)['steps'] == 20
+    assert done.stderr.count('step 6 of 6') == 1
+    assert json.loads(done.stdout)['steps'] == 12
     out = tmp_path / 'out/train'
     assert len(list((out / 'smoke-cache/train').iterdir())) == 6
     assert (out / 'smoke/model.safetensors').read_bytes() == (
