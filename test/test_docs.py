@@ -16,6 +16,7 @@ from sast_ros.cli import main
 from sast_ros.model import CONFIGS, SAST
 from sast_ros.pipeline import sensor_geometry
 import torch
+from workspace import without_coverage
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCS = REPOSITORY / 'docs'
@@ -213,6 +214,7 @@ def test_documentation_builds_without_warnings(tmp_path):
     command = [sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-b', 'html']
     done = subprocess.run(
         [*command, '-d', tmp_path / 'trees', DOCS, tmp_path / 'html'],
+        env=without_coverage(),
         capture_output=True,
         text=True,
     )

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import pytest
+from workspace import without_coverage
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -64,7 +65,7 @@ def output(*command: str, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, '-m', *command],
         cwd=REPOSITORY,
-        env={**os.environ, **variables},
+        env={**without_coverage(), **variables},
         capture_output=True,
         text=True,
     )

@@ -16,9 +16,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def without_coverage() -> dict[str, str]:
     """
-    Environment for processes that run an installed copy.
+    Return the environment for processes that run no line of this repository's packages.
 
-    Its lines are not those of the repository.
+    They run an installed copy, or linters.
     """
     return {name: value for name, value in os.environ.items() if not name.startswith('COV')}
 
