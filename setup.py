@@ -78,7 +78,7 @@ setup(
     extras_require={
         'replay': REPLAY,
         'evaluate': EVALUATE,
-        'ray': [*EVALUATE, 'ray'],
+        'ray': [*EVALUATE, 'ray>=2.52'],
         'hdf5': [*REPLAY, 'h5py>=3.9', 'hdf5plugin'],
         'export': ['onnx', 'onnxscript'],
     },

@@ -9,11 +9,16 @@ import os
 from pathlib import Path
 import signal
 import socket
+import subprocess
+import sys
 from typing import Any
 
 from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
+from facts import facts
 import pytest
 from sast_ros.cli import main
+from sast_ros.evaluation.batch.jobs import BatchError
+from sast_ros.evaluation.batch.ray_cluster import LOCAL, run_on_ray
 
 pytest.importorskip('ray', reason='Ray is not installed')
 
@@ -116,3 +121,45 @@ def test_a_cluster_that_is_not_there_is_one_sentence(batch, tmp_path, capsys):
             (sentence,) = capsys.readouterr().err.strip().splitlines()
             assert f'no Ray cluster at {name}' in sentence
             assert 'ray start --head' in sentence
+
+
+# A cluster of the command itself: what a stranger is told by the port on which it is controlled,
+# without a token and with the right one.
+TRY_TO_CONNECT = """
+import os, grpc
+from sast_ros.evaluation.batch.ray_cluster import LOCAL, run_on_ray
+
+results = run_on_ray(abs, [-1], LOCAL)
+assert next(results).value == 1
+import ray
+
+port = ray.get_runtime_context().gcs_address.rpartition(':')[2]
+with grpc.insecure_channel(f'127.0.0.1:{port}') as channel:
+    nodes = channel.unary_unary('/ray.rpc.NodeInfoGcsService/GetAllNodeInfo')
+    for token in ('', os.environ['RAY_AUTH_TOKEN']):
+        try:
+            nodes(b'', timeout=20, metadata=[('authorization', f'Bearer {token}')])
+            print('answered')
+        except grpc.RpcError as error:
+            print(error.code().name)
+results.close()
+"""
+
+
+def test_a_cluster_of_the_command_refuses_whoever_has_no_token(tmp_path, monkeypatch):
+    pytest.importorskip('grpc', reason='no gRPC to connect with')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('RAY_AUTH_MODE', 'disabled')
+    done = subprocess.run(
+        [sys.executable, '-c', TRY_TO_CONNECT], capture_output=True, text=True, timeout=240
+    )
+    assert done.stdout.split() == ['UNAUTHENTICATED', 'answered'], done.stderr
+    assert not (tmp_path / '.ray').exists()  # where Ray itself would keep a token
+
+
+def test_a_cluster_without_a_token_is_not_started(monkeypatch):
+    import ray  # noqa: F401  (which reads the environment)
+
+    monkeypatch.setenv('RAY_AUTH_MODE', 'disabled')
+    with pytest.raises(BatchError, match=facts('RAY_AUTH_MODE=token')):
+        next(run_on_ray(abs, [-1], LOCAL))

@@ -8,8 +8,10 @@ from collections.abc import Callable, Generator, Sequence
 import logging
 import os
 import re
+import secrets
 import signal
 import socket
+import sys
 from typing import Any
 
 from sast_ros.evaluation.batch.jobs import attempt, BatchError, JobResult, supervise
@@ -68,6 +70,8 @@ def run_on_ray(
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if address == LOCAL:
+        _require_token()
     import ray
     from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, WorkerCrashedError
 
@@ -87,6 +91,29 @@ def run_on_ray(
         raise BatchError(f'Ray could not run the task: {lines[-1].strip()}') from error
     finally:
         ray.shutdown()
+
+
+def _require_token() -> None:
+    """
+    Let a cluster that is started here refuse whoever does not know a token made for it.
+
+    Ray listens on every interface, and runs what its clients send. The processes of the cluster
+    inherit the token by the environment; Ray itself would write one into the home folder
+    (https://docs.ray.io/en/latest/ray-security/token-auth.html).
+
+    Raises
+    ------
+    BatchError
+        Ray has been imported, which is when it reads the mode, without one.
+
+    """
+    if 'ray' in sys.modules and os.environ.get('RAY_AUTH_MODE') != 'token':
+        raise BatchError(
+            'Ray was imported before its cluster could be given a token; set RAY_AUTH_MODE=token '
+            'in the environment of this program'
+        )
+    os.environ['RAY_AUTH_MODE'] = 'token'
+    os.environ.setdefault('RAY_AUTH_TOKEN', secrets.token_hex(32))
 
 
 def _check_room(ray: Any, address: str, cpus: float, gpus: float) -> None:
