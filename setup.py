@@ -17,7 +17,7 @@ VERSION = re.search(r'<version>\s*([^<\s]+)\s*</version>', Path('package.xml').r
 )
 
 
-REPLAY = ['av', 'lz4', 'mcap', 'pillow', 'pyyaml', 'rich', 'rosbags', 'zstandard']
+REPLAY = ['av', 'lz4', 'mcap', 'pillow>=10.1', 'pyyaml', 'rich', 'rosbags', 'zstandard']
 EVALUATE = [*REPLAY, 'faster-coco-eval', 'jinja2', 'matplotlib']
 
 

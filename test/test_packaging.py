@@ -60,12 +60,41 @@ def test_the_version_has_one_source():
     assert metadata.version('sast_ros') == version
 
 
+def named(path: str) -> set[str]:
+    """Return the names of the packages in a file of requirements."""
+    lines = (REPOSITORY / path).read_text().splitlines()
+    return {re.split('[<>=;]', line)[0] for line in lines if re.match('[a-z]', line)}
+
+
 def test_every_requirement_is_pinned():
-    pinned = set(re.findall(r'^([\w.-]+)==', (REPOSITORY / 'constraints.txt').read_text(), re.M))
-    wanted = (REPOSITORY / 'tools' / 'requirements.txt').read_text().splitlines()
-    assert {name for name in wanted if name and not name.startswith('#')} <= pinned
+    pinned = named('constraints.txt') | {'numpy'}
+    assert named('tools/requirements.txt') <= pinned
+    assert named('tools/ros_requirements.txt') <= pinned
     runtime = {re.split('[<>=;]', name)[0].strip() for name in metadata.requires('sast_ros') or []}
     assert runtime <= pinned
+
+
+def test_numpy_is_pinned_for_the_set_up_and_left_alone_on_a_ros_installation():
+    numpy = re.findall(
+        r'^numpy\b.*$', (REPOSITORY / 'tools' / 'requirements.txt').read_text(), re.M
+    )
+    assert numpy
+    assert all(line.startswith('numpy==') for line in numpy)
+    for path in ('constraints.txt', 'tools/ros_requirements.txt'):
+        assert 'numpy' not in named(path)
+
+
+def test_a_ros_installation_gets_what_rosdep_does_not_install():
+    keys = {element.text for element in ElementTree.parse(REPOSITORY / 'package.xml').iter()}
+    modules = {'numpy': 'python3-numpy', 'pyyaml': 'python3-yaml', 'rich': 'python3-rich'}
+    wanted = {
+        re.split('[<>=;]', name)[0].strip()
+        for name in metadata.requires('sast_ros') or []
+        if 'extra' not in name or "extra == 'replay'" in name or 'extra == "replay"' in name
+    }
+    by_rosdep = {name for name, key in modules.items() if key in keys}
+    assert wanted == by_rosdep | named('tools/ros_requirements.txt')
+    assert not by_rosdep & named('tools/ros_requirements.txt')
 
 
 def test_known_malicious_releases_are_excluded():

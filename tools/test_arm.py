@@ -46,6 +46,7 @@ WHEELS = (
     *('av', 'h5py', 'hdf5plugin', 'hypothesis', 'lz4', 'mcap', 'numpy', 'pillow', 'pytest'),
     *('pyyaml', 'rich', 'rosbags', 'safetensors', 'setuptools', 'torch', 'zstandard'),
 )
+VERSIONS = (REPOSITORY / 'constraints.txt', REPOSITORY / 'tools' / 'requirements.txt')
 
 # Of the working tree, what nothing is built from.
 UNUSED = {'__pycache__', 'build', 'install', 'log', 'out'}
@@ -167,7 +168,7 @@ def write_launcher() -> Path:
 def install_wheels(python: Path) -> None:
     """Install the wheels of the pinned versions by the interpreter that they are for."""
     shutil.rmtree(SITE, ignore_errors=True)
-    constraints = ('--constraint', REPOSITORY / 'constraints.txt')
+    constraints = [word for path in VERSIONS for word in ('--constraint', path)]
     only_wheels = ('--only-binary', ':all:', '--no-compile', '--target', SITE)
     run(python, '-m', 'pip', 'install', *only_wheels, *constraints, *WHEELS)
 
@@ -232,12 +233,7 @@ def main(tests: list[str]) -> int:
         if emulated:
             once('python', 'Python for aarch64 (apt)', [], install_python)
             python = write_launcher()
-        once(
-            'wheels',
-            'torch and other wheels (pip)',
-            [REPOSITORY / 'constraints.txt'],
-            lambda: install_wheels(python),
-        )
+        once('wheels', 'torch and other wheels (pip)', VERSIONS, lambda: install_wheels(python))
         copy_tree()
         compiled = [path for path in sources() if path.suffix in ('.c', '.h')]
         setups = [REPOSITORY / 'setup.py', REPOSITORY / 'training' / 'setup.py']
