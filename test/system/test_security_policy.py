@@ -67,6 +67,7 @@ def test_the_policy_allows_what_the_node_does_and_nothing_else(bench):
     bench.publisher(ARRAY, topic=EVENTS).start([])
     # With simulated time the node subscribes to /clock too.
     bench.start_node('-r', f'events:={EVENTS}', autostart='true', use_sim_time='true')
+    observer.wait_for(lambda: 'sast_detector' in observer.node.get_node_names())
     # The node subscribes once it is active and knows the publisher.
     with suppress(AssertionError):
         observer.wait_for(lambda: not differences(observer))
