@@ -29,7 +29,7 @@ ROOT, SITE, TREE, LOG = ARM / 'root', ARM / 'site', ARM / 'tree', ARM / 'log.txt
 
 #: Without the scalable vectors of qemu's default, for which it raises false floating-point flags.
 PROCESSOR = 'cortex-a76'
-#: Its identity as Linux has it, revision r4p1: oneDNN complains on standard error without the file.
+#: Its identity, revision r4p1, as Linux has it: without it oneDNN writes to standard error.
 IDENTITY = ('sys/devices/system/cpu/cpu0/regs/identification/midr_el1', '0x00000000414fd0b1\n')
 
 # Tools, and the packages of Debian and Ubuntu that have them.
