@@ -26,10 +26,11 @@ uint8[] events
 
 #: Field lines of every message that ``rosbags`` does not know, as in the packages under ``msg/``.
 DEFINITIONS = {
-    'dvs_msgs/msg/Event': _EVENT,
-    'dvs_msgs/msg/EventArray': _EVENT_ARRAY,
-    'prophesee_event_msgs/msg/Event': _EVENT,
-    'prophesee_event_msgs/msg/EventArray': _EVENT_ARRAY,
+    **{
+        f'{package}/msg/{name}': fields
+        for package in ('dvs_msgs', 'prophesee_event_msgs', 'dv_ros2_msgs')
+        for name, fields in (('Event', _EVENT), ('EventArray', _EVENT_ARRAY))
+    },
     'event_camera_msgs/msg/EventPacket': _EVENT_PACKET,
     'event_array_msgs/msg/EventArray': _EVENT_PACKET,  # name of EventPacket before 2022
     'vision_msgs/msg/Point2D': 'float64 x\nfloat64 y',

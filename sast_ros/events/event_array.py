@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""dvs_msgs and prophesee_event_msgs EventArray: one fixed-size record an event."""
+"""dvs_msgs, prophesee_event_msgs and dv_ros2_msgs EventArray: a fixed-size record an event."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ STRIDE = 16
 UNPADDED = 3
 
 #: Message types of this layout.
-EVENT_ARRAY_TYPES = ('dvs_msgs/msg/EventArray', 'prophesee_event_msgs/msg/EventArray')
+EVENT_ARRAY_TYPES = (
+    'dvs_msgs/msg/EventArray',
+    'prophesee_event_msgs/msg/EventArray',
+    'dv_ros2_msgs/msg/EventArray',
+)
 
 
 class EventArrayDecoder:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from sast_ros.events import _native
 from sast_ros.events.cdr import Cursor, MAX_PADDING, ORIGIN
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.codecs import open_payload_decoder, PayloadDecoder
@@ -19,6 +20,9 @@ _STAMP = struct.Struct('<iI')
 _SEQUENCE = struct.Struct('<QQ')
 _FLAG = struct.Struct('<B')
 _COUNT = struct.Struct('<I')
+
+#: Encoding of external triggers, which are no events (event_camera_msgs, README).
+TRIGGER = 'trigger'
 
 _LITTLE_ENDIAN = b'\0\1\0\0'
 _FRAME_ID_AT = ORIGIN + _STAMP.size
@@ -54,6 +58,8 @@ class EventPacketDecoder:
     ``seq`` counts packets: a gap is counted in ``lost_packets`` and the codec re-synchronises;
     where ``seq`` decreases (driver restarted, bag loops), and where encoding or sensor size
     change, a new stream begins (``discontinuity``). With a constant ``seq`` no loss is detected.
+    Packets with the encoding ``trigger`` hold no events and change nothing; their payload is not
+    read.
 
     Parameters
     ----------
@@ -107,7 +113,10 @@ class EventPacketDecoder:
             self._seq, self._stamp_ns = seq, stamp_ns
         else:
             if times is None:
-                self._packet, times = self._parse(data)
+                packet, times = self._parse(data)
+                if packet.encoding == TRIGGER:
+                    return self._skip_trigger(packet, times)
+                self._remember(packet, data)
             packet = self._packet
             stamp_ns, seq, time_base_ns, end = times
             codec = self._codec_of(packet, seq, stamp_ns)
@@ -139,8 +148,7 @@ class EventPacketDecoder:
     def _parse(self, data: bytes) -> tuple[_Packet, _Times]:
         cursor = Cursor(data, self._message_type)
         stamp_ns, frame_id = cursor.header()
-        self.stated_size = cursor.sensor_size(checked=self._sensor_size is None)
-        height, width = self._sensor_size or self.stated_size
+        stated = cursor.sensor_size(checked=self._sensor_size is None)
         seq, time_base_ns = cursor.read(_SEQUENCE, 8, 'seq', 'time_base')
         encoding_at = cursor.offset
         encoding = cursor.string('encoding')
@@ -152,11 +160,31 @@ class EventPacketDecoder:
             raise cursor.error('is_bigendian', cursor.offset - 1, what)
         start, count = cursor.sequence('events', 1)
         cursor.finish('events')
+        if encoding != TRIGGER:
+            self.stated_size = stated
+        height, width = self._sensor_size or stated
         head = slice(_FRAME_ID_AT, encoding_at - _SEQUENCE.size)
         tail = slice(encoding_at, start - _COUNT.size)
         packet = _Packet(frame_id, height, width, encoding, encoding_at, start, head, tail)
-        self._constant = (data[head], data[tail])
         return packet, (stamp_ns, seq, time_base_ns, start + count)
+
+    def _remember(self, packet: _Packet, data: bytes) -> None:
+        self._packet, self._constant = packet, (data[packet.head], data[packet.tail])
+
+    def _skip_trigger(self, packet: _Packet, times: _Times) -> EventChunk:
+        """Return no events; the packet counts where triggers share the count of the events."""
+        stamp_ns, seq, _, _ = times
+        if self._codec is not None and seq == self._seq + 1:
+            self._seq = seq
+        return EventChunk(
+            *_native.empty_events(0),
+            width=packet.width,
+            height=packet.height,
+            clock=self._codec.clock if self._codec is not None else 'ros',
+            stamp_ns=stamp_ns,
+            frame_id=packet.frame_id,
+            checked=True,
+        )
 
     def _like_the_last(self, data: bytes) -> _Times | None:
         """Return the times of a packet whose header differs from the last in them only."""

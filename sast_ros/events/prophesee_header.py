@@ -8,7 +8,7 @@ import re
 from typing import BinaryIO
 
 from sast_ros.events.chunk import EventFormatError, MAX_SENSOR_SIDE, refuse_sensor_size
-from sast_ros.events.codecs import SPELLINGS
+from sast_ros.events.codecs import SPELLINGS, UNSUPPORTED
 
 #: Longest header, bytes; usual ones have a few hundred.
 _MAX_HEADER = 1 << 20
@@ -140,10 +140,9 @@ def raw_format(name: str, header: dict[str, str]) -> tuple[str, dict[str, str]]:
     options = dict(setting.partition('=')[::2] for setting in settings)
     kind = SPELLINGS.get(f'evt{kind}', kind)
     if kind not in ('evt2', 'evt21', 'evt3'):
+        known = UNSUPPORTED.get(kind, 'EVT2, EVT21 and EVT3 are read')
         raise EventFormatError(
-            f'{name}: unknown event format {shown(text)} in the header; EVT2, EVT21 and EVT3 are '
-            'read',
-            field='format',
+            f'{name}: unknown event format {shown(text)} in the header; {known}', field='format'
         )
     if kind != 'evt21':
         return kind, options

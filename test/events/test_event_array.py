@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""dvs_msgs/EventArray and prophesee_event_msgs/EventArray from raw CDR."""
+"""EventArray of dvs_msgs, prophesee_event_msgs and dv_ros2_msgs from raw CDR."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sast_ros.events import EventChunk, EventFormatError, open_decoder
+from sast_ros.events.event_array import EVENT_ARRAY_TYPES
 
 TYPE = 'dvs_msgs/msg/EventArray'
 
@@ -31,9 +32,7 @@ def place(event: int, field: str) -> int:
 
 
 @pytest.mark.parametrize('count', [0, 1, 2, 3, 1024, 1025, 1026, 5000])
-@pytest.mark.parametrize(
-    'type_name', [TYPE, 'dvs_msgs/EventArray', 'prophesee_event_msgs/msg/EventArray']
-)
+@pytest.mark.parametrize('type_name', [*EVENT_ARRAY_TYPES, 'dvs_msgs/EventArray'])
 def test_every_event_arrives_exactly(count: int, type_name: str) -> None:
     x, y, p, t = random_events(count, 64, 48, start=10**15)
     chunk = open_decoder(type_name)(event_array(x, y, p, t * 1000 + 999, width=64, height=48))

@@ -304,6 +304,22 @@ def test_evt3_words_without_pixels_are_skipped() -> None:
     assert feed_evt3(words) == [([1], 0, 0)]
 
 
+@pytest.mark.parametrize('kind', [0x1, 0x7, 0x9, 0xA, 0xB, 0xC, 0xD, 0xE, 0xF])
+def test_evt3_padding_at_any_place_changes_no_event(kind: int) -> None:
+    random = np.random.default_rng(kind)
+    for seed in range(8):
+        words = dense_evt3(seed)
+        padded = []
+        for word in words:  # runs of them too, as sensors fill up their buffers
+            fill = random.integers(0, 4) * random.integers(0, 6)
+            padded += [kind << 12 | int(low) for low in random.integers(0, 1 << 12, fill)]
+            padded.append(word)
+        plain, other = (open_payload_decoder('evt3')(words16(*each)) for each in (words, padded))
+        for one, two in zip(plain[:4], other[:4]):
+            np.testing.assert_array_equal(one, two)
+        assert len(plain.t) and plain.left_out == other.left_out
+
+
 def test_evt3_odd_payload_is_refused_and_the_next_packet_decodes() -> None:
     decode = open_decoder(TYPE)
     payload = payload_of('evt3')
@@ -558,13 +574,53 @@ def test_an_empty_payload_is_an_empty_chunk(encoding: str) -> None:
     assert chunk.t.dtype == np.int64
 
 
-@pytest.mark.parametrize('encoding', ['', 'evt4', 'EVT', 'trigger', 'x' * 1000])
+@pytest.mark.parametrize('encoding', ['', 'EVT', 'triggers', 'x' * 1000])
 def test_an_unknown_encoding_is_refused(encoding: str) -> None:
     decode = open_decoder(TYPE)
     with pytest.raises(EventFormatError, match=facts(repr(encoding))) as caught:
         decode(event_packet(b'', encoding))
     assert caught.value.field == 'encoding'
     assert len(decode(event_packet(payload_of('mono'), 'mono'))) == 20
+
+
+@pytest.mark.parametrize('encoding', ['evt4', 'EVT4', 'evt4.0'])
+def test_evt4_is_named_as_not_supported(encoding: str) -> None:
+    with pytest.raises(
+        EventFormatError, match=facts(repr(encoding), 'EVT 4.0', 'EVT 3.0')
+    ) as caught:
+        open_decoder(TYPE)(event_packet(b'', encoding))
+    assert caught.value.field == 'encoding'
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+@pytest.mark.parametrize('shared_count', [False, True])
+def test_packets_of_triggers_change_nothing(encoding: str, shared_count: bool) -> None:
+    """Triggers may share the count of the packets with events, or have one of their own."""
+    payloads = [payload_of(encoding, seed=seed) for seed in range(4)]
+    alone, mixed = open_decoder(TYPE), open_decoder(TYPE)
+    expected = [
+        alone(event_packet(payload, encoding, seq=10 + number))
+        for number, payload in enumerate(payloads)
+    ]
+    seq = 10
+    for number, (payload, chunk) in enumerate(zip(payloads, expected)):
+        found = mixed(event_packet(payload, encoding, seq=seq))
+        for name in 'xypt':
+            np.testing.assert_array_equal(getattr(found, name), getattr(chunk, name))
+        assert not (found.lost_packets or found.discontinuity)
+        own = seq + 1 if shared_count else 1000 * number
+        trigger = event_packet(bytes(range(16)), 'trigger', seq=own, width=0, height=0)
+        nothing = mixed(trigger)
+        assert (len(nothing), nothing.lost_packets, nothing.discontinuity) == (0, 0, False)
+        assert mixed.stated_size == (chunk.height, chunk.width)
+        seq += 2 if shared_count else 1
+
+
+def test_triggers_before_the_first_events_change_nothing() -> None:
+    decode = open_decoder(TYPE)
+    assert len(decode(event_packet(b'abc', 'trigger', seq=7))) == 0
+    chunk = decode(event_packet(payload_of('evt3'), 'evt3', seq=90))
+    assert (len(chunk), chunk.lost_packets, chunk.discontinuity) == (20, 0, False)
 
 
 @pytest.mark.parametrize('value', [1, 2])

@@ -140,6 +140,8 @@ def test_a_binary_body_that_looks_like_a_header_line_is_no_header(tmp_path: Path
             'geometry',
             [640, 480, 1280, 720],
         ),
+        ('a.raw', b'% format EVT4;height=720;width=1280\n', 'format', ['EVT 4.0', 'EVT 3.0']),
+        ('a.raw', b'% evt 4.0\n', 'format', ['EVT 4.0', 'EVT 3.0']),
         ('a.raw', b'% format EVT21;endianness=middle\n', 'endianness', ['middle']),
         ('a.dat', b'', 'header', [0]),
         ('a.dat', b'% Version 2\n', '', [12]),

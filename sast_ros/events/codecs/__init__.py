@@ -53,6 +53,7 @@ ENCODINGS: dict[str, Callable[[], PayloadDecoder]] = {
 
 #: Other names of the same encodings.
 SPELLINGS = {
+    'evt4.0': 'evt4',
     'evt3.0': 'evt3',
     'evt2.0': 'evt2',
     'evt2.1': 'evt21',
@@ -60,6 +61,9 @@ SPELLINGS = {
     'evt2.1;endianness=legacy': 'evt21;endianness=legacy',
     'evt21;endianness=little': 'evt21',
 }
+
+#: Encodings that cameras have but that nobody describes, and what to do about them.
+UNSUPPORTED = {'evt4': 'EVT 4.0 is not supported; let the camera send EVT 3.0, 2.1 or 2.0'}
 
 
 def open_payload_decoder(encoding: str) -> PayloadDecoder:
@@ -69,14 +73,16 @@ def open_payload_decoder(encoding: str) -> PayloadDecoder:
     Raises
     ------
     EventFormatError
-        Unknown encoding.
+        Unknown or unsupported encoding.
 
     """
     name = encoding.lower()
-    make = ENCODINGS.get(SPELLINGS.get(name, name))
+    name = SPELLINGS.get(name, name)
+    make = ENCODINGS.get(name)
     if make is None:
-        known = ', '.join(sorted(ENCODINGS))
+        known = f'known: {", ".join(sorted(ENCODINGS))}'
         raise EventFormatError(
-            f'unknown event encoding {encoding!r}; known: {known}', field='encoding'
+            f'unknown event encoding {encoding!r}; {UNSUPPORTED.get(name, known)}',
+            field='encoding',
         )
     return make()
