@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import array
 import importlib
+import os
 import random
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -170,3 +173,47 @@ def test_event_array_lies_on_the_wire_as_the_decoder_expects():
     empty = serialization.serialize_message(array_type())
     # 16 bytes an event, and no padding behind the last polarity (WIRE_FORMATS).
     assert len(raw) - len(empty) == 16 * 7 - 3
+
+
+DOWNSTREAM = """
+cmake_minimum_required(VERSION 3.8)
+project(downstream CXX)
+set(CMAKE_CXX_STANDARD 17)
+find_package(vision_msgs REQUIRED)
+add_executable(boxes boxes.cpp)
+target_include_directories(boxes PRIVATE ${vision_msgs_INCLUDE_DIRS})
+target_link_libraries(boxes vision_msgs::vision_msgs__rosidl_generator_cpp)
+"""
+
+BOXES = """
+#include <iostream>
+#include <vision_msgs/create_aabb.hpp>
+#include <vision_msgs/msg/detection2_d_array.hpp>
+
+int main() {
+  vision_msgs::msg::Detection2D detection;
+  detection.bbox = vision_msgs::createAABB2D(3, 4, 5, 7);
+  const auto &flat = detection.bbox;
+  const auto solid = vision_msgs::createAABB3D(1, 2, 3, 4, 5, 7);
+  std::cout << flat.center.position.x << ' ' << flat.center.position.y << ' '
+            << flat.center.theta << ' ' << flat.size_x << ' ' << flat.size_y << '\\n'
+            << solid.center.position.x << ' ' << solid.center.position.y << ' '
+            << solid.center.position.z << ' ' << solid.center.orientation.w << ' '
+            << solid.size.x << ' ' << solid.size.y << ' ' << solid.size.z << '\\n';
+}
+"""
+
+
+@pytest.mark.skipif(not shutil.which('cmake'), reason='CMake is not installed')
+def test_cpp_packages_find_the_header_of_vision_msgs(tmp_path):
+    (tmp_path / 'CMakeLists.txt').write_text(DOWNSTREAM)
+    (tmp_path / 'boxes.cpp').write_text(BOXES)
+    prefix = os.environ['AMENT_PREFIX_PATH'].replace(':', ';')
+    for step in (
+        ['-S', '.', '-B', 'build', f'-DCMAKE_PREFIX_PATH={prefix}'],
+        ['--build', 'build'],
+    ):
+        result = subprocess.run(['cmake', *step], cwd=tmp_path, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr
+    found = subprocess.run([tmp_path / 'build' / 'boxes'], capture_output=True, text=True)
+    assert [float(x) for x in found.stdout.split()] == [5.5, 7.5, 0, 5, 7, 3, 4.5, 6.5, 1, 4, 5, 7]
