@@ -65,7 +65,7 @@ class Observer:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         subscribe = self._node.create_subscription
-        self._detections = subscribe(Detection2DArray, DETECTIONS_TOPIC, self._on_detections, QOS)
+        subscribe(Detection2DArray, DETECTIONS_TOPIC, self._on_detections, QOS)
         subscribe(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
         subscribe(LabelInfo, '/label_info', self._on_labels, LATCHED)
         return self
@@ -83,7 +83,7 @@ class Observer:
             for _, status in self.session.diagnostics[-1:]:
                 if status.level == DiagnosticStatus.ERROR:
                     raise DemoError(f'{self._detector.name} cannot start: {status.message}')
-            publishers = self._detections.get_publisher_count()
+            publishers = self._node.count_publishers(DETECTIONS_TOPIC)
             return bool(publishers and self.session.class_names)
 
         self.wait_until(ready, _START_PATIENCE_S, self._detector, 'is not active')

@@ -37,6 +37,7 @@ from sast_ros.ros.camera import Camera
 from sast_ros.ros.detector_factory import load_detector, set_threads
 from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
 from sast_ros.ros.rclpy_compat import (
+    after_parameters,
     lifecycle_state,
     logged_transition,
     RCLError,
@@ -71,7 +72,7 @@ class DetectorNode(LifecycleNode):
         self._failure = ''
         refuse_impossible_transitions(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self.add_post_set_parameters_callback(self._after_set_parameters)
+        after_parameters(self, self._after_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         # Not the node's clock: with use_sim_time it may stop.
         steady = Clock(clock_type=ClockType.STEADY_TIME)

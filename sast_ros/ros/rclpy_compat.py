@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
 
 RCLError = rclpy_implementation.RCLError
@@ -72,6 +74,27 @@ def refuse_impossible_transitions(node: LifecycleNode) -> None:
             return response
 
     service.callback = refuse_or_answer
+
+
+def after_parameters(node: Node, callback: Callable[[list[Parameter]], None]) -> None:
+    """
+    Call back with the parameters of every accepted request, when the node has their new values.
+
+    ``add_post_set_parameters_callback`` does that since Iron; rclpy of Humble has only the one
+    that is called before.
+    """
+    try:
+        node.add_post_set_parameters_callback(callback)
+    except AttributeError:
+        set_parameters = node._set_parameters_atomically
+
+        def set_and_call(parameters: list[Parameter], *rest: Any, **options: Any) -> Any:
+            result = set_parameters(parameters, *rest, **options)
+            if result.successful:
+                callback(parameters)
+            return result
+
+        node._set_parameters_atomically = set_and_call
 
 
 def lifecycle_state(node: LifecycleNode) -> str:

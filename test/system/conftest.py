@@ -28,10 +28,17 @@ PUBLISHER = 'sast_ros.bench.publisher'
 class NodeProcess:
     """The detector node as its own process; what it logs goes into a file."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        *arguments: str,
+        program: Sequence[str] = (),
+    ) -> None:
         self.path = folder / 'node.log'
         self._stream = self.path.open('wb')
-        command = [sys.executable, '-m', 'sast_ros.ros.detector_node', '--ros-args', *arguments]
+        program = program or ('-m', 'sast_ros.ros.detector_node')
+        command = [sys.executable, *program, '--ros-args', *arguments]
         self.process = subprocess.Popen(
             command, env=environment, stdout=self._stream, stderr=subprocess.STDOUT
         )
@@ -320,6 +327,7 @@ class Bench:
 
     def __init__(self, folder: Path, domain: str) -> None:
         self.folder = folder
+        self.program: Sequence[str] = ()
         self.environment = {
             **os.environ,
             'ROS_DOMAIN_ID': domain,
@@ -346,7 +354,9 @@ class Bench:
         parameters = {'model__path': UNTRAINED, **parameters}
         for name, value in parameters.items():
             arguments += ('-p', f'{name.replace("__", ".")}:={value}')
-        self.nodes.append(NodeProcess(self.folder, self.environment, *arguments))
+        self.nodes.append(
+            NodeProcess(self.folder, self.environment, *arguments, program=self.program)
+        )
         return self.nodes[-1]
 
     def publisher(self, type_name: str, *options: str, topic: str = 'events') -> PublisherProcess:
@@ -397,10 +407,17 @@ def bench(tmp_path: Path, next_domain: Callable[[], str]) -> Iterator[Bench]:
 
 @pytest.fixture(scope='module')
 def shared_bench(
-    tmp_path_factory: pytest.TempPathFactory, next_domain: Callable[[], str]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    next_domain: Callable[[], str],
 ) -> Iterator[Bench]:
-    """Bench with one unconfigured node for a module, because starting one takes seconds."""
+    """
+    Bench with one unconfigured node for a module, because starting one takes seconds.
+
+    The module may name another ``PROGRAM`` that runs the node.
+    """
     for bench in _open_bench(tmp_path_factory.mktemp('bench'), next_domain()):
+        bench.program = getattr(request.module, 'PROGRAM', ())
         bench.start_node(autostart='false')
         yield bench
 
