@@ -24,7 +24,11 @@ ARGUMENTS = {
     'detections': ('detections', 'Topic for the detections.'),
     'model': ('default', 'default, a .safetensors file or a configuration.'),
     'device': ('auto', 'auto, cpu, cuda or cuda:N.'),
-    'log_level': ('info', 'Of the detector: debug, info, warn, error or fatal.'),
+    'log_level': (
+        'info',
+        'Least severity that the detector logs.',
+        ('debug', 'info', 'warn', 'error', 'fatal'),
+    ),
 }
 
 
@@ -36,8 +40,13 @@ def generate_launch_description():
     return LaunchDescription(
         [
             *(
-                DeclareLaunchArgument(name, default_value=default, description=description)
-                for name, (default, description) in ARGUMENTS.items()
+                DeclareLaunchArgument(
+                    name,
+                    default_value=default,
+                    description=description,
+                    choices=choices[0] if choices else None,
+                )
+                for name, (default, description, *choices) in ARGUMENTS.items()
             ),
             Node(
                 package='sast_ros',

@@ -6,39 +6,89 @@ Start the detector of one event camera.
 ``ros2 launch sast_ros detector.launch.py events:=/event_camera/events``
 """
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, NotEqualsSubstitution, PathJoinSubstitution
+from pathlib import Path
+
+from launch import Condition, LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import LifecycleNode, SetParameter, SetParametersFromFile
 from launch_ros.substitutions import FindPackageShare
 
+NODE_NAME = 'sast_detector'
+SWITCH = ('true', 'false', 'True', 'False')
+
+#: Default, description and, where there are few, the possible values.
 ARGUMENTS = {
     'events': (
         '/event_camera/events',
         'Topic with the events: EventPacket, EventArray or PointCloud2.',
     ),
-    'detections': ('detections', 'Topic for the detections, relative to the namespace.'),
+    'detections': (
+        '',
+        'Topic for the detections; empty: detections, or NAME/detections of a node with a name.',
+    ),
     'params_file': (
         PathJoinSubstitution([FindPackageShare('sast_ros'), 'config', 'detector.yaml']),
         'Parameters of the node; config/detector.yaml of this package lists them all.',
     ),
     'namespace': ('', 'Namespace of the node and its topics.'),
-    'name': ('sast_detector', 'Name of the node.'),
+    'name': (
+        NODE_NAME,
+        'Name of the node. Topics and services of a node with another name than this one lie '
+        'below it, so that several in a namespace do not collide.',
+    ),
     'autostart': (
         'true',
         'Let the node configure and activate itself; false leaves that to a lifecycle manager.',
+        SWITCH,
     ),
+    'autostart_required': (
+        'false',
+        'End the node with exit code 1 where it cannot configure and activate itself.',
+        SWITCH,
+    ),
+    'respawn': ('false', 'Start the node anew 2 s after it ended.', SWITCH),
     'model': (
         '',
         'default, a .safetensors file or a configuration; empty: as in the parameter file.',
     ),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty: as in the parameter file.'),
-    'use_sim_time': ('false', 'Take the time from /clock, as with ros2 bag play --clock.'),
-    'log_level': ('info', 'debug, info, warn, error or fatal.'),
+    'use_sim_time': ('false', 'Take the time from /clock, as with ros2 bag play --clock.', SWITCH),
+    'log_level': (
+        'info',
+        'Least severity that is logged.',
+        ('debug', 'info', 'warn', 'error', 'fatal'),
+    ),
 }
 
 MODEL_PARAMETERS = {'model': 'model.path', 'device': 'model.device'}
+
+#: Topics and services beside ``events`` and ``detections``.
+OTHERS = ('label_info', 'vision_info', 'overlay', 'reset_state', 'enable')
+
+
+def is_set(name):
+    """Return the condition that an argument is not empty."""
+    # NotEqualsSubstitution does not exist in Humble
+    return Condition(predicate=lambda context: context.launch_configurations[name] != '')
+
+
+def check_params_file(context):
+    """Refuse a parameter file that does not exist; launch_ros would ignore it."""
+    path = context.launch_configurations['params_file']
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'params_file:={path} does not exist; give the path of a file')
+
+
+def remappings(argument):
+    """Return the names of topics and services: below the name of the node unless by default."""
+    prefix = ["'' if '", argument['name'], f"' == '{NODE_NAME}' else '", argument['name'], "/'"]
+    detections = ["'", argument['detections'], "' or (", *prefix, ") + 'detections'"]
+    return [
+        ('events', argument['events']),
+        ('detections', PythonExpression(detections)),
+        *((name, [PythonExpression(prefix), name]) for name in OTHERS),
+    ]
 
 
 def generate_launch_description():
@@ -47,22 +97,26 @@ def generate_launch_description():
     return LaunchDescription(
         [
             *(
-                DeclareLaunchArgument(name, default_value=default, description=description)
-                for name, (default, description) in ARGUMENTS.items()
+                DeclareLaunchArgument(
+                    name,
+                    default_value=default,
+                    description=description,
+                    choices=choices[0] if choices else None,
+                )
+                for name, (default, description, *choices) in ARGUMENTS.items()
             ),
+            OpaqueFunction(function=check_params_file),
             # The group limits these parameters to this node. Later ones win: a given argument
             # overrides the parameter file.
             GroupAction(
                 [
                     SetParametersFromFile(argument['params_file']),
-                    SetParameter('autostart', argument['autostart']),
-                    SetParameter('use_sim_time', argument['use_sim_time']),
                     *(
-                        SetParameter(
-                            parameter,
-                            argument[name],
-                            condition=IfCondition(NotEqualsSubstitution(argument[name], '')),
-                        )
+                        SetParameter(name, argument[name])
+                        for name in ('autostart', 'autostart_required', 'use_sim_time')
+                    ),
+                    *(
+                        SetParameter(parameter, argument[name], condition=is_set(name))
                         for name, parameter in MODEL_PARAMETERS.items()
                     ),
                     LifecycleNode(
@@ -70,11 +124,10 @@ def generate_launch_description():
                         executable='detector',
                         name=argument['name'],
                         namespace=argument['namespace'],
-                        remappings=[
-                            ('events', argument['events']),
-                            ('detections', argument['detections']),
-                        ],
+                        remappings=remappings(argument),
                         ros_arguments=['--log-level', argument['log_level']],
+                        respawn=argument['respawn'],
+                        respawn_delay=2.0,
                         output='screen',
                     ),
                 ]

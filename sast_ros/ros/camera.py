@@ -14,20 +14,23 @@ import traceback
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.qos import QoSProfile
+from rclpy.service import Service
 from sast_ros.detections import Detections, DetectorError
 from sast_ros.errors import escape_controls, format_error, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.ros import messages, qos
 from sast_ros.ros.detector_factory import apply_settings, make_cutter
 from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
-from sast_ros.ros.event_subscription import EventSubscription
+from sast_ros.ros.event_subscription import EventSubscription, TOPIC
 from sast_ros.ros.log_throttle import LogThrottle
 from sast_ros.ros.node_parameters import make_filter
 from sast_ros.ros.parameters import Settings
 from sast_ros.ros.window_queue import WindowQueue
 from sast_ros.windows import EventWindow, WindowCutter
 from sensor_msgs.msg import Image
+from std_srvs.srv import SetBool
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -61,6 +64,9 @@ class Camera:
         self._detector: WindowDetector = None  # type: ignore[assignment]
         self.queue: WindowQueue = None  # type: ignore[assignment]
         self._subscription: EventSubscription | None = None
+        self._publishers: list[LifecyclePublisher] = []
+        self._enable_service: Service | None = None
+        self._enabled = True
         self._untrained = False
         self._monitor = Monitor()
         self._warnings = LogThrottle(WARNING_PERIOD_S)
@@ -70,12 +76,13 @@ class Camera:
 
     def configure(self, settings: Settings, detector: WindowDetector, untrained: bool) -> None:
         """
-        Create the window cutter and the publishers.
+        Create the window cutter, the publishers and the service.
 
         Raises
         ------
         SettingError
-            A sensor size that does not fit the network, or a filter that does not exist.
+            A sensor size that does not fit the network, a filter that does not exist, or an
+            impossible QoS.
 
         """
         self._cutter = make_cutter(
@@ -83,11 +90,12 @@ class Camera:
         )
         self._settings, self._detector, self._untrained = settings, detector, untrained
         self._monitor = Monitor()
-        create = self._node.create_lifecycle_publisher
-        self._detections_pub = create(Detection2DArray, 'detections', qos.DETECTIONS)
-        self._label_pub = create(LabelInfo, 'label_info', qos.LATCHED)
-        self._vision_pub = create(VisionInfo, 'vision_info', qos.LATCHED)
-        self._overlay_pub = create(Image, 'overlay', qos.OVERLAY)
+        qos.read_events_qos(self._node, TOPIC, settings.input.queue_depth)
+        self._detections_pub = self._publisher(Detection2DArray, 'detections', qos.DETECTIONS)
+        self._label_pub = self._publisher(LabelInfo, 'label_info', qos.LATCHED)
+        self._vision_pub = self._publisher(VisionInfo, 'vision_info', qos.LATCHED)
+        self._overlay_pub = self._publisher(Image, 'overlay', qos.OVERLAY)
+        self._enable_service = self._node.create_service(SetBool, 'enable', self._on_enable)
 
     def activate(self, version: int) -> None:
         """Publish the labels and the number of the configuration, subscribe to the events."""
@@ -99,6 +107,17 @@ class Camera:
         self._size_is_reported = False
         self.queue = WindowQueue(self._settings.overload.queue_windows)
         self._publish_labels()
+        if self._enabled:
+            self._subscribe()
+
+    def _publisher(
+        self, message_class: type, topic: str, profile: QoSProfile
+    ) -> LifecyclePublisher:
+        create = self._node.create_lifecycle_publisher
+        self._publishers.append(qos.create_publisher(create, message_class, topic, profile))
+        return self._publishers[-1]
+
+    def _subscribe(self) -> None:
         self._monitor.received()
         self._subscription = EventSubscription(
             self._node, self._settings.input, self._on_events, self._on_new_stream
@@ -119,13 +138,11 @@ class Camera:
         if self._detector is None:
             return
         self._cutter = self._detector = None  # type: ignore[assignment]
-        for publisher in (
-            self._detections_pub,
-            self._label_pub,
-            self._vision_pub,
-            self._overlay_pub,
-        ):
-            self._node.destroy_lifecycle_publisher(publisher)
+        while self._publishers:
+            self._node.destroy_lifecycle_publisher(self._publishers.pop())
+        if self._enable_service is not None:
+            self._node.destroy_service(self._enable_service)
+            self._enable_service = None
 
     # ------------------------------------------------------------ events, in the executor's thread
 
@@ -133,7 +150,8 @@ class Camera:
         """Decode one message, and queue the windows that it completes."""
         try:
             chunk = decoder(raw)
-            if (chunk.height, chunk.width) != decoder.stated_size or not chunk.width:
+            size = (chunk.height, chunk.width)
+            if len(chunk) and (size != decoder.stated_size or not chunk.width):
                 self._report_sensor_size(decoder.stated_size)
             for window in self._cutter.cut(chunk):
                 self._queue_window(window)
@@ -206,6 +224,25 @@ class Camera:
             self._subscription.reset()
         self._cutter.restart('service')
 
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Stop detection, or begin it again with a new state, without a transition."""
+        response.success = True
+        response.message = f'detection is {"on" if request.data else "off"}'
+        if request.data == self._enabled:
+            response.message += ' already'
+            return response
+        self._enabled = request.data
+        self._logger.info(f'{response.message}, as the service enable was told')
+        if self.queue is None:
+            response.message += ' as soon as the node is active' if request.data else ''
+        elif request.data:
+            self._cutter.restart('enable')
+            self._subscribe()
+        else:
+            self.unsubscribe()
+            self.queue.clear()
+        return response
+
     # ------------------------------------------------------------- windows, in the worker's thread
 
     def process(self, window: EventWindow) -> None:
@@ -269,7 +306,7 @@ class Camera:
         if self.queue is not None:
             self.queue.capacity = settings.overload.queue_windows
         if (
-            self._subscription is not None
+            self.queue is not None
             and settings.detections.score_threshold != before.detections.score_threshold
         ):
             self._publish_labels()
@@ -312,6 +349,7 @@ class Camera:
             state=state,
             failure=failure or (topic.problem if topic else ''),
             waiting=topic.waiting if topic else '',
+            enabled=self._enabled,
             queued=len(self.queue) if self.queue is not None else 0,
             facts=self._facts(),
         )
@@ -339,6 +377,7 @@ class Camera:
                 'input type': topic.type,
                 'input QoS': topic.qos,
                 'input publishers': topic.publishers,
+                'input subscriptions replaced': topic.replaced,
             }
         return facts
 

@@ -32,7 +32,7 @@ from rclpy.logging import get_logger
 from rclpy.parameter import Parameter as RosParameter
 from sast_ros.errors import escape_controls, SastError
 from sast_ros.process import keep_heap, limit_spinning
-from sast_ros.ros import messages
+from sast_ros.ros import messages, qos
 from sast_ros.ros.camera import Camera
 from sast_ros.ros.detector_factory import load_detector, set_threads
 from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
@@ -59,6 +59,10 @@ FAILURE = TransitionCallbackReturn.FAILURE
 ERROR = TransitionCallbackReturn.ERROR
 
 
+class StartError(SastError):
+    """The node cannot do what it was started for."""
+
+
 class DetectorNode(LifecycleNode):
     """The node, in the order of its life cycle."""
 
@@ -73,7 +77,9 @@ class DetectorNode(LifecycleNode):
         refuse_impossible_transitions(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         after_parameters(self, self._after_set_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics = qos.create_publisher(
+            self.create_publisher, DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS
+        )
         # Not the node's clock: with use_sim_time it may stop.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
@@ -214,8 +220,11 @@ class DetectorNode(LifecycleNode):
     def _start(self) -> None:
         """Take the first two transitions, as a lifecycle manager would."""
         self.destroy_timer(self._start_timer)
-        if lifecycle_state(self) == 'unconfigured' and self.trigger_configure() == SUCCESS:
-            self.trigger_activate()
+        if lifecycle_state(self) != 'unconfigured':
+            return
+        active = self.trigger_configure() == SUCCESS and self.trigger_activate() == SUCCESS
+        if self._settings.autostart_required and not active:
+            raise StartError(f'the node ends, as autostart_required demands: {self._failure}')
 
     def _after_worker_failure(self) -> None:
         if lifecycle_state(self) == 'active':

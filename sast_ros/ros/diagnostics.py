@@ -45,6 +45,8 @@ class NodeStatus:
         Why the node cannot work, empty if it can.
     waiting : str
         What the subscription waits for, empty if it is connected.
+    enabled : bool
+        Whether the service has not switched the detection off.
     queued : int
         Windows that wait for the network.
     facts : mapping
@@ -55,6 +57,7 @@ class NodeStatus:
     state: str
     failure: str = ''
     waiting: str = ''
+    enabled: bool = True
     queued: int = 0
     facts: Mapping[str, object] = field(default_factory=dict)
 
@@ -167,6 +170,8 @@ class Monitor:
             return DiagnosticStatus.ERROR, status.failure
         if status.state != 'active':
             return DiagnosticStatus.OK, status.state
+        if not status.enabled:
+            return DiagnosticStatus.WARN, 'detection is off; the service enable switches it on'
         if new.step_errors:
             return DiagnosticStatus.ERROR, last_error
         if new.format_errors:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import importlib
+import time
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -15,12 +16,19 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sast_ros.events import EventDecoder, open_decoder, POINT_CLOUD
 from sast_ros.ros.parameters import AUTO, InputSettings
-from sast_ros.ros.qos import choose_type, describe, events_qos, same_requests
+from sast_ros.ros.qos import (
+    as_volatile,
+    choose_type,
+    describe,
+    is_satisfied,
+    read_events_qos,
+    same_requests,
+)
 from sast_ros.ros.rclpy_compat import GatedCallbackGroup, take_serialized
 
 TOPIC = 'events'
 
-#: Period of polling the publishers while there is no subscription, and afterwards, seconds.
+#: Period of polling the publishers while there is none, and afterwards, seconds.
 SEARCH_PERIOD_S = 0.1
 WATCH_PERIOD_S = 1.0
 
@@ -28,12 +36,17 @@ WATCH_PERIOD_S = 1.0
 #: windows are cut in sensor time, and delays a detection by half of it on average.
 DRAIN_PERIOD_S = 0.01
 
+#: After a silence of this length, a second subscription shows whether messages are published that
+#: the first one does not receive, seconds.
+SUSPICION_S = 2.0
+
 
 class EventSubscription:
     """
-    Raw subscription to ``events`` that exists as soon as a publisher does.
+    Raw subscription to ``events``.
 
-    All methods run in the executor's thread.
+    It exists from the start where the type of the messages is given, else as soon as a publisher
+    does. All methods run in the executor's thread.
 
     Parameters
     ----------
@@ -45,6 +58,17 @@ class EventSubscription:
         Called with every serialized message and the decoder for it.
     on_new_stream : callable
         Called with a sentence when the publishers change to another type.
+
+    Attributes
+    ----------
+    type : str
+        Type of the messages, empty while unknown.
+    waiting, problem : str
+        Sentences about what is missing or wrong, empty if nothing is.
+    publishers : int
+        Publishers of the topic.
+    replaced : int
+        How often the subscription was made anew because it received nothing more.
 
     """
 
@@ -61,8 +85,12 @@ class EventSubscription:
         self._on_new_stream = on_new_stream
         self._subscription: Subscription | None = None
         self._decoder: EventDecoder
+        self._wanted_qos = read_events_qos(node, TOPIC, settings.queue_depth)
         self._qos: QoSProfile | None = None
         self._last_logged = ''
+        self._last_taken: float | None = None  # monotonic time, None before the first message
+        self._probe: _Probe | None = None
+        self.replaced = 0
         self.type = ''
         self.waiting = ''
         self.problem = ''
@@ -96,7 +124,10 @@ class EventSubscription:
         self.publishers = len(publishers)
         chosen = choose_type(self._settings.type, publishers)
         if chosen is None:
+            if self._settings.type != AUTO and not self.type:
+                self._change_type(self._settings.type, self._wanted_qos.request(()))
             self._report_no_publisher({publisher.topic_type for publisher in publishers})
+            self._end_probe()
             return
         self.waiting = self.problem = ''
         matching = [publisher for publisher in publishers if publisher.topic_type == chosen]
@@ -105,19 +136,61 @@ class EventSubscription:
             self._log_problem(
                 f'{self.name} also carries {", ".join(others)}, which is not read; {chosen} is'
             )
-        qos = events_qos(matching, self._settings.queue_depth)
+        qos = self._wanted_qos.request(matching)
         if chosen != self.type:
             self._change_type(chosen, qos)
-        elif self._qos is not None and not same_requests(qos, self._qos):
+        elif self._qos is not None and not self._receives(qos):
             self._node.get_logger().warning(
                 f'the publishers of {self.name} now offer {describe(qos)}; subscribing again'
             )
             self._subscribe(qos)
+        if self._timer.timer_period_ns < 1e9 * WATCH_PERIOD_S:
+            self._node.destroy_timer(self._timer)
+            self._timer = self._create_timer(WATCH_PERIOD_S, self.poll_publishers)
+        self._watch()
+
+    def _receives(self, offered: QoSProfile) -> bool:
+        """Return whether the subscription need not be made anew for publishers of this QoS."""
+        assert self._qos is not None
+        if self._last_taken is None:  # nothing is lost, and what is latched is won
+            return same_requests(offered, self._qos)
+        return is_satisfied(self._qos, offered)
+
+    def _watch(self) -> None:
+        """
+        Make the subscription anew if only another one receives messages.
+
+        A message of no bytes ends a reliable reader of Fast DDS (RELIABLE, in another process).
+        """
+        last, now = self._last_taken, time.monotonic()
+        if self._probe is None:
+            if last is not None and now - last > SUSPICION_S:
+                assert self._qos is not None
+                self._probe = _Probe(self._node, self._message_class, self._qos)
+        elif last is not None and last > self._probe.began:
+            self._end_probe()
+        elif self._probe.heard is not None and now - self._probe.heard > WATCH_PERIOD_S / 2:
+            assert self._qos is not None and last is not None
+            self.replaced += 1
+            self._node.get_logger().error(
+                f'{self.name} carries messages, but the subscription has received none for '
+                f'{now - last:.0f} s, as after a message of 0 bytes; subscribing again '
+                f'({self.replaced} so far)'
+            )
+            self._end_probe()
+            # What is latched holds the message that ended the reader
+            self._subscribe(as_volatile(self._qos))
+
+    def _end_probe(self) -> None:
+        if self._probe is not None:
+            self._probe.close()
+            self._probe = None
 
     def close(self) -> None:
         """Unsubscribe."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_timer(self._drain_timer)
+        self._end_probe()
         self._unsubscribe()
 
     def _change_type(self, chosen: str, qos: QoSProfile) -> None:
@@ -126,6 +199,9 @@ class EventSubscription:
             package = chosen.partition('/')[0]
             self._log_problem(
                 f'{self.name} carries {chosen}, but the package {package} is not installed; '
+                'install it'
+                if self.publishers
+                else f'input.type is {chosen}, but the package {package} is not installed; '
                 'install it'
             )
             return
@@ -140,9 +216,9 @@ class EventSubscription:
         self._message_class = message_class
         self._decoder = open_decoder(chosen, **options)
         self.type = chosen
+        self._end_probe()
+        self._last_taken = None
         self._subscribe(qos)
-        self._node.destroy_timer(self._timer)
-        self._timer = self._create_timer(WATCH_PERIOD_S, self.poll_publishers)
         self._node.get_logger().info(f'listening to {self.name} ({chosen}; {describe(qos)})')
 
     def _subscribe(self, qos: QoSProfile) -> None:
@@ -167,6 +243,7 @@ class EventSubscription:
         """Take a message from the executor; the timer takes the next, until there are none."""
         self._callback_group.closed = True
         self._drain_timer.reset()
+        self._last_taken = time.monotonic()
         self._on_message(raw, self._decoder)
 
     def _drain(self) -> None:
@@ -181,6 +258,8 @@ class EventSubscription:
             self._on_message(message, self._decoder)
         if taken == 0:
             self._listen()
+        else:
+            self._last_taken = time.monotonic()
 
     def _listen(self) -> None:
         """Let the executor wait for the next message."""
@@ -195,9 +274,9 @@ class EventSubscription:
                 'remap the topic events, or set input.type'
             )
             return
-        self.problem = ''
+        self.problem = '' if self._subscription is not None or not self.type else self.problem
         self.waiting = f'waiting for a publisher of {wanted} on {self.name}'
-        if not self.type and self._is_news(self.waiting):
+        if self._last_taken is None and self._is_news(self.waiting):
             self._node.get_logger().info(self.waiting)
 
     # A line that logs keeps its severity: rclpy raises ValueError where it changes.
@@ -212,6 +291,37 @@ class EventSubscription:
 
     def _create_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         return self._node.create_timer(period_s, callback, clock=self._clock)
+
+
+class _Probe:
+    """
+    Second subscription, which lasts until its first message.
+
+    Attributes
+    ----------
+    began, heard : float
+        Monotonic times of its beginning and of its message, ``None`` before that.
+
+    """
+
+    def __init__(self, node: Node, message_class: type, qos: QoSProfile) -> None:
+        self._node = node
+        self.began = time.monotonic()
+        self.heard: float | None = None
+        self._subscription: Subscription | None = node.create_subscription(
+            message_class, TOPIC, self._on_message, as_volatile(qos, depth=1), raw=True
+        )
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _on_message(self, raw: bytes) -> None:
+        if self.heard is None:
+            self.heard = time.monotonic()
+        self.close()
 
 
 def find_message_class(type_name: str) -> type | None:

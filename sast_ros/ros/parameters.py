@@ -323,6 +323,12 @@ class Settings:
         'manager does that.',
         when='start',
     )
+    autostart_required: bool = _parameter(
+        False,
+        'End with exit code 1 if autostart cannot configure and activate the node; otherwise it '
+        'waits for somebody who does.',
+        when='start',
+    )
     model: ModelSettings = field(default_factory=ModelSettings)
     window: WindowSettings = field(default_factory=WindowSettings)
     sparsity: SparsitySettings = field(default_factory=SparsitySettings)

@@ -94,7 +94,7 @@ def after_parameters(node: Node, callback: Callable[[list[Parameter]], None]) ->
                 callback(parameters)
             return result
 
-        node._set_parameters_atomically = set_and_call
+        node._set_parameters_atomically = set_and_call  # type: ignore[assignment,method-assign]
 
 
 def lifecycle_state(node: LifecycleNode) -> str:

@@ -62,6 +62,12 @@ class WindowQueue:
             return replace(window, reset=inherited)
         return window
 
+    def clear(self) -> None:
+        """Discard all windows."""
+        with self._changed:
+            self._windows.clear()
+            self._inherited = None
+
     def close(self) -> None:
         """Discard all windows; every current and later ``take`` returns ``None``."""
         with self._changed:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, combinations, product
 from types import SimpleNamespace
 
 import pytest
@@ -12,11 +13,15 @@ pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sast_ros.events import EVENT_TYPES  # noqa: E402
-from sast_ros.ros.qos import choose_type, describe, events_qos, same_requests  # noqa: E402
+from sast_ros.ros.qos import choose_type, describe, EventsQos, is_satisfied, same_requests  # noqa: E402
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 VOLATILE, LATCHED = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
 PACKET, ARRAY = EVENT_TYPES[:2]
+
+
+def events_qos(publishers, depth):
+    return EventsQos(depth).request(publishers)
 
 
 def publisher(reliability=RELIABLE, durability=VOLATILE, topic_type=PACKET):
@@ -45,6 +50,30 @@ def test_depth_is_no_demand():
     assert same_requests(events_qos([publisher()], 10), events_qos([publisher()], 1000))
     assert not same_requests(
         events_qos([publisher()], 10), events_qos([publisher(BEST_EFFORT)], 10)
+    )
+
+
+def test_a_request_that_all_publishers_satisfy_need_not_change():
+    offered = [publisher(*each) for each in product((RELIABLE, BEST_EFFORT), (VOLATILE, LATCHED))]
+    for some in chain(*(combinations(offered, count) for count in range(1, 5))):
+        strictest = events_qos(some, 10)
+        for one in offered:
+            weak = one.qos_profile
+            matches = all(
+                (weak.reliability == BEST_EFFORT or each.qos_profile.reliability == RELIABLE)
+                and (weak.durability == VOLATILE or each.qos_profile.durability == LATCHED)
+                for each in some
+            )
+            assert is_satisfied(weak, strictest) == matches
+
+
+def test_parameters_override_what_follows_the_publishers():
+    wanted = EventsQos(5, HistoryPolicy.KEEP_ALL, BEST_EFFORT)
+    profile = wanted.request([publisher(RELIABLE, LATCHED)])
+    assert (profile.reliability, profile.durability) == (BEST_EFFORT, LATCHED)
+    assert describe(profile) == 'best effort, transient local, keep all'
+    assert describe(EventsQos(5, durability=VOLATILE).request([publisher(RELIABLE, LATCHED)])) == (
+        'reliable, volatile, keep last 5'
     )
 
 

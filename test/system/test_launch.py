@@ -28,6 +28,8 @@ pytest.importorskip(
     'launch_ros.actions', reason='launch_ros is not installed: there is no wheel of it'
 )
 
+CLEAN = 'process has finished cleanly'
+
 # `ros2 launch` needs ros2cli; this is what it does with a file and arguments.
 PROGRAM = """
 import sys
@@ -65,11 +67,10 @@ def observer(ros_domain) -> Iterator[object]:
     rclpy.shutdown(context=context)
 
 
-@contextmanager
-def launched(
+def start(
     prefix: Path, log: Path, *arguments: str, file_name: str = 'detector'
-) -> Iterator[subprocess.Popen]:
-    """Launch an installed file; at the end interrupt it as Ctrl-C does, insisting on exit 0."""
+) -> subprocess.Popen:
+    """Launch an installed file."""
     environment = without_coverage()
     packages = next(prefix.glob('lib/python3*/site-packages'))
     for name, path in (('AMENT_PREFIX_PATH', prefix), ('PYTHONPATH', packages)):
@@ -77,7 +78,7 @@ def launched(
     environment['ROS_LOG_DIR'] = str(log.parent / 'ros_log')
     file = prefix / 'share' / 'sast_ros' / 'launch' / f'{file_name}.launch.py'
     with log.open('w') as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, '-c', PROGRAM, str(file), *arguments],
             cwd=log.parent,
             env=environment,
@@ -85,15 +86,23 @@ def launched(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        try:
-            yield process
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 0, log.read_text()
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    assert 'process has finished cleanly' in log.read_text(), log.read_text()
+
+
+@contextmanager
+def launched(
+    prefix: Path, log: Path, *arguments: str, file_name: str = 'detector', last: str = CLEAN
+) -> Iterator[subprocess.Popen]:
+    """Launch an installed file; at the end interrupt it as Ctrl-C does, insisting on exit 0."""
+    process = start(prefix, log, *arguments, file_name=file_name)
+    try:
+        yield process
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0, log.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert last in log.read_text(), log.read_text()
 
 
 def wait_until(
@@ -186,3 +195,49 @@ def test_launch_file_leaves_an_unstarted_node_to_others(prefix, observer, tmp_pa
             request = ChangeState.Request(transition=Transition(id=transition))
             assert call(observer, ChangeState, '/left_eye/change_state', request, log).success
             assert state(observer, '/left_eye', log) == reached
+
+
+def test_topics_and_services_of_a_node_with_a_name_lie_below_it(prefix, observer, tmp_path):
+    log = tmp_path / 'launch.txt'
+    with launched(prefix, log, 'namespace:=robot', 'name:=left', 'model:=gen1-tiny'):
+        wait_until(observer, lambda: state(observer, '/robot/left', log) == 'active', '', log)
+        node = ('left', '/robot')
+        wait_until(observer, lambda: node in observer.get_node_names_and_namespaces(), '', log)
+        published = dict(observer.get_publisher_names_and_types_by_node(*node))
+        offered = dict(observer.get_service_names_and_types_by_node(*node))
+        # Those of all nodes
+        names = {*published, *offered} - {'/rosout', '/parameter_events', '/diagnostics'}
+        below = {name.removeprefix('/robot/left/') for name in names}
+        assert below >= {'detections', 'label_info', 'overlay', 'reset_state', 'get_state'}
+        assert not any(name.startswith('/') for name in below), names
+
+
+@pytest.mark.parametrize(
+    ('argument', 'named'),
+    [
+        ('params_file:=/nowhere/a.yaml', ['/nowhere/a.yaml', 'does not exist']),
+        ('respawn:=maybe', ['respawn', 'maybe', 'true', 'false']),
+        ('log_level:=verbose', ['log_level', 'verbose', 'debug']),
+    ],
+)
+def test_an_argument_that_cannot_be_is_named_in_one_line(
+    prefix, ros_domain, tmp_path, argument, named
+):
+    log = tmp_path / 'launch.txt'
+    process = start(prefix, log, argument)
+    try:
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.kill()
+    lines = [line for line in log.read_text().splitlines() if '[ERROR] [launch]:' in line]
+    assert len(lines) == 1, log.read_text()
+    assert all(fact in lines[0] for fact in named), lines
+
+
+def test_a_node_that_must_start_and_cannot_is_respawned(prefix, observer, tmp_path):
+    log = tmp_path / 'launch.txt'
+    arguments = ['model:=gen7-tiny', 'autostart_required:=true', 'respawn:=true']
+    with launched(prefix, log, *arguments, last='exit code 1'):
+        started = 'process started with pid'
+        wait_until(observer, lambda: log.read_text().count(started) >= 2, 'respawn', log)
+    assert 'autostart_required' in log.read_text()

@@ -136,6 +136,13 @@ def test_autostart_with_a_broken_model_stays_unconfigured_for_the_manager(bench)
     assert observer.state() == 'finalized'
 
 
+def test_a_required_autostart_that_fails_ends_the_node_with_exit_code_1(bench):
+    node = bench.start_node(model__path='gen7-tiny', autostart_required='true')
+    assert node.process.wait(60) == 1
+    (line,) = [line for line in node.log.splitlines() if 'FATAL' in line]
+    assert 'autostart_required' in line and 'gen7-tiny' in line
+
+
 def test_numbers_in_a_parameter_file_may_have_another_type(bench, tmp_path):
     path = tmp_path / 'a.yaml'
     path.write_text(
