@@ -140,7 +140,7 @@ class EventSubscription:
         if chosen != self.type:
             self._change_type(chosen, qos)
         elif self._qos is not None and not self._receives(qos):
-            self._node.get_logger().warning(
+            self._node.get_logger().info(
                 f'the publishers of {self.name} now offer {describe(qos)}; subscribing again'
             )
             self._subscribe(qos)
