@@ -124,10 +124,11 @@ class EventSubscription:
         self.publishers = len(publishers)
         chosen = choose_type(self._settings.type, publishers)
         if chosen is None:
+            self._end_probe()
             if self._settings.type != AUTO and not self.type:
                 self._change_type(self._settings.type, self._wanted_qos.request(()))
-            self._report_no_publisher({publisher.topic_type for publisher in publishers})
-            self._end_probe()
+            if self._settings.type == AUTO or self.type:
+                self._report_no_publisher({publisher.topic_type for publisher in publishers})
             return
         self.waiting = self.problem = ''
         matching = [publisher for publisher in publishers if publisher.topic_type == chosen]
@@ -197,12 +198,9 @@ class EventSubscription:
         message_class = find_message_class(chosen)
         if message_class is None:
             package = chosen.partition('/')[0]
+            found = f'{self.name} carries' if self._settings.type == AUTO else 'input.type is'
             self._log_problem(
-                f'{self.name} carries {chosen}, but the package {package} is not installed; '
-                'install it'
-                if self.publishers
-                else f'input.type is {chosen}, but the package {package} is not installed; '
-                'install it'
+                f'{found} {chosen}, but the package {package} is not installed; install it'
             )
             return
         if self.type:
@@ -274,7 +272,7 @@ class EventSubscription:
                 'remap the topic events, or set input.type'
             )
             return
-        self.problem = '' if self._subscription is not None or not self.type else self.problem
+        self.problem = ''
         self.waiting = f'waiting for a publisher of {wanted} on {self.name}'
         if self._last_taken is None and self._is_news(self.waiting):
             self._node.get_logger().info(self.waiting)
