@@ -13,7 +13,8 @@ pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sast_ros.events import EVENT_TYPES  # noqa: E402
-from sast_ros.ros.qos import choose_type, describe, EventsQos, is_satisfied, same_requests  # noqa: E402
+from sast_ros.ros import qos  # noqa: E402
+from sast_ros.ros.qos import choose_type, describe, EventsQos  # noqa: E402
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 VOLATILE, LATCHED = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
@@ -47,8 +48,8 @@ def test_the_strictest_profile_that_hears_all(publishers, reliability, durabilit
 
 
 def test_depth_is_no_demand():
-    assert same_requests(events_qos([publisher()], 10), events_qos([publisher()], 1000))
-    assert not same_requests(
+    assert qos.same_requests(events_qos([publisher()], 10), events_qos([publisher()], 1000))
+    assert not qos.same_requests(
         events_qos([publisher()], 10), events_qos([publisher(BEST_EFFORT)], 10)
     )
 
@@ -64,7 +65,7 @@ def test_a_request_that_all_publishers_satisfy_need_not_change():
                 and (weak.durability == VOLATILE or each.qos_profile.durability == LATCHED)
                 for each in some
             )
-            assert is_satisfied(weak, strictest) == matches
+            assert qos.is_satisfied(weak, strictest) == matches
 
 
 def test_parameters_override_what_follows_the_publishers():
