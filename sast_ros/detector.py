@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+import copy
+from dataclasses import dataclass, field, replace
 import math
 import time
 from typing import Any
@@ -17,7 +18,7 @@ from sast_ros.errors import SettingError
 from sast_ros.model import SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.inference import Engine
-from sast_ros.model.inference.postprocess import NotFiniteError, probabilities
+from sast_ros.model.inference.postprocess import Found, NotFiniteError, probabilities
 import torch
 from torch import Tensor
 
@@ -101,12 +102,25 @@ class StreamingDetector:
     ) -> None:
         self.config = model.config
         self.engine = Engine.for_model(model, threads=threads, precision=precision)
+        self._control = replace(self.engine.control)
         self.device, self.precision = self.engine.device, precision
         self.downsample = downsample or self.config.downsample
         self.sensor_size = sensor_size
         self._states: list[State] | None = None
         self._budget: SparsityBudget | None = None
         self.configure_detections(score_threshold, nms_iou, max_detections, classes)
+
+    def new_stream(self) -> StreamingDetector:
+        """
+        Return a detector of another stream that shares the network, in time and in memory.
+
+        It has the settings of this one and from then on its own, and a state of its own. Detectors
+        that share a network may be used by several threads, which take turns.
+        """
+        other = copy.copy(self)
+        other._control, other._budget = copy.copy(self._control), copy.copy(self._budget)
+        other.reset()
+        return other
 
     # ------------------------------------------------------------------------------- live settings
 
@@ -189,7 +203,7 @@ class StreamingDetector:
                 f'StreamingDetector: latency_budget_ms is {latency_budget_ms}; mode budget needs '
                 'one > 0'
             )
-        control = self.engine.control
+        control = self._control
         control.mode = 'dense' if mode == 'dense' else 'adaptive'
         control.amp, control.bounce = amp, bounce
         self._budget = SparsityBudget(budget, amp) if mode == 'budget' else None
@@ -217,26 +231,20 @@ class StreamingDetector:
             The output is not finite (damaged weights); the state was reset.
 
         """
-        started = time.perf_counter()
         histogram = self._checked(histogram)
-        try:
-            output, found = self.engine.detect(
-                histogram[None], self._states, self.score_threshold, self.nms_iou
-            )
-        except NotFiniteError:
-            self.reset()
-            raise DetectorError(
-                'the network gave values that are not finite, and its state was reset; check '
-                'the weights'
-                + (' or use precision float32' if self.precision != 'float32' else '')
-            ) from None
+        with self.engine.lock:
+            started = time.perf_counter()
+            self._set_control()
+            try:
+                output, found = self.engine.detect(
+                    histogram[None], self._states, self.score_threshold, self.nms_iou
+                )
+            except NotFiniteError:
+                raise self._not_finite() from None
         self._states = output.states
-        kept = tuple(StageShare(*shares) for shares in found.shares)
-        height, width = (side * self.downsample for side in histogram.shape[1:])
-        size = self.sensor_size or (height, width)
-        detections = self._report(*found.boxes, size, kept)
+        detections = self._detections(found, histogram)
         if self._budget is not None:
-            self.engine.control.amp = self._budget.update(1e3 * (time.perf_counter() - started))
+            self._control.amp = self._budget.update(1e3 * (time.perf_counter() - started))
         return detections
 
     def raw_step(self, histogram: Tensor | np.ndarray) -> dict[str, Any]:
@@ -252,7 +260,8 @@ class StreamingDetector:
 
         """
         histogram = self._checked(histogram)
-        with torch.inference_mode():
+        with torch.inference_mode(), self.engine.lock:
+            self._set_control()
             output = self.engine.step(histogram[None], self._states)
             self._states = output.states
             return {
@@ -264,6 +273,11 @@ class StreamingDetector:
                     for by_window, by_grid in output.selections
                 ],
             }
+
+    def _set_control(self) -> None:
+        """Select as this stream does; its engine may be that of others too."""
+        control, own = self.engine.control, self._control
+        control.mode, control.amp, control.bounce = own.mode, own.amp, own.bounce
 
     def _checked(self, histogram: Tensor | np.ndarray) -> Tensor:
         histogram = torch.as_tensor(histogram)
@@ -285,16 +299,20 @@ class StreamingDetector:
                 )
         return histogram
 
-    def _report(
-        self,
-        boxes: np.ndarray,
-        objectness: np.ndarray,
-        class_scores: np.ndarray,
-        class_ids: np.ndarray,
-        size: tuple[int, int],
-        kept: tuple[StageShare, ...],
-    ) -> Detections:
-        height, width = size
+    def _not_finite(self) -> DetectorError:
+        """Reset the state, and return the error to raise."""
+        self.reset()
+        return DetectorError(
+            'the network gave values that are not finite, and its state was reset; check the '
+            'weights' + (' or use precision float32' if self.precision != 'float32' else '')
+        )
+
+    def _detections(self, found: Found, histogram: Tensor) -> Detections:
+        """Return what was found in sensor pixels."""
+        boxes, objectness, class_scores, class_ids = found.boxes
+        height, width = self.sensor_size or (
+            side * self.downsample for side in histogram.shape[1:]
+        )
         boxes = np.clip(
             boxes * np.float32(self.downsample),
             0,
@@ -314,5 +332,87 @@ class StreamingDetector:
             class_names=self.config.classes,
             width=width,
             height=height,
-            kept=kept,
+            kept=tuple(StageShare(*shares) for shares in found.shares),
         )
+
+
+def step_together(
+    detectors: Sequence[StreamingDetector], histograms: Sequence[Tensor]
+) -> list[Detections | Exception]:
+    """
+    Advance several streams by one window each, on a GPU in one step where they can share it.
+
+    Streams share a step if they share the engine (``new_stream``), the size of the histogram and
+    the settings; in mode ``'budget'`` each takes its own. The arithmetic of a batch is rounded
+    differently on a GPU; on a CPU the results are those of ``step``.
+
+    Parameters
+    ----------
+    detectors : sequence of StreamingDetector
+        Each at most once.
+    histograms : sequence of torch.Tensor
+        A window of each, as for ``StreamingDetector.step``.
+
+    Returns
+    -------
+    list of Detections or Exception
+        Of each stream what ``step`` would return or raise.
+
+    """
+    results: dict[int, Detections | Exception] = {}
+    groups: dict[Hashable, list[int]] = {}
+    for index, (detector, histogram) in enumerate(zip(detectors, histograms)):
+        try:
+            checked = detector._checked(histogram)
+        except SettingError as error:
+            results[index] = error
+            continue
+        groups.setdefault(_shared_step(detector, checked) or index, []).append(index)
+    for members in groups.values():
+        most = detectors[members[0]].engine.most_together
+        for first in range(0, len(members), most):
+            batch = members[first:][:most]
+            found = _step_batch([detectors[i] for i in batch], [histograms[i] for i in batch])
+            results.update(zip(batch, found))
+    return [results[index] for index in range(len(detectors))]
+
+
+def _shared_step(detector: StreamingDetector, histogram: Tensor) -> Hashable:
+    """Return what streams that may share a step have in common, None for a step of its own."""
+    if detector.engine.most_together == 1 or detector._budget is not None:
+        return None
+    control = detector._control
+    return (
+        id(detector.engine),
+        (histogram.shape, histogram.device),
+        (control.mode, control.amp, control.bounce),
+        (detector.score_threshold, detector.nms_iou),
+    )
+
+
+def _step_batch(
+    detectors: list[StreamingDetector], histograms: list[Tensor]
+) -> list[Detections | Exception]:
+    """Advance streams that share a step; a single one by ``step``."""
+    first = detectors[0]
+    try:
+        if len(detectors) == 1:
+            return [first.step(histograms[0])]
+        with first.engine.lock:
+            first._set_control()
+            steps = first.engine.detect_together(
+                torch.stack(histograms),
+                [detector._states for detector in detectors],
+                first.score_threshold,
+                first.nms_iou,
+            )
+    except Exception as error:  # of the whole step
+        return [error] * len(detectors)
+    results: list[Detections | Exception] = []
+    for detector, histogram, (states, found) in zip(detectors, histograms, steps):
+        if isinstance(found, NotFiniteError):
+            results.append(detector._not_finite())
+            continue
+        detector._states = states
+        results.append(detector._detections(found, histogram))
+    return results

@@ -10,17 +10,18 @@ runs them in two threads, ``EventPipeline`` one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
-from sast_ros.detector import Detections, StreamingDetector
+from sast_ros.detector import Detections, step_together, StreamingDetector
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, refuse_sensor_size
 from sast_ros.events.filters import FilterChain
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
 from sast_ros.windows import EventWindow, microseconds, StreamStatistics, WindowCutter
+from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +107,16 @@ class WindowDetector:
             The network gave no usable output; its state was reset.
 
         """
+        return _of_window(self.detector.step(self.prepare(window)), window)
+
+    def prepare(self, window: EventWindow) -> Tensor:
+        """Return the histogram of a window, and bring the detector to where it begins."""
         if window.reset is not None:
             self.detector.reset()
         size = (window.height, window.width)
         if self.geometry is None or size != (self.geometry.height, self.geometry.width):
             self._fit(size)
-        return replace(
-            self.detector.step(self._histogram(window.parts)),
-            t_start=window.t_start,
-            t_end=window.t_end,
-            stamp_ns=window.stamp_ns,
-            frame_id=window.frame_id,
-            events=len(window),
-            reset=window.reset,
-        )
+        return self._histogram(window.parts)
 
     def _fit(self, size: tuple[int, int]) -> None:
         config = self.detector.config
@@ -130,6 +127,41 @@ class WindowDetector:
         self.detector.downsample = geometry.downsample
         self.detector.sensor_size = size
         self.geometry = geometry  # last, so that the next window tries again after an error
+
+
+def process_together(
+    detectors: Sequence[WindowDetector], windows: Sequence[EventWindow]
+) -> list[Detections | Exception]:
+    """
+    Return of a window of each camera what ``process`` would return or raise.
+
+    See ``step_together``: cameras whose detectors share an engine share a step on a GPU.
+    """
+    results: dict[int, Detections | Exception] = {}
+    histograms: dict[int, Tensor] = {}
+    for index, (detector, window) in enumerate(zip(detectors, windows)):
+        try:
+            histograms[index] = detector.prepare(window)
+        except Exception as error:
+            results[index] = error
+    ready = [detectors[index].detector for index in histograms]
+    for index, found in zip(histograms, step_together(ready, list(histograms.values()))):
+        if isinstance(found, Detections):
+            found = _of_window(found, windows[index])
+        results[index] = found
+    return [results[index] for index in range(len(windows))]
+
+
+def _of_window(detections: Detections, window: EventWindow) -> Detections:
+    return replace(
+        detections,
+        t_start=window.t_start,
+        t_end=window.t_end,
+        stamp_ns=window.stamp_ns,
+        frame_id=window.frame_id,
+        events=len(window),
+        reset=window.reset,
+    )
 
 
 class EventPipeline:

@@ -7,9 +7,16 @@ from __future__ import annotations
 from facts import facts
 import numpy as np
 import pytest
-from sast_ros.detector import Detections, DetectorError, SparsityBudget, StreamingDetector
+from sast_ros.detector import (
+    Detections,
+    DetectorError,
+    SparsityBudget,
+    step_together,
+    StreamingDetector,
+)
+from sast_ros.errors import SettingError
 from sast_ros.model import untrained_model
-from sast_ros.model.inference.engine import has_native_bfloat16
+from sast_ros.model.inference.engine import Engine, has_native_bfloat16
 import torch
 
 
@@ -203,3 +210,104 @@ def test_cuda_equals_cpu(model):
     for seed in range(3):
         a, b = on_cpu.raw_step(histogram(seed)), on_gpu.raw_step(histogram(seed))
         torch.testing.assert_close(a['head'], b['head'].cpu(), rtol=0, atol=2e-3)
+
+
+def on_graph(model) -> StreamingDetector:
+    """Return a detector whose network takes batches, as on a GPU."""
+    detector = StreamingDetector(model, score_threshold=1e-5)
+    detector.engine = Engine(model, 'cuda')
+    return detector
+
+
+def streams(count: int, steps: int) -> list[list[torch.Tensor]]:
+    return [[histogram(100 * stream + step) for step in range(steps)] for stream in range(count)]
+
+
+def test_streams_that_share_a_network_do_not_know_of_each_other(model):
+    first = StreamingDetector(model, score_threshold=1e-5)
+    second = first.new_stream()
+    assert second.engine is first.engine
+    second.configure_detections(1e-4, 0.3, max_detections=5)
+    second.configure_sparsity('dense')
+    left, right = streams(2, 3)
+    alone = StreamingDetector(model, score_threshold=1e-5)
+    dense = StreamingDetector(model, score_threshold=1e-4, nms_iou=0.3, max_detections=5)
+    dense.configure_sparsity('dense')
+    for step in range(3):
+        for detector, reference, stream in ((first, alone, left), (second, dense, right)):
+            found, expected = detector.step(stream[step]), reference.step(stream[step])
+            assert_same(found, expected)
+            assert found.kept == expected.kept
+    second.reset()
+    assert_same(first.step(left[0]), alone.step(left[0]))
+
+
+def test_a_new_stream_has_a_budget_of_its_own(model):
+    first = StreamingDetector(model)
+    first.configure_sparsity('budget', latency_budget_ms=0.01)
+    second = first.new_stream()
+    for seed in range(8):
+        hurried = first.step(histogram(seed)).kept[0].tokens
+    assert second.step(histogram(7)).kept[0].tokens > 2 * hurried
+
+
+def test_on_a_cpu_steps_together_are_those_of_each_alone(model):
+    detectors = [StreamingDetector(model, score_threshold=1e-5)]
+    detectors += [detectors[0].new_stream() for _ in range(2)]
+    alone = [StreamingDetector(model, score_threshold=1e-5) for _ in range(3)]
+    for windows in zip(*streams(3, 2)):
+        for found, reference, window in zip(step_together(detectors, windows), alone, windows):
+            assert_same(found, reference.step(window))
+
+
+def test_streams_share_a_step_where_the_network_takes_batches(model, monkeypatch):
+    shapes, step = [], Engine.step
+
+    def noted(self, histograms, states):
+        shapes.append(len(histograms))
+        return step(self, histograms, states)
+
+    monkeypatch.setattr(Engine, 'step', noted)
+    detectors = [on_graph(model)]
+    detectors += [detectors[0].new_stream() for _ in range(4)]
+    alone = [on_graph(model)]
+    alone += [alone[0].new_stream() for _ in range(4)]
+    for windows in zip(*streams(5, 3)):
+        found = step_together(detectors, windows)
+        assert shapes == [4, 1]
+        expected = [detector.step(window) for detector, window in zip(alone, windows)]
+        shapes.clear()
+        for one, other in zip(found, expected):
+            # Of the same tokens; a batch is rounded differently
+            assert one.kept == other.kept
+            np.testing.assert_array_equal(one.class_ids[:5], other.class_ids[:5])
+            np.testing.assert_allclose(one.scores[:5], other.scores[:5], rtol=1e-4)
+        # One that begins anew beside others that do not
+        detectors[1].reset()
+        alone[1].reset()
+    # Another threshold, size or selection is another step
+    detectors[1].configure_detections(0.5, 0.45)
+    detectors[2].configure_sparsity('dense')
+    detectors[3].reset()
+    windows = [histogram(seed) for seed in range(3)]
+    windows += [histogram(3, 120, 152), histogram(4)]
+    found = step_together(detectors, windows)
+    assert sorted(shapes) == [1, 1, 1, 2]
+    assert [len(detections) > 0 for detections in found] == [True, False, True, True, True]
+
+
+def test_a_fault_of_one_stream_costs_the_others_nothing(model):
+    detectors = [on_graph(model)]
+    detectors += [detectors[0].new_stream() for _ in range(3)]
+    step_together(detectors, [histogram(seed) for seed in range(4)])
+    hidden, cell = detectors[1]._states[3]
+    detectors[1]._states[3] = hidden, torch.full_like(cell, float('nan'))
+    windows = [histogram(0), histogram(1), histogram(2), histogram(3)[:7]]
+    found = step_together(detectors, windows)
+    assert [type(result) for result in found] == [
+        Detections,
+        DetectorError,
+        Detections,
+        SettingError,
+    ]
+    assert detectors[1]._states is None and detectors[3]._states is not None

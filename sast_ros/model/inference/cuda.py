@@ -31,6 +31,9 @@ from torch import Tensor
 #: Steps before a capture, in which libraries choose algorithms and allocate their memory.
 _WARM_UP = 3
 
+#: Shapes of histograms whose buffers and graphs are kept: all batches of two sizes.
+_MOST_PROGRAMS = 8
+
 
 @dataclass(slots=True)
 class BoxControl:
@@ -81,6 +84,7 @@ class GraphNetwork:
         self.network = MaskedNetwork(model, dtype)
         self.config, self.control = self.network.config, self.network.control
         self.box_control = BoxControl()
+        self._programs: dict[torch.Size, _Program] = {}  # the last one used is the last
         self._program: _Program | None = None
         self._capture = capture and self.device.type == 'cuda'
 
@@ -92,14 +96,21 @@ class GraphNetwork:
     @torch.inference_mode()
     def __call__(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
         """Advance by one window and detect; see ``SAST.forward``. Does not wait for the device."""
-        if self._program is None or self._program.histogram.shape != histogram.shape:
-            self._program = None  # frees its memory before the next takes some
-            self._program = _Program(self.network, histogram.shape, self.device)
-        program = self._program
+        program = self._program = self._program_for(histogram.shape)
         program.load(histogram, states, self._settings())
         if self._capture and not program.captured:
             self._capture = program.capture()
         return program.run()
+
+    def _program_for(self, shape: torch.Size) -> _Program:
+        program = self._programs.pop(shape, None)
+        if program is None:
+            self._program = None  # frees its memory before the next takes some
+            while len(self._programs) >= _MOST_PROGRAMS:
+                del self._programs[next(iter(self._programs))]
+            program = _Program(self.network, shape, self.device)
+        self._programs[shape] = program
+        return program
 
     def _settings(self) -> tuple[float, ...]:
         control, boxes = self.control, self.box_control

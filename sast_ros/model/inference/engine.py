@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import copy
 import math
+import threading
 import time
-from typing import Any
+from typing import Any, cast
 import warnings
 
 from sast_ros.errors import SettingError
@@ -19,6 +20,7 @@ from sast_ros.model.inference.cuda import GraphNetwork
 from sast_ros.model.inference.plain import folded_copy
 from sast_ros.model.inference.postprocess import (
     Found,
+    NotFiniteError,
     probabilities,
     select_boxes,
     selected_shares,
@@ -28,6 +30,9 @@ import torch
 from torch import Tensor
 
 PRECISIONS = ('float32', 'bfloat16')
+
+#: Samples that a GPU takes in one step.
+_MOST_TOGETHER = 4
 
 #: Choice of the number of threads: occupied cells of its histogram, steps for each number, and the
 #: share of the time that another thread must leave.
@@ -65,6 +70,8 @@ class Engine:
         Settings of the token selection; may be changed between two steps.
     device : torch.device
         Where the network is.
+    lock : threading.Lock
+        For who sets ``control`` and advances, where several streams share the engine.
 
     """
 
@@ -80,6 +87,7 @@ class Engine:
             else IMPLEMENTATIONS[implementation](folded)
         )
         self.control = self.network.control
+        self.lock = threading.Lock()
 
     @classmethod
     def for_model(
@@ -145,6 +153,11 @@ class Engine:
     def threads(self) -> int:
         """Threads of a step on a CPU."""
         return getattr(self.network, 'threads', 0) or torch.get_num_threads()
+
+    @property
+    def most_together(self) -> int:
+        """Samples that ``detect_together`` takes, 1 where a batch is no faster."""
+        return _MOST_TOGETHER if isinstance(self.network, GraphNetwork) else 1
 
     def describe(self) -> dict[str, Any]:
         """
@@ -260,6 +273,57 @@ class Engine:
             head = probabilities(output.head[0].float())
         boxes = select_boxes(head, output.input_size, score_threshold, nms_iou)
         return output, Found(boxes, selected_shares(output.selections))
+
+    def detect_together(
+        self,
+        histograms: Tensor,
+        states: Sequence[list[State] | None],
+        score_threshold: float,
+        nms_iou: float,
+    ) -> list[tuple[list[State], Found | NotFiniteError]]:
+        """
+        Advance several streams by one window each, in one step; on a GPU.
+
+        Parameters
+        ----------
+        histograms : torch.Tensor
+            ``uint8[B, channels, H, W]``, a stream each, at most ``most_together``.
+        states : sequence of list of tuple of torch.Tensor or None
+            Of each stream, as for ``step``.
+        score_threshold, nms_iou : float
+            As for ``detect``.
+
+        Returns
+        -------
+        list of tuple
+            Of each stream, the states after the window, and what was found, or why there is
+            nothing.
+
+        """
+        network = cast(GraphNetwork, self.network)
+        limits = network.box_control
+        limits.score_threshold, limits.nms_iou = score_threshold, nms_iou
+        output = self.step(histograms, _joined_states(states))
+        found: list[tuple[list[State], Found | NotFiniteError]] = []
+        for sample in range(len(histograms)):
+            own = [(h.narrow(0, sample, 1), c.narrow(0, sample, 1)) for h, c in output.states]
+            try:
+                found.append((own, network.download(sample)))
+            except NotFiniteError as error:
+                found.append((own, error))
+        return found
+
+
+def _joined_states(states: Sequence[list[State] | None]) -> list[State] | None:
+    """Return the states of single samples as those of a batch; zeros where there are none."""
+    some = next((of_one for of_one in states if of_one is not None), None)
+    if some is None:
+        return None
+    zeros = [(torch.zeros_like(h), torch.zeros_like(c)) for h, c in some]
+    stages = zip(*(zeros if of_one is None else of_one for of_one in states))
+    return [
+        (torch.cat([h for h, _ in stage]), torch.cat([c for _, c in stage])) for stage in stages
+    ]
 
 
 def _objectness(score_threshold: float) -> float:

@@ -158,14 +158,27 @@ class TestGraphNetwork:
         assert torch.equal(network(inputs[1], first.states).head, alone[0])
         assert torch.equal(network(inputs[3], second.states).head, alone[1])
 
-    def test_buffers_stay_until_size_or_batch_change(self, model, inputs):
+    def test_buffers_are_kept_for_each_size_and_batch_up_to_a_number(
+        self, model, inputs, monkeypatch
+    ):
+        monkeypatch.setattr(cuda, '_MOST_PROGRAMS', 3)
         network = GraphNetwork(folded_copy(model))
-        programs = []
-        for histogram in (inputs[0], inputs[1], inputs[:2, 0], inputs[0], inputs[0][..., :200]):
+
+        def program_of(histogram: torch.Tensor) -> object:
             network(histogram)
-            programs.append(network._program)
-        assert programs[0] is programs[1]
-        assert len({id(program) for program in programs}) == 4
+            return network._program
+
+        one, two, narrow = (
+            program_of(histogram) for histogram in (inputs[0], inputs[:2, 0], inputs[0][..., :200])
+        )
+        assert len({one, two, narrow}) == 3
+        assert program_of(inputs[1]) is one
+        assert program_of(inputs[:2, 0]) is two
+        # The fourth takes the place of the one that was not used for the longest time
+        fourth = program_of(inputs[0][..., :100])
+        assert program_of(inputs[0]) is one and program_of(inputs[0][..., :100]) is fourth
+        assert program_of(inputs[0][..., :200]) is not narrow
+        assert len(network._programs) == 3
         assert not network.captured
 
     @pytest.mark.parametrize('stage', range(4))
