@@ -12,6 +12,7 @@ from launch import Condition, LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import LifecycleNode, SetParameter, SetParametersFromFile
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 NODE_NAME = 'sast_detector'
@@ -48,6 +49,10 @@ ARGUMENTS = {
         SWITCH,
     ),
     'respawn': ('false', 'Start the node anew 2 s after it ended.', SWITCH),
+    'cameras': (
+        '',
+        'Names of several cameras, [left, right] for example; empty: as in the parameter file.',
+    ),
     'model': (
         '',
         'default, a .safetensors file or a configuration; empty: as in the parameter file.',
@@ -61,7 +66,7 @@ ARGUMENTS = {
     ),
 }
 
-MODEL_PARAMETERS = {'model': 'model.path', 'device': 'model.device'}
+PARAMETERS = {'cameras': 'cameras', 'model': 'model.path', 'device': 'model.device'}
 
 #: Topics and services beside ``events`` and ``detections``.
 OTHERS = ('label_info', 'vision_info', 'overlay', 'reset_state', 'enable')
@@ -116,8 +121,13 @@ def generate_launch_description():
                         for name in ('autostart', 'autostart_required', 'use_sim_time')
                     ),
                     *(
-                        SetParameter(parameter, argument[name], condition=is_set(name))
-                        for name, parameter in MODEL_PARAMETERS.items()
+                        SetParameter(
+                            parameter,
+                            # launch_ros writes a list as a tuple, which is no YAML
+                            ParameterValue(argument[name], value_type=str),
+                            condition=is_set(name),
+                        )
+                        for name, parameter in PARAMETERS.items()
                     ),
                     LifecycleNode(
                         package='sast_ros',

@@ -4,11 +4,13 @@
 What belongs to one event camera: its subscription, windows, recurrent state and topics.
 
 The executor's thread takes the raw messages, decodes them and cuts windows; the worker takes
-complete windows from the queue, runs the network and publishes.
+complete windows from the queue, runs the network and publishes. The network is that of all
+cameras.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -23,14 +25,14 @@ from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.ros import messages, qos
 from sast_ros.ros.detector_factory import apply_settings, make_cutter
 from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
-from sast_ros.ros.event_subscription import EventSubscription, TOPIC
+from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.log_throttle import LogThrottle
 from sast_ros.ros.node_parameters import make_filter
 from sast_ros.ros.parameters import Settings
 from sast_ros.ros.window_queue import WindowQueue
 from sast_ros.windows import EventWindow, WindowCutter
 from sensor_msgs.msg import Image
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -53,30 +55,39 @@ class Camera:
         Owner of the topics.
     settings : Settings
         Parameters until ``configure``.
+    name : str
+        Of ``NAME/events``, ``NAME/detections`` and so on; empty for ``events``, ``detections``.
+
+    Attributes
+    ----------
+    failure : str
+        Why the camera was given up, empty if it was not.
 
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings) -> None:
+    def __init__(self, node: LifecycleNode, settings: Settings, name: str = '') -> None:
         self._node = node
+        self._name, self._prefix = name, f'{name}/' if name else ''
         self._settings = settings
         # None unless configured (cutter, detector) or active (queue), where they are used.
         self._cutter: WindowCutter = None  # type: ignore[assignment]
         self._detector: WindowDetector = None  # type: ignore[assignment]
-        self.queue: WindowQueue = None  # type: ignore[assignment]
+        self._queue: WindowQueue = None  # type: ignore[assignment]
         self._subscription: EventSubscription | None = None
         self._publishers: list[LifecyclePublisher] = []
-        self._enable_service: Service | None = None
+        self._services: list[Service] = []
         self._enabled = True
         self._untrained = False
         self._monitor = Monitor()
         self._warnings = LogThrottle(WARNING_PERIOD_S)
-        self._logger = node.get_logger()
+        self._logger = node.get_logger().get_child(name) if name else node.get_logger()
+        self.failure = ''
 
     # ----------------------------------------------------------------------------------- lifecycle
 
     def configure(self, settings: Settings, detector: WindowDetector, untrained: bool) -> None:
         """
-        Create the window cutter, the publishers and the service.
+        Create the window cutter, the publishers and the services.
 
         Raises
         ------
@@ -90,22 +101,28 @@ class Camera:
         )
         self._settings, self._detector, self._untrained = settings, detector, untrained
         self._monitor = Monitor()
-        qos.read_events_qos(self._node, TOPIC, settings.input.queue_depth)
+        prefix = self._prefix
+        qos.read_events_qos(self._node, f'{prefix}events', settings.input.queue_depth)
         self._detections_pub = self._publisher(Detection2DArray, 'detections', qos.DETECTIONS)
         self._label_pub = self._publisher(LabelInfo, 'label_info', qos.LATCHED)
         self._vision_pub = self._publisher(VisionInfo, 'vision_info', qos.LATCHED)
         self._overlay_pub = self._publisher(Image, 'overlay', qos.OVERLAY)
-        self._enable_service = self._node.create_service(SetBool, 'enable', self._on_enable)
+        create = self._node.create_service
+        self._services = [
+            create(SetBool, f'{prefix}enable', self._on_enable),
+            create(Trigger, f'{prefix}reset_state', self._on_reset_state),
+        ]
 
-    def activate(self, version: int) -> None:
+    def activate(self, queue: WindowQueue, version: int) -> None:
         """Publish the labels and the number of the configuration, subscribe to the events."""
+        self.failure = ''
         self._cutter.restart('start')
         self._version = version
         self._applied: Settings | None = None
         self._failures = self._failed_messages = 0
         self._warnings.forget()
         self._size_is_reported = False
-        self.queue = WindowQueue(self._settings.overload.queue_windows)
+        self._queue = queue
         self._publish_labels()
         if self._enabled:
             self._subscribe()
@@ -114,13 +131,19 @@ class Camera:
         self, message_class: type, topic: str, profile: QoSProfile
     ) -> LifecyclePublisher:
         create = self._node.create_lifecycle_publisher
-        self._publishers.append(qos.create_publisher(create, message_class, topic, profile))
+        self._publishers.append(
+            qos.create_publisher(create, message_class, f'{self._prefix}{topic}', profile)
+        )
         return self._publishers[-1]
 
     def _subscribe(self) -> None:
         self._monitor.received()
         self._subscription = EventSubscription(
-            self._node, self._settings.input, self._on_events, self._on_new_stream
+            self._node,
+            f'{self._prefix}events',
+            self._settings.input,
+            self._on_events,
+            self._on_new_stream,
         )
 
     def unsubscribe(self) -> None:
@@ -131,7 +154,7 @@ class Camera:
 
     def deactivate(self) -> None:
         """Discard the queue, when the worker has ended."""
-        self.queue = None  # type: ignore[assignment]
+        self._queue = None  # type: ignore[assignment]
 
     def release(self) -> None:
         """End what ``configure`` began."""
@@ -140,9 +163,8 @@ class Camera:
         self._cutter = self._detector = None  # type: ignore[assignment]
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.pop())
-        if self._enable_service is not None:
-            self._node.destroy_service(self._enable_service)
-            self._enable_service = None
+        while self._services:
+            self._node.destroy_service(self._services.pop())
 
     # ------------------------------------------------------------ events, in the executor's thread
 
@@ -176,12 +198,12 @@ class Camera:
         self._monitor.received()
 
     def _queue_window(self, window: EventWindow) -> None:
-        dropped = self.queue.put(window)
+        dropped = self._queue.put(window)
         if dropped:
             self._monitor.dropped(dropped)
             if self._warnings.is_due('slow'):
                 self._logger.warning(
-                    f'too slow: the oldest of {self.queue.capacity} waiting windows was dropped '
+                    f'too slow: the oldest of {self._queue.capacity} waiting windows was dropped '
                     f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
                     'longer stride'
                 )
@@ -218,11 +240,20 @@ class Camera:
         self._monitor.format_error(sentence)
         self._cutter.restart('start')
 
-    def reset(self) -> None:
+    def _on_reset_state(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
         """Discard pending events now and the recurrent state before the next window."""
-        if self._subscription is not None:
-            self._subscription.reset()
+        if self._subscription is None:
+            response.message = (
+                'the node is not active; its state is reset whenever it is activated'
+            )
+            return response
+        self._subscription.reset()
         self._cutter.restart('service')
+        response.success = True
+        response.message = 'the recurrent state is reset before the next window'
+        return response
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Stop detection, or begin it again with a new state, without a transition."""
@@ -233,26 +264,44 @@ class Camera:
             return response
         self._enabled = request.data
         self._logger.info(f'{response.message}, as the service enable was told')
-        if self.queue is None:
+        if self._queue is None:
             response.message += ' as soon as the node is active' if request.data else ''
         elif request.data:
             self._cutter.restart('enable')
             self._subscribe()
         else:
             self.unsubscribe()
-            self.queue.clear()
+            self._queue.clear()
         return response
 
     # ------------------------------------------------------------- windows, in the worker's thread
 
-    def process(self, window: EventWindow) -> None:
-        """Detect in one window and publish."""
+    def give_up(self, sentence: str) -> None:
+        """Take no more windows, for the reason that log and diagnostics give."""
+        self.failure = sentence
+        self._logger.error(sentence)
+        self._queue.close()
+
+    def _apply_settings(self) -> None:
         settings = self._settings
         if settings is not self._applied:
             apply_settings(self._detector.detector, settings, self._applied)
             self._applied = settings
+
+    def _finish(self, window: EventWindow, result: Detections | Exception, began: float) -> None:
+        """
+        Publish the detections of a window, or count and report why there are none.
+
+        Raises
+        ------
+        Exception
+            The result, if it was unexpected and so were those of the windows before.
+
+        """
         try:
-            self._detect(window, settings)
+            if isinstance(result, Exception):
+                raise result
+            self._publish(window, result, began)
         except DetectorError as error:
             self._skip(str(error), error)
         except Exception as error:
@@ -266,11 +315,10 @@ class Camera:
         else:
             self._failures = 0
 
-    def _detect(self, window: EventWindow, settings: Settings) -> None:
-        began = time.perf_counter()
-        detections = self._detector.process(window)
+    def _publish(self, window: EventWindow, detections: Detections, began: float) -> None:
+        assert self._applied is not None
         array = messages.detection_array(
-            detections, window.stamp_ns, settings.detections.class_id_format
+            detections, window.stamp_ns, self._applied.detections.class_id_format
         )
         self._detections_pub.publish(array)
         self._monitor.step(time.perf_counter() - began, detections)
@@ -303,10 +351,10 @@ class Camera:
             self._cutter.timestamp_source = settings.window.timestamp_source
             if settings.input.filter != before.input.filter:
                 self._change_filter(settings)
-        if self.queue is not None:
-            self.queue.capacity = settings.overload.queue_windows
+        if self._queue is not None:
+            self._queue.capacity = settings.overload.queue_windows
         if (
-            self.queue is not None
+            self._queue is not None
             and settings.detections.score_threshold != before.detections.score_threshold
         ):
             self._publish_labels()
@@ -328,7 +376,10 @@ class Camera:
         method = f'SAST {config.name}' + (', untrained weights' if self._untrained else '')
         self._vision_pub.publish(
             messages.vision_info(
-                method, self._node.resolve_topic_name('label_info'), self._version, now
+                method,
+                self._node.resolve_topic_name(f'{self._prefix}label_info'),
+                self._version,
+                now,
             )
         )
 
@@ -347,15 +398,16 @@ class Camera:
         topic = self._subscription
         status = NodeStatus(
             state=state,
-            failure=failure or (topic.problem if topic else ''),
+            failure=failure or self.failure or (topic.problem if topic else ''),
             waiting=topic.waiting if topic else '',
             enabled=self._enabled,
-            queued=len(self.queue) if self.queue is not None else 0,
+            queued=len(self._queue) if self._queue is not None else 0,
             facts=self._facts(),
         )
         statistics = self._cutter.statistics if self._cutter else None
         report = self._monitor.report(statistics, status)
-        name = self._node.get_fully_qualified_name().lstrip('/') + ': detector'
+        task = f'detector {self._name}'.rstrip()
+        name = f'{self._node.get_fully_qualified_name().lstrip("/")}: {task}'
         hardware_id = topic.name if topic else self._settings.model.path
         return diagnostic_status(report, name, hardware_id)
 
@@ -380,6 +432,33 @@ class Camera:
                 'input subscriptions replaced': topic.replaced,
             }
         return facts
+
+
+def process_windows(turn: Sequence[tuple[Camera, EventWindow]]) -> list[tuple[Camera, Exception]]:
+    """
+    Detect in a window of each of some cameras, and publish.
+
+    Returns
+    -------
+    list of tuple
+        Cameras of which too many windows failed in a row, and why the last one did.
+
+    """
+    from sast_ros.pipeline import process_together
+
+    began = time.perf_counter()
+    for camera, _ in turn:
+        camera._apply_settings()
+    results = process_together(
+        [camera._detector for camera, _ in turn], [window for _, window in turn]
+    )
+    failed = []
+    for (camera, window), result in zip(turn, results):
+        try:
+            camera._finish(window, result, began)
+        except Exception as error:
+            failed.append((camera, error))
+    return failed
 
 
 def _unexpected(error: Exception) -> str:

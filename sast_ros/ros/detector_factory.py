@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of the node -> window cutter and detector."""
+"""Parameters of the node -> window cutters and detectors."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:  # torch takes seconds to import; the node is visible before
 WARM_UP_STEPS = 3
 
 
-def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
+def load_detectors(settings: Settings) -> tuple[list[WindowDetector], bool]:
     """
-    Return the detector of ``model.*``, warm, and whether its weights are untrained.
+    Return a detector for each of ``cameras`` and whether its weights are untrained.
+
+    They share the network of ``model.*``, which is warm.
 
     Raises
     ------
@@ -32,16 +34,17 @@ def load_detector(settings: Settings) -> tuple[WindowDetector, bool]:
 
     """
     with paused_collector():
-        detector, trained = _load(settings)
+        from sast_ros.pipeline import WindowDetector
+
+        detectors, trained = _load(settings)
     return_heap()
-    return detector, not trained
+    return [WindowDetector(detector) for detector in detectors], not trained
 
 
-def _load(settings: Settings) -> tuple[WindowDetector, bool]:
+def _load(settings: Settings) -> tuple[list[StreamingDetector], bool]:
     from sast_ros.detector import StreamingDetector
     from sast_ros.model import choose_model
-    from sast_ros.pipeline import sensor_geometry, WindowDetector
-    import torch
+    from sast_ros.pipeline import sensor_geometry
 
     wanted = settings.model
     set_threads(wanted.threads)
@@ -59,10 +62,28 @@ def _load(settings: Settings) -> tuple[WindowDetector, bool]:
     cells = (height // geometry.downsample, width // geometry.downsample)
     if not wanted.threads:
         detector.engine.choose_threads(network_threads(), cells)
+    detectors = [detector, *(detector.new_stream() for _ in settings.cameras[1:])]
+    _warm_up(detectors, cells)
+    return detectors, trained
+
+
+def _warm_up(detectors: list[StreamingDetector], cells: tuple[int, int]) -> None:
+    """Step on histograms of this size, and in every number of streams that share a step."""
+    from sast_ros.detector import step_together
+    import torch
+
+    first = detectors[0]
+    shape = (first.config.channels, *cells)
     for step in range(WARM_UP_STEPS):
-        detector.step(torch.full((detector.config.channels, *cells), step, dtype=torch.uint8))
-    detector.reset()
-    return WindowDetector(detector), trained
+        first.step(torch.full(shape, step, dtype=torch.uint8))
+    for count in range(2, min(len(detectors), first.engine.most_together) + 1):
+        for result in step_together(
+            detectors[:count], [torch.zeros(shape, dtype=torch.uint8)] * count
+        ):
+            if isinstance(result, Exception):
+                raise result
+    for detector in detectors:
+        detector.reset()
 
 
 def sensor_size(settings: Settings, config: ModelConfig) -> tuple[int, int]:

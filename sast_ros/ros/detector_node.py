@@ -4,13 +4,14 @@
 The managed node ``sast_detector``: event messages in, ``vision_msgs/Detection2DArray`` out.
 
 Two threads share the work. The executor's thread takes the raw messages, decodes them and cuts
-windows; the worker takes complete windows from a bounded queue, runs the network and publishes:
-both in ``Camera``. Parameters, services and transitions are handled by the executor, here; the
-worker applies a new ``Settings`` between two windows.
+windows; the worker takes complete windows from bounded queues, runs the network and publishes:
+both in ``Camera``, of which there may be several. Parameters and transitions are handled by the
+executor, here; the worker applies a new ``Settings`` between two windows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import signal
 import sys
 import time
@@ -33,8 +34,8 @@ from rclpy.parameter import Parameter as RosParameter
 from sast_ros.errors import escape_controls, SastError
 from sast_ros.process import keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
-from sast_ros.ros.camera import Camera
-from sast_ros.ros.detector_factory import load_detector, set_threads
+from sast_ros.ros.camera import Camera, process_windows
+from sast_ros.ros.detector_factory import load_detectors, set_threads
 from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
 from sast_ros.ros.rclpy_compat import (
     after_parameters,
@@ -43,8 +44,9 @@ from sast_ros.ros.rclpy_compat import (
     RCLError,
     refuse_impossible_transitions,
 )
+from sast_ros.ros.window_queue import WindowQueues
 from sast_ros.ros.worker import Worker
-from std_srvs.srv import Trigger
+from sast_ros.windows import EventWindow
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from sast_ros.model import ModelConfig
@@ -69,7 +71,7 @@ class DetectorNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__(NODE_NAME, **options)
         self._settings = declare_parameters(self)
-        self._cameras = (Camera(self, self._settings),)
+        self._cameras = self._make_cameras()
         self._config: ModelConfig | None = None  # unless configured
         self._worker: Worker | None = None
         self._configurations = 0
@@ -94,11 +96,12 @@ class DetectorNode(LifecycleNode):
         """Load the model, warm it up, and create the publishers."""
         self._failure = ''
         self._settings = read_settings(self)
+        self._cameras = self._make_cameras()
         began = time.monotonic()
         try:
-            windows, untrained = load_detector(self._settings)
-            for camera in self._cameras:
-                camera.configure(self._settings, windows, untrained)
+            detectors, untrained = load_detectors(self._settings)
+            for camera, detector in zip(self._cameras, detectors):
+                camera.configure(self._settings, detector, untrained)
         except (SastError, RuntimeError, OSError) as error:  # RuntimeError: of torch, memory
             self._release()
             self.fail(f'cannot configure: {escape_controls(str(error))}')
@@ -110,11 +113,10 @@ class DetectorNode(LifecycleNode):
                 '"sast-ros convert"'
             )
         self._configurations += 1
-        self._reset_service = self.create_service(Trigger, 'reset_state', self._on_reset_state)
-        detector, self._config = windows.detector, windows.detector.config
+        engine, self._config = detectors[0].detector.engine, detectors[0].detector.config
+        self._most_together = engine.most_together
         self.get_logger().info(
-            f'{detector.config.name} is ready after {time.monotonic() - began:.1f} s, run by '
-            f'{detector.engine}'
+            f'{self._config.name} is ready after {time.monotonic() - began:.1f} s, run by {engine}'
         )
         return SUCCESS
 
@@ -123,11 +125,15 @@ class DetectorNode(LifecycleNode):
         """Start the worker, publish the labels, and subscribe to the events."""
         super().on_activate(state)
         self._failure = ''
-        for camera in self._cameras:
-            camera.activate(self._configurations)
-        (camera,) = self._cameras
+        queues = WindowQueues(len(self._cameras), self._settings.overload.queue_windows)
+        for camera, queue in zip(self._cameras, queues.queues):
+            camera.activate(queue, self._configurations)
         self._worker = Worker(
-            camera.queue, self._prepare_worker, camera.process, self._on_worker_failure
+            queues,
+            self._most_together,
+            self._prepare_worker,
+            self._process,
+            self._on_worker_failure,
         )
         return SUCCESS
 
@@ -165,32 +171,27 @@ class DetectorNode(LifecycleNode):
         self._stop()
         self.destroy_node()
 
-    # ------------------------------------------------------------------------- service and worker
-
-    def _on_reset_state(
-        self, request: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        """Discard pending events now and the recurrent state before the next window."""
-        if self._worker is None:
-            response.message = (
-                'the node is not active; its state is reset whenever it is activated'
-            )
-            return response
-        for camera in self._cameras:
-            camera.reset()
-        response.success = True
-        response.message = 'the recurrent state is reset before the next window'
-        return response
+    # ------------------------------------------------------------ windows, in the worker's thread
 
     def _prepare_worker(self) -> None:
         """Set the number of threads here, because OpenMP keeps it per calling thread."""
         set_threads(self._settings.model.threads)
 
+    def _process(self, windows: Sequence[tuple[int, EventWindow]]) -> None:
+        """Detect in windows of some cameras; without one of which all fail, the others go on."""
+        turn = [(self._cameras[number], window) for number, window in windows]
+        for camera, error in process_windows(turn):
+            others = [other for other in self._cameras if other is not camera]
+            if not self.context.ok() or all(other.failure for other in others):
+                raise error
+            camera.give_up(_stopped(error))
+            self._worker_failed.trigger()
+
     def _on_worker_failure(self, error: Exception) -> None:
         """Report an unexpected error; the executor then deactivates the node."""
         if not self.context.ok():
             return  # the process exits, and publishing failed because of that
-        self.fail(f'detection stopped: {escape_controls(str(error))}', error)
+        self.fail(_stopped(error), error)
         self._worker_failed.trigger()
 
     # ---------------------------------------------------------------------------------- parameters
@@ -226,8 +227,14 @@ class DetectorNode(LifecycleNode):
         if self._settings.autostart_required and not active:
             raise StartError(f'the node ends, as autostart_required demands: {self._failure}')
 
+    def _make_cameras(self) -> tuple[Camera, ...]:
+        return tuple(Camera(self, self._settings, name) for name in self._settings.cameras)
+
     def _after_worker_failure(self) -> None:
-        if lifecycle_state(self) == 'active':
+        for camera in self._cameras:
+            if camera.failure:
+                camera.unsubscribe()
+        if self._failure and lifecycle_state(self) == 'active':
             self.trigger_deactivate()
 
     def _stop(self) -> None:
@@ -244,14 +251,16 @@ class DetectorNode(LifecycleNode):
         """End what on_configure began."""
         for camera in self._cameras:
             camera.release()
-        if self._config is not None:
-            self._config = None
-            self.destroy_service(self._reset_service)
+        self._config = None
 
     def _publish_diagnostics(self) -> None:
         state, now = lifecycle_state(self), self.get_clock().now().nanoseconds
         status = [camera.status(state, self._failure) for camera in self._cameras]
         self._diagnostics.publish(DiagnosticArray(header=messages.header(now, ''), status=status))
+
+
+def _stopped(error: Exception) -> str:
+    return f'detection stopped: {escape_controls(str(error))}'
 
 
 def _interrupt_once(signum: int, frame: object) -> None:

@@ -26,14 +26,13 @@ from sast_ros.ros.qos import (
 )
 from sast_ros.ros.rclpy_compat import GatedCallbackGroup, take_serialized
 
-TOPIC = 'events'
-
 #: Period of polling the publishers while there is none, and afterwards, seconds.
 SEARCH_PERIOD_S = 0.1
 WATCH_PERIOD_S = 1.0
 
 #: While messages arrive, they are taken together this often, seconds. It costs no accuracy, as
-#: windows are cut in sensor time, and delays a detection by half of it on average.
+#: windows are cut in sensor time, and delays a detection by half of it on average. Nor does taking
+#: them last longer, as other cameras wait meanwhile.
 DRAIN_PERIOD_S = 0.01
 
 #: After a silence of this length, a second subscription shows whether messages are published that
@@ -43,7 +42,7 @@ SUSPICION_S = 2.0
 
 class EventSubscription:
     """
-    Raw subscription to ``events``.
+    Raw subscription to events.
 
     It exists from the start where the type of the messages is given, else as soon as a publisher
     does. All methods run in the executor's thread.
@@ -52,6 +51,8 @@ class EventSubscription:
     ----------
     node : Node
         Node to subscribe with.
+    topic : str
+        Name of the topic.
     settings : InputSettings
         Type, history depth, and what PointCloud2 does not carry.
     on_message : callable
@@ -75,17 +76,19 @@ class EventSubscription:
     def __init__(
         self,
         node: Node,
+        topic: str,
         settings: InputSettings,
         on_message: Callable[[bytes, EventDecoder], None],
         on_new_stream: Callable[[str], None],
     ) -> None:
         self._node = node
+        self._topic = topic
         self._settings = settings
         self._on_message = on_message
         self._on_new_stream = on_new_stream
         self._subscription: Subscription | None = None
         self._decoder: EventDecoder
-        self._wanted_qos = read_events_qos(node, TOPIC, settings.queue_depth)
+        self._wanted_qos = read_events_qos(node, topic, settings.queue_depth)
         self._qos: QoSProfile | None = None
         self._last_logged = ''
         self._last_taken: float | None = None  # monotonic time, None before the first message
@@ -106,7 +109,7 @@ class EventSubscription:
     @property
     def name(self) -> str:
         """Resolved name of the topic."""
-        return self._node.resolve_topic_name(TOPIC)
+        return self._node.resolve_topic_name(self._topic)
 
     @property
     def qos(self) -> str:
@@ -167,7 +170,7 @@ class EventSubscription:
         if self._probe is None:
             if last is not None and now - last > SUSPICION_S:
                 assert self._qos is not None
-                self._probe = _Probe(self._node, self._message_class, self._qos)
+                self._probe = _Probe(self._node, self._message_class, self._topic, self._qos)
         elif last is not None and last > self._probe.began:
             self._end_probe()
         elif self._probe.heard is not None and now - self._probe.heard > WATCH_PERIOD_S / 2:
@@ -224,7 +227,7 @@ class EventSubscription:
         self._qos = qos
         self._subscription = self._node.create_subscription(
             self._message_class,
-            TOPIC,
+            self._topic,
             self._on_serialized,
             qos,
             raw=True,
@@ -245,10 +248,14 @@ class EventSubscription:
         self._on_message(raw, self._decoder)
 
     def _drain(self) -> None:
-        """Take all messages received since the last time; there may be 1000 a second."""
+        """Take the messages received since the last time; there may be 1000 a second."""
         subscription = self._subscription
-        taken, depth = 0, self._settings.queue_depth
-        while subscription is not None and subscription is self._subscription and taken < depth:
+        taken, end = 0, time.monotonic() + DRAIN_PERIOD_S
+        while (
+            subscription is not None
+            and subscription is self._subscription
+            and time.monotonic() < end
+        ):
             message = take_serialized(subscription)
             if message is None:
                 break
@@ -269,7 +276,7 @@ class EventSubscription:
         if offered:
             self._log_problem(
                 f'{self.name} carries {", ".join(sorted(offered))}, but {wanted} is expected; '
-                'remap the topic events, or set input.type'
+                f'remap the topic {self._topic}, or set input.type'
             )
             return
         self.problem = ''
@@ -302,12 +309,12 @@ class _Probe:
 
     """
 
-    def __init__(self, node: Node, message_class: type, qos: QoSProfile) -> None:
+    def __init__(self, node: Node, message_class: type, topic: str, qos: QoSProfile) -> None:
         self._node = node
         self.began = time.monotonic()
         self.heard: float | None = None
         self._subscription: Subscription | None = node.create_subscription(
-            message_class, TOPIC, self._on_message, as_volatile(qos, depth=1), raw=True
+            message_class, topic, self._on_message, as_volatile(qos, depth=1), raw=True
         )
 
     def close(self) -> None:

@@ -120,6 +120,15 @@ def _is_partition(value: list[int]) -> bool:
     return len(value) == 2 and (value == [0, 0] or all(1 <= side <= 1024 for side in value))
 
 
+_CAMERA = re.compile(r'[A-Za-z]\w*(/[A-Za-z]\w*)*', re.ASCII)
+
+
+def _are_cameras(names: list[str]) -> bool:
+    return names == [''] or bool(
+        names and len(set(names)) == len(names) and all(map(_CAMERA.fullmatch, names))
+    )
+
+
 @dataclass(frozen=True)
 class ModelSettings:
     """``model.*``."""
@@ -328,6 +337,15 @@ class Settings:
         'End with exit code 1 if autostart cannot configure and activate the node; otherwise it '
         'waits for somebody who does.',
         when='start',
+    )
+    cameras: list[str] = _parameter(
+        [''],
+        'Names of the cameras, which share the network: [left, right] reads left/events and '
+        'right/events and publishes left/detections, right/detections and so on. All other '
+        "parameters hold for each of them. [''] for one camera, with events and detections.",
+        check=_are_cameras,
+        must="[''], or different names of letters, digits and underscores, such as [left, right]",
+        when='configure',
     )
     model: ModelSettings = field(default_factory=ModelSettings)
     window: WindowSettings = field(default_factory=WindowSettings)

@@ -105,6 +105,11 @@ def test_choices_are_those_of_the_code_behind():
         open_decoder(name)
 
 
+@pytest.mark.parametrize('names', [[''], ['left'], ['left', 'right'], ['front/left', 'rear_2']])
+def test_cameras_have_names_of_topics(names):
+    PARAMETERS['cameras'].validate(names)
+
+
 def test_published_values_are_the_defaults():
     config = model_config('gen1-tiny')
     assert Settings().sparsity.amp == config.amp
@@ -122,6 +127,13 @@ def test_published_values_are_the_defaults():
         ('model.partition_size', [8], ['height', 'width', '[0, 0]']),
         ('detections.classes', ['car', 'car'], []),
         ('window.timestamp_source', 'gps', ['auto', 'header']),
+        ('cameras', [], ['different names', '[left, right]']),
+        ('cameras', ['left', 'left'], ['different names']),
+        ('cameras', ['left', ''], ['letters']),
+        ('cameras', ['left eye'], ['letters']),
+        ('cameras', ['/left'], ['letters']),
+        ('cameras', ['2'], ['letters']),
+        ('cameras', ['front/'], ['letters']),
     ],
 )
 def test_a_bad_value_is_refused_with_those_that_are_allowed(name, value, allowed):

@@ -35,7 +35,7 @@ class NodeProcess:
         *arguments: str,
         program: Sequence[str] = (),
     ) -> None:
-        self.path = folder / 'node.log'
+        self.path = folder / f'node_{len(list(folder.glob("node_*")))}.log'
         self._stream = self.path.open('wb')
         program = program or ('-m', 'sast_ros.ros.detector_node')
         command = [sys.executable, *program, '--ros-args', *arguments]
@@ -132,7 +132,6 @@ class Observer:
         )
         from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import DurabilityPolicy, QoSProfile
-        from std_srvs.srv import Trigger
         from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
         self._context = rclpy.Context()
@@ -172,7 +171,6 @@ class Observer:
         )
         self._get = create(GetParameters, f'{node_name}/get_parameters')
         self._describe = create(DescribeParameters, f'{node_name}/describe_parameters')
-        self._reset_state = create(Trigger, 'reset_state')
 
     def subscribe(
         self, message_class: type, topic: str, keep: Callable[[Any], None], qos: Any
@@ -271,11 +269,12 @@ class Observer:
 
         return self.call(self._describe, DescribeParameters.Request(names=[name])).descriptors[0]
 
-    def reset_state(self) -> Any:
+    def reset_state(self, name: str = 'reset_state') -> Any:
         """Call the service ``reset_state``."""
         from std_srvs.srv import Trigger
 
-        return self.call(self._reset_state, Trigger.Request(), once=True)
+        client = self.node.create_client(Trigger, name)
+        return self.call(client, Trigger.Request(), once=True)
 
     def status(self, condition: Callable[[Any, dict[str, str]], object]) -> dict[str, str]:
         """Wait for a new diagnostic status of which the condition holds, and return its values."""

@@ -163,6 +163,41 @@ def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp
         assert [values[2].bool_value, values[3].bool_value] == [True, False]
 
 
+def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path):
+    from event_camera_msgs.msg import EventPacket
+    from vision_msgs.msg import Detection2DArray
+
+    log = tmp_path / 'launch.txt'
+    messages = event_messages(EVENT_PACKET, messages=60, period_ns=10_000_000)
+    detections = {'left': [], 'right': []}
+    for name, kept in detections.items():
+        topic = f'/car/{name}/detections'
+        observer.create_subscription(Detection2DArray, topic, kept.append, 100)
+    publishers = [
+        observer.create_publisher(EventPacket, topic, 100)
+        for topic in ('/car/left/events', '/cam_1/events')
+    ]
+    arguments = ['namespace:=car', 'right_events:=/cam_1/events', 'model:=gen1-tiny']
+    with launched(prefix, log, *arguments, file_name='stereo'):
+        wait_until(
+            observer,
+            lambda: all(publisher.get_subscription_count() for publisher in publishers),
+            'subscriptions',
+            log,
+        )
+        assert state(observer, '/car/sast_detector', log) == 'active'
+        assert log.read_text().count('process started') == 1
+        for publisher in publishers:
+            for _, message in messages:
+                publisher.publish(message)
+        wait_until(
+            observer,
+            lambda: all(len(kept) == 11 for kept in detections.values()),
+            'all detections',
+            log,
+        )
+
+
 def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path):
     from event_camera_msgs.msg import EventPacket
     from vision_msgs.msg import Detection2DArray
