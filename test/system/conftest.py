@@ -48,7 +48,7 @@ class NodeProcess:
         """Everything logged so far."""
         return self.path.read_text(errors='replace')
 
-    def end(self, request: int = signal.SIGINT, patience: float = 30.0) -> int:
+    def end(self, request: int = signal.SIGINT, patience: float = PATIENCE_S) -> int:
         """Ask the process to end and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(request)

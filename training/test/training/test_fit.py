@@ -36,7 +36,7 @@ CURRICULUM = [
 def settings(cache: Path, **sections) -> dict:
     return {
         'data': {'kind': 'cache', 'cache': str(cache)},
-        'streams': {'streams': 2, 'random_windows': [2, 3]},
+        'streams': {'streams': 2, 'random_windows': [3, 4]},
         'optimizer': {'max_steps': STEPS},
         'hardware': {'devices': 1, 'accelerator': 'cpu'},
         'checkpoint': {'every_steps': 2},
