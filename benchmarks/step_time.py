@@ -9,7 +9,8 @@ Time of the network against threads, model size, event density and instruction s
 
 Opponents take turns in one process, step by step, so that other work on the machine meets all
 alike: `plain`, the network as PyTorch runs it; `engine`, what the detector runs; `dense`, the
-same with every token selected. Synthetic edge events, recipe weights, carried state. `network`
+same with every token selected; `bfloat16`, the engine in half precision where the processor has
+instructions for it. Synthetic edge events, recipe weights, carried state. `network`
 is everything from the histogram to the output of the head; minima, and medians in brackets. Each
 instruction set has a process of its own, which is held to it (compiled loops, PyTorch, oneDNN and
 MKL). Densities are compared with the first number of threads and threads at 8 % (or the density
@@ -42,6 +43,7 @@ USUAL_DENSITY = 8.0
 COLUMNS = (
     *('instruction set', 'model', 'threads', 'active', 'tokens kept'),
     *('plain ms', 'engine ms', 'dense ms', 'plain / engine', 'dense / engine'),
+    *('bfloat16 ms', 'engine / bfloat16'),
 )
 
 
@@ -99,6 +101,11 @@ def markdown(row: dict[str, Any]) -> str:
     plain, engine, dense = (row[name] for name in ('plain', 'engine', 'dense'))
     times = [f'{one["min_ms"]:.1f} ({one["median_ms"]:.1f})' for one in (plain, engine, dense)]
     ratios = [f'{one["min_ms"] / engine["min_ms"]:.2f}x' for one in (plain, dense)]
+    if half := row.get('bfloat16'):
+        ratios.append(f'{half["min_ms"]:.1f} ({half["median_ms"]:.1f})')
+        ratios.append(f'{engine["min_ms"] / half["min_ms"]:.2f}x')
+    else:
+        ratios += ['-', '-']
     kept = ' '.join(f'{100 * share:.0f}' for share in row['kept_tokens'])
     cells = [row['instruction_set'], row['model'], row['threads'], f'{100 * row["active"]:.1f} %']
     return f'| {" | ".join(str(cell) for cell in [*cells, f"{kept} %", *times, *ratios])} |'
@@ -150,19 +157,21 @@ def compare(model: SAST, inputs: list[Tensor], seconds: float) -> dict[str, Any]
 
     from sast_ros.bench.timing import time_actions
     from sast_ros.detector import StreamingDetector
+    from sast_ros.model.inference import cpu
     import torch
 
     adaptive, dense = StreamingDetector(model), StreamingDetector(model)
     dense.configure_sparsity('dense')
+    opponents = {
+        'plain': stepping(model, inputs),
+        'engine': stepping(adaptive.engine.step, inputs),
+        'dense': stepping(dense.engine.step, inputs),
+    }
+    if cpu.has_bfloat16():
+        half = StreamingDetector(model, precision='bfloat16')
+        opponents['bfloat16'] = stepping(half.engine.step, inputs)
     with torch.inference_mode():
-        times = time_actions(
-            {
-                'plain': stepping(model, inputs),
-                'engine': stepping(adaptive.engine.step, inputs),
-                'dense': stepping(dense.engine.step, inputs),
-            },
-            seconds,
-        )
+        times = time_actions(opponents, seconds)
     kept = adaptive.step(inputs[0]).kept
     return {
         **{name: asdict(timing) for name, timing in times.items()},

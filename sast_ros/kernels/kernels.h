@@ -72,6 +72,7 @@ void sast_nms(const float *boxes, const int64_t *classes, int64_t count, float i
 struct sast_op;
 struct sast_step;
 int32_t sast_instruction_sets(void);
+int32_t sast_has_bfloat16(int32_t set);
 void sast_instruction_set_name(int32_t set, uint8_t *name);
 int64_t sast_panel(int32_t set);
 int64_t sast_network_scratch(int32_t set, const struct sast_op *ops, int64_t count);

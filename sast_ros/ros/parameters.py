@@ -153,7 +153,8 @@ class ModelSettings:
     )
     precision: str = _parameter(
         'float32',
-        'Arithmetic of the matrix products; scoring and selection always use float32.',
+        'Arithmetic of the matrix products; scoring and selection always use float32. bfloat16 on '
+        'a CPU needs AVX512-BF16.',
         choices=('float32', 'bfloat16'),
         when='configure',
     )

@@ -64,6 +64,7 @@ struct sast_op {
   int64_t a_stride; /* floats from one row to the next */
   int64_t a_batch;  /* floats from one product to the next */
   const float *b;   /* packed: [columns / panel][inner][panel] */
+  int64_t half;     /* 1: a float of b holds two bfloat16 of a column, [columns / panel][inner / 2][panel] */
   int64_t b_batch;
   const float *bias;
   float *y;

@@ -23,7 +23,7 @@ INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* c[rows][PANEL] = (add: c +) a[rows][inner] * b[inner][PANEL]; rows is a constant where this is inlined. */
 INLINE void tile_rows(const int rows, const float *a, int64_t a_stride, const float *b, int64_t b_stride, int64_t inner,
-                      float *c, int64_t c_stride, int add) {
+                      float *c, int64_t c_stride, int add, const int half) {
   vec sum[TILE_ROWS][PANEL_VECTORS];
   const float *third[(TILE_ROWS + 2) / 3]; /* every third row: the others are one and two strides away */
 #pragma GCC unroll 12
@@ -49,7 +49,7 @@ INLINE void tile_rows(const int rows, const float *a, int64_t a_stride, const fl
       const vec value = splat(third[i / 3][i % 3 * a_stride]);
 #pragma GCC unroll 4
       for (int v = 0; v < PANEL_VECTORS; ++v) {
-        sum[i][v] = fused(value, column[v], sum[i][v]);
+        sum[i][v] = fused_words(value, column[v], sum[i][v], half);
       }
     }
 #pragma GCC unroll 4
@@ -69,8 +69,12 @@ INLINE void tile_rows(const int rows, const float *a, int64_t a_stride, const fl
 #define SAST_TILE(ROWS)                                                                                                \
   static __attribute__((noinline)) void tile_##ROWS(const float *a, int64_t a_stride, const float *b,                  \
                                                     int64_t b_stride, int64_t inner, float *c, int64_t c_stride,       \
-                                                    int add) {                                                         \
-    tile_rows(ROWS, a, a_stride, b, b_stride, inner, c, c_stride, add);                                                \
+                                                    int add, int half) {                                               \
+    if (HALF && half) {                                                                                                \
+      tile_rows(ROWS, a, a_stride, b, b_stride, inner, c, c_stride, add, 1);                                           \
+    } else {                                                                                                           \
+      tile_rows(ROWS, a, a_stride, b, b_stride, inner, c, c_stride, add, 0);                                           \
+    }                                                                                                                  \
   }
 SAST_TILE(1)
 SAST_TILE(2)
@@ -87,7 +91,7 @@ SAST_TILE(11)
 SAST_TILE(12)
 #endif
 
-typedef void (*tile_function)(const float *, int64_t, const float *, int64_t, int64_t, float *, int64_t, int);
+typedef void (*tile_function)(const float *, int64_t, const float *, int64_t, int64_t, float *, int64_t, int, int);
 static const tile_function TILES[TILE_ROWS] = {
     tile_1, tile_2, tile_3, tile_4,  tile_5,  tile_6,
 #if defined(SAST_AVX512)
@@ -97,11 +101,12 @@ static const tile_function TILES[TILE_ROWS] = {
 
 /* c[rows][PANEL] of any number of rows: blocks of about the same height. */
 INLINE void multiply_panel(const float *a, int64_t a_stride, int64_t rows, const float *b, int64_t b_stride,
-                           int64_t inner, float *c, int64_t c_stride, int add) {
+                           int64_t inner, float *c, int64_t c_stride, int add, int half) {
   const int64_t blocks = (rows + TILE_ROWS - 1) / TILE_ROWS;
   for (int64_t i = 0; i < blocks; ++i) {
     const int64_t first = rows * i / blocks, past = rows * (i + 1) / blocks;
-    TILES[past - first - 1](a + first * a_stride, a_stride, b, b_stride, inner, c + first * c_stride, c_stride, add);
+    TILES[past - first - 1](a + first * a_stride, a_stride, b, b_stride, inner, c + first * c_stride, c_stride, add,
+                            half);
   }
 }
 
@@ -132,28 +137,29 @@ static struct tiling tiling_of(const struct sast_op *op, int64_t rows) {
 
 INLINE int64_t rows_of(const struct sast_op *op) { return op->count ? op->count[0] : op->rows; }
 
-/* Floats of a product's tile, and of the neighbourhoods of a convolution. */
+/* Floats of a product's tile, and of its rows where these are copied. */
 static int64_t product_scratch(const struct sast_op *op) {
   const struct tiling tiling = tiling_of(op, op->rows);
-  return (TILE_HEIGHT + TILE_ROWS) * (tiling.columns + op->inner * (op->source == SAST_CONV   ? 9
-                                                                    : op->source == SAST_PAIR ? 2
-                                                                                              : 0));
+  const int64_t parts = op->source == SAST_CONV ? 9 : op->source == SAST_PAIR ? 2 : op->half;
+  return (TILE_HEIGHT + TILE_ROWS) * (tiling.columns + op->inner * parts);
 }
 
 /* Copy the 3x3 neighbourhoods of the output pixels first to past - 1. */
 static void copy_neighbourhoods(const struct sast_op *op, const float *map, int64_t first, int64_t past, float *out) {
+  const int half = HALF && op->half;
+  const int64_t words = half ? op->inner / 2 : op->inner;
   for (int64_t m = first; m < past; ++m) {
     const int64_t top = m / op->out_width * op->step - 1, left = m % op->out_width * op->step - 1;
-    for (int64_t tap = 0; tap < 9; ++tap, out += op->inner) {
+    for (int64_t tap = 0; tap < 9; ++tap, out += words) {
       int64_t y = top + tap / 3, x = left + tap % 3;
       if (op->replicate) {
         y = y < 0 ? 0 : smaller(y, op->height - 1);
         x = x < 0 ? 0 : smaller(x, op->width - 1);
       } else if (y < 0 || x < 0 || y >= op->height || x >= op->width) {
-        memset(out, 0, (size_t)op->inner * sizeof(float));
+        memset(out, 0, (size_t)words * sizeof(float));
         continue;
       }
-      memcpy(out, map + (y * op->width + x) * op->a_stride, (size_t)op->inner * sizeof(float));
+      take(out, map + (y * op->width + x) * op->a_stride, op->inner, half);
     }
   }
 }
@@ -250,32 +256,28 @@ static void product_tile(const struct sast_op *op, const struct sast_step *step,
                          int64_t past, int64_t n, int64_t n_past, float *scratch) {
   const int64_t rows = past - first, columns = n_past - n;
   const float *a[2] = {(const float *)resolve(step, op->a) + batch * op->a_batch, NULL};
-  int64_t a_stride = op->a_stride, inner = op->inner, parts = 1;
+  const int half = HALF && op->half;
+  int64_t a_stride = op->a_stride, inner = half ? op->inner / 2 : op->inner, parts = op->source == SAST_PAIR ? 2 : 1;
   const int plain = op->epilogue == SAST_PLAIN && op->columns % PANEL == 0; /* needs no tile */
   float *const y = (float *)resolve(step, op->y) + batch * op->y_batch + first * op->y_stride + n;
   float *const tile = plain ? y : scratch;
   const int64_t tile_stride = plain ? op->y_stride : columns;
+  float *const taken = scratch + TILE_HEIGHT * columns;
   if (op->source == SAST_CONV) {
-    float *const neighbourhoods = scratch + TILE_HEIGHT * columns;
-    copy_neighbourhoods(op, a[0], first, past, neighbourhoods);
-    inner *= 9;
-    a[0] = neighbourhoods;
-    a_stride = inner;
+    copy_neighbourhoods(op, a[0], first, past, taken);
+    a[0] = taken;
+    a_stride = inner *= 9;
   } else {
     a[0] += first * a_stride;
-  }
-  if (op->source == SAST_PAIR) {
-    a[1] = (const float *)resolve(step, op->a2) + first * a_stride;
-    parts = 2;
-    if (inner <= SHORT_PAIR) {
-      float *const pairs = scratch + TILE_HEIGHT * columns;
-      for (int64_t m = 0; m < rows; ++m) {
-        memcpy(pairs + 2 * m * inner, a[0] + m * a_stride, (size_t)inner * sizeof(float));
-        memcpy(pairs + (2 * m + 1) * inner, a[1] + m * a_stride, (size_t)inner * sizeof(float));
+    if (parts == 2) {
+      a[1] = (const float *)resolve(step, op->a2) + first * a_stride;
+    }
+    if (half || (parts == 2 && inner <= SHORT_PAIR)) {
+      for (int64_t m = 0; m < rows * parts; ++m) {
+        take(taken + m * inner, a[m % parts] + m / parts * a_stride, op->inner, half);
       }
-      a[0] = pairs;
-      inner *= 2;
-      a_stride = inner;
+      a[0] = taken;
+      a_stride = inner *= parts;
       parts = 1;
     }
   }
@@ -284,7 +286,7 @@ static void product_tile(const struct sast_op *op, const struct sast_step *step,
     for (int64_t part = 0; part < parts; ++part) {
       for (int64_t k = 0; k < inner; k += INNER_BLOCK) {
         const int64_t block = smaller(inner - k, INNER_BLOCK);
-        multiply_panel(a[part] + k, a_stride, rows, panel, PANEL, block, tile + p, tile_stride, part || k);
+        multiply_panel(a[part] + k, a_stride, rows, panel, PANEL, block, tile + p, tile_stride, part || k, half);
         panel += block * PANEL;
       }
     }

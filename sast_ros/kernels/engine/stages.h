@@ -283,14 +283,14 @@ static void attend(const struct sast_op *op, const float *qkv, int64_t count, fl
   for (int64_t i = 0; i < count; i += TILE_ROWS) {
     const int64_t rows = smaller(count - i, TILE_ROWS);
     for (int64_t j = 0; j < width; j += PANEL) {
-      TILES[rows - 1](qkv + i * stride, stride, keys + j, width, depth, weights + j, width, 0);
+      TILES[rows - 1](qkv + i * stride, stride, keys + j, width, depth, weights + j, width, 0, 0);
     }
     float inverse[TILE_ROWS];
     for (int64_t r = 0; r < rows; ++r) {
       inverse[r] = 1.0f / softmax_terms(weights + r * width, count);
     }
     for (int64_t d = 0; d < depth; d += PANEL) {
-      TILES[rows - 1](weights, width, qkv + 2 * depth + d, stride, count, sums, PANEL, 0);
+      TILES[rows - 1](weights, width, qkv + 2 * depth + d, stride, count, sums, PANEL, 0, 0);
       for (int64_t r = 0; r < rows; ++r) {
         for (int64_t k = 0; k < smaller(PANEL, depth - d); ++k) {
           out[(i + r) * op->columns + d + k] = sums[r * PANEL + k] * inverse[r];

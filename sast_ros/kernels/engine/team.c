@@ -192,6 +192,15 @@ int32_t sast_instruction_sets(void) {
   return 1;
 }
 
+/* Whether an instruction set has products of bfloat16 on this processor. */
+int32_t sast_has_bfloat16(int32_t set) {
+#if defined(__x86_64__)
+  return INSTRUCTION_SETS[set] == &sast_isa_avx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return (void)set, 0;
+#endif
+}
+
 /* Name of an instruction set, with its end; name: uint8[16]. */
 void sast_instruction_set_name(int32_t set, uint8_t *name) { strncpy((char *)name, INSTRUCTION_SETS[set]->name, 16); }
 

@@ -43,7 +43,11 @@ typedef int32_t ivec __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 
 INLINE vec load(const float *at) { return *(const vec *)at; }
 INLINE void store(float *at, vec value) { *(vec *)at = value; }
+#if defined(SAST_AVX512)
+INLINE vec splat(float value) { return (vec)_mm512_set1_ps(value); } /* bits of any meaning */
+#else
 INLINE vec splat(float value) { return value - (vec){0}; }
+#endif
 INLINE vec choose(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
 
 /* a b + c, rounded once where the processor can. */
@@ -55,6 +59,35 @@ INLINE vec fused(vec a, vec b, vec c) { return (vec)_mm256_fmadd_ps((__m256)a, (
 INLINE vec fused(vec a, vec b, vec c) { return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
 #else
 INLINE vec fused(vec a, vec b, vec c) { return a * b + c; }
+#endif
+
+/* Rows of a product: as they are or, where half is set, rounded to bfloat16, two in the place of a float. */
+#if defined(SAST_AVX512)
+enum { HALF = 1 };
+INLINE vec fused_words(vec a, vec b, vec c, const int half) {
+  return half ? (vec)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b) : fused(a, b, c);
+}
+INLINE void take(float *to, const float *from, int64_t count, const int half) {
+  if (!half) {
+    memcpy(to, from, (size_t)count * sizeof(float));
+    return;
+  }
+  int64_t k = 0;
+  for (; k + 2 * LANES <= count; k += 2 * LANES, to += LANES) {
+    store(to, (vec)_mm512_cvtne2ps_pbh((__m512)load(from + k + LANES), (__m512)load(from + k)));
+  }
+  if (k < count) { /* channels come in multiples of LANES */
+    const __m256bh last = _mm512_cvtneps_pbh((__m512)load(from + k));
+    memcpy(to, &last, sizeof last);
+  }
+}
+#else
+enum { HALF = 0 };
+INLINE vec fused_words(vec a, vec b, vec c, const int half) { return (void)half, fused(a, b, c); }
+INLINE void take(float *to, const float *from, int64_t count, const int half) {
+  (void)half;
+  memcpy(to, from, (size_t)count * sizeof(float));
+}
 #endif
 
 /* Limits keep NaN, so that damaged weights show in the output. */

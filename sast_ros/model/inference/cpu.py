@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The network on a CPU in float32, by the compiled loops of ``sast_ros/kernels/engine``."""
+"""The network on a CPU, by the compiled loops of ``sast_ros/kernels/engine``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sast_ros.kernels import library, pointer
 from sast_ros.model.backbone import State
 from sast_ros.model.config import STRIDES
 from sast_ros.model.head import HEAD_STRIDES
-from sast_ros.model.inference.packing import aligned, WIDE
+from sast_ros.model.inference.packing import aligned, Panel, WIDE
 from sast_ros.model.inference.program import (
     CELL_IN,
     CELL_OUT,
@@ -66,6 +66,28 @@ def chosen_instruction_set() -> str:
     return name
 
 
+def has_bfloat16() -> bool:
+    """Return whether the chosen instruction set has products of bfloat16 on this processor."""
+    return bool(library.sast_has_bfloat16(instruction_sets().index(chosen_instruction_set())))
+
+
+def require_bfloat16() -> None:
+    """
+    Refuse products of bfloat16 where they would not be faster.
+
+    Raises
+    ------
+    SettingError
+        There are no instructions for them.
+
+    """
+    if not has_bfloat16():
+        raise SettingError(
+            'precision bfloat16 on a CPU needs the instruction set avx512 with AVX512-BF16, '
+            'without which it is slower than float32; use precision float32'
+        )
+
+
 def refusal(model: SAST) -> str:
     """Return why ``CpuNetwork`` cannot run a network, empty if it can."""
     weight = model.yolox_head.cls_preds[0].weight
@@ -88,6 +110,14 @@ class CpuNetwork:
     ----------
     model : SAST
         A network of ``folded_copy``.
+    half : bool
+        Whether products are of weights and activations rounded to bfloat16, but for those that
+        the scores are made of. Sums and everything else stay in float32.
+
+    Raises
+    ------
+    SettingError
+        ``half``, and this processor has no instructions for it.
 
     Attributes
     ----------
@@ -98,12 +128,14 @@ class CpuNetwork:
 
     """
 
-    def __init__(self, model: SAST) -> None:
+    def __init__(self, model: SAST, half: bool = False) -> None:
+        if half:
+            require_bfloat16()
         self.config, self.control = model.config, model.control
         self.threads = 0
         self.instruction_set = chosen_instruction_set()
         self._number = instruction_sets().index(self.instruction_set)
-        self._weights = NetworkWeights(model, library.sast_panel(self._number))
+        self._weights = NetworkWeights(model, Panel(library.sast_panel(self._number), half))
         self._programs: dict[tuple[int, int], Program] = {}
         self._scratch = aligned((0,))
         self._lock = threading.Lock()  # the memory of the programs

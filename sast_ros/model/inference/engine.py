@@ -41,11 +41,11 @@ _WARM_SHARE, _TIMED_STEPS, _WORTH_A_THREAD = 0.02, 4, 0.95
 #: Logits are compared with this margin, because probabilities are rounded.
 _MARGIN, _LEAST_DOUBT = 1e-3, 1e-7
 
-#: What makes a network of a ``folded_copy``, by name.
-IMPLEMENTATIONS: dict[str, Callable[[SAST], SAST | CpuNetwork | GraphNetwork]] = {
-    'plain': lambda model: model,
+#: What makes a network of a ``folded_copy``, in half precision or not, by name.
+IMPLEMENTATIONS: dict[str, Callable[[SAST, bool], SAST | CpuNetwork | GraphNetwork]] = {
+    'plain': lambda model, half: model,
     'cpu': CpuNetwork,
-    'cuda': GraphNetwork,
+    'cuda': lambda model, half: GraphNetwork(model, torch.bfloat16 if half else torch.float32),
 }
 
 
@@ -58,8 +58,8 @@ class Engine:
     model : SAST
         The network; it is not changed. The engine runs on its device.
     implementation : str
-        ``'plain'`` is the reference, on any device; ``'cpu'`` runs on a CPU in float32; ``'cuda'``
-        is one graph a step on a GPU.
+        ``'plain'`` is the reference, on any device; ``'cpu'`` runs compiled loops on a CPU;
+        ``'cuda'`` is one graph a step on a GPU.
     precision : str
         ``'float32'``, or ``'bfloat16'`` for matrix products in half precision; scores and
         selections stay in float32.
@@ -81,11 +81,7 @@ class Engine:
         folded = folded_copy(model)
         half = precision == 'bfloat16'
         self._autocast = half and implementation == 'plain'
-        self.network = (
-            GraphNetwork(folded, torch.bfloat16)
-            if half and implementation == 'cuda'
-            else IMPLEMENTATIONS[implementation](folded)
-        )
+        self.network = IMPLEMENTATIONS[implementation](folded, half)
         self.control = self.network.control
         self.lock = threading.Lock()
 
@@ -127,7 +123,7 @@ class Engine:
         _check_precision(precision, place)
         if place.type == 'cuda':
             engine = cls(model, 'cuda', precision)
-        elif precision != 'float32' or place.type != 'cpu':
+        elif place.type != 'cpu':
             engine = cls(model, 'plain', precision)
         elif reason := cpu.refusal(model):
             warnings.warn(
@@ -135,9 +131,9 @@ class Engine:
                 RuntimeWarning,
                 stacklevel=2,
             )
-            engine = cls(model, 'plain')
+            engine = cls(model, 'plain', precision)
         else:
-            engine = cls(model, 'cpu')
+            engine = cls(model, 'cpu', precision)
         if isinstance(engine.network, CpuNetwork):
             engine.network.threads = threads
             if input_size is not None:
@@ -351,7 +347,9 @@ def _check_precision(precision: str, device: torch.device) -> None:
         raise SettingError(
             f'precision is {precision!r}; it must be one of {", ".join(PRECISIONS)}'
         )
-    if precision == 'bfloat16' and not has_native_bfloat16(device.type):
+    if precision == 'bfloat16' and device.type == 'cpu':
+        cpu.require_bfloat16()
+    elif precision == 'bfloat16' and not has_native_bfloat16(device.type):
         raise SettingError(
             f'precision bfloat16 is slower than float32 on this {device.type}, which has no '
             'instructions for it; use precision float32'

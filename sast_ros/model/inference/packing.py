@@ -43,6 +43,29 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray
     return memory[offset:past].view(dtype).reshape(shape)
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """
+    How a matrix is packed.
+
+    Attributes
+    ----------
+    columns : int
+        Of a panel.
+    half : bool
+        Rounded to bfloat16, two of a column in the place of a float.
+
+    """
+
+    columns: int
+    half: bool = False
+
+    @property
+    def exact(self) -> Panel:
+        """Return the same in float32."""
+        return Panel(self.columns)
+
+
 @dataclass(slots=True)
 class Packed:
     """
@@ -51,11 +74,13 @@ class Packed:
     Attributes
     ----------
     weight : numpy.ndarray
-        ``float32[batch, panels, inner, panel]``.
+        ``float32[batch, panels, inner, panel]``, ``inner / 2`` of pairs of bfloat16.
     bias : numpy.ndarray or None
         ``float32[columns]``.
     inner, columns : int
         Rows and columns of the matrix.
+    half : bool
+        Whether the weights are pairs of bfloat16.
 
     """
 
@@ -63,6 +88,7 @@ class Packed:
     bias: np.ndarray | None
     inner: int
     columns: int
+    half: bool = False
 
     @property
     def batch_size(self) -> int:
@@ -78,7 +104,7 @@ def as_array(tensor: Tensor) -> np.ndarray:
     return copy
 
 
-def pack(matrix: Tensor, bias: Tensor | None, panel: int) -> Packed:
+def pack(matrix: Tensor, bias: Tensor | None, panel: Panel) -> Packed:
     """
     Pack a matrix.
 
@@ -88,27 +114,40 @@ def pack(matrix: Tensor, bias: Tensor | None, panel: int) -> Packed:
         ``[inner, columns]`` or ``[batch, inner, columns]``.
     bias : torch.Tensor or None
         ``[columns]``.
-    panel : int
-        Columns of a panel.
+    panel : Panel
+        How to pack it.
 
     """
     source = matrix.detach().float().reshape(-1, *matrix.shape[-2:]).numpy()
     batch, inner, columns = source.shape
-    panels = -(-columns // panel)
-    weight = aligned((batch, panels, inner, panel))
+    panels = -(-columns // panel.columns)
+    weight = aligned((batch, panels, inner, panel.columns))
     for index in range(panels):
-        first, past = index * panel, (index + 1) * panel
+        first, past = index * panel.columns, (index + 1) * panel.columns
         part = source[:, :, first:past]
         weight[:, index, :, : part.shape[2]] = part
-    return Packed(weight, None if bias is None else as_array(bias), inner, columns)
+    if panel.half:
+        weight = _in_pairs(weight)
+    return Packed(weight, None if bias is None else as_array(bias), inner, columns, panel.half)
 
 
-def linear(layer: nn.Linear, panel: int) -> Packed:
+def _in_pairs(weight: np.ndarray) -> np.ndarray:
+    """Round ``[..., inner, panel]`` to bfloat16, rows 2k and 2k + 1 in the places of a float."""
+    *before, inner, columns = weight.shape
+    rounded = torch.from_numpy(weight).bfloat16().view(torch.int16).numpy()
+    pairs = aligned((*before, inner // 2, columns))
+    pairs.view(np.int16).reshape(*before, inner // 2, columns, 2)[...] = rounded.reshape(
+        *before, inner // 2, 2, columns
+    ).swapaxes(-1, -2)
+    return pairs
+
+
+def linear(layer: nn.Linear, panel: Panel) -> Packed:
     """Pack a linear layer."""
     return pack(layer.weight.t(), layer.bias, panel)
 
 
-def interleaved(weight: Tensor, bias: Tensor, groups: int, panel: int) -> Packed:
+def interleaved(weight: Tensor, bias: Tensor, groups: int, panel: Panel) -> Packed:
     """Pack ``[groups * C, inner]`` so that sixteen columns of each group follow each other."""
     channels = weight.shape[0] // groups
     order = torch.arange(groups * channels).view(groups, channels // WIDE, WIDE)
@@ -116,20 +155,20 @@ def interleaved(weight: Tensor, bias: Tensor, groups: int, panel: int) -> Packed
     return pack(weight[order].t(), bias[order], panel)
 
 
-def neighbourhoods(weight: Tensor, bias: Tensor | None, panel: int) -> Packed:
+def neighbourhoods(weight: Tensor, bias: Tensor | None, panel: Panel) -> Packed:
     """Pack a 3x3 convolution ``[N, C, 3, 3]``: tap by tap, channel by channel."""
     packed = pack(weight.permute(2, 3, 1, 0).flatten(0, 2), bias, panel)
     packed.inner = weight.shape[1]
     return packed
 
 
-def winograd(weight: Tensor, bias: Tensor, panel: int) -> Packed:
+def winograd(weight: Tensor, bias: Tensor, panel: Panel) -> Packed:
     """Pack a 3x3 convolution ``[N, C, 3, 3]`` of stride 1 as the 36 matrices of F(4x4, 3x3)."""
     points = torch.einsum('ij,ncjk,lk->ilcn', _WINOGRAD, weight.detach().double(), _WINOGRAD)
     return pack(points.flatten(0, 1), bias, panel)
 
 
-def pointwise(block: ConvBlock, panel: int) -> Packed:
+def pointwise(block: ConvBlock, panel: Panel) -> Packed:
     """Pack a folded 1x1 convolution."""
     return pack(block.conv.weight.flatten(1).t(), block.conv.bias, panel)
 
@@ -157,7 +196,7 @@ class Norm:
 class AttentionWeights:
     """A sparse attention with folded LayerScale."""
 
-    def __init__(self, attention: SparseAttention, panel: int) -> None:
+    def __init__(self, attention: SparseAttention, panel: Panel) -> None:
         self.heads = attention.heads
         self.norm1, self.norm2 = Norm(attention.norm1), Norm(attention.norm2)
         self.qkv, self.proj = linear(attention.qkv, panel), linear(attention.proj, panel)

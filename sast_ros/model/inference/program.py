@@ -21,7 +21,14 @@ from sast_ros.model import backbone
 from sast_ros.model.config import ModelConfig, STRIDES
 from sast_ros.model.head import HEAD_STRIDES, YoloxHead
 from sast_ros.model.inference import packing
-from sast_ros.model.inference.packing import aligned, as_array, AttentionWeights, Norm, Packed
+from sast_ros.model.inference.packing import (
+    aligned,
+    as_array,
+    AttentionWeights,
+    Norm,
+    Packed,
+    Panel,
+)
 from sast_ros.model.neck import Bottleneck, ConvBlock, CspLayer, Pafpn
 from sast_ros.model.sast import SAST
 from sast_ros.model.selection import partition_order, position_embedding
@@ -62,7 +69,7 @@ class Map:
 class StageWeights:
     """Packed weights of a stage of the backbone."""
 
-    def __init__(self, stage: backbone.Stage, panel: int) -> None:
+    def __init__(self, stage: backbone.Stage, panel: Panel) -> None:
         downsample = stage.downsample_cf2cl
         block = cast(backbone.AttentionBlock, stage.att_blocks[0]).att
         weight = downsample.conv.weight
@@ -71,7 +78,7 @@ class StageWeights:
         self.norm = Norm(downsample.norm)
         self.channels = weight.shape[0]
         self.controls = as_array(block.to_controls.weight.double().exp())
-        self.to_scores = packing.linear(block.to_scores, panel)
+        self.to_scores = packing.linear(block.to_scores, panel.exact)
         self.attentions = [
             AttentionWeights(attention, panel) for attention in (block.win_attn, block.grid_attn)
         ]
@@ -90,7 +97,7 @@ class CspWeights:
     first is taken at its own resolution (``below``).
     """
 
-    def __init__(self, block: CspLayer, panel: int, *, upsampled: bool) -> None:
+    def __init__(self, block: CspLayer, panel: Panel, *, upsampled: bool) -> None:
         entries = [entry.conv for entry in (block.conv1, block.conv2)]
         weight = torch.cat([conv.weight.flatten(1) for conv in entries]).t()
         bias = torch.cat([cast(Tensor, conv.bias) for conv in entries])
@@ -104,14 +111,14 @@ class CspWeights:
         self.last = packing.pointwise(block.conv3, panel)
 
 
-def _winograd(block: ConvBlock, panel: int) -> Packed:
+def _winograd(block: ConvBlock, panel: Panel) -> Packed:
     return packing.winograd(block.conv.weight, cast(Tensor, block.conv.bias), panel)
 
 
 class LevelWeights:
     """Packed weights of one level of the head: of the box branch, then of the class branch."""
 
-    def __init__(self, head: YoloxHead, level: int, panel: int) -> None:
+    def __init__(self, head: YoloxHead, level: int, panel: Panel) -> None:
         self.stem = packing.pointwise(cast(ConvBlock, head.stems[level]), panel)
         self.branches = [
             [_winograd(cast(ConvBlock, block), panel) for block in cast(nn.Sequential, b[level])]
@@ -121,7 +128,7 @@ class LevelWeights:
             cast(nn.Conv2d, p[level]) for p in (head.cls_preds, head.reg_preds, head.obj_preds)
         )
         weight, bias = _stacked([by_box, by_object])
-        self.boxes = packing.pack(weight.flatten(1).t(), bias, panel)
+        self.boxes = packing.pack(weight.flatten(1).t(), bias, panel.exact)
         self.classes = as_array(by_class.weight.flatten(1))
         self.classes_bias = as_array(cast(Tensor, by_class.bias))
 
@@ -136,7 +143,7 @@ def _stacked(layers: Sequence[nn.Conv2d]) -> tuple[Tensor, Tensor]:
 class NetworkWeights:
     """Packed weights of a folded network, for one instruction set."""
 
-    def __init__(self, model: SAST, panel: int) -> None:
+    def __init__(self, model: SAST, panel: Panel) -> None:
         self.panel = panel
         self.stages = [
             StageWeights(cast(backbone.Stage, stage), panel) for stage in model.backbone.stages
@@ -292,6 +299,7 @@ class Program:
             a=a.address,
             a_stride=a.stride,
             b=weights.weight,
+            half=weights.half,
             y=y.address,
             y_stride=y.stride,
             **{'batch': 1, **fields},

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,15 +12,23 @@ import pytest
 from sast_ros.errors import SettingError
 from sast_ros.kernels import library, pointer, read_structures
 from sast_ros.model import build_model, load_model, untrained_model
+from sast_ros.model.backbone import ConvLstm
 from sast_ros.model.inference import cpu, Engine
-from sast_ros.model.inference.packing import aligned
+from sast_ros.model.inference.packing import aligned, pack, Panel, winograd
+from sast_ros.model.inference.plain import folded_copy
 from sast_ros.model.inference.postprocess import probabilities, select_boxes
 from sast_ros.model.inference.program import CONSTANTS, STRUCTURES
+from sast_ros.model.sast import SAST
 from sast_ros.model.selection import event_density
 import torch
+from torch import nn
+import torch.nn.functional as F  # noqa: N812
+from torch.testing import assert_close
 
 #: Instruction sets that multiply and add in one operation, and give the same bits.
 FUSED = {'avx2', 'avx512', 'neon'}
+
+needs_bfloat16 = pytest.mark.skipif(not cpu.has_bfloat16(), reason='no AVX512-BF16')
 
 
 @pytest.fixture(scope='module')
@@ -31,9 +40,11 @@ def inputs(reference_inputs):
 def engine_for(monkeypatch: pytest.MonkeyPatch):
     """Return a function that makes an engine for an instruction set and threads."""
 
-    def make(model, instruction_set: str = '', threads: int = 1) -> Engine:
+    def make(
+        model, instruction_set: str = '', threads: int = 1, precision: str = 'float32'
+    ) -> Engine:
         monkeypatch.setenv(cpu.INSTRUCTION_SET, instruction_set)
-        return Engine.for_model(model, threads=threads)
+        return Engine.for_model(model, threads=threads, precision=precision)
 
     return make
 
@@ -224,3 +235,151 @@ def test_classes_are_left_out_only_where_no_score_can_reach_the_threshold(thresh
         left_out = (output.head[..., 5:] == -100).float().mean()
         assert left_out == 0 if threshold == 0 else left_out > (0.5 if threshold >= 0.05 else 0)
     assert boxes > 0 or threshold >= 0.9
+
+
+def rounded(value: torch.Tensor) -> torch.Tensor:
+    """Return what bfloat16 leaves of float32."""
+    return value.bfloat16().float()
+
+
+@needs_bfloat16
+@pytest.mark.parametrize('source', ['ROWS', 'PAIR', 'CONV'])
+@pytest.mark.parametrize('rows', [1, 35])
+def test_product_of_bfloat16_is_the_exact_one_of_rounded_operands(source, rows):
+    number, inner, columns = len(cpu.instruction_sets()) - 1, 112, 80
+    parts = {'ROWS': 1, 'PAIR': 2, 'CONV': 9}[source]
+    generator = torch.Generator().manual_seed(0)
+    a, a2 = torch.randn(2, rows, inner, generator=generator)
+    b = torch.randn(parts * inner, columns, generator=generator)
+    bias, y = torch.randn(columns, generator=generator), aligned((rows, columns))
+    packed = pack(b, bias, Panel(library.sast_panel(number), half=True))
+    operation = aligned((1,), STRUCTURES['sast_op'])
+    for name, value in {
+        'kind': CONSTANTS['SAST_PRODUCT'],
+        'source': CONSTANTS[f'SAST_{source}'],
+        'epilogue': CONSTANTS['SAST_BIAS'],
+        **{'rows': rows, 'inner': inner, 'columns': columns, 'batch': 1, 'half': packed.half},
+        **{'a': a.data_ptr(), 'a2': a2.data_ptr(), 'a_stride': inner},
+        **{'b': pointer(packed.weight), 'bias': pointer(packed.bias)},
+        **{'y': pointer(y), 'y_stride': columns},
+        **{'height': rows, 'width': 1, 'out_height': rows, 'out_width': 1, 'step': 1},
+    }.items():
+        operation[name] = value
+    each = library.sast_network_scratch(number, pointer(operation), 1)
+    step, taken = aligned((1,), STRUCTURES['sast_step']), aligned((8,), np.int64)
+    library.sast_network_run(
+        number, pointer(operation), 1, pointer(step), 1, aligned((each,)), each, taken, None
+    )
+    if source == 'PAIR':
+        a = torch.cat([a, a2], dim=1)
+    elif source == 'CONV':  # of a map of one column: only the middle of each row of taps counts
+        padded = F.pad(a, (0, 0, 1, 1))
+        a = torch.cat([padded.narrow(0, i, rows) for i in range(3)], dim=1)
+        b = b.view(3, 3, inner, columns)[:, 1].flatten(0, 1)
+    wanted = rounded(a).double() @ rounded(b).double() + bias
+    assert_close(torch.from_numpy(y), wanted.float(), rtol=0, atol=1e-4)
+    assert (a.double() @ b.double() + bias - wanted).abs().max() > 1e-2
+
+
+#: Transforms of tiles of F(4x4, 3x3).
+INTO = torch.tensor(
+    [
+        *([4.0, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0]),
+        *([0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]),
+    ]
+)
+OUT_OF = torch.tensor(
+    [[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+)
+
+
+def rounded_winograd(conv: nn.Conv2d) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a 3x3 convolution of stride 1 whose products of tiles are of rounded operands."""
+    columns, inner = conv.weight.shape[:2]
+    points = winograd(conv.weight, conv.bias, Panel(columns)).weight[:, 0]
+    weight = rounded(torch.from_numpy(points)).view(6, 6, inner, columns)
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        padded = F.pad(x, (1, 1 + -width % 4, 1, 1 + -height % 4))
+        tiles = INTO @ padded.unfold(2, 6, 4).unfold(3, 6, 4) @ INTO.T
+        tiles = torch.einsum('bcyxij,ijcn->bnyxij', rounded(tiles), weight)
+        found = (OUT_OF @ tiles @ OUT_OF.T).transpose(3, 4).flatten(4, 5).flatten(2, 3)
+        return found[..., :height, :width] + conv.bias[:, None, None]
+
+    return forward
+
+
+def with_rounded_products(model: SAST) -> SAST:
+    """Return a network whose products are of operands rounded to bfloat16, as in the engine."""
+    network = folded_copy(model)
+
+    def round_inputs(module: nn.Module, inputs: tuple) -> tuple:
+        if isinstance(module, ConvLstm):
+            x, state = inputs
+            return rounded(x), state and (rounded(state[0]), state[1])
+        return tuple(map(rounded, inputs))
+
+    for name, module in network.named_modules():
+        exact = 'to_' in name or '_preds' in name or name.startswith('backbone.stages.0.down')
+        if isinstance(module, ConvLstm):
+            module.register_forward_pre_hook(round_inputs)
+        elif exact or not isinstance(module, (nn.Linear, nn.Conv2d)):
+            continue
+        elif module.weight.shape[2:] == (3, 3) and module.stride == (1, 1):
+            module.forward = rounded_winograd(module)
+        else:
+            module.weight.data = rounded(module.weight)
+            module.register_forward_pre_hook(round_inputs)
+    return network
+
+
+@needs_bfloat16
+def test_half_precision_is_that_of_the_rounded_network(engine_for, reference_model, inputs):
+    model = reference_model('tiny', selection='dense')  # no selection that rounding could flip
+    half, emulated = engine_for(model, precision='bfloat16'), with_rounded_products(model)
+    states = None
+    with torch.inference_mode():
+        for histogram in inputs:
+            found, wanted, full = (
+                (output.head, *(hidden for hidden, _ in output.states))
+                for output in (n(histogram[None], states) for n in (half.step, emulated, model))
+            )
+            for one, other, exact in zip(found, wanted, full):
+                # Beyond the first stage a last bit decides which way others are rounded, and so on
+                error, rounding = ((v - exact).abs().mean() for v in (one, other))
+                assert 0.8 < error / rounding < 1.25
+            assert (found[1] - wanted[1]).abs().mean() < 0.1 * (wanted[1] - full[1]).abs().mean()
+            states = model(histogram[None], states).states
+
+
+@needs_bfloat16
+def test_half_precision_selects_and_finds_nearly_the_same(engine_for, inputs):
+    model = load_model('default')
+    full, half = engine_for(model), engine_for(model, precision='bfloat16')
+    states = None
+    for histogram in inputs:
+        wanted, found = full.step(histogram[None], states), half.step(histogram[None], states)
+        states = wanted.states
+        pairs = [
+            (one.mask, other.mask)
+            for stages in zip(wanted.selections, found.selections)
+            for one, other in zip(*stages)
+        ]
+        flips = sum(int((one != other).sum()) for one, other in pairs)
+        assert flips < 2e-3 * sum(one.numel() for one, _ in pairs)
+        apart = probabilities(found.head) - probabilities(wanted.head)
+        assert 0 < apart[..., 4:].abs().mean() < 2e-3
+
+
+@needs_bfloat16
+def test_half_precision_gives_the_same_bits_on_any_number_of_threads(
+    engine_for, reference_model, inputs
+):
+    model = reference_model('tiny')
+    results = [
+        run(engine_for(model, threads=threads, precision='bfloat16'), inputs)
+        for threads in (1, 2, 3)
+    ]
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))

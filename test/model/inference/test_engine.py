@@ -11,7 +11,7 @@ import pytest
 from sast_ros import model as model_package
 from sast_ros.errors import SettingError
 from sast_ros.model import SAST, untrained_model
-from sast_ros.model.inference import Engine
+from sast_ros.model.inference import cpu, Engine
 from sast_ros.model.inference.engine import IMPLEMENTATIONS
 import torch
 
@@ -128,20 +128,21 @@ class TestChoice:
         }
         assert str(engine) == f'cpu ({engine.instruction_set}, 2 threads, float32)'
 
-    @pytest.mark.parametrize('native', [True, False])
-    def test_half_precision_runs_on_the_reference_where_it_is_native(self, monkeypatch, native):
-        capabilities = {'avx2': True, 'avx512_bf16': native}
-        monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: capabilities, raising=False)
-        model = untrained_model('gen1-tiny')
-        if native:
-            engine = Engine.for_model(model, threads=1, precision='bfloat16')
-            assert str(engine).startswith('plain on cpu (')
-            assert str(engine).endswith(', bfloat16)')
-        else:
-            with pytest.raises(
-                SettingError, match='slower than float32 .*; use precision float32'
-            ):
-                Engine.for_model(model, precision='bfloat16')
+    @pytest.mark.skipif(not cpu.has_bfloat16(), reason='no AVX512-BF16')
+    def test_compiled_loops_run_half_precision_where_it_is_native(self):
+        engine = Engine.for_model(untrained_model('gen1-tiny'), None, 'cpu', 1, 'bfloat16')
+        assert engine.describe()['precision'] == 'bfloat16'
+        assert str(engine) == 'cpu (avx512, 1 thread, bfloat16)'
+
+    @pytest.mark.parametrize('options', [{}, {'embed_dim': 24, 'dim_head': 24}], ids=str)
+    def test_half_precision_is_refused_where_it_is_slower(self, monkeypatch, options):
+        monkeypatch.setenv(cpu.INSTRUCTION_SET, cpu.instruction_sets()[0])
+        model = untrained_model('gen1-tiny', **options)
+        wanted = 'bfloat16 .* AVX512-BF16, .* slower than float32; use precision float32'
+        with pytest.raises(SettingError, match=wanted):
+            Engine.for_model(model, precision='bfloat16')
+        with pytest.raises(SettingError, match=wanted):
+            Engine(model, 'cpu', 'bfloat16')
 
     def test_unknown_precision_is_refused(self):
         with pytest.raises(SettingError, match="'int8'; it must be one of float32, bfloat16"):
