@@ -370,6 +370,7 @@ def _summarize(
         'last_event_us': totals.last,
         'events': statistics.events,
         'windows': statistics.windows,
+        'windows_skipped': statistics.skipped_windows,
         'detections': totals.detections,
         'seconds': seconds,
         'resets': sum(resets.values()),

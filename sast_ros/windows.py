@@ -22,7 +22,7 @@ unknown until the window is complete. This takes 13 bytes an event and is bounde
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -45,8 +45,14 @@ MAX_PENDING_EVENTS = 1 << 24
 #: time, microseconds.
 CLOCK_MEMORY_US = 2_000_000
 
-#: Reason in ``StreamStatistics.left_out``: more events than ``MAX_PENDING_EVENTS``.
+#: Reasons in ``StreamStatistics.left_out``: more events than ``MAX_PENDING_EVENTS``; a chunk
+#: longer than ``cut`` was to take.
 MEMORY_LIMIT = 'memory_limit'
+LONG_MESSAGE = 'long_message'
+
+#: Maximum windows without an event in a row. A longer silence is one fact: a recurrent state that
+#: has seen so many empty windows hardly changes with more of them.
+MAX_EMPTY_WINDOWS = 1000
 
 #: A longer step back of the stamps is a change of the ROS clock; shorter ones are jitter.
 CLOCK_STEP_NS = 1_000_000_000
@@ -104,11 +110,13 @@ class StreamStatistics:
         Events that arrived after their window was cut, and count in the next one.
     left_out : collections.Counter
         Events that are in no window, by reason: those of ``EventChunk.left_out``, those of the
-        filters, and ``'memory_limit'``.
+        filters, ``'memory_limit'`` and ``'long_message'``.
     unused_events : int
         Events of windows that were incomplete when the stream restarted.
     lost_packets : int
         Messages missing in the sequence of the source.
+    skipped_windows : int
+        Windows of a silence that were not cut (``MAX_EMPTY_WINDOWS``).
 
     """
 
@@ -120,6 +128,7 @@ class StreamStatistics:
     left_out: Counter[str] = field(default_factory=Counter)
     unused_events: int = 0
     lost_packets: int = 0
+    skipped_windows: int = 0
 
     @property
     def dropped_events(self) -> int:
@@ -209,6 +218,7 @@ class WindowCutter:
         self._last: int | None = None
         self._next_start = 0
         self._previous_end: int | None = None
+        self._empty_windows = 0
         self._size = (0, 0)
         self._message_stamp_ns: int | None = None
         self._frame_id = ''
@@ -234,9 +244,18 @@ class WindowCutter:
         self._clear()
         self._pending_reset = reason
 
-    def cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
+    def cut(self, chunk: EventChunk, max_windows: int | None = None) -> Iterator[EventWindow]:
         """
         Add the next events and return the windows that they complete, in order.
+
+        Parameters
+        ----------
+        chunk : EventChunk
+            The events.
+        max_windows : int, optional
+            Of a chunk that is longer than so many windows, only the last events are taken: for
+            those who must not be busy with one message for long. A silence before it may complete
+            ``MAX_EMPTY_WINDOWS`` more.
 
         Raises
         ------
@@ -248,7 +267,7 @@ class WindowCutter:
         chunk = self._bounds.apply(chunk)
         if len(chunk):
             self.event_filter.check(self._size_of(chunk))
-        return self._cut(chunk)
+        return self._cut(chunk, max_windows)
 
     def finish(self) -> Iterator[EventWindow]:
         """
@@ -263,10 +282,38 @@ class WindowCutter:
         self._bounds.check()
         return self._cut_all(self._order.flush())
 
-    def _cut(self, chunk: EventChunk) -> Iterator[EventWindow]:
-        return self._cut_all(self._order.feed(chunk))
+    def _cut(self, chunk: EventChunk, max_windows: int | None) -> Iterator[EventWindow]:
+        chunks = self._order.feed(chunk)
+        if max_windows is not None:
+            span_us = self.duration_us + max_windows * self.stride_us
+            # What is far from the others may be a stray, which is no long message
+            chunks = self._last_events(list(chunks), span_us)
+        yield from self._cut_all(chunks)
 
-    def _cut_all(self, chunks: Iterator[EventChunk]) -> Iterator[EventWindow]:
+    def _last_events(self, chunks: list[EventChunk], span_us: int) -> Iterator[EventChunk]:
+        """Yield the chunks without the events that the last ones follow by more than so long."""
+        begins = [0] * len(chunks)
+        after: int | None = None
+        for number in reversed(range(len(chunks))):
+            t = chunks[number].t
+            if len(t) == 0:
+                continue
+            if after is not None:
+                span_us -= max(0, after - int(t[-1]))
+            begins[number] = int(np.searchsorted(t, int(t[-1]) - span_us, 'left'))
+            if span_us < 0:
+                begins[number] = len(t)
+            else:
+                span_us -= int(t[-1] - t[begins[number]])
+            after = None if chunks[number].discontinuity else int(t[0])
+        for chunk, begin in zip(chunks, begins):
+            if begin:
+                self.statistics.events += begin
+                self.statistics.left_out[LONG_MESSAGE] += begin
+                yield chunk[:0]  # its counts
+            yield chunk[begin:] if begin else chunk
+
+    def _cut_all(self, chunks: Iterable[EventChunk]) -> Iterator[EventWindow]:
         for chunk in chunks:
             yield from self._cut_in_order(chunk)
 
@@ -364,7 +411,21 @@ class WindowCutter:
                 self._chunks.append(segment)
                 self._pending += len(segment)
         while self._next_start + self.duration_us < self._last:
-            yield self._window()
+            if self._empty_windows < MAX_EMPTY_WINDOWS or not self._skip_silence(self._last):
+                yield self._window()
+
+    def _skip_silence(self, last: int) -> int:
+        """Go to the first window of the grid that may hold an event; return how many it skips."""
+        event = last
+        for chunk in self._chunks:
+            first = int(np.searchsorted(chunk.t, self._next_start, 'left'))
+            if first < len(chunk):
+                event = int(chunk.t[first])
+                break
+        silent = max(0, -(-(event - self.duration_us - self._next_start) // self.stride_us))
+        self.statistics.skipped_windows += silent
+        self._next_start += silent * self.stride_us
+        return silent
 
     def _windows_before_gap(self, resumed: int) -> Iterator[EventWindow]:
         """Yield the windows that the gap completes, without those entirely inside it."""
@@ -395,6 +456,7 @@ class WindowCutter:
                 self._on_reset(self._pending_reset)
             self._pending_reset = None
         self.statistics.windows += 1
+        self._empty_windows = 0 if parts else self._empty_windows + 1
         self._previous_end = end
         self._next_start += self.stride_us
         while self._chunks and self._chunks[0].t[-1] < self._next_start:

@@ -357,6 +357,90 @@ class TestFilter:
         assert len(cut_all(cutter, [chunk])) == 1
 
 
+HOUR_US = 3_600_000_000
+
+
+def test_a_long_silence_is_no_thousands_of_windows_and_keeps_the_grid():
+    """A silence shorter than ``max_gap_us``, which an operator may set to an hour."""
+    silence = 50 * 60 * 1_000_000
+    before = np.arange(0, 200 * MS, MS)
+    after = silence + 13 + np.arange(0, 200 * MS, MS)
+    cutter = WindowCutter(50 * MS, 50 * MS, HOUR_US)
+    found = cut_all(cutter, [chunk_at(before), chunk_at(after)])
+    assert len(found) < windows.MAX_EMPTY_WINDOWS + 10
+    assert sum(not len(window) for window in found) == windows.MAX_EMPTY_WINDOWS
+    assert all(window.t_start % (50 * MS) == 0 for window in found)  # the grid of before
+    assert [window.reset for window in found] == ['start'] + [None] * (len(found) - 1)
+    all_windows = (found[-1].t_end - found[0].t_start) // (50 * MS)
+    assert cutter.statistics.skipped_windows == all_windows - len(found)
+    # Nothing but empty windows is skipped
+    in_windows = {t for window in found for t in times_of(window)}
+    assert in_windows == {int(t) for t in [*before, *after] if t <= found[-1].t_end}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 900_000), min_size=2, max_size=80),
+    st.sampled_from([(50 * MS, 50 * MS), (50 * MS, 10 * MS), (20 * MS, 50 * MS)]),
+    st.integers(1, 80),
+)
+def test_a_silence_is_cut_short_at_the_same_windows_whatever_the_messages(steps, timing, cut_at):
+    times = np.cumsum(steps)
+
+    def cut(chunks):
+        cutter = WindowCutter(*timing, HOUR_US)
+        made = [(w.t_start, times_of(w)) for w in cut_all(cutter, chunks)]
+        return made, cutter.statistics.skipped_windows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, 'MAX_EMPTY_WINDOWS', 5)
+        short, skipped = cut([chunk_at(times)])
+        assert cut([chunk_at(times[:cut_at]), chunk_at(times[cut_at:])]) == (short, skipped)
+    whole, none = cut([chunk_at(times)])
+    assert none == 0 and len(whole) - len(short) == skipped
+    left = iter(whole)
+    assert all(window in left for window in short)  # in order
+    assert [w for w in whole if w[1]] == [w for w in short if w[1]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 3_000_000), min_size=1, max_size=300),
+    st.integers(1, 40),
+    st.sampled_from([1_000_000, HOUR_US]),
+)
+def test_a_message_completes_no_more_windows_than_it_may(steps, most, max_gap_us):
+    duration, stride = 50 * MS, 50 * MS
+    cutter = WindowCutter(duration, stride, max_gap_us)
+    cut_all(cutter, [chunk_at(np.arange(0, 120 * MS, MS))])  # two windows, and 20 ms
+    times = 120 * MS + np.cumsum(steps)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, 'MAX_EMPTY_WINDOWS', 5)
+        found = list(cutter.cut(chunk_at(times, ordered=True, lost_packets=3), most))
+    # Those of the message, the one that was begun, and those of the silence before it
+    assert len(found) <= most + 1 + 1 + 5
+    statistics = cutter.statistics
+    left_out = statistics.left_out[windows.LONG_MESSAGE]
+    assert statistics.events == 120 + len(times)  # none goes unseen
+    assert statistics.lost_packets == 3
+    if times[-1] - times[0] <= most * stride:
+        assert left_out == 0
+
+
+def test_one_message_over_hours_is_cut_to_its_last_seconds_and_the_stream_goes_on():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    cut_all(cutter, [chunk_at(np.arange(0, 100 * MS, MS))])
+    wrong = 100 * MS + np.arange(10_000) * 990 * MS
+    found = list(cutter.cut(chunk_at(wrong), 1000))
+    assert 0 < len(found) <= 1001
+    assert found[-1].t_end > wrong[-1] - 20_000 * MS  # the others may be strays yet
+    assert [window.reset for window in found if window.reset] == ['gap']
+    assert cutter.statistics.left_out[windows.LONG_MESSAGE] > 9000
+    later = int(wrong[-1]) + np.arange(0, 500 * MS, MS)
+    assert len(list(cutter.cut(chunk_at(later), 1000))) >= 9
+    assert cutter.statistics.resets == {'start': 1, 'gap': 1}
+
+
 @pytest.mark.parametrize('name', ['duration_us', 'stride_us', 'max_gap_us'])
 def test_impossible_timing_is_refused(name):
     timing = {'duration_us': 1, 'stride_us': 1, 'max_gap_us': 1, name: 0}

@@ -30,7 +30,7 @@ from sast_ros.ros.log_throttle import LogThrottle
 from sast_ros.ros.node_parameters import make_filter
 from sast_ros.ros.parameters import Settings
 from sast_ros.ros.window_queue import WindowQueue
-from sast_ros.windows import EventWindow, WindowCutter
+from sast_ros.windows import EventWindow, LONG_MESSAGE, WindowCutter
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
@@ -43,6 +43,10 @@ WARNING_PERIOD_S = 5.0
 
 #: Windows in a row that may fail unexpectedly before the camera gives up.
 MAX_FAILURES = 10
+
+#: Windows that one message may complete; of a longer one the last events are taken. 50 s of the
+#: default stride, at no noticeable cost.
+MAX_WINDOWS_PER_MESSAGE = 1000
 
 
 class Camera:
@@ -120,6 +124,7 @@ class Camera:
         self._version = version
         self._applied: Settings | None = None
         self._failures = self._failed_messages = 0
+        self._left_out = self._cutter.statistics.left_out[LONG_MESSAGE]
         self._warnings.forget()
         self._size_is_reported = False
         self._queue = queue
@@ -175,7 +180,7 @@ class Camera:
             size = (chunk.height, chunk.width)
             if len(chunk) and (size != decoder.stated_size or not chunk.width):
                 self._report_sensor_size(decoder.stated_size)
-            for window in self._cutter.cut(chunk):
+            for window in self._cutter.cut(chunk, MAX_WINDOWS_PER_MESSAGE):
                 self._queue_window(window)
         except EventFormatError as error:
             self._monitor.format_error(str(error))
@@ -196,6 +201,16 @@ class Camera:
             self._cutter.restart('error')
             return
         self._monitor.received()
+        self._report_long_message()
+
+    def _report_long_message(self) -> None:
+        left_out = self._cutter.statistics.left_out[LONG_MESSAGE]
+        if left_out > self._left_out and self._warnings.is_due(LONG_MESSAGE):
+            self._logger.warning(
+                f'a message covered more than {MAX_WINDOWS_PER_MESSAGE} windows: only its last '
+                f'events were taken ({left_out} events left out so far); its times may be wrong'
+            )
+        self._left_out = left_out
 
     def _queue_window(self, window: EventWindow) -> None:
         dropped = self._queue.put(window)

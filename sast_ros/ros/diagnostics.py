@@ -156,6 +156,7 @@ class Monitor:
                 values[f'events left out: {reason}'] = count
             values['events unused'] = stream.unused_events
             values['packets lost'] = stream.lost_packets
+            values['windows skipped in silence'] = stream.skipped_windows
         values['format errors'] = counts.format_errors
         values['step errors'] = counts.step_errors
         if last_error:
