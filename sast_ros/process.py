@@ -23,6 +23,11 @@ INSTRUCTION_SET = 'SAST_ROS_INSTRUCTION_SET'
 #: CPU threads of the network where nothing else is set; more gain little.
 MAX_THREADS = 4
 
+#: More resident memory than before that ``HeapWatch`` leaves in the heap, bytes, and the most
+#: calls between two trials to return it.
+HEAP_SLACK = 32 << 20
+_MAX_PATIENCE = 10
+
 #: Extensions of processors on which the speed of the network depends, as Linux names them.
 _EXTENSIONS = (
     *('avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_tile', 'amx_bf16'),
@@ -160,6 +165,39 @@ def return_heap() -> None:
     malloc_trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+def resident_bytes() -> int:
+    """Return the resident memory of this process (Linux), 0 where it is unknown."""
+    pages = _read('/proc/self/statm').split()[1:2]
+    return int(pages[0]) * os.sysconf('SC_PAGE_SIZE') if pages else 0
+
+
+class HeapWatch:
+    """
+    Return what a burst of events has left in the heap, which ``keep_heap`` keeps.
+
+    ``poll`` compares the resident memory with the lowest since memory was returned. Where it is
+    higher every time, it is in use and not left over, and its return, which costs some
+    milliseconds, is tried less and less often.
+    """
+
+    def __init__(self) -> None:
+        self._low = resident_bytes()
+        self._polls, self._patience = 0, 1
+
+    def poll(self) -> None:
+        """Return memory if there is much more than before; call it once a second or so."""
+        resident = resident_bytes()
+        if resident - self._low < HEAP_SLACK:
+            self._low = min(self._low, resident)
+            self._polls, self._patience = 0, 1
+            return
+        self._polls += 1
+        if self._polls >= self._patience:
+            return_heap()
+            self._low = resident_bytes()
+            self._polls, self._patience = 0, min(2 * self._patience, _MAX_PATIENCE)
 
 
 def keep_heap() -> None:

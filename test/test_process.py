@@ -108,3 +108,47 @@ def test_a_detector_needs_no_more_modules_of_pytorch_than_pytorch_itself() -> No
     )
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert done.stdout == '[]\n', done.stderr
+
+
+@pytest.mark.skipif(process.resident_bytes() == 0, reason='the resident memory is not known')
+def test_what_a_burst_leaves_in_the_heap_is_returned() -> None:
+    """In a process of its own: the setting of the heap stays."""
+    program = """
+import numpy as np
+from sast_ros.process import HeapWatch, keep_heap, resident_bytes
+
+keep_heap()
+watch = HeapWatch()
+before = resident_bytes()
+arrays = [np.ones(50_000, np.uint8) for _ in range(4000)]
+kept = arrays[::500]
+del arrays
+left = resident_bytes() - before
+watch.poll()
+print(left, resident_bytes() - before, len(kept))
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, check=True)
+    left, after, _ = map(int, done.stdout.split())
+    assert left > 150e6  # as it would stay
+    assert after < 30e6
+
+
+def test_memory_that_is_in_use_is_returned_less_and_less_often(monkeypatch) -> None:
+    resident, returned = [100 << 20], []
+
+    def return_heap() -> None:
+        returned.append(poll)
+        resident[0] = 100 << 20
+
+    monkeypatch.setattr(process, 'resident_bytes', lambda: resident[0])
+    monkeypatch.setattr(process, 'return_heap', return_heap)
+    watch = process.HeapWatch()
+    for number in range(50):
+        poll, resident[0] = number, 200 << 20  # again
+        watch.poll()
+    assert returned == [0, 2, 6, 14, 24, 34, 44]
+    resident[0] = 100 << 20
+    watch.poll()  # after all it was left over
+    resident[0], poll = 200 << 20, 60
+    watch.poll()
+    assert returned[-1] == 60
