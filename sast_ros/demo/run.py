@@ -111,7 +111,12 @@ def _play(
         'sast_ros.ros.detector_node',
         # A machine that is too slow shows it in the latency, not in windows that were dropped
         ros_arguments(
-            {'autostart': True, 'model.path': model, 'overload.queue_windows': 1000},
+            {
+                'autostart': True,
+                'model.path': model,
+                'overload.queue_windows': 1000,
+                'overload.max_age_ms': 60_000.0,
+            },
             observing.EVENTS_TOPIC,
         ),
         folder / 'node.log',

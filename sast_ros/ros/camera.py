@@ -127,7 +127,7 @@ class Camera:
         self._left_out = self._cutter.statistics.left_out[LONG_MESSAGE]
         self._warnings.forget()
         self._size_is_reported = False
-        self._queue = queue
+        self._queue, self._multiple = queue, 1
         self._publish_labels()
         if self._enabled:
             self._subscribe()
@@ -213,15 +213,21 @@ class Camera:
         self._left_out = left_out
 
     def _queue_window(self, window: EventWindow) -> None:
-        dropped = self._queue.put(window)
-        if dropped:
-            self._monitor.dropped(dropped)
-            if self._warnings.is_due('slow'):
-                self._logger.warning(
-                    f'too slow: the oldest of {self._queue.capacity} waiting windows was dropped '
-                    f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
-                    'longer stride'
-                )
+        self._queue.put(window)
+        self._report_losses()
+
+    def _report_losses(self) -> None:
+        """Count and report what overload has cost; in either thread."""
+        losses = self._queue.losses()
+        if not (losses.dropped or losses.skipped):
+            return
+        self._monitor.overloaded(losses.dropped, losses.skipped)
+        if losses.dropped and self._warnings.is_due('slow'):
+            self._logger.warning(
+                f'too slow: dropped windows that had waited for up to {1e3 * losses.age_s:.0f} ms '
+                f'({self._monitor.windows_dropped} so far); use a smaller model, a GPU or a '
+                'longer stride'
+            )
 
     def _report_sensor_size(self, stated: tuple[int, int]) -> None:
         """Say which size is taken where messages state none, or not that of the parameters."""
@@ -303,6 +309,30 @@ class Camera:
             apply_settings(self._detector.detector, settings, self._applied)
             self._applied = settings
 
+    def _begin(self) -> None:
+        """Report what has been lost before the window, and apply the settings."""
+        self._report_losses()
+        self._report_stride()
+        self._apply_settings()
+
+    def _report_stride(self) -> None:
+        """Log the stride where overload has changed it."""
+        before, self._multiple = self._multiple, self._queue.multiple
+        if self._multiple == before:
+            return
+        stride_ms = self._stride_ms()
+        if self._multiple == 1:
+            self._logger.info(f'the stride is {stride_ms:g} ms again')
+        elif self._warnings.is_due('stride', self._multiple > before):
+            self._logger.warning(
+                f'too slow: the stride is {stride_ms:g} ms, {self._multiple} times '
+                'window.stride_ms, until there is room'
+            )
+
+    def _stride_ms(self) -> float:
+        multiple = self._queue.multiple if self._queue is not None else 1
+        return multiple * self._settings.window.stride_ms
+
     def _finish(self, window: EventWindow, result: Detections | Exception, began: float) -> None:
         """
         Publish the detections of a window, or count and report why there are none.
@@ -336,7 +366,8 @@ class Camera:
             detections, window.stamp_ns, self._applied.detections.class_id_format
         )
         self._detections_pub.publish(array)
-        self._monitor.step(time.perf_counter() - began, detections)
+        age = time.monotonic() - self._queue.completed
+        self._monitor.step(time.perf_counter() - began, detections, age)
         if self._overlay_pub.get_subscription_count():
             self._publish_overlay(window, detections)
 
@@ -367,7 +398,7 @@ class Camera:
             if settings.input.filter != before.input.filter:
                 self._change_filter(settings)
         if self._queue is not None:
-            self._queue.capacity = settings.overload.queue_windows
+            self._queue.settings = settings.overload
         if (
             self._queue is not None
             and settings.detections.score_threshold != before.detections.score_threshold
@@ -417,6 +448,7 @@ class Camera:
             waiting=topic.waiting if topic else '',
             enabled=self._enabled,
             queued=len(self._queue) if self._queue is not None else 0,
+            stride_ms=self._stride_ms(),
             facts=self._facts(),
         )
         statistics = self._cutter.statistics if self._cutter else None
@@ -463,7 +495,7 @@ def process_windows(turn: Sequence[tuple[Camera, EventWindow]]) -> list[tuple[Ca
 
     began = time.perf_counter()
     for camera, _ in turn:
-        camera._apply_settings()
+        camera._begin()
     results = process_together(
         [camera._detector for camera, _ in turn], [window for _, window in turn]
     )

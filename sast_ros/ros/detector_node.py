@@ -32,7 +32,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter as RosParameter
 from sast_ros.errors import escape_controls, SastError
-from sast_ros.process import keep_heap, limit_spinning
+from sast_ros.process import HeapWatch, keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
 from sast_ros.ros.camera import Camera, process_windows
 from sast_ros.ros.detector_factory import load_detectors, set_threads
@@ -125,9 +125,10 @@ class DetectorNode(LifecycleNode):
         """Start the worker, publish the labels, and subscribe to the events."""
         super().on_activate(state)
         self._failure = ''
-        queues = WindowQueues(len(self._cameras), self._settings.overload.queue_windows)
+        queues = WindowQueues(len(self._cameras), self._settings.overload)
         for camera, queue in zip(self._cameras, queues.queues):
             camera.activate(queue, self._configurations)
+        self._heap = HeapWatch()
         self._worker = Worker(
             queues,
             self._most_together,
@@ -254,6 +255,8 @@ class DetectorNode(LifecycleNode):
         self._config = None
 
     def _publish_diagnostics(self) -> None:
+        if self._worker is not None:
+            self._heap.poll()
         state, now = lifecycle_state(self), self.get_clock().now().nanoseconds
         status = [camera.status(state, self._failure) for camera in self._cameras]
         self._diagnostics.publish(DiagnosticArray(header=messages.header(now, ''), status=status))

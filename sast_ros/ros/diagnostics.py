@@ -49,6 +49,8 @@ class NodeStatus:
         Whether the service has not switched the detection off.
     queued : int
         Windows that wait for the network.
+    stride_ms : float
+        Sensor time between two detections at present; overload may have made it longer.
     facts : mapping
         Constant values such as model and device.
 
@@ -59,6 +61,7 @@ class NodeStatus:
     waiting: str = ''
     enabled: bool = True
     queued: int = 0
+    stride_ms: float = 0.0
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -80,10 +83,12 @@ class Monitor:
         self._lock = Lock()
         self.windows_done = 0
         self.windows_dropped = 0
+        self.windows_skipped = 0
         self.format_errors = 0
         self.step_errors = 0
         self._last_error = ''
         self._step_ms: deque[float] = deque(maxlen=STEP_HISTORY)
+        self._age_ms: deque[float] = deque(maxlen=STEP_HISTORY)
         self._kept: tuple[Any, ...] = ()
         self._last_message = now()
         self._previous = _Counts(now())
@@ -92,17 +97,19 @@ class Monitor:
         """Restart the clock of the silence: a message was received, or the subscription began."""
         self._last_message = self._now()
 
-    def step(self, seconds: float, detections: Detections) -> None:
-        """Count one processed window."""
+    def step(self, seconds: float, detections: Detections, age_s: float) -> None:
+        """Count one processed window; its age is the time since it was complete."""
         with self._lock:
             self.windows_done += 1
             self._step_ms.append(1e3 * seconds)
+            self._age_ms.append(1e3 * age_s)
             self._kept = detections.kept
 
-    def dropped(self, windows: int) -> None:
-        """Count windows that were dropped because the network was too slow."""
+    def overloaded(self, dropped: int, skipped: int) -> None:
+        """Count windows that were dropped, or left out by a longer stride, for lack of time."""
         with self._lock:
-            self.windows_dropped += windows
+            self.windows_dropped += dropped
+            self.windows_skipped += skipped
 
     def format_error(self, sentence: str) -> None:
         """Count a message that could not be read."""
@@ -125,23 +132,30 @@ class Monitor:
                 events=stream.events if stream else 0,
                 done=self.windows_done,
                 dropped=self.windows_dropped,
+                skipped=self.windows_skipped,
                 lost=stream.lost_packets if stream else 0,
                 format_errors=self.format_errors,
                 step_errors=self.step_errors,
             )
             new, self._previous = counts.since(self._previous), counts
-            step_ms, kept, last_error = list(self._step_ms), self._kept, self._last_error
+            step_ms, age_ms = list(self._step_ms), list(self._age_ms)
+            kept, last_error = self._kept, self._last_error
         level, message = self._summarize(new, status, now, last_error)
         values: dict[str, object] = {'state': status.state, **status.facts}
         values['event rate (Mev/s)'] = f'{new.events / new.time / 1e6:.3f}'
         values['window rate (1/s)'] = f'{new.done / new.time:.1f}'
         values['windows done'] = counts.done
         values['windows dropped'] = counts.dropped
+        values['windows skipped by stride'] = counts.skipped
         values['windows queued'] = status.queued
+        values['stride (ms)'] = f'{status.stride_ms:g}'
         if step_ms:
             p50, p99 = np.percentile(step_ms, (50, 99))
             values['step time p50 (ms)'] = f'{p50:.2f}'
             values['step time p99 (ms)'] = f'{p99:.2f}'
+            p50, p99 = np.percentile(age_ms, (50, 99))
+            values['age p50 (ms)'] = f'{p50:.2f}'
+            values['age p99 (ms)'] = f'{p99:.2f}'
         for stage, share in enumerate(kept, start=1):
             values[f'stage {stage} windows kept (%)'] = f'{100 * share.windows:.1f}'
             values[f'stage {stage} tokens kept (%)'] = f'{100 * share.tokens:.1f}'
@@ -182,6 +196,8 @@ class Monitor:
             )
         if new.dropped:
             return DiagnosticStatus.WARN, f'too slow: {new.dropped} windows dropped'
+        if new.skipped:
+            return DiagnosticStatus.WARN, f'too slow: the stride is {status.stride_ms:g} ms'
         if new.lost:
             return DiagnosticStatus.WARN, f'{new.lost} event packets lost on the way'
         if status.waiting:
@@ -199,6 +215,7 @@ class _Counts:
     events: int = 0
     done: int = 0
     dropped: int = 0
+    skipped: int = 0
     lost: int = 0
     format_errors: int = 0
     step_errors: int = 0

@@ -300,11 +300,24 @@ class InputSettings:
 class OverloadSettings:
     """``overload.*``."""
 
+    policy: Literal['drop', 'reduce'] = _parameter(
+        'drop',
+        "What becomes of windows that the network has no time for: 'drop' drops those older than "
+        "max_age_ms; 'reduce' lengthens the stride to a multiple of stride_ms while that lasts, "
+        'so that the recurrent state is updated regularly and detections are fresher.',
+        choices=('drop', 'reduce'),
+    )
+    max_age_ms: float = _parameter(
+        150.0,
+        'A window older than this when the network is free for it is not detected in, unless it '
+        'is the newest. The age is the real time since its last event was received.',
+        'ms',
+        (1, 3_600_000),
+    )
     queue_windows: int = _parameter(
         20,
-        'Complete windows that may wait for the network; beyond it the oldest is dropped, counted '
-        'and reported. The end of a silence completes its empty windows at once: the queue should '
-        'hold at least max_gap_ms / stride_ms.',
+        'Complete windows that may wait for the network, a bound on memory; beyond it the oldest '
+        'is dropped.',
         'windows',
         (1, 1000),
     )

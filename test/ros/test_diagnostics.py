@@ -40,7 +40,7 @@ def monitor(clock):
 def test_rates_are_those_since_the_last_report(monitor, clock):
     stream = StreamStatistics(events=1_000_000, windows=10, resets={'start': 1, 'gap': 2})
     for _ in range(10):
-        monitor.step(0.010, SimpleNamespace(kept=KEPT))
+        monitor.step(0.010, SimpleNamespace(kept=KEPT), 0.025)
     monitor.received()
     clock.time += 1
     values = monitor.report(stream, NodeStatus('active')).values
@@ -48,6 +48,7 @@ def test_rates_are_those_since_the_last_report(monitor, clock):
     assert values['window rate (1/s)'] == '10.0'
     assert values['windows done'] == '10'
     assert values['step time p50 (ms)'] == values['step time p99 (ms)'] == '10.00'
+    assert values['age p50 (ms)'] == values['age p99 (ms)'] == '25.00'
     assert (values['stage 2 windows kept (%)'], values['stage 2 tokens kept (%)']) == (
         '20.0',
         '10.0',
@@ -67,12 +68,17 @@ def test_a_node_that_is_not_active_is_fine(monitor, clock, state):
 def test_every_trouble_has_its_level_and_passes(monitor, clock):
     def level(**stream):
         clock.time += 1
-        report = monitor.report(StreamStatistics(events=1, **stream), NodeStatus('active'))
+        status = NodeStatus('active', stride_ms=100)
+        report = monitor.report(StreamStatistics(events=1, **stream), status)
+        assert report.values['stride (ms)'] == '100'
         return report.level, report.message
 
     assert level() == (DiagnosticStatus.OK, 'detecting')
-    monitor.dropped(3)
+    monitor.overloaded(3, 0)
     assert level() == (DiagnosticStatus.WARN, 'too slow: 3 windows dropped')
+    monitor.received()
+    monitor.overloaded(0, 2)
+    assert level() == (DiagnosticStatus.WARN, 'too slow: the stride is 100 ms')
     monitor.received()
     assert level() == (DiagnosticStatus.OK, 'detecting')
     monitor.format_error('bad byte 7')

@@ -13,7 +13,9 @@ from sast_ros.bench.node import bench_node, NodeOptions  # noqa: E402 - after th
 
 def test_start_and_latency_of_the_node_are_measured() -> None:
     steps: list[str] = []
-    options = NodeOptions('gen1-tiny', 1, {'overload.queue_windows': 1000})
+    options = NodeOptions(
+        'gen1-tiny', 1, {'overload.queue_windows': 1000, 'overload.max_age_ms': 60_000.0}
+    )
     result = bench_node(options, (120, 160), 1e5, 1.0, search=False, progress=steps.append)
     assert len(steps) == 2
     assert result.keys() == {'start', 'latency'}
