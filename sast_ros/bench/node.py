@@ -223,8 +223,8 @@ def measure_start(
     workload = synthetic_workload(sensor_size, _START_S, _START_RATE, message_type)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        publisher = _publisher(folder, workload, observing.EVENTS_TOPIC, subscribers=0)
-        node = _node(folder, options, observing.EVENTS_TOPIC)
+        publisher = publisher_process(folder, workload, observing.EVENTS_TOPIC, subscribers=0)
+        node = node_process(folder, options, observing.EVENTS_TOPIC)
         with observing.Observer(node, publisher) as observer, publisher:
             while 'begin' not in publisher.log.read_text():
                 observer.spin()
@@ -253,8 +253,8 @@ def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) 
     expected = {window.stamp_ns: message for window, message in workload.windows()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        publisher = _publisher(folder, workload, observing.EVENTS_TOPIC)
-        node = _node(folder, options, observing.EVENTS_TOPIC)
+        publisher = publisher_process(folder, workload, observing.EVENTS_TOPIC)
+        node = node_process(folder, options, observing.EVENTS_TOPIC)
         with node, observing.Observer(node, publisher) as observer:
             observer.wait_for_detector()
             before = processor_seconds(node.pid)
@@ -316,12 +316,14 @@ def _summarize(
     }
 
 
-def _node(folder: Path, options: NodeOptions, topic: str) -> Child:
+def node_process(folder: Path, options: NodeOptions, topic: str) -> Child:
+    """Return the node, to be started; its log is in the folder."""
     arguments = options.arguments(topic)
     return Child('the detector node', 'sast_ros.ros.detector_node', arguments, folder / 'node.log')
 
 
-def _publisher(folder: Path, workload: Workload, topic: str, subscribers: int = 1) -> Child:
+def publisher_process(folder: Path, workload: Workload, topic: str, subscribers: int = 1) -> Child:
+    """Return the process that sends a stream, to be started; its report is in the folder."""
     write_records(folder / 'messages', workload.messages)
     arguments = [
         *('--topic', topic, '--type', workload.message_type),
