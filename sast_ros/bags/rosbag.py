@@ -24,7 +24,14 @@ from sast_ros.bags.metadata import read_metadata
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.ros1 import ros1_to_cdr
 from sast_ros.bags.storage import open_storage, reading_error, storage_suffix, StorageFile
-from sast_ros.events import EVENT_TYPES, EventChunk, EventFormatError, open_decoder, POINT_CLOUD
+from sast_ros.events import (
+    EVENT_TYPES,
+    EventChunk,
+    EventFormatError,
+    open_decoder,
+    open_message_order,
+    POINT_CLOUD,
+)
 from sast_ros.events.order import in_order
 
 #: So many messages, none of which can be read, are enough to refuse a recording.
@@ -130,24 +137,35 @@ class RosBag(Recording):
         decoder = open_decoder(self.type, sensor_size=self.given_size)
         total = self.message_count or 0
         self.progress, self.refused = (0, total, 'messages'), 0
-        index = -1
-        for index, (_, raw) in enumerate(self.messages()):
-            self.progress = (index + 1, total, 'messages')
+        for raw in self._in_order(total):
             try:
                 chunk = decoder(raw)
             except EventFormatError as error:
-                if not self.refused:
-                    self.first_refused = f'message {index} of {self.topic} is damaged: {error}'
-                self.refused += 1
-                if self.refused > _MAX_REFUSED and self.refused == index + 1:
+                self._refuse(error)
+                if self.refused > _MAX_REFUSED and self.refused == self.progress[0]:
                     break
                 continue
             yield self._clock.apply(chunk) if self._clock else chunk
-        if 2 * self.refused > index + 1:
+        count = self.progress[0]
+        if 2 * self.refused > count:
             raise RecordingError(
-                f'{self.path}: {self.refused} of {index + 1} messages cannot be read; the first: '
+                f'{self.path}: {self.refused} of {count} messages cannot be read; the first: '
                 f'{self.first_refused}'
             )
+
+    def _in_order(self, total: int) -> Iterator[bytes]:
+        """Yield the messages in the order in which they were sent."""
+        order = open_message_order(self.type, self._refuse)
+        for index, (_, raw) in enumerate(self.messages()):
+            self.progress = (index + 1, total, 'messages')
+            yield from order.feed(raw)
+        yield from order.flush()
+
+    def _refuse(self, error: EventFormatError) -> None:
+        if not self.refused:
+            index = self.progress[0] - 1
+            self.first_refused = f'message {index} of {self.topic} is left out: {error}'
+        self.refused += 1
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order."""

@@ -18,6 +18,7 @@ from sast_ros.events.event_array import EVENT_ARRAY_TYPES, EventArrayDecoder
 from sast_ros.events.event_packet import EventPacketDecoder
 from sast_ros.events.point_cloud import POINT_CLOUD, PointCloudDecoder
 from sast_ros.events.prophesee import open_prophesee_file, PropheseeFile, TruncatedFileError
+from sast_ros.events.sequence import ArrivalOrder, MessageOrder, PacketOrder
 
 __all__ = [
     'EVENT_TYPES',
@@ -25,9 +26,11 @@ __all__ = [
     'EventChunk',
     'EventDecoder',
     'EventFormatError',
+    'MessageOrder',
     'PropheseeFile',
     'TruncatedFileError',
     'open_decoder',
+    'open_message_order',
     'open_prophesee_file',
 ]
 
@@ -99,3 +102,22 @@ def open_decoder(type_name: str, **options: object) -> EventDecoder:
             f'no events are read from messages of type {type_name!r}; event types are {known}'
         )
     return make(name, **options)
+
+
+def open_message_order(
+    type_name: str, on_refused: Callable[[EventFormatError], None]
+) -> MessageOrder:
+    """
+    Return what puts the messages of one topic in order before they are decoded.
+
+    Parameters
+    ----------
+    type_name : str
+        One of ``EVENT_TYPES``.
+    on_refused : callable
+        Called with an ``EventFormatError`` for each message that is left out.
+
+    """
+    if _DECODERS.get(type_name) is EventPacketDecoder:
+        return PacketOrder(type_name, on_refused)
+    return ArrivalOrder()

@@ -27,6 +27,11 @@ TRIGGER = 'trigger'
 _LITTLE_ENDIAN = b'\0\1\0\0'
 _FRAME_ID_AT = ORIGIN + _STAMP.size
 
+#: A gap in ``seq`` is another count, not a loss, where the host clock says that a source would have
+#: sent more than one packet in this time, nanoseconds; except for a few packets.
+MIN_PACKET_NS = 10_000
+FEW_MISSING = 16
+
 
 class _Packet(NamedTuple):
     """What is the same in every packet of a stream, with the places of encoding and payload."""
@@ -56,10 +61,11 @@ class EventPacketDecoder:
     The message: ``std_msgs/Header header``, ``uint32 height``, ``uint32 width``, ``uint64 seq``,
     ``uint64 time_base``, ``string encoding``, ``bool is_bigendian``, ``uint8[] events``.
     ``seq`` counts packets: a gap is counted in ``lost_packets`` and the codec re-synchronises;
-    where ``seq`` decreases (driver restarted, bag loops), and where encoding or sensor size
-    change, a new stream begins (``discontinuity``). With a constant ``seq`` no loss is detected.
-    Packets with the encoding ``trigger`` hold no events and change nothing; their payload is not
-    read.
+    where ``seq`` decreases (driver restarted, bag loops) or is ahead by more packets than there
+    was time for, and where encoding or sensor size change, a new stream begins
+    (``discontinuity``). With a constant ``seq`` no loss is detected. ``PacketOrder`` puts packets
+    in order before. Packets with the encoding ``trigger`` hold no events and change nothing;
+    their payload is not read.
 
     Parameters
     ----------
@@ -216,11 +222,17 @@ class EventPacketDecoder:
             codec = open_payload_decoder(kind[0])
             self._restarted |= self._codec is not None
             self._codec, self._kind = codec, kind
-        elif seq > self._seq + 1:
+        elif seq > self._seq + 1 and _is_loss(seq - self._seq - 1, stamp_ns - self._stamp_ns):
             self._lost += seq - self._seq - 1
             codec.resynchronise((stamp_ns - self._stamp_ns) // 1000)
-        elif seq < self._seq:
+        elif not self._seq <= seq <= self._seq + 1:
             self._restarted = True
             codec.reset()
         self._seq, self._stamp_ns = seq, stamp_ns
         return codec
+
+
+def _is_loss(missing: int, elapsed_ns: int) -> bool:
+    """Return whether so many packets may have been sent in this time."""
+    # A clock that stands still tells nothing
+    return missing <= FEW_MISSING or not elapsed_ns or missing * MIN_PACKET_NS <= elapsed_ns

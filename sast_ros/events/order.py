@@ -13,7 +13,9 @@ look alike at the first wrong event. The rule:
   and are left out (counted as ``'stray_time'``). If at least 16 events in a row (fewer in
   the first 240 of a stream) are at the new place, over at least 10 ms, the stream has moved:
   forwards it continues after a gap, backwards it restarts (``discontinuity``). So has one that
-  ends with later events.
+  ends with later events. One message alone does not move a stream, as all its events may have one
+  wrong time: the next one has to be at the new place or behind it.
+- Messages of another sensor size are kept back in the same way, until the second in a row.
 
 The result depends on the events in the order of their arrival alone, and nothing of a stream is
 lost when it moves.
@@ -29,7 +31,7 @@ from typing import Any
 import numpy as np
 from sast_ros.errors import SastError
 from sast_ros.events._native import CheckedEvents, DecodedEvents, empty_events
-from sast_ros.events.chunk import EventChunk, EventFormatError, STRAY_TIME
+from sast_ros.events.chunk import EventChunk, EventFormatError, OTHER_SIZE, STRAY_TIME
 
 #: Smallest and largest horizon, and the largest backwards, microseconds.
 MIN_HORIZON_US = 10_000
@@ -70,6 +72,7 @@ class _Place:
     """Events kept back that follow each other."""
 
     last: int
+    fed: int  # number of the message that began it
     chunks: list[EventChunk] = field(default_factory=list)
     events: int = 0
 
@@ -93,17 +96,28 @@ class StreamOrder:
         self._recent: deque[np.ndarray] = deque(maxlen=_RECENT)
         self._places: list[_Place] = []
         self._latest: _Place | None = None  # the place of the events that arrived last, if known
+        self._fed = 0
+        self._other: EventChunk | None = None  # the last message, of another sensor size
 
     def feed(self, chunk: EventChunk) -> Iterator[EventChunk]:
         """Add the next events and return those whose place is known now, in order."""
         size = (chunk.height, chunk.width)
-        if chunk.discontinuity or (len(chunk) and self._last is not None and size != self._size):
+        other = len(chunk) > 0 and self._last is not None and size != self._size
+        if chunk.discontinuity or other:
+            before = self._other
+            if other and not (chunk.discontinuity or self._is_second(chunk)):
+                self._keep_other(chunk)
+                return
             yield from self.flush()
             self.restart()
+            if other and before is not None:
+                yield from self.feed(before)
         if len(chunk) == 0:
             yield self._counts.add_to(chunk)
             return
         self._size = size
+        self._fed += 1
+        self._keep_other(None)
         if chunk.ordered or self._continues(chunk):
             yield self._accept(chunk)
             return
@@ -121,15 +135,30 @@ class StreamOrder:
 
     def flush(self) -> Iterator[EventChunk]:
         """Return what is kept back and believed now that no more events follow, and the counts."""
+        self._fed += 1
         latest, last = self._latest, self._last
         if latest is not None and last is not None and int(latest.chunks[0].t[0]) > last:
             yield from self._move(latest)  # the end of the stream
         yield from self._move_if_believed()
         self._leave_out(self._places)
+        self._keep_other(None)
         if self._counts:
             height, width = self._size
             nothing = EventChunk(*empty_events(0), width=width, height=height, checked=True)
             yield self._counts.add_to(nothing)
+
+    def _is_second(self, chunk: EventChunk) -> bool:
+        """Return whether the stream has the size of this chunk now, which is another one."""
+        if chunk.stamp_ns is None:
+            return True
+        other = self._other
+        return other is not None and (other.height, other.width) == (chunk.height, chunk.width)
+
+    def _keep_other(self, chunk: EventChunk | None) -> None:
+        """Keep back a message of another size, and leave out the one before."""
+        before, self._other = self._other, chunk and self._counts.take_from(chunk)
+        if before is not None:
+            self._counts.left_out[OTHER_SIZE] += len(before)
 
     def _continues(self, chunk: EventChunk) -> bool:
         """Return whether all events obviously continue the stream: the usual case."""
@@ -170,6 +199,10 @@ class StreamOrder:
             (near if here else far).append(part)
         if near:
             self._leave_out(self._places)
+        elif far and (place := self._confirmed_by(far[0])) is not None:
+            yield from self._move(place)
+            yield from self._place(parts, horizon, in_order)
+            return
         for part in near:
             yield self._accept(part)
         for part in far:
@@ -187,7 +220,7 @@ class StreamOrder:
         else:
             if len(self._places) == _MAX_PLACES:
                 self._leave_out(self._places[:1])
-            place = _Place(last)
+            place = _Place(last, self._fed)
             self._places.append(place)
         place.chunks.append(part)
         place.events += len(part)
@@ -202,9 +235,22 @@ class StreamOrder:
     def _is_believed(self, place: _Place) -> bool:
         if self._accepted < MIN_MOVED:
             return True
+        if place.fed == self._fed and place.chunks[0].stamp_ns is not None:
+            return False  # one message
         enough = min(MIN_MOVED, 1 + self._accepted // MIN_MOVED)
         lasting = place.last - int(place.chunks[0].t[0]) >= MIN_HORIZON_US
         return place.events >= enough and (lasting or place.events > _MAX_KEPT_BACK)
+
+    def _confirmed_by(self, part: EventChunk) -> _Place | None:
+        """Return a place that is believed because the next message is behind it."""
+        first, last = int(part.t[0]), self._last
+        assert last is not None
+        for place in self._places:
+            # Where the stream continues after a silence, an earlier place is a stray
+            behind = first > place.last and (place.last > last or first < last)
+            if behind and place.fed < self._fed and self._is_believed(place):
+                return place
+        return None
 
     def _move_if_believed(self) -> Iterator[EventChunk]:
         """Continue the stream at another place, if enough events are there."""

@@ -148,6 +148,7 @@ class Camera:
             f'{self._prefix}events',
             self._settings.input,
             self._on_events,
+            self._refuse,
             self._on_new_stream,
         )
 
@@ -183,11 +184,7 @@ class Camera:
             for window in self._cutter.cut(chunk, MAX_WINDOWS_PER_MESSAGE):
                 self._queue_window(window)
         except EventFormatError as error:
-            self._monitor.format_error(str(error))
-            if self._warnings.is_due('message', error.field):
-                self._logger.warning(
-                    f'a message was not read ({self._monitor.format_errors} so far): {error}'
-                )
+            self._refuse(error)
             return
         except Exception as error:
             # A message costs itself; where it left decoder and cutter is not known
@@ -211,6 +208,14 @@ class Camera:
                 f'events were taken ({left_out} events left out so far); its times may be wrong'
             )
         self._left_out = left_out
+
+    def _refuse(self, error: EventFormatError) -> None:
+        """Count and report a message that costs itself."""
+        self._monitor.format_error(str(error))
+        if self._warnings.is_due('message', error.field):
+            self._logger.warning(
+                f'a message was not read ({self._monitor.format_errors} so far): {error}'
+            )
 
     def _queue_window(self, window: EventWindow) -> None:
         self._queue.put(window)

@@ -14,7 +14,14 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
-from sast_ros.events import EventDecoder, open_decoder, POINT_CLOUD
+from sast_ros.events import (
+    EventDecoder,
+    EventFormatError,
+    MessageOrder,
+    open_decoder,
+    open_message_order,
+    POINT_CLOUD,
+)
 from sast_ros.ros.parameters import AUTO, InputSettings
 from sast_ros.ros.qos import (
     as_volatile,
@@ -56,7 +63,9 @@ class EventSubscription:
     settings : InputSettings
         Type, history depth, and what PointCloud2 does not carry.
     on_message : callable
-        Called with every serialized message and the decoder for it.
+        Called with every serialized message, in order, and the decoder for it.
+    on_refused : callable
+        Called with an error for every message that does not continue the stream.
     on_new_stream : callable
         Called with a sentence when the publishers change to another type.
 
@@ -79,15 +88,18 @@ class EventSubscription:
         topic: str,
         settings: InputSettings,
         on_message: Callable[[bytes, EventDecoder], None],
+        on_refused: Callable[[EventFormatError], None],
         on_new_stream: Callable[[str], None],
     ) -> None:
         self._node = node
         self._topic = topic
         self._settings = settings
         self._on_message = on_message
+        self._on_refused = on_refused
         self._on_new_stream = on_new_stream
         self._subscription: Subscription | None = None
         self._decoder: EventDecoder
+        self._order: MessageOrder
         self._wanted_qos = read_events_qos(node, topic, settings.queue_depth)
         self._qos: QoSProfile | None = None
         self._last_logged = ''
@@ -117,9 +129,10 @@ class EventSubscription:
         return describe(self._qos) if self._qos is not None else ''
 
     def reset(self) -> None:
-        """Reset the stream state of the decoder."""
+        """Forget the stream; the next message begins a new one."""
         if self._subscription is not None:
             self._decoder.reset()
+            self._order.restart()
 
     def poll_publishers(self) -> None:
         """Subscribe, and again when the publishers change type or QoS."""
@@ -216,6 +229,7 @@ class EventSubscription:
             options['time_unit'] = self._settings.time_unit
         self._message_class = message_class
         self._decoder = open_decoder(chosen, **options)
+        self._order = open_message_order(chosen, self._on_refused)
         self.type = chosen
         self._end_probe()
         self._last_taken = None
@@ -245,7 +259,11 @@ class EventSubscription:
         self._callback_group.closed = True
         self._drain_timer.reset()
         self._last_taken = time.monotonic()
-        self._on_message(raw, self._decoder)
+        self._hand_on(raw)
+
+    def _hand_on(self, raw: bytes) -> None:
+        for message in self._order.feed(raw):
+            self._on_message(message, self._decoder)
 
     def _drain(self) -> None:
         """Take the messages received since the last time; there may be 1000 a second."""
@@ -260,7 +278,7 @@ class EventSubscription:
             if message is None:
                 break
             taken += 1
-            self._on_message(message, self._decoder)
+            self._hand_on(message)
         if taken == 0:
             self._listen()
         else:
