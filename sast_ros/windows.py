@@ -501,12 +501,14 @@ class _RosClock:
     The ``header.stamp`` of a message is the time when its first data reached the host: sensor time
     plus a transport delay with a jitter of milliseconds. The smallest difference of the last
     seconds is the best estimate of the offset between the clocks; older ones are discarded because
-    the clocks drift. Stamps never step back by this jitter.
+    the clocks drift. Stamps never step back by this jitter. One message with another offset has a
+    wrong stamp; two in a row mean that a clock was set.
     """
 
     def __init__(self) -> None:
         # (event time us, offset ns), both increasing
         self._offsets: deque[tuple[int, int]] = deque()
+        self._odd: int | None = None  # offset of the last message, if it was another one
         self._ros = False
         self._previous: int | None = None
 
@@ -516,6 +518,12 @@ class _RosClock:
             return
         t = int(chunk.t[0])
         offset = chunk.stamp_ns - 1000 * t
+        if self._offsets and abs(offset - self._offsets[-1][1]) > CLOCK_STEP_NS:
+            before, self._odd = self._odd, offset
+            if before is None or abs(offset - before) > CLOCK_STEP_NS:
+                return
+            self._offsets.clear()
+        self._odd = None
         while self._offsets and self._offsets[-1][1] >= offset:
             self._offsets.pop()
         self._offsets.append((t, offset))

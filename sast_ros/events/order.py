@@ -72,7 +72,8 @@ class _Place:
     """Events kept back that follow each other."""
 
     last: int
-    fed: int  # number of the message that began it
+    fed: int  # number of the last message at it
+    messages: int = 1
     chunks: list[EventChunk] = field(default_factory=list)
     events: int = 0
 
@@ -135,11 +136,10 @@ class StreamOrder:
 
     def flush(self) -> Iterator[EventChunk]:
         """Return what is kept back and believed now that no more events follow, and the counts."""
-        self._fed += 1
         latest, last = self._latest, self._last
         if latest is not None and last is not None and int(latest.chunks[0].t[0]) > last:
             yield from self._move(latest)  # the end of the stream
-        yield from self._move_if_believed()
+        yield from self._move_if_believed(ended=True)
         self._leave_out(self._places)
         self._keep_other(None)
         if self._counts:
@@ -206,22 +206,28 @@ class StreamOrder:
         for part in near:
             yield self._accept(part)
         for part in far:
-            place = self._keep_back(part, horizon)
+            # Late events of a message may be strays near its others; a sparse stream that has moved
+            # forwards continues within the longest horizon
+            place = self._keep_back(part, horizon, MAX_HORIZON_US if in_order else horizon)
             self._latest = place if in_order else None
         if not near:
             yield from self._move_if_believed()
 
-    def _keep_back(self, part: EventChunk, horizon: int) -> _Place:
+    def _keep_back(self, part: EventChunk, horizon: int, reach: int) -> _Place:
         first, last = int(part.t[0]), int(part.t[-1])
         for place in self._places:
-            # A sparse stream that has moved forwards continues within the longest horizon
-            if last >= place.last - horizon and first <= place.last + MAX_HORIZON_US:
+            # Not from behind the stream to ahead of it, unless without a break
+            side = self._last is None or (place.last > self._last) == (last > self._last)
+            ahead = place.last + (reach if side else horizon)
+            if place.last - horizon <= last and first <= ahead:
                 break
         else:
             if len(self._places) == _MAX_PLACES:
                 self._leave_out(self._places[:1])
             place = _Place(last, self._fed)
             self._places.append(place)
+        place.messages += place.fed != self._fed
+        place.fed = self._fed
         place.chunks.append(part)
         place.events += len(part)
         place.last = max(place.last, last)
@@ -235,8 +241,6 @@ class StreamOrder:
     def _is_believed(self, place: _Place) -> bool:
         if self._accepted < MIN_MOVED:
             return True
-        if place.fed == self._fed and place.chunks[0].stamp_ns is not None:
-            return False  # one message
         enough = min(MIN_MOVED, 1 + self._accepted // MIN_MOVED)
         lasting = place.last - int(place.chunks[0].t[0]) >= MIN_HORIZON_US
         return place.events >= enough and (lasting or place.events > _MAX_KEPT_BACK)
@@ -252,11 +256,13 @@ class StreamOrder:
                 return place
         return None
 
-    def _move_if_believed(self) -> Iterator[EventChunk]:
+    def _move_if_believed(self, *, ended: bool = False) -> Iterator[EventChunk]:
         """Continue the stream at another place, if enough events are there."""
-        place = next((place for place in self._places if self._is_believed(place)), None)
-        if place is not None:
-            yield from self._move(place)
+        for place in self._places:
+            one_message = place.messages == 1 and place.chunks[0].stamp_ns is not None
+            if self._is_believed(place) and (ended or not one_message):
+                yield from self._move(place)
+                break
 
     def _move(self, place: _Place) -> Iterator[EventChunk]:
         """Continue the stream at another place."""
