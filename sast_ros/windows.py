@@ -154,7 +154,8 @@ class WindowCutter:
     now_ns : callable, optional
         ROS time in nanoseconds, for windows whose events have no ROS time.
     on_reset : callable, optional
-        Called with the reason of every reset, when the first window after it is cut.
+        Called with the reason of every reset, when the first window after it is cut, or the stream
+        ends without one.
     event_filter : FilterChain, optional
         Removes events before they are in windows.
 
@@ -241,8 +242,18 @@ class WindowCutter:
 
     def _restart(self, reason: str) -> None:
         self.statistics.unused_events += self._count_unused()
+        if self._last is not None:
+            self._count_reset()  # of a stream without a window
         self._clear()
         self._pending_reset = reason
+
+    def _count_reset(self) -> None:
+        """Count and report the pending reset, if there is one."""
+        reason, self._pending_reset = self._pending_reset, None
+        if reason is not None:
+            self.statistics.resets[reason] += 1
+            if self._on_reset is not None:
+                self._on_reset(reason)
 
     def cut(self, chunk: EventChunk, max_windows: int | None = None) -> Iterator[EventWindow]:
         """
@@ -450,11 +461,7 @@ class WindowCutter:
             reset=self._pending_reset,
             frame_id=self._frame_id,
         )
-        if self._pending_reset is not None:
-            self.statistics.resets[self._pending_reset] += 1
-            if self._on_reset is not None:
-                self._on_reset(self._pending_reset)
-            self._pending_reset = None
+        self._count_reset()
         self.statistics.windows += 1
         self._empty_windows = 0 if parts else self._empty_windows + 1
         self._previous_end = end

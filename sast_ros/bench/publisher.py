@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument('--topic', required=True)
     parser.add_argument('--type', required=True)
     parser.add_argument('--file', required=True, type=Path)
+    parser.add_argument('--node', default='event_source', help='name of the node')
     parser.add_argument('--subscribers', type=int, default=1)
     parser.add_argument('--best-effort', action='store_true')
     parser.add_argument('--latched', action='store_true')
@@ -59,7 +60,7 @@ def main() -> int:
     )
     records = list(read_records(arguments.file))
     rclpy.init()
-    node = Node('event_source')
+    node = Node(arguments.node)
     publisher = node.create_publisher(
         getattr(importlib.import_module(f'{package}.msg'), name),
         arguments.topic,

@@ -27,6 +27,7 @@ from typing import Protocol
 
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventFormatError
+from sast_ros.events.event_packet import TRIGGER
 
 #: Packets, and time between their stamps, after which a missing one is not waited for.
 HORIZON_PACKETS = 16
@@ -115,7 +116,7 @@ class PacketOrder:
         self._last: _Packet | None = None
         self._counting = False
         self._aside: list[_Packet] = []
-        self._unreadable = 0  # messages since the last packet
+        self._unreadable = 0  # messages without events since the last packet
         self._keys: deque[tuple[int, int, int, bytes]] = deque(maxlen=HORIZON_PACKETS // 2)
 
     def feed(self, raw: bytes) -> Sequence[bytes]:
@@ -124,6 +125,10 @@ class PacketOrder:
             packet = self._read(raw)
         except EventFormatError:  # its decoder refuses it
             self._unreadable += 1
+            return (raw,)
+        if packet.source[2] == TRIGGER:  # no events; it may have a count of its own
+            last = self._last
+            self._unreadable += last is not None and packet.seq == last.seq + 1 + self._unreadable
             return (raw,)
         if self._last is None or self._continues(packet, self._last):
             self._pass_on(packet)

@@ -22,6 +22,7 @@ from rclpy.service import Service
 from sast_ros.detections import Detections, DetectorError
 from sast_ros.errors import escape_controls, format_error, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
+from sast_ros.events.sequence import SEQUENCE_FIELD
 from sast_ros.ros import messages, qos
 from sast_ros.ros.detector_factory import apply_settings, make_cutter
 from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
@@ -142,7 +143,7 @@ class Camera:
         return self._publishers[-1]
 
     def _subscribe(self) -> None:
-        self._monitor.received()
+        self._monitor.begin()
         self._subscription = EventSubscription(
             self._node,
             f'{self._prefix}events',
@@ -197,7 +198,7 @@ class Camera:
             decoder.reset()
             self._cutter.restart('error')
             return
-        self._monitor.received()
+        self._monitor.received(len(chunk))
         self._report_long_message()
 
     def _report_long_message(self) -> None:
@@ -211,7 +212,7 @@ class Camera:
 
     def _refuse(self, error: EventFormatError) -> None:
         """Count and report a message that costs itself."""
-        self._monitor.format_error(str(error))
+        self._monitor.format_error(str(error), stranger=error.field == SEQUENCE_FIELD)
         if self._warnings.is_due('message', error.field):
             self._logger.warning(
                 f'a message was not read ({self._monitor.format_errors} so far): {error}'
@@ -256,7 +257,9 @@ class Camera:
         )
 
     def _log_reset(self, reason: str) -> None:
-        self._logger.info(f'state reset: {reason}')
+        if self._warnings.is_due('reset', reason):
+            count = self._cutter.statistics.resets[reason]
+            self._logger.info(f'state reset: {reason}' + f' ({count} so far)' * (count > 1))
 
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
@@ -454,6 +457,8 @@ class Camera:
             enabled=self._enabled,
             queued=len(self._queue) if self._queue is not None else 0,
             stride_ms=self._stride_ms(),
+            publishers=topic.publishers if topic else (),
+            period_s=sum(self._settings.timing_us[:2]) / 1e6,
             facts=self._facts(),
         )
         statistics = self._cutter.statistics if self._cutter else None
@@ -480,7 +485,7 @@ class Camera:
                 'input topic': topic.name,
                 'input type': topic.type,
                 'input QoS': topic.qos,
-                'input publishers': topic.publishers,
+                'input publishers': len(topic.publishers),
                 'input subscriptions replaced': topic.replaced,
             }
         return facts

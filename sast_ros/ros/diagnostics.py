@@ -14,6 +14,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 import numpy as np
 from sast_ros.detections import Detections
+from sast_ros.events.chunk import OTHER_SIZE, STRAY_TIME
 from sast_ros.windows import StreamStatistics
 
 #: Step times are reported over this many of the last steps.
@@ -21,6 +22,11 @@ STEP_HISTORY = 512
 
 #: Without an event for this long the status is STALE, seconds.
 SILENCE_S = 2.0
+
+#: More resets of the stream between two reports, or a larger share of its events with another time
+#: or sensor size, are a warning.
+MANY_RESETS = 3
+MANY_STRAYS = 0.05
 
 
 @dataclass
@@ -53,6 +59,11 @@ class NodeStatus:
         Sensor time between two detections at present; overload may have made it longer.
     facts : mapping
         Constant values such as model and device.
+    publishers : tuple of str
+        Names of the nodes that publish on it.
+    period_s : float
+        Time from the first event of a stream to its first window, and from one window to the next,
+        at most.
 
     """
 
@@ -63,6 +74,8 @@ class NodeStatus:
     queued: int = 0
     stride_ms: float = 0.0
     facts: Mapping[str, object] = field(default_factory=dict)
+    publishers: tuple[str, ...] = ()
+    period_s: float = 0.0
 
 
 class Monitor:
@@ -86,16 +99,24 @@ class Monitor:
         self.windows_skipped = 0
         self.format_errors = 0
         self.step_errors = 0
+        self._strangers = 0
         self._last_error = ''
         self._step_ms: deque[float] = deque(maxlen=STEP_HISTORY)
         self._age_ms: deque[float] = deque(maxlen=STEP_HISTORY)
         self._kept: tuple[Any, ...] = ()
-        self._last_message = now()
+        self.begin()
         self._previous = _Counts(now())
 
-    def received(self) -> None:
-        """Restart the clock of the silence: a message was received, or the subscription began."""
+    def begin(self) -> None:
+        """Begin the clocks of messages, events and windows: the subscription began."""
+        self._last_message = self._last_events = self._last_step = self._now()
+        self._has_detected = False
+
+    def received(self, events: int = 1) -> None:
+        """Restart the clock of the silence: a message with so many events was received."""
         self._last_message = self._now()
+        if events:
+            self._last_events = self._last_message
 
     def step(self, seconds: float, detections: Detections, age_s: float) -> None:
         """Count one processed window; its age is the time since it was complete."""
@@ -104,6 +125,7 @@ class Monitor:
             self._step_ms.append(1e3 * seconds)
             self._age_ms.append(1e3 * age_s)
             self._kept = detections.kept
+            self._last_step, self._has_detected = self._now(), True
 
     def overloaded(self, dropped: int, skipped: int) -> None:
         """Count windows that were dropped, or left out by a longer stride, for lack of time."""
@@ -111,10 +133,11 @@ class Monitor:
             self.windows_dropped += dropped
             self.windows_skipped += skipped
 
-    def format_error(self, sentence: str) -> None:
-        """Count a message that could not be read."""
+    def format_error(self, sentence: str, *, stranger: bool = False) -> None:
+        """Count a message that could not be read, or does not belong to the stream."""
         with self._lock:
             self.format_errors += 1
+            self._strangers += stranger
             self._last_error = sentence
 
     def step_error(self, sentence: str) -> None:
@@ -136,6 +159,9 @@ class Monitor:
                 lost=stream.lost_packets if stream else 0,
                 format_errors=self.format_errors,
                 step_errors=self.step_errors,
+                strangers=self._strangers,
+                strays=stream.left_out[STRAY_TIME] + stream.left_out[OTHER_SIZE] if stream else 0,
+                resets=sum(stream.resets.values()) if stream else 0,
             )
             new, self._previous = counts.since(self._previous), counts
             step_ms, age_ms = list(self._step_ms), list(self._age_ms)
@@ -189,11 +215,11 @@ class Monitor:
             return DiagnosticStatus.WARN, 'detection is off; the service enable switches it on'
         if new.step_errors:
             return DiagnosticStatus.ERROR, last_error
-        if new.format_errors:
-            return (
-                DiagnosticStatus.WARN,
-                f'{new.format_errors} messages could not be read: {last_error}',
-            )
+        trouble = self._trouble_of_the_stream(new, status, last_error)
+        if trouble:
+            detecting = now - self._last_step <= SILENCE_S + status.period_s
+            detecting &= self._has_detected
+            return (DiagnosticStatus.WARN if detecting else DiagnosticStatus.ERROR), trouble
         if new.dropped:
             return DiagnosticStatus.WARN, f'too slow: {new.dropped} windows dropped'
         if new.skipped:
@@ -202,8 +228,39 @@ class Monitor:
             return DiagnosticStatus.WARN, f'{new.lost} event packets lost on the way'
         if status.waiting:
             return DiagnosticStatus.STALE, status.waiting
-        if now - self._last_message > SILENCE_S:
-            return DiagnosticStatus.STALE, f'no events for {now - self._last_message:.0f} s'
+        return self._summarize_silence(status, now)
+
+    @staticmethod
+    def _trouble_of_the_stream(new: _Counts, status: NodeStatus, last_error: str) -> str:
+        """Return what is wrong with the messages since the last report, empty if nothing is."""
+        restarts = new.resets > MANY_RESETS
+        strays = new.strays > MANY_STRAYS * (new.events + new.strays)
+        if len(status.publishers) > 1 and (new.strangers or strays or restarts):
+            names = ', '.join(status.publishers)
+            return (
+                f'two publishers interleave on this topic: {names}; {new.strangers} messages and '
+                f'{new.strays} events were left out, the state was reset {new.resets} times'
+            )
+        if new.format_errors:
+            return f'{new.format_errors} messages could not be read: {last_error}'
+        if strays:
+            return f'{new.strays} events have another time or sensor size than those around them'
+        return f'the state was reset {new.resets} times' if restarts else ''
+
+    def _summarize_silence(self, status: NodeStatus, now: float) -> tuple[bytes, str]:
+        """Return whether detections come out, if nothing else is wrong."""
+        since_message, since_events, since_step = (
+            now - time for time in (self._last_message, self._last_events, self._last_step)
+        )
+        if since_message > SILENCE_S:
+            return DiagnosticStatus.STALE, f'no events for {since_message:.0f} s'
+        if since_events > SILENCE_S:
+            return DiagnosticStatus.WARN, f'messages without events for {since_events:.0f} s'
+        if since_step > SILENCE_S + status.period_s:
+            what = 'the network is busy' if status.queued else 'events, but no complete window'
+            return DiagnosticStatus.WARN, f'{what} for {since_step:.0f} s'
+        if not self._has_detected:
+            return DiagnosticStatus.STALE, 'no complete window yet'
         return DiagnosticStatus.OK, 'detecting'
 
 
@@ -219,6 +276,9 @@ class _Counts:
     lost: int = 0
     format_errors: int = 0
     step_errors: int = 0
+    strangers: int = 0
+    strays: int = 0
+    resets: int = 0
 
     def since(self, earlier: _Counts) -> _Counts:
         pairs = zip(astuple(self)[1:], astuple(earlier)[1:])

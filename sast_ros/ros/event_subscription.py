@@ -75,8 +75,8 @@ class EventSubscription:
         Type of the messages, empty while unknown.
     waiting, problem : str
         Sentences about what is missing or wrong, empty if nothing is.
-    publishers : int
-        Publishers of the topic.
+    publishers : tuple of str
+        Names of the nodes that publish on the topic.
     replaced : int
         How often the subscription was made anew because it received nothing more.
 
@@ -109,7 +109,7 @@ class EventSubscription:
         self.type = ''
         self.waiting = ''
         self.problem = ''
-        self.publishers = 0
+        self.publishers: tuple[str, ...] = ()
         self._callback_group = GatedCallbackGroup()
         # Not the node's clock: with use_sim_time that may stand still.
         self._clock = Clock(clock_type=ClockType.STEADY_TIME)
@@ -137,7 +137,9 @@ class EventSubscription:
     def poll_publishers(self) -> None:
         """Subscribe, and again when the publishers change type or QoS."""
         publishers = self._node.get_publishers_info_by_topic(self.name)
-        self.publishers = len(publishers)
+        self.publishers = tuple(
+            sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
+        )
         chosen = choose_type(self._settings.type, publishers)
         if chosen is None:
             self._end_probe()

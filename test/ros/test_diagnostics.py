@@ -73,14 +73,18 @@ def test_every_trouble_has_its_level_and_passes(monitor, clock):
         assert report.values['stride (ms)'] == '100'
         return report.level, report.message
 
+    assert level() == (DiagnosticStatus.STALE, 'no complete window yet')
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
     assert level() == (DiagnosticStatus.OK, 'detecting')
     monitor.overloaded(3, 0)
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
     assert level() == (DiagnosticStatus.WARN, 'too slow: 3 windows dropped')
     monitor.received()
     monitor.overloaded(0, 2)
     assert level() == (DiagnosticStatus.WARN, 'too slow: the stride is 100 ms')
     monitor.received()
     assert level() == (DiagnosticStatus.OK, 'detecting')
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
     monitor.format_error('bad byte 7')
     assert level() == (DiagnosticStatus.WARN, '1 messages could not be read: bad byte 7')
     monitor.received()
@@ -88,6 +92,54 @@ def test_every_trouble_has_its_level_and_passes(monitor, clock):
     monitor.received()
     monitor.step_error('not finite')
     assert level(lost_packets=2) == (DiagnosticStatus.ERROR, 'not finite')
+
+
+def test_it_is_well_only_where_detections_come_out(monitor, clock):
+    stream = StreamStatistics()
+
+    def level(seconds, events=300, **status):
+        for _ in range(seconds):
+            clock.time += 1
+            stream.events += events
+            monitor.received(events)
+            report = monitor.report(stream, NodeStatus('active', period_s=0.1, **status))
+        return report.level, report.message
+
+    both = {'publishers': ('/left', '/right')}
+    assert level(1) == (DiagnosticStatus.STALE, 'no complete window yet')
+    monitor.format_error('bad byte 7')
+    assert level(1) == (DiagnosticStatus.ERROR, '1 messages could not be read: bad byte 7')
+    assert level(3) == (DiagnosticStatus.WARN, 'events, but no complete window for 5 s')
+    assert level(1, queued=3) == (DiagnosticStatus.WARN, 'the network is busy for 6 s')
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
+    assert level(1, **both) == (DiagnosticStatus.OK, 'detecting')
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
+    assert level(1, events=0)[0] == DiagnosticStatus.OK
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
+    assert level(2, events=0) == (DiagnosticStatus.WARN, 'messages without events for 3 s')
+
+
+@pytest.mark.parametrize('trouble', ['stranger', 'stray_time', 'other_size', 'resets'])
+@pytest.mark.parametrize('publishers', [('/left',), ('/left', '/right')])
+def test_two_publishers_on_a_topic_are_named(monitor, clock, trouble, publishers):
+    stream = StreamStatistics(events=1000)
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
+    if trouble == 'stranger':
+        monitor.format_error('packet 7', stranger=True)
+    elif trouble == 'resets':
+        stream.resets['time_jump_back'] += 10
+    else:
+        stream.left_out[trouble] += 100
+    clock.time += 1
+    monitor.received()
+    report = monitor.report(stream, NodeStatus('active', publishers=publishers))
+    assert report.level == DiagnosticStatus.WARN
+    assert ('/left, /right' in report.message) == (len(publishers) == 2)
+    clock.time += 1
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
+    monitor.received()
+    report = monitor.report(stream, NodeStatus('active', publishers=publishers))
+    assert (report.level, report.message) == (DiagnosticStatus.OK, 'detecting')
 
 
 def test_silence_is_stale(monitor, clock):

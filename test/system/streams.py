@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from events import encoders
+import numpy as np
 
 ARRAY = 'dvs_msgs/msg/EventArray'
 PACKET = 'event_camera_msgs/msg/EventPacket'
@@ -68,20 +71,42 @@ def as_array(made: list[encoders.Events], width: int = WIDTH, height: int = HEIG
     return Stream(messages, [START_NS + 1000 * end for end in window_ends_us(made)])
 
 
-def as_evt3(made: list[encoders.Events]) -> Stream:
+def as_evt3(made: list[encoders.Events], **options: Any) -> Stream:
     """As EventPacket evt3: sensor time; stamps are late by at least 3 ms, the first exactly."""
+    return _as_packets(made, 'evt3', _words, **options)
+
+
+def as_evt2(made: list[encoders.Events], **options: Any) -> Stream:
+    """As EventPacket evt2, else as evt3."""
+    return _as_packets(made, 'evt2', encoders.evt2, **options)
+
+
+def _words(*xypt: np.ndarray) -> bytes:
+    return encoders.words16(*encoders.Evt3.stream(*xypt))
+
+
+def _as_packets(
+    made: list[encoders.Events],
+    encoding: str,
+    encode: Callable[..., bytes],
+    *,
+    first_seq: int = 0,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    frame_id: str = 'camera',
+) -> Stream:
     messages = []
-    for seq, (x, y, p, t) in enumerate(made):
-        late_ns = DELAY_NS + (seq % 5) * 1_000_000
-        payload = encoders.words16(*encoders.Evt3.stream(x, y, p, t))
+    for number, (x, y, p, t) in enumerate(made):
+        late_ns = DELAY_NS + (number % 5) * 1_000_000
         messages.append(
             encoders.event_packet(
-                payload,
-                'evt3',
-                width=WIDTH,
-                height=HEIGHT,
-                seq=seq,
+                encode(x, y, p, t),
+                encoding,
+                width=width,
+                height=height,
+                seq=first_seq + number,
                 stamp_ns=START_NS + 1000 * int(t[0]) + late_ns,
+                frame_id=frame_id,
             )
         )
     return Stream(messages, [START_NS + 1000 * end + DELAY_NS for end in window_ends_us(made)])
