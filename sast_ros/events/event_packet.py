@@ -27,8 +27,8 @@ TRIGGER = 'trigger'
 _LITTLE_ENDIAN = b'\0\1\0\0'
 _FRAME_ID_AT = ORIGIN + _STAMP.size
 
-#: A gap in ``seq`` is another count, not a loss, where the host clock says that a source would have
-#: sent more than one packet in this time, nanoseconds; except for a few packets.
+#: A gap in ``seq`` is another count, not a loss, where a source would have sent more than one
+#: packet in this time on the host's clock, nanoseconds; except for a few packets.
 MIN_PACKET_NS = 10_000
 FEW_MISSING = 16
 

@@ -109,9 +109,13 @@ class StreamOrder:
             if other and not (chunk.discontinuity or self._is_second(chunk)):
                 self._keep_other(chunk)
                 return
+            if other and not chunk.discontinuity:
+                self._other = None
+            else:
+                before = None
             yield from self.flush()
             self.restart()
-            if other and before is not None:
+            if before is not None:
                 yield from self.feed(before)
         if len(chunk) == 0:
             yield self._counts.add_to(chunk)
@@ -206,8 +210,8 @@ class StreamOrder:
         for part in near:
             yield self._accept(part)
         for part in far:
-            # Late events of a message may be strays near its others; a sparse stream that has moved
-            # forwards continues within the longest horizon
+            # Late events of a message may be strays near its others; a sparse stream that has
+            # moved forwards continues within the longest horizon
             place = self._keep_back(part, horizon, MAX_HORIZON_US if in_order else horizon)
             self._latest = place if in_order else None
         if not near:

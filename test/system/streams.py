@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,3 +140,15 @@ def as_cloud(made: list[encoders.Events]) -> Stream:
             encoders.point_cloud(points, stamp_ns=START_NS + 1000 * int(events[3][0]) + DELAY_NS)
         )
     return Stream(messages, [START_NS + 1000 * end + DELAY_NS for end in window_ends_us(made)])
+
+
+def stamps_of(detections: Sequence[Any]) -> list[int]:
+    """Stamps of the arrays in nanoseconds."""
+    return [array.header.stamp.sec * 10**9 + array.header.stamp.nanosec for array in detections]
+
+
+def activate(node: Any, **parameters: Any) -> None:
+    """Bring the node into the active state with room for all windows of a test."""
+    assert node.observer.set_parameters(**{'overload__queue_windows': 1000, **parameters}) == []
+    assert node.observer.change_state('configure')
+    assert node.observer.change_state('activate')

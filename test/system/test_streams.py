@@ -10,6 +10,7 @@ from facts import facts
 import numpy as np
 import pytest
 from system.streams import (
+    activate,
     ARRAY,
     as_array,
     as_cloud,
@@ -22,21 +23,10 @@ from system.streams import (
     HEIGHT,
     MESSAGE_US,
     PACKET,
+    stamps_of,
     START_NS,
     WIDTH,
 )
-
-
-def stamps_of(detections) -> list[int]:
-    """Stamps of the arrays in nanoseconds."""
-    return [array.header.stamp.sec * 10**9 + array.header.stamp.nanosec for array in detections]
-
-
-def activate(node, **parameters) -> None:
-    """Bring the node into the active state with room for all windows of a test."""
-    assert node.observer.set_parameters(**{'overload__queue_windows': 1000, **parameters}) == []
-    assert node.observer.change_state('configure')
-    assert node.observer.change_state('activate')
 
 
 def active_status(node, **wanted) -> dict[str, str]:

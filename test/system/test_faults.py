@@ -1,0 +1,520 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+What drivers, networks and processors do to the node: the table "Faults" of docs/reliability.md.
+
+Each test is one row of it, over real topics.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+import re
+import signal
+
+from events import encoders
+import numpy as np
+import pytest
+from system.streams import (
+    activate,
+    ARRAY,
+    as_array,
+    as_evt2,
+    as_evt3,
+    as_mono,
+    batches,
+    EVENTS_PER_MESSAGE,
+    HEIGHT,
+    MESSAGE_US,
+    PACKET,
+    stamps_of,
+    START_NS,
+    WIDTH,
+)
+
+OK, WARN, ERROR, STALE = b'\x00', b'\x01', b'\x02', b'\x03'
+
+#: Repetitions of transitions; the environment variable asks for the full number, 500.
+CYCLES = int(os.environ.get('SAST_ROS_TEST_CYCLES', '6'))
+
+
+def heard(node, level: bytes, message: str = '', **values: object) -> dict[str, str]:
+    """Wait for a status of one of these levels, this message and values, since the test began."""
+    found: list[dict[str, str]] = []
+
+    def look() -> bool:
+        for status in node.observer.diagnostics:
+            held = {entry.key: entry.value for entry in status.values}
+            wanted = {
+                key.replace('___', ': ').replace('__', ' '): str(value)
+                for key, value in values.items()
+            }
+            if (
+                'sast_detector' in status.name
+                and held['state'] == 'active'
+                and status.level in level
+                and re.search(message, status.message)
+                and all(held.get(key, '0') == value for key, value in wanted.items())
+            ):
+                found.append({'message': status.message, **held})
+                return True
+        return False
+
+    try:
+        node.observer.wait_for(look, patience=15)
+    except AssertionError as error:
+        last = [
+            (each.level, each.message, {v.key: v.value for v in each.values if v.value != '0'})
+            for each in node.observer.diagnostics[:5]
+        ]
+        raise AssertionError(
+            f'no status {level!r} {message!r} {values}; it was: {last}'
+        ) from error
+    return found[0]
+
+
+def count(node, name: str) -> int:
+    """Value of a counter in the newest status."""
+    values = node.observer.status(lambda status, values: values['state'] == 'active')
+    return int(values.get(name, '0'))
+
+
+def wait_for_windows(node, stamps_ns: list[int]) -> None:
+    """Wait until exactly these windows have been published."""
+    observer = node.observer
+    observer.wait_for(
+        lambda: len(observer.detections) >= len(stamps_ns),
+        patience=20,
+        what=f'for {len(stamps_ns)} windows; there are {len(observer.detections)}',
+    )
+    assert stamps_of(observer.detections) == stamps_ns
+
+
+def new_log(node, begin: int) -> list[str]:
+    """Lines that the node has logged since its log had this length."""
+    return node.nodes[0].log[begin:].splitlines()
+
+
+# ------------------------------------------------------------------------------------- publishers
+
+
+def test_a_publisher_is_killed_and_returns(node):
+    first, second = (as_evt3(batches(9, start_us=1_000_000 * n)) for n in (90, 1))
+    activate(node)
+    node.publish(PACKET, first.messages)
+    wait_for_windows(node, first.stamps_ns)
+    node.publishers[0].process.kill()
+    node.end_publishers()
+    node.publish(PACKET, second.messages)
+    wait_for_windows(node, first.stamps_ns + second.stamps_ns)
+    heard(node, OK, 'detecting', resets___time_jump_back=1, packets__lost=0)
+    assert 'state reset: time_jump_back' in node.nodes[0].log
+
+
+@pytest.mark.parametrize('encode', [as_evt3, as_array])
+def test_two_publishers_on_one_topic(node, encode):
+    left, right = batches(120), batches(120, start_us=MESSAGE_US // 2)
+    kind = ARRAY if encode is as_array else PACKET
+    streams = encode(left), as_evt2(right) if encode is as_evt3 else as_array(right, 346, 260)
+    activate(node)
+    times = [25_000_000 * number for number in range(120)]
+    publishers = [
+        node.publisher(kind, '--node', name).start(stream.messages, times)
+        for name, stream in zip(('left', 'right'), streams)
+    ]
+    for publisher in publishers:
+        publisher.go()
+    values = heard(node, WARN, 'two publishers interleave on this topic: /left, /right')
+    node.observer.wait_for(lambda: len(node.observer.detections) > 20)
+    assert values['packets lost'] == '0'
+    assert sum(int(v) for key, v in values.items() if key.startswith('resets: ')) <= 3
+
+
+def test_the_encoding_changes(node):
+    first, second = as_evt3(batches(9)), as_evt2(batches(9, start_us=9 * MESSAGE_US))
+    activate(node)
+    node.publish(PACKET, first.messages + second.messages)
+    wait_for_windows(node, first.stamps_ns + second.stamps_ns)
+    heard(node, OK, 'detecting', resets___time_jump_back=1, format__errors=0)
+
+
+def test_the_sensor_size_changes_for_good_or_for_one_message(node):
+    small, large = batches(9), batches(9, 9 * MESSAGE_US, 346, 260)
+    streams = as_array(small), as_array(large, 346, 260)
+    messages = [*streams[0].messages, *streams[1].messages]
+    messages.insert(5, streams[1].messages[0])
+    activate(node)
+    node.publish(ARRAY, messages)
+    wait_for_windows(node, streams[0].stamps_ns + streams[1].stamps_ns)
+    heard(node, WARN, 'another time or sensor size', resets___sensor_size=1, resets___start=1)
+    assert count(node, 'events left out: other_size') == EVENTS_PER_MESSAGE
+    assert 'state reset: sensor_size' in node.nodes[0].log
+
+
+# ---------------------------------------------------------------------------------------- networks
+
+
+def test_packets_are_lost(node):
+    made = batches(41)
+    stream = as_evt3(made)
+    activate(node)
+    lost = {5, 6, 17, 30}
+    node.publish(
+        PACKET, [message for number, message in enumerate(stream.messages) if number not in lost]
+    )
+    wait_for_windows(node, stream.stamps_ns)
+    heard(node, WARN, 'event packets lost', packets__lost=4, resets___start=1)
+    assert count(node, 'events') == (41 - len(lost)) * EVENTS_PER_MESSAGE
+
+
+@pytest.mark.parametrize('encode', [as_evt3, as_mono])
+def test_packets_are_repeated(node, encode):
+    stream = encode(batches(41))
+    before = len(node.nodes[0].log)
+    activate(node)
+    node.publish(PACKET, [message for message in stream.messages for _ in range(2)])
+    wait_for_windows(node, stream.stamps_ns)
+    values = heard(node, WARN, 'repeated', packets__lost=0, resets___start=1)
+    assert int(values['format errors']) >= 20
+    assert int(values['events']) == 41 * EVENTS_PER_MESSAGE
+    lines = [line for line in new_log(node, before) if 'it was repeated' in line]
+    assert len(lines) == 1 and '[WARN]' in lines[0]
+
+
+@pytest.mark.parametrize('encode', [as_evt3, as_mono])
+def test_packets_are_out_of_order(node, encode):
+    stream = encode(batches(81))
+    messages = list(stream.messages)
+    for number in range(3, 78, 10):
+        messages[number : number + 3] = reversed(messages[number : number + 3])
+    activate(node)
+    node.publish(PACKET, messages)
+    wait_for_windows(node, stream.stamps_ns)
+    heard(node, OK, 'detecting', packets__lost=0, format__errors=0, resets___start=1)
+    assert count(node, 'events') == 81 * EVENTS_PER_MESSAGE
+
+
+def test_messages_without_a_count_are_out_of_order(node):
+    stream = as_array(batches(81))
+    messages = list(stream.messages)
+    for number in range(3, 78, 10):
+        messages[number : number + 2] = reversed(messages[number : number + 2])
+    activate(node)
+    node.publish(ARRAY, messages)
+    wait_for_windows(node, stream.stamps_ns)
+    heard(node, WARN, 'another time or sensor size', resets___start=1)
+    assert count(node, 'events left out: stray_time') == 8 * EVENTS_PER_MESSAGE
+
+
+def test_half_of_the_messages_are_corrupt(node):
+    random = np.random.default_rng(16)
+    messages = as_mono(batches(121)).messages
+    for number in range(10, 121):
+        if random.random() < 0.5:
+            message = bytearray(messages[number])
+            for at in random.integers(4, len(message), 20):
+                message[at] = random.integers(256)
+            messages[number] = bytes(message)
+    activate(node)
+    node.publish(PACKET, messages)
+    node.observer.wait_for(lambda: len(node.observer.detections) >= 57)
+    stamps = stamps_of(node.observer.detections)
+    assert stamps == sorted(stamps)
+    assert all(0 <= stamp - START_NS < 10**10 for stamp in stamps)
+    values = heard(node, WARN, 'could not be read')
+    assert sum(int(v) for key, v in values.items() if key.startswith('resets: ')) <= 3
+    assert node.observer.state() == 'active'
+
+
+# -------------------------------------------------------------------------------------------- time
+
+
+def test_a_bag_loops(node):
+    stream = as_evt3(batches(41, start_us=20_000_000))
+    before = len(node.nodes[0].log)
+    activate(node)
+    node.publish(PACKET, stream.messages * 3)
+    wait_for_windows(node, stream.stamps_ns * 3)
+    heard(node, OK, 'detecting', resets___time_jump_back=2, packets__lost=0)
+    lines = [line for line in new_log(node, before) if 'state reset: time_jump_back' in line]
+    assert len(lines) == 1  # the second is throttled
+
+
+def test_time_jumps_by_an_hour(node):
+    first, second = (as_array(batches(9, start_us=1_000_000 * n)) for n in (0, 3600))
+    activate(node)
+    node.publish(ARRAY, first.messages + second.messages)
+    after = [START_NS + 3_600_000_000_000 + 50_000_000 * n for n in range(1, 5)]
+    node.observer.wait_for(lambda: len(node.observer.detections) >= 9)
+    stamps = stamps_of(node.observer.detections)
+    assert stamps[:4] == first.stamps_ns and stamps[-4:] == after
+    heard(node, OK, 'detecting', resets___gap=1, resets___start=1)
+    assert 'state reset: gap' in node.nodes[0].log
+
+
+def test_simulated_time_with_and_without_a_clock(node):
+    from rosgraph_msgs.msg import Clock
+
+    observer = node.observer
+    assert observer.set_parameters(use_sim_time=True) == []
+    try:
+        first, second = as_array(batches(9)), as_array(batches(9, start_us=9 * MESSAGE_US))
+        activate(node, window__timestamp_source='receive')
+        node.publish(ARRAY, first.messages)
+        wait_for_windows(node, [0] * 4)
+        clock = observer.node.create_publisher(Clock, '/clock', 10)
+        message = Clock()
+        message.clock.sec = 1234
+
+        def is_set() -> bool:
+            clock.publish(message)
+            return bool(observer.diagnostics) and clock is not None
+
+        observer.wait_for(is_set, patience=20)
+        node.publish(ARRAY, second.messages)
+        observer.wait_for(lambda: len(observer.detections) >= 8)
+        assert set(stamps_of(observer.detections)[4:]) == {1234 * 10**9}
+        observer.node.destroy_publisher(clock)
+    finally:
+        assert observer.set_parameters(use_sim_time=False) == []
+
+
+def test_silence(node):
+    """60 s on the clock of the sensor; on that of the host just until diagnostics tell it."""
+    first, second = (as_array(batches(9, start_us=start)) for start in (0, 60_000_000))
+    activate(node)
+    node.publish(ARRAY, first.messages)
+    wait_for_windows(node, first.stamps_ns)
+    heard(node, STALE, 'no events for [23] s')
+    node.publish(ARRAY, second.messages)
+    observer = node.observer
+    observer.wait_for(lambda: stamps_of(observer.detections)[-4:] == second.stamps_ns)
+    observer.diagnostics.clear()
+    heard(node, OK, 'detecting', resets___gap=1, resets___start=1, packets__lost=0)
+
+
+# -------------------------------------------------------------------------------------------- load
+
+
+def test_an_event_storm(node):
+    """Ten times what is processed in the time of the windows, and more than can wait."""
+    made = batches(161)
+    dense = [tuple(np.repeat(column, 100) for column in events) for events in made[:4]]
+    stream = as_mono(made)
+    messages = as_mono(dense).messages + stream.messages[4:]
+    observer = node.observer
+    activate(node, overload__queue_windows=2, sparsity__mode='dense')
+    node.publish(PACKET, messages)
+    observer.wait_for(lambda: stamps_of(observer.detections)[-1:] == stream.stamps_ns[-1:])
+    stamps = stamps_of(observer.detections)
+    assert stamps == sorted(set(stamps)) and set(stamps) < set(stream.stamps_ns)
+    values = heard(node, WARN, 'windows dropped', resets___start=1)
+    assert int(values['windows dropped']) > 0
+    assert 'too slow' in node.nodes[0].log
+
+
+@pytest.mark.parametrize('filtered', [False, True])
+def test_hot_pixels(node, filtered):
+    made = []
+    for x, y, p, t in batches(81):
+        hot = np.arange(len(t)) % 2 == 0
+        made.append((np.where(hot, 7, x), np.where(hot, 9, y), np.where(hot, 1, p), t))
+    stream = as_array(made)
+    activate(node, **({'input__filter': ['hot-pixel']} if filtered else {}))
+    node.publish(ARRAY, stream.messages)
+    wait_for_windows(node, stream.stamps_ns)
+    heard(node, OK, 'detecting', resets___start=1)
+    removed = count(node, 'events left out: hot_pixel')
+    assert (removed > 20 * EVENTS_PER_MESSAGE) == filtered and (removed > 0) == filtered
+
+
+def test_a_message_of_200_megabytes(node):
+    stream = as_array(batches(9))
+    count_of = 12_500_000
+    head = encoders.event_array([], [], [], [], width=WIDTH, height=HEIGHT)[:-4]
+    large = head + count_of.to_bytes(4, 'little') + bytes(16 * count_of - 3)
+    activate(node)
+    node.publish(ARRAY, [*stream.messages[:5], large, *stream.messages[5:]])
+    wait_for_windows(node, stream.stamps_ns)
+    heard(
+        node, WARN + ERROR, 'could not be read.*12500000 events in one message', format__errors=1
+    )
+
+
+def test_empty_messages_at_ten_kilohertz(node):
+    stream = as_evt3(batches(9), first_seq=30_000)
+    empty = [
+        encoders.event_packet(
+            b'', 'evt3', width=WIDTH, height=HEIGHT, seq=seq, stamp_ns=START_NS - 10**10 + seq
+        )
+        for seq in range(30_000)
+    ]
+    activate(node)
+    publisher = node.publisher(PACKET).start(
+        empty + stream.messages, [100_000 * seq for seq in range(30_009)]
+    )
+    publisher.go()
+    heard(node, WARN, 'messages without events', resets___start=0)
+    wait_for_windows(node, stream.stamps_ns)
+    node.observer.diagnostics.clear()
+    heard(node, OK, 'detecting', resets___start=1)
+
+
+# --------------------------------------------------------------------------------- events, weights
+
+
+def test_stray_times_and_events_outside_the_sensor(node):
+    made = batches(81)
+    strays = []
+    for number, (x, y, p, t) in enumerate(made):
+        t = t.copy()
+        if number % 10 == 5:
+            t[0], t[1] = t[0] + 5_000_000, max(0, t[1] - 90_000)
+        strays.append((np.where(np.arange(len(x)) == 7, WIDTH + 9, x), y, p, t))
+    stream = as_array(made)
+    activate(node)
+    node.publish(ARRAY, as_array(strays).messages)
+    wait_for_windows(node, stream.stamps_ns)
+    heard(node, OK, 'detecting', resets___start=1, format__errors=0)
+    assert count(node, 'events left out: outside_sensor') == 81
+    assert 8 <= count(node, 'events left out: stray_time') <= 16
+
+
+def test_weights_that_are_not_finite(node, tmp_path):
+    from sast_ros.model import save_model, untrained_model
+
+    model = untrained_model('gen1-tiny')
+    next(iter(model.parameters())).data.view(-1)[3] = float('nan')
+    save_model(model, tmp_path / 'nan.safetensors')
+    observer = node.observer
+    assert observer.set_parameters(model__path=str(tmp_path / 'nan.safetensors')) == []
+    assert not observer.change_state('configure')
+    assert observer.state() == 'unconfigured'
+    values = observer.status(lambda status, values: status.level == ERROR)
+    assert 'not finite' in values['message'] and 'nan.safetensors' in values['message']
+
+
+# --------------------------------------------------------------------------------------- processes
+
+
+def test_the_node_is_stopped_and_continues(node):
+    """As for 10 s: what arrives meanwhile waits in the subscription, or is lost."""
+    first, second = as_array(batches(200)), as_array(batches(9, start_us=200 * MESSAGE_US))
+    observer, process = node.observer, node.nodes[0].process
+    activate(node)
+    publisher = node.publisher(ARRAY, '--best-effort')
+    publisher.start(first.messages, [5_000_000 * number for number in range(200)])
+    publisher.go()
+    observer.wait_for(lambda: len(observer.detections) > 3)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        publisher.finish()
+    finally:
+        process.send_signal(signal.SIGCONT)
+    node.publish(ARRAY, second.messages)
+    wanted = second.stamps_ns[-1] - START_NS
+    observer.wait_for(
+        lambda: abs(stamps_of(observer.detections)[-1] - START_NS - wanted) <= 50_000_000
+    )
+    heard(node, OK, 'detecting', resets___start=1, format__errors=0)
+    assert observer.state() == 'active'
+
+
+def test_a_subscriber_that_never_reads(node):
+    import rclpy
+    from rclpy.qos import HistoryPolicy, QoSProfile
+    from vision_msgs.msg import Detection2DArray
+
+    stream = as_array(batches(241))
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    idle = rclpy.create_node('idle', context=context)
+    try:
+        idle.create_subscription(
+            Detection2DArray,
+            'detections',
+            print,
+            QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1),
+        )
+        activate(node, detections__score_threshold=0.0)
+        node.observer.wait_for(lambda: node.observer.node.count_subscribers('detections') == 2)
+        node.publish(ARRAY, stream.messages)
+        wait_for_windows(node, stream.stamps_ns)
+        heard(node, OK, 'detecting', windows__dropped=0)
+    finally:
+        idle.destroy_node()
+        context.try_shutdown()
+
+
+@pytest.mark.parametrize('request_to_leave', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_while_events_arrive(bench, request_to_leave):
+    process = bench.start_node()
+    publisher = bench.publisher(ARRAY).start(
+        as_array(batches(2000)).messages, [5_000_000 * number for number in range(2000)]
+    )
+    publisher.go()
+    bench.observer.wait_for(lambda: len(bench.observer.detections) > 3)
+    if request_to_leave == signal.SIGKILL:
+        assert process.end(request_to_leave) == -signal.SIGKILL
+        bench.observer.forget()
+        bench.start_node()
+        bench.observer.wait_for(lambda: len(bench.observer.detections) > 3)
+    else:
+        assert process.end(request_to_leave, patience=10) == 0
+        assert 'Traceback' not in process.log
+    publisher.process.kill()
+
+
+def test_transitions_again_and_again(node):
+    observer = node.observer
+    process = node.nodes[0].process
+    sizes = []
+    for cycle in range(CYCLES):
+        assert observer.change_state('configure')
+        for _ in range(2):
+            assert observer.change_state('activate')
+            assert observer.change_state('deactivate')
+        assert observer.change_state('cleanup')
+        if cycle >= CYCLES // 2:
+            sizes.append(resident_mib(process.pid))
+    assert max(sizes) - sizes[0] < 30
+    stream = as_array(batches(9))
+    activate(node)
+    node.publish(ARRAY, stream.messages)
+    wait_for_windows(node, stream.stamps_ns)
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') / 2**20
+
+
+def test_a_thousand_changes_of_parameters(node):
+    from rcl_interfaces.srv import SetParameters
+    from rclpy.parameter import Parameter
+
+    stream = as_array(batches(201))
+    observer = node.observer
+    activate(node)
+    node.publisher(ARRAY).start(
+        stream.messages, [5_000_000 * number for number in range(201)]
+    ).go()
+    random = np.random.default_rng(0)
+    for number in range(50):
+        changes = [
+            Parameter(name, value=value).to_parameter_msg()
+            for threshold in random.random(5).tolist()
+            for name, value in (
+                ('detections.score_threshold', threshold),
+                ('detections.max_count', 1 + number),
+                ('sparsity.mode', ('adaptive', 'dense', 'budget')[number % 3]),
+                ('input.filter', ['hot-pixel'] if number % 2 else ['']),
+            )
+        ]
+        answer = observer.call(observer._set, SetParameters.Request(parameters=changes))
+        assert all(result.successful for result in answer.results)
+    wait_for_windows(node, stream.stamps_ns)
+    assert observer.parameter('detections.max_count') == 50
+    heard(node, OK, 'detecting', step__errors=0, resets___start=1)
