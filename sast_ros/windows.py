@@ -4,14 +4,25 @@
 Event stream in, windows out.
 
 This decides which events belong to a window, when and why the recurrent state is reset, and the
-ROS time of a window. Time is sensor time throughout. The first window begins at the first event
-``t0`` after a (re)start, window ``k`` is ``[t0 + k * stride, t0 + k * stride + duration]`` with
-both ends inclusive (an event exactly on an edge belongs to two windows, as in the published
-preprocessing), and it is complete when an event later than its end has arrived. A filter decides
-which events are in a window, not which windows there are. Windows therefore
-depend on the events alone, not on messages or the wall clock: the node and the replay of its
-recording have the same windows. Which events belong to the stream at all, and where it restarts,
-is decided by ``StreamOrder`` (events/order.py).
+ROS time of a window. Time is sensor time throughout. Window ``k`` after a (re)start is
+``[t0 + k * stride, t0 + k * stride + duration]`` with both ends inclusive (an event exactly on an
+edge belongs to two windows, as in the published preprocessing), and it is complete when an event
+later than its end has arrived. A filter decides which events are in a window, not which windows
+there are. Windows therefore depend on the events alone, not on messages or the wall clock: the
+node and the replay of its recording have the same windows. Which events belong to the stream at
+all, and where it restarts, is decided by ``StreamOrder`` (events/order.py).
+
+Where the first window begins (``t0``) is the alignment. ``'first_event'``: at the first event, so
+that nothing is left out. ``'epoch'``: at the first multiple of the stride from the first event on,
+in the time on which all agree who receive the stream (``t + EventChunk.epoch_us``). Those who
+joined at different times then have the same windows. This time is
+
+* ROS time where events carry it (EventArray, ``mono``, PointCloud2 with times near
+  ``header.stamp``): several cameras have the same windows and stamps, too;
+* for ``libcaer`` the clock of the camera, whose zero the driver has set to ROS time when it
+  started; for EVT the counter of the sensor, in that of its periods that is nearest to ROS time:
+  several cameras have the same windows if their clocks are synchronised by cable;
+* the clock of the file in recordings without ROS messages.
 
 Events are kept as views of the decoded chunks until their last window is cut: the edges of the
 histogram bins depend on the *last* event of the window (histogram.py), so the bin of an event is
@@ -36,6 +47,9 @@ from sast_ros.events.outside import SensorBounds
 #: Stamp of a window: its end in ROS time, the stamp of the message that completed it, or the time
 #: at which that message was taken.
 TimestampSource = Literal['auto', 'header', 'receive']
+
+#: Where windows begin: at the first event, or at multiples of the stride.
+Alignment = Literal['first_event', 'epoch']
 
 #: Maximum events kept for incomplete windows: 16.8 million are 218 MB, and more than any sensor
 #: sends in 100 ms. Beyond it new chunks are dropped and counted.
@@ -112,7 +126,8 @@ class StreamStatistics:
         Events that are in no window, by reason: those of ``EventChunk.left_out``, those of the
         filters, ``'memory_limit'`` and ``'long_message'``.
     unused_events : int
-        Events of windows that were incomplete when the stream restarted.
+        Events of windows that were incomplete when the stream restarted, and events before the
+        first window.
     lost_packets : int
         Messages missing in the sequence of the source.
     skipped_windows : int
@@ -149,6 +164,8 @@ class WindowCutter:
     sensor_size : tuple of int, optional
         (height, width) in pixels of a camera whose events do not carry it; events outside are left
         out.
+    align : {'first_event', 'epoch'}
+        Where windows begin, see above; may be changed at any time, and holds for the next window.
     timestamp_source : {'auto', 'header', 'receive'}
         What ``EventWindow.stamp_ns`` is.
     now_ns : callable, optional
@@ -173,12 +190,14 @@ class WindowCutter:
         max_gap_us: int = 1_000_000,
         *,
         sensor_size: tuple[int, int] | None = None,
+        align: Alignment = 'first_event',
         timestamp_source: TimestampSource = 'auto',
         now_ns: Callable[[], int] | None = None,
         on_reset: Callable[[str], None] | None = None,
         event_filter: FilterChain | None = None,
     ) -> None:
         self.set_timing(duration_us, stride_us, max_gap_us)
+        self.align = align
         self.timestamp_source = timestamp_source
         self.statistics = StreamStatistics()
         self.set_filter(event_filter or FilterChain(()))
@@ -217,7 +236,7 @@ class WindowCutter:
         self._chunks: deque[EventChunk] = deque()
         self._pending = 0
         self._last: int | None = None
-        self._next_start = 0
+        self._next_start = self._epoch_us = 0
         self._previous_end: int | None = None
         self._empty_windows = 0
         self._size = (0, 0)
@@ -361,6 +380,8 @@ class WindowCutter:
         count = int(np.searchsorted(chunk.t, self._last, 'left'))
         late, others = self.event_filter(chunk[:count], self._size), chunk[count:]
         if self._next_start > self._last or not len(late):  # or between two windows
+            if self._previous_end is None:
+                self.statistics.unused_events += len(late)
             return others
         too_late = int(np.searchsorted(late.t, self._next_start, 'left'))
         self.statistics.clamped += too_late
@@ -406,14 +427,20 @@ class WindowCutter:
     # --------------------------------------------------------------------------------- cutting one
 
     def _append(self, segment: EventChunk) -> Iterator[EventWindow]:
+        self._epoch_us = segment.epoch_us
         if self._last is None:
-            self._next_start = int(segment.t[0])
+            first = int(segment.t[0])
+            self._next_start = first if self.align == 'first_event' else self._border(first)
         self._size = self._size_of(segment)
         self._message_stamp_ns = segment.stamp_ns
         self._frame_id = segment.frame_id
         self._last = int(segment.t[-1])
         self._clock.observe(segment)
         segment = self.event_filter(segment, self._size)
+        if self._previous_end is None and len(segment) and segment.t[0] < self._next_start:
+            early = int(np.searchsorted(segment.t, self._next_start, 'left'))
+            self.statistics.unused_events += early
+            segment = segment[early:]
         # Otherwise between two windows whose stride is longer than their duration
         if len(segment) and segment.t[-1] >= self._next_start:
             if self._pending + len(segment) > MAX_PENDING_EVENTS:
@@ -465,10 +492,16 @@ class WindowCutter:
         self.statistics.windows += 1
         self._empty_windows = 0 if parts else self._empty_windows + 1
         self._previous_end = end
-        self._next_start += self.stride_us
+        self._next_start = (
+            start + self.stride_us if self.align == 'first_event' else self._border(start + 1)
+        )
         while self._chunks and self._chunks[0].t[-1] < self._next_start:
             self._pending -= len(self._chunks.popleft())
         return window
+
+    def _border(self, t: int) -> int:
+        """Return the first multiple of the stride from a time on."""
+        return t + -(t + self._epoch_us) % self.stride_us
 
     def _stamp_ns(self, end: int) -> int:
         if self.timestamp_source == 'header' and self._message_stamp_ns is not None:

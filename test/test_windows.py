@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sast_ros import windows
+from sast_ros.bags.mcap_topic import StreamClock
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain
 from sast_ros.windows import WindowCutter
@@ -99,6 +100,82 @@ def test_quiet_time_gives_empty_windows():
     found = cut_all(cutter, [chunk_at([0]), chunk_at([260_000])])
     assert [len(w) for w in found] == [1, 0, 0, 0, 0]
     assert [w.reset for w in found] == ['start', None, None, None, None]
+
+
+class TestAlignedToTheEpoch:
+    """Borders are multiples of the stride in the time on which all listeners agree."""
+
+    def cutter(self, duration=50, stride=50, **options) -> WindowCutter:
+        return WindowCutter(duration * MS, stride * MS, align='epoch', **options)
+
+    @settings(max_examples=100, deadline=None, derandomize=True)
+    @given(
+        st.lists(st.integers(0, 30_000), min_size=2, max_size=200),
+        st.integers(0, 199),
+        st.integers(-(2**60), 2**60),
+        st.integers(-(2**40), 2**40),
+        st.sampled_from([(50, 50), (50, 125), (50, 20), (10, 10)]),
+    )
+    def test_who_joins_late_has_the_same_windows(self, steps, joined, zero, other_zero, timing):
+        times = np.cumsum(steps) - zero % 10**12
+        first = self.cutter(*timing, max_gap_us=10**9)
+        whole = cut_all(first, [chunk_at(times, epoch_us=zero)])
+        rest = times[min(joined, len(times) - 1) :] - other_zero
+        late = self.cutter(*timing, max_gap_us=10**9)
+        found = cut_all(late, [chunk_at(rest, epoch_us=zero + other_zero)])
+        stride = timing[1] * MS
+        assert all((window.t_start + zero) % stride == 0 for window in whole)
+        expected = [window for window in whole if window.t_start >= rest[0] + other_zero]
+        assert [(w.t_start + other_zero, times_of(w)) for w in found] == [
+            (w.t_start, [t - other_zero for t in times_of(w)]) for w in expected
+        ]
+
+    def test_events_before_the_first_window_are_counted(self):
+        cutter = self.cutter()
+        chunks = [
+            chunk_at([30_000, 40_000]),
+            chunk_at([39_000, 45_000, 50_000]),
+            chunk_at([100_001]),
+        ]
+        (window,) = cut_all(cutter, chunks)
+        assert (window.t_start, times_of(window)) == (50_000, [50_000])
+        assert cutter.statistics.unused_events == 4
+
+    def test_cameras_in_ros_time_share_stamps(self):
+        stamps = []
+        for begin in (1_700_000_000_012_345, 1_700_000_000_043_210):
+            chunk = chunk_at(range(begin, begin + 300_000, 1000), clock='ros', stamp_ns=5)
+            stamps.append({window.stamp_ns for window in self.cutter().cut(chunk)})
+        assert len(stamps[0] & stamps[1]) >= 4
+        assert stamps[1] <= stamps[0] or stamps[0] <= stamps[1]
+
+    def test_a_new_stream_is_aligned_too(self):
+        cutter = self.cutter(max_gap_us=500 * MS)
+        found = cut_all(cutter, [chunk_at([0, 60_000, 70_000]), chunk_at([610_000, 710_000])])
+        assert [(w.t_start, w.reset) for w in found] == [
+            (0, 'start'),
+            (50_000, None),
+            (650_000, 'gap'),
+        ]
+
+    def test_alignment_and_stride_can_change_without_a_reset(self):
+        cutter = WindowCutter(50 * MS, 50 * MS)
+        chunks = [chunk_at([t]) for t in range(7_000, 700_000, 10_000)]
+        starts = [w.t_start for w in cut_all(cutter, chunks[:20])]
+        cutter.align = 'epoch'
+        starts += [w.t_start for w in cut_all(cutter, chunks[20:40])]
+        cutter.set_timing(50 * MS, 80 * MS, 1000 * MS)
+        starts += [w.t_start for w in cut_all(cutter, chunks[40:])]
+        assert starts[:3] == [7_000, 57_000, 107_000]
+        assert starts[4:8] == [200_000, 250_000, 300_000, 350_000]
+        assert starts[8:] == [400_000, 480_000, 560_000, 640_000]
+        assert cutter.statistics.resets == {'start': 1}
+
+    def test_a_recording_has_the_windows_of_its_messages(self):
+        clock = StreamClock('sensor', 12_345)
+        chunk = chunk_at(range(0, 300_000, 1000), epoch_us=1 << 24)
+        live, recorded = (cut_all(self.cutter(), [c]) for c in (chunk, clock.apply(chunk)))
+        assert [w.t_start + 12_345 for w in live] == [w.t_start for w in recorded]
 
 
 @pytest.mark.parametrize('packing', ['one chunk', 'two chunks'])

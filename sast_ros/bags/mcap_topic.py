@@ -38,7 +38,13 @@ class StreamClock:
 
     def apply(self, chunk: EventChunk) -> EventChunk:
         """Return the events with their times in the recording."""
-        return replace(chunk, t=chunk.t + self.offset_us, clock=self.clock, checked=True)
+        return replace(
+            chunk,
+            t=chunk.t + self.offset_us,
+            epoch_us=chunk.epoch_us - self.offset_us,  # as who receives the messages
+            clock=self.clock,
+            checked=True,
+        )
 
     def metadata(self) -> dict[str, str]:
         """Return the metadata of a channel."""

@@ -104,6 +104,11 @@ class EventChunk:
         Whether time restarted before the first event of this chunk: a new stream.
     ordered : bool
         Whether a ``StreamOrder`` has placed the chunk in its stream.
+    epoch_us : int
+        Microseconds to add to ``t`` for the time on which all agree who receive this stream,
+        whenever they joined: ``t`` of an EVT stream counts from a roll-over of the sensor's
+        counter that depends on the first packet received (see ``EventPacketDecoder``), and that
+        of a recording may be another clock than that of its messages.
 
     Raises
     ------
@@ -129,6 +134,7 @@ class EventChunk:
     discontinuity: bool = False
     ordered: bool = False
     checked: bool = field(default=False, repr=False)
+    epoch_us: int = 0
 
     def __post_init__(self) -> None:
         if self.checked:  # decoders have verified their arrays while making them
@@ -204,6 +210,7 @@ class EventChunk:
             frame_id=self.frame_id,
             ordered=self.ordered,
             checked=True,
+            epoch_us=self.epoch_us,
             **counts,
         )
 

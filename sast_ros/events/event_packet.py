@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+import numpy as np
 from sast_ros.events import _native
 from sast_ros.events.cdr import Cursor, MAX_PADDING, ORIGIN
 from sast_ros.events.chunk import EventChunk, EventFormatError
@@ -67,6 +68,12 @@ class EventPacketDecoder:
     in order before. Packets with the encoding ``trigger`` hold no events and change nothing;
     their payload is not read.
 
+    Times of EVT count from a roll-over of the sensor's counter (every 16.8 s in EVT 3.0, 4.8 hours
+    in the others), that before the first packet received. ``EventChunk.epoch_us`` moves them by
+    whole periods to where they are nearest to ``header.stamp``, so that decoders agree that began
+    in different periods, while the clocks of sensor and host drift apart by less than half a
+    period.
+
     Parameters
     ----------
     message_type : str
@@ -94,6 +101,7 @@ class EventPacketDecoder:
         self._seq = 0
         self._stamp_ns = 0
         self._packet, self._constant = _NONE, (b'', b'')
+        self._epoch_us: int | None = None  # unknown before the first event of a stream
         # Since the last chunk, because refused packets give none
         self._lost = 0
         self._restarted = False
@@ -134,12 +142,15 @@ class EventPacketDecoder:
             raise Cursor(data, self._message_type).error('events', start, what) from None
         lost, self._lost = self._lost, 0
         restarted, self._restarted = self._restarted, False
+        epoch_us = self._epoch_us
+        if epoch_us is None:
+            epoch_us = self._find_epoch(codec.period_us, events.t, stamp_ns)
         if events.checked == (width, height, 0, 0):  # valid and in order: the usual case
             x, y, p, t, left_out, _ = events
             # By position, which takes a microsecond less than what is below
             return EventChunk(
                 *(x, y, p, t, width, height, codec.clock, stamp_ns, packet.frame_id),
-                *(0, 0, left_out, lost, restarted, False, True),
+                *(0, 0, left_out, lost, restarted, False, True, epoch_us),
             )
         return events.check(width, height).chunk(
             width=width,
@@ -149,7 +160,19 @@ class EventPacketDecoder:
             frame_id=packet.frame_id,
             lost_packets=lost,
             discontinuity=restarted,
+            epoch_us=epoch_us,
         )
+
+    def _find_epoch(self, period_us: int, t: np.ndarray, stamp_ns: int) -> int:
+        """Return the whole periods from the first times of a stream to that of the host."""
+        if not len(t):
+            return 0
+        periods = 0
+        if period_us:
+            behind = stamp_ns // 1000 - int(t[len(t) // 2])  # the first may be a stray
+            periods = (2 * behind + period_us) // (2 * period_us)
+        self._epoch_us = periods * period_us
+        return self._epoch_us
 
     def _parse(self, data: bytes) -> tuple[_Packet, _Times]:
         cursor = Cursor(data, self._message_type)
@@ -220,13 +243,14 @@ class EventPacketDecoder:
         codec = self._codec
         if codec is None or kind != self._kind:
             codec = open_payload_decoder(kind[0])
+            self._epoch_us = None
             self._restarted |= self._codec is not None
             self._codec, self._kind = codec, kind
         elif seq > self._seq + 1 and _is_loss(seq - self._seq - 1, stamp_ns - self._stamp_ns):
             self._lost += seq - self._seq - 1
             codec.resynchronise((stamp_ns - self._stamp_ns) // 1000)
         elif not self._seq <= seq <= self._seq + 1:
-            self._restarted = True
+            self._restarted, self._epoch_us = True, None
             codec.reset()
         self._seq, self._stamp_ns = seq, stamp_ns
         return codec

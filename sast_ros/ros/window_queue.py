@@ -151,8 +151,8 @@ class WindowQueue:
     def clear(self) -> None:
         """Discard all windows."""
         with self._changed:
-            self._windows.clear()
-            self._inherited = None
+            self._waiting.clear()
+            self._events, self._inherited = 0, None
 
     def close(self) -> None:
         """Discard all windows, and those that follow."""

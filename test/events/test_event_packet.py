@@ -264,6 +264,31 @@ def test_evt3_host_time_bridges_long_losses(gap_s: float) -> None:
     assert chunk.lost_packets == 98
 
 
+@pytest.mark.parametrize(('encoding', 'bits'), [('evt3', 24), ('evt2', 34), ('evt21', 34)])
+def test_evt_decoders_that_began_in_different_periods_agree_on_the_epoch(encoding, bits) -> None:
+    period, raws = 1 << bits, []
+    # Of the sensor in ROS time, not half a period from a multiple of the period
+    zero_ns = (STAMP_NS // (1000 * period) * period + period // 5) * 1000
+    for seq in range(12):
+        sensor_us = 5_000_000 + seq * period // 5
+        x, y, p, t = random_events(20, 64, 48, start=sensor_us % period, span=2000, seed=seq)
+        payload = getattr(encoders, encoding)(x, y, p, t) if bits == 34 else b''
+        payload = payload or words16(*Evt3.stream(x, y, p, t))
+        late_ns = 1_000_000 * (seq % 3)
+        stamp_ns = zero_ns + 1000 * sensor_us + late_ns
+        raws.append(event_packet(payload, encoding, seq=seq, stamp_ns=stamp_ns))
+    early = open_decoder(TYPE)
+    began_first = [early(raw) for raw in raws]
+    began_later = [open_decoder(TYPE)(raw) for raw in raws]
+    for one, other in zip(began_first, began_later):
+        assert (one.t + one.epoch_us).tolist() == (other.t + other.epoch_us).tolist()
+    assert [int(a.t[0] - b.t[0]) // period for a, b in zip(began_first, began_later)] == [
+        (5_000_000 + seq * period // 5) // period for seq in range(12)
+    ]
+    assert abs(int(began_later[0].t[0]) + began_later[0].epoch_us - zero_ns // 1000) <= period
+    assert early(raws[0]).epoch_us == began_first[0].epoch_us  # restarted
+
+
 def test_evt3_after_a_loss_vectors_wait_for_their_base() -> None:
     decode = open_payload_decoder('evt3')
     state = [Evt3.high(0), Evt3.low(1), Evt3.y(1)]

@@ -28,6 +28,10 @@ class PayloadDecoder(Protocol):
     def clock(self) -> Literal['sensor', 'ros']:
         """Clock of the times."""
 
+    @property
+    def period_us(self) -> int:
+        """Microseconds after which times are ambiguous where a stream begins; 0 if never."""
+
     def __call__(
         self, payload: bytes, time_base_ns: int = 0, size: tuple[int, int] | None = None
     ) -> DecodedEvents:

@@ -55,6 +55,7 @@ class _EvtDecoder(ABC):
     name: str
     word_size: int
     max_events: int  # in a word
+    period_us: int  # of the counter of the sensor
 
     def __init__(self) -> None:
         self._state = np.zeros(_STATE_SIZE, np.int64)
@@ -136,6 +137,7 @@ class Evt3(_EvtDecoder):
     name = 'evt3'
     word_size = 2
     max_events = 12
+    period_us = 1 << 24
 
     def _capacity(self, payload: bytes, words: int) -> int:
         return library.sast_evt3_count(payload, words)
@@ -150,6 +152,7 @@ class Evt2(_EvtDecoder):
     name = 'evt2'
     word_size = 4
     max_events = 1
+    period_us = 1 << 34
 
     def _decode(self, payload: bytes, words: int, arrays: EventArrays | tuple[Any, ...]) -> int:
         return library.sast_evt2(payload, words, self._state_at, *arrays)
@@ -169,6 +172,7 @@ class Evt21(_EvtDecoder):
     name = 'evt21'
     word_size = 8
     max_events = 32
+    period_us = 1 << 34
 
     def __init__(self, *, high_word_first: bool = False) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ class IndependentPackets(ABC):
 
     name: str
     word_size: int
+    period_us = 0  # no roll-over: every packet has its base
 
     def reset(self) -> None:  # noqa: B027 - complete as it is
         """Do nothing."""
