@@ -20,7 +20,7 @@ from sast_ros.events.chunk import EventChunk, refuse_sensor_size
 from sast_ros.events.filters import FilterChain
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
-from sast_ros.windows import EventWindow, microseconds, StreamStatistics, WindowCutter
+from sast_ros.windows import Alignment, EventWindow, microseconds, StreamStatistics, WindowCutter
 from torch import Tensor
 
 
@@ -183,6 +183,8 @@ class EventPipeline:
         A longer time without events starts a new stream (reset reason ``'gap'``).
     event_filter : FilterChain, optional
         Removes events before they are in windows.
+    align : {'first_event', 'epoch'}
+        Where windows begin, see windows.py.
 
     Raises
     ------
@@ -199,12 +201,15 @@ class EventPipeline:
         stride_ms: float = STRIDE_MS,
         max_gap_ms: float = MAX_GAP_MS,
         event_filter: FilterChain | None = None,
+        align: Alignment = 'first_event',
     ) -> None:
         #: (height, width) of events that do not carry it.
         self.sensor_size = sensor_size or default_sensor_size(detector.config)
         sensor_geometry(detector.config, self.sensor_size)  # raises if impossible
         times = microseconds(window_ms, stride_ms, max_gap_ms)
-        self.cutter = WindowCutter(*times, sensor_size=self.sensor_size, event_filter=event_filter)
+        self.cutter = WindowCutter(
+            *times, sensor_size=self.sensor_size, event_filter=event_filter, align=align
+        )
         self._windows = WindowDetector(detector)
 
     @property

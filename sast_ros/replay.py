@@ -22,7 +22,7 @@ from sast_ros.bags import DetectionWriter, Recording, RecordingError
 from sast_ros.detections import Detections
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain
-from sast_ros.windows import EventWindow
+from sast_ros.windows import Alignment, EventWindow, TimestampSource
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from sast_ros.model import SAST
@@ -43,16 +43,34 @@ class ReplayOptions:
     ----------
     model, device : str
         As for ``choose_model``.
-    window_ms, stride_ms : float
+    window_ms, stride_ms, max_gap_ms : float
         Timing of the pipeline.
+    align : {'first_event', 'epoch'}
+        Where windows begin, see windows.py.
+    timestamp_source : {'auto', 'header', 'receive'}
+        Stamp of the detections, see windows.py; nothing is received here, so that the last is
+        the first.
+    precision : {'float32', 'bfloat16'}
+        As for ``StreamingDetector``.
+    partition_size : tuple of int
+        Height and width of the attention partitions, tokens; (0, 0) for those of the model.
+    sparsity : {'adaptive', 'dense', 'budget'}
+        Mode of the token selection; for it, and ``amp``, ``bounce`` (``None`` for those of the
+        model) and ``latency_budget_ms``, see ``StreamingDetector.configure_sparsity``.
     score_threshold, nms_iou : float
         As for ``StreamingDetector``.
     max_detections : int
         As for ``StreamingDetector``.
+    classes : tuple of str
+        Names of the classes to report; empty for all.
+    class_id_format : {'name', 'index'}
+        Content of ``hypothesis.class_id`` in ``detections.mcap``.
     score : {'product', 'class'}
         Score of a detection: objectness x class probability, or the latter alone.
     sensor_size : tuple of int, optional
         (height, width) in pixels instead of what the recording states.
+    time_unit : {'auto', 's', 'ms', 'us', 'ns'}
+        Unit of the times in PointCloud2.
     filters : tuple of str
         Filters of the events, as for ``FilterChain``.
     start, end : float
@@ -71,11 +89,23 @@ class ReplayOptions:
     device: str = 'auto'
     window_ms: float = defaults.WINDOW_MS
     stride_ms: float = defaults.STRIDE_MS
+    max_gap_ms: float = defaults.MAX_GAP_MS
+    align: Alignment = 'first_event'
+    timestamp_source: TimestampSource = 'auto'
+    precision: str = 'float32'
+    partition_size: tuple[int, int] = (0, 0)
+    sparsity: str = 'adaptive'
+    amp: float | None = None
+    bounce: float | None = None
+    latency_budget_ms: float | None = None
     score_threshold: float = defaults.SCORE_THRESHOLD
     nms_iou: float = defaults.NMS_IOU
     max_detections: int = defaults.MAX_DETECTIONS
+    classes: tuple[str, ...] = ()
+    class_id_format: Literal['name', 'index'] = 'name'
     score: Literal['product', 'class'] = 'product'
     sensor_size: tuple[int, int] | None = None
+    time_unit: str = 'auto'
     filters: tuple[str, ...] = ()
     start: float = 0
     end: float | None = None
@@ -123,7 +153,9 @@ def replay_to_folder(
     pipeline, trained = _make_pipeline(recording, options)
     with (
         _threads(options.threads),
-        DetectionWriter(folder, log_offset_ns=recording.log_offset_ns) as writer,
+        DetectionWriter(
+            folder, log_offset_ns=recording.log_offset_ns, class_id_format=options.class_id_format
+        ) as writer,
     ):
         with _window_writer(writer, options, trained) as write:
             summary = replay(
@@ -159,15 +191,31 @@ def _make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventP
     from sast_ros.pipeline import EventPipeline
 
     event_filter = FilterChain(options.filters)
-    model, trained = _load_model(options.model, options.device, _file_stamp(options.model))
+    model, trained = _load_model(
+        options.model, options.device, options.partition_size, _file_stamp(options.model)
+    )
     detector = StreamingDetector(
-        model, options.score_threshold, options.nms_iou, max_detections=options.max_detections
+        model,
+        options.score_threshold,
+        options.nms_iou,
+        max_detections=options.max_detections,
+        classes=options.classes or None,
+        precision=options.precision,
     )
-    recording.given_size = options.sensor_size
-    size = options.sensor_size or recording.sensor_size
+    detector.configure_sparsity(
+        options.sparsity, options.amp, options.bounce, options.latency_budget_ms
+    )
+    recording.given_size, recording.time_unit = options.sensor_size, options.time_unit
     pipeline = EventPipeline(
-        detector, size, options.window_ms, options.stride_ms, event_filter=event_filter
+        detector,
+        options.sensor_size or recording.sensor_size,
+        options.window_ms,
+        options.stride_ms,
+        options.max_gap_ms,
+        event_filter=event_filter,
+        align=options.align,
     )
+    pipeline.cutter.timestamp_source = options.timestamp_source
     return pipeline, trained
 
 
@@ -195,13 +243,16 @@ def _window_writer(
 
 
 @functools.lru_cache(maxsize=1)
-def _load_model(name: str, device: str, stamp: object) -> tuple[SAST, bool]:
+def _load_model(
+    name: str, device: str, partition_size: tuple[int, int], stamp: object
+) -> tuple[SAST, bool]:
     """Return the model and whether it is trained; cached for further recordings."""
     from sast_ros.model import choose_model
     from sast_ros.process import keep_heap
 
     keep_heap()
-    return choose_model(name, device)
+    overrides = {'partition_size': partition_size} if any(partition_size) else {}
+    return choose_model(name, device, **overrides)
 
 
 def _file_stamp(name: str) -> object:
@@ -365,6 +416,7 @@ def _summarize(
         'sensor_size': {'height': height, 'width': width},
         'window_ms': pipeline.cutter.duration_us / 1000,
         'stride_ms': pipeline.cutter.stride_us / 1000,
+        'align': pipeline.cutter.align,
         'filters': list(pipeline.cutter.event_filter.texts),
         'first_event_us': totals.first,
         'last_event_us': totals.last,

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from sast_ros.bags.definitions import message_types
@@ -68,10 +68,14 @@ def window_stamp_ns(detections: Detections) -> int:
     return 1000 * detections.t_end
 
 
-def detection_message(detections: Detections) -> bytes:
+def detection_message(
+    detections: Detections, class_id_format: Literal['name', 'index'] = 'name'
+) -> bytes:
     """Return the detections of one window as serialised ``vision_msgs/msg/Detection2DArray``."""
     types = message_types()
-    array = detection_array(detections, window_stamp_ns(detections), types.types.__getitem__)
+    array = detection_array(
+        detections, window_stamp_ns(detections), types.types.__getitem__, class_id_format
+    )
     return bytes(types.serialize_cdr(array, DETECTIONS_TYPE))
 
 
@@ -93,6 +97,8 @@ class DetectionWriter:
     log_offset_ns : int
         ``Recording.log_offset_ns``: added to the log times of ``detections.mcap``, so that it
         plays beside the bag of the events; the stamps in the headers stay.
+    class_id_format : {'name', 'index'}
+        Content of ``hypothesis.class_id`` in ``detections.mcap``.
 
     Raises
     ------
@@ -103,8 +109,15 @@ class DetectionWriter:
 
     """
 
-    def __init__(self, folder: str | os.PathLike, *, log_offset_ns: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        *,
+        log_offset_ns: int = 0,
+        class_id_format: Literal['name', 'index'] = 'name',
+    ) -> None:
         self.folder = Path(folder)
+        self._class_id_format: Literal['name', 'index'] = class_id_format
         self._log_offset_ns = log_offset_ns
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock_folder(self.folder))
@@ -122,7 +135,7 @@ class DetectionWriter:
         self._rows.append(window_row(detections))
         # mcap has no time before 1970.
         log_time_ns = max(0, window_stamp_ns(detections) + self._log_offset_ns)
-        self._mcap.write(detection_message(detections), log_time_ns)
+        self._mcap.write(detection_message(detections, self._class_id_format), log_time_ns)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Complete the files, write the summary and rename all of them."""

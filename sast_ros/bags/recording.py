@@ -75,6 +75,8 @@ class Recording(ABC):
     given_size : tuple of int or None
         Sensor size (height, width) in pixels that the user gives, to be set before reading: it is
         taken instead of what the recording states.
+    time_unit : {'auto', 's', 'ms', 'us', 'ns'}
+        Unit of the times in PointCloud2, to be set before reading.
     missing : str
         What is missing of the recording (truncated or damaged files), contradicts it (numbers of
         messages) or was left out (copies), a sentence without its full stop; empty if the
@@ -97,6 +99,7 @@ class Recording(ABC):
     duration: float | None = None
     progress: tuple[int, int, str] = (0, 0, '')
     given_size: tuple[int, int] | None = None
+    time_unit: str = 'auto'
     missing: str = ''
     refused: int = 0
     first_refused: str = ''

@@ -27,6 +27,7 @@ from sast_ros.bags.storage import open_storage, reading_error, storage_suffix, S
 from sast_ros.events import (
     EVENT_TYPES,
     EventChunk,
+    EventDecoder,
     EventFormatError,
     open_decoder,
     open_message_order,
@@ -93,7 +94,7 @@ class RosBag(Recording):
         """Receive time, events and stated size of the first message that can be decoded."""
         for time_ns, raw in islice(self.messages(), _MAX_REFUSED):
             try:
-                decoder = open_decoder(self.type, sensor_size=self.given_size)
+                decoder = self._open_decoder()
                 chunk = decoder(raw)
                 chunk = self._clock.apply(chunk) if self._clock else chunk
                 return time_ns, chunk, decoder.stated_size
@@ -134,7 +135,7 @@ class RosBag(Recording):
         return in_order(self._chunks())
 
     def _chunks(self) -> Iterator[EventChunk]:
-        decoder = open_decoder(self.type, sensor_size=self.given_size)
+        decoder = self._open_decoder()
         total = self.message_count or 0
         self.progress, self.refused = (0, total, 'messages'), 0
         for raw in self._in_order(total):
@@ -166,6 +167,10 @@ class RosBag(Recording):
             index = self.progress[0] - 1
             self.first_refused = f'message {index} of {self.topic} is left out: {error}'
         self.refused += 1
+
+    def _open_decoder(self) -> EventDecoder:
+        options = {'time_unit': self.time_unit} if self.type == POINT_CLOUD else {}
+        return open_decoder(self.type, sensor_size=self.given_size, **options)
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
         """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 import math
+from pathlib import Path
 from typing import Any
 
 from sast_ros import defaults
@@ -38,6 +39,23 @@ class _IntervalBound(argparse.Action):
             )
 
 
+class _Given(argparse.Action):
+    """An option that wins over the parameter file; repeated ones are listed."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option: str | None = None,
+    ) -> None:
+        given: tuple[str, ...] = getattr(namespace, 'given', ())
+        if isinstance(self.default, list):
+            value = [*(getattr(namespace, self.dest) if self.dest in given else ()), value]
+        setattr(namespace, self.dest, value)
+        namespace.given = (*given, self.dest)
+
+
 def add_interval(command: argparse.ArgumentParser) -> None:
     """Add ``--start`` and ``--end``, seconds since the first event of a recording."""
     for name, default, text in (
@@ -58,8 +76,17 @@ def add_detector(
     command: argparse.ArgumentParser, score_threshold: float = defaults.SCORE_THRESHOLD
 ) -> None:
     """Add the options of the detector; ``score_threshold``: its default."""
-    command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
-    command.add_argument('--device', default='auto', metavar='D', help=DEVICE_HELP)
+    command.add_argument(
+        '--params',
+        type=Path,
+        metavar='FILE',
+        help='parameter file of the node (ROS 2 YAML), over which the options win',
+    )
+    for name, default, metavar, text in (
+        ('--model', 'default', 'M', MODEL_HELP),
+        ('--device', 'auto', 'D', DEVICE_HELP),
+    ):
+        command.add_argument(name, default=default, action=_Given, metavar=metavar, help=text)
     milliseconds, share = number_between(1, 10_000), number_between(0, 1)
     for name, kind, default, metavar, text in (
         ('--window-ms', milliseconds, defaults.WINDOW_MS, 'T', 'integration time'),
@@ -68,17 +95,28 @@ def add_detector(
         ('--nms-iou', share, defaults.NMS_IOU, 'P', 'IoU threshold of per-class NMS'),
     ):
         text += ' (default: %(default)g)'
-        command.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
+        command.add_argument(
+            name, type=kind, default=default, action=_Given, metavar=metavar, help=text
+        )
+    command.add_argument(
+        '--align',
+        choices=('first_event', 'epoch'),
+        default='first_event',
+        action=_Given,
+        help='where windows begin: at the first event, or at multiples of the stride since the '
+        'epoch of the clock of the events (default: %(default)s)',
+    )
     command.add_argument(
         '--sensor-size',
         type=sensor_size,
+        action=_Given,
         metavar='WxH',
         help='of recordings that do not contain it, or state a wrong one, for example 640x480',
     )
     command.add_argument(
         '--filter',
         type=event_filter,
-        action='append',
+        action=_Given,
         default=[],
         dest='filters',
         metavar='F',
@@ -88,11 +126,75 @@ def add_detector(
     )
 
 
+#: Fields of ``ReplayOptions`` by the parameters of the node that they are.
+OPTIONS = {
+    'model.path': 'model',
+    'model.device': 'device',
+    'model.precision': 'precision',
+    'model.partition_size': 'partition_size',
+    'model.threads': 'threads',
+    'window.duration_ms': 'window_ms',
+    'window.stride_ms': 'stride_ms',
+    'window.align': 'align',
+    'window.timestamp_source': 'timestamp_source',
+    'sparsity.mode': 'sparsity',
+    'sparsity.amp': 'amp',
+    'sparsity.bounce': 'bounce',
+    'sparsity.latency_budget_ms': 'latency_budget_ms',
+    'detections.score_threshold': 'score_threshold',
+    'detections.nms_iou': 'nms_iou',
+    'detections.max_count': 'max_detections',
+    'detections.classes': 'classes',
+    'detections.class_id_format': 'class_id_format',
+    'input.time_unit': 'time_unit',
+    'input.filter': 'filters',
+    'state.max_gap_ms': 'max_gap_ms',
+}
+
+
 def detector_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the options of ``add_detector`` as fields of ``ReplayOptions``."""
-    names = 'model device window_ms stride_ms score_threshold nms_iou sensor_size'
+    """
+    Return the options of ``add_detector`` as fields of ``ReplayOptions``.
+
+    Given options win over the parameter file, and that over defaults.
+
+    Raises
+    ------
+    SettingError, OSError
+        A parameter file with mistakes, or that cannot be read.
+
+    """
+    names = 'model device window_ms stride_ms score_threshold nms_iou align sensor_size filters'
     options = {name: getattr(arguments, name) for name in names.split()}
-    return {**options, 'filters': tuple(arguments.filters)}
+    if arguments.params is not None:
+        given = {name: options[name] for name in getattr(arguments, 'given', ())}
+        options |= _of_file(arguments.params) | given
+    return {**options, 'filters': tuple(options['filters'])}
+
+
+def _of_file(path: Path) -> dict[str, Any]:
+    """Return what a parameter file sets, with the token selection of the node."""
+    from sast_ros.ros.parameter_file import read_parameter_file
+    from sast_ros.ros.parameters import PARAMETERS
+
+    values = read_parameter_file(path)
+    # A model may have been trained with others; the node takes those of its parameters
+    selection = {
+        name: parameter.default
+        for name, parameter in PARAMETERS.items()
+        if name.startswith('sparsity.')
+    }
+    options = {
+        OPTIONS[name]: tuple(filter(None, value)) if isinstance(value, list) else value
+        for name, value in (selection | values).items()
+        if name in OPTIONS
+    }
+    # 0 and [0, 0] leave these to the command and the model
+    for name in ('threads', 'partition_size'):
+        if not options.get(name):
+            options.pop(name, None)
+    size = values.get('input.height', 0), values.get('input.width', 0)
+    return options | ({'sensor_size': size} if all(size) else {})
 
 
 def add_json(command: argparse.ArgumentParser, content: str) -> None:

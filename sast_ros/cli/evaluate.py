@@ -153,10 +153,8 @@ def _add_batch(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         '--threads',
         type=whole_number(1, 256),
-        default=1,
         metavar='N',
-        help='CPU threads of the network; the last bits of detections depend on it '
-        '(default: %(default)s)',
+        help='CPU threads of the network; the last bits of detections depend on it (default: 1)',
     )
     command.add_argument(
         '--workers',
@@ -197,11 +195,14 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.evaluation.report.page import write_report
     from sast_ros.replay import ReplayOptions
 
+    wanted = detector_options(arguments)
+    if arguments.threads is None:
+        arguments.threads = wanted.get('threads', 1)
+    arguments.device, arguments.sensor_size = wanted['device'], wanted['sensor_size']
     protocol = _protocol(arguments)
     options = ReplayOptions(
-        **detector_options(arguments),
+        **wanted | {'threads': arguments.threads},
         score=arguments.score,
-        threads=arguments.threads,
         video=arguments.video,
         video_min_score=OPERATING_SCORE,  # all of them would hide the events
     )

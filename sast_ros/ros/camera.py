@@ -402,6 +402,7 @@ class Camera:
         before, self._settings = self._settings, settings
         if self._cutter is not None:
             self._cutter.set_timing(*settings.timing_us)
+            self._cutter.align = settings.window.align
             self._cutter.timestamp_source = settings.window.timestamp_source
             if settings.input.filter != before.input.filter:
                 self._change_filter(settings)

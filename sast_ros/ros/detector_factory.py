@@ -117,6 +117,7 @@ def make_cutter(
     return WindowCutter(
         *settings.timing_us,
         sensor_size=size,
+        align=settings.window.align,
         timestamp_source=settings.window.timestamp_source,
         now_ns=now_ns,
         on_reset=on_reset,

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from sast_ros import defaults
 from sast_ros.errors import SastError
 from sast_ros.events import EVENT_TYPES
-from sast_ros.windows import microseconds, TimestampSource
+from sast_ros.windows import Alignment, microseconds, TimestampSource
 
 #: When a new value takes effect: between two windows; at the next configure transition; only at
 #: the start of the node.
@@ -188,6 +188,13 @@ class WindowSettings:
         'weights were trained with 50, official Gen1 ones with 125.',
         'ms',
         (1, 10_000),
+    )
+    align: Alignment = _parameter(
+        'first_event',
+        "Where windows begin: at the 'first_event', or from it on at multiples of stride_ms since "
+        "the 'epoch' of the clock of the events, so that nodes that start at different times, and "
+        'cameras whose events carry ROS time, have the same windows.',
+        choices=('first_event', 'epoch'),
     )
     timestamp_source: TimestampSource = _parameter(
         AUTO,

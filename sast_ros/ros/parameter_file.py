@@ -1,0 +1,126 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of the node in a ROS 2 parameter file, read without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import difflib
+from pathlib import Path
+import re
+from typing import Any
+
+from sast_ros.errors import SettingError
+from sast_ros.ros.node_parameters import as_number
+from sast_ros.ros.parameters import Parameter, PARAMETERS, ParameterValueError
+from sast_ros.yaml_file import read_yaml
+
+NODE_NAME = 'sast_detector'
+
+_KEY = 'ros__parameters'
+_WILDCARDS = ('*', '**')
+
+#: Parameters that every node has.
+_OF_ROS = re.compile(r'use_sim_time|start_type_description_service|qos_overrides\..*')
+
+
+def read_parameter_file(path: Path) -> dict[str, Any]:
+    """
+    Return the parameters that a file sets for the node, by their full names.
+
+    Those of ``/**`` come first, then those of the node itself, as a node reads them: the node
+    ``sast_detector`` in any namespace, or the only other one with a parameter of it.
+
+    Raises
+    ------
+    SettingError
+        Not a parameter file, parameters of no or several such nodes, unknown parameters, or a
+        value that a parameter cannot take.
+    OSError
+        The file cannot be read.
+
+    """
+    try:
+        document = read_yaml(path)
+    except ValueError as error:
+        raise SettingError(f'{path} is no parameter file: {error}') from error
+    values: dict[str, Any] = {}
+    for _, section in _chosen(path, list(_sections(document))):
+        values |= section
+    values = {name: value for name, value in values.items() if not _OF_ROS.fullmatch(name)}
+    unknown = [name for name in values if name not in PARAMETERS]
+    if unknown:
+        raise SettingError(
+            f'{path}: the node has no parameter {", ".join(map(_with_advice, unknown))}; '
+            'config/detector.yaml lists all of them'
+        )
+    try:
+        return {name: _value(PARAMETERS[name], value) for name, value in values.items()}
+    except ParameterValueError as error:
+        raise SettingError(f'{path}: {error}') from error
+
+
+def _sections(document: Any, prefix: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the names of nodes, with their namespaces, and their parameters."""
+    for key, content in document.items() if isinstance(document, dict) else ():
+        name = f'{prefix}/{str(key).strip("/")}'
+        if isinstance(content, dict) and isinstance(content.get(_KEY), dict):
+            yield name, dict(_flatten(content[_KEY]))
+        else:
+            yield from _sections(content, name)
+
+
+def _flatten(values: dict[Any, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f'{prefix}{key}.')
+        else:
+            yield f'{prefix}{key}', value
+
+
+def _chosen(
+    path: Path, sections: list[tuple[str, dict[str, Any]]]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the sections of all nodes, and that of the detector."""
+    of_all = [one for one in sections if one[0].split('/')[-1] in _WILDCARDS]
+    named = [one for one in sections if one not in of_all]
+    own = [one for one in named if one[0].split('/')[-1] == NODE_NAME]
+    own = own or [one for one in named if one[1].keys() & PARAMETERS.keys()]
+    if len(own) > 1:
+        raise SettingError(
+            f'{path} has parameters of {len(own)} detectors ({", ".join(one[0] for one in own)}); '
+            'give a file with those of one'
+        )
+    if not of_all + own:
+        raise SettingError(
+            f'{path} has no parameters of the node; it must hold "/**:" or "{NODE_NAME}:" with '
+            f'"{_KEY}:" below'
+        )
+    return of_all + own
+
+
+def _with_advice(name: str) -> str:
+    close = difflib.get_close_matches(name, PARAMETERS, 1)
+    return f'{name} (did you mean {close[0]}?)' if close else name
+
+
+def _value(parameter: Parameter, value: Any) -> Any:
+    """Return a value of a file as the node takes it."""
+    default = parameter.default
+    if value == [] and isinstance(default, list):
+        return default  # without a type, which the node reads as not set
+    if not _has_type_of(value, default):
+        number = as_number(value, default)
+        if number is None:
+            raise ParameterValueError(
+                f'{parameter.name} is {value!r}; it must be of the type {parameter.type_name}'
+            )
+        value = number
+    parameter.validate(value)
+    return value
+
+
+def _has_type_of(value: Any, default: Any) -> bool:
+    if isinstance(default, list):
+        return isinstance(value, list) and all(type(one) is type(default[0]) for one in value)
+    return type(value) is type(default)

@@ -1,0 +1,165 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""A parameter file of the node means the same to the commands, which read it without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sast_ros import cli
+from sast_ros.bags import open_recording
+from sast_ros.cli.arguments import detector_options, OPTIONS
+from sast_ros.errors import SettingError
+from sast_ros.replay import _make_pipeline, ReplayOptions
+from sast_ros.ros.detector_factory import load_detector, make_cutter
+from sast_ros.ros.parameter_file import read_parameter_file
+from sast_ros.ros.parameters import PARAMETERS, Settings
+from workspace import REPOSITORY
+
+#: Parameters that decide when and where something is computed, not what.
+WITHOUT_MEANING_OFFLINE = ('autostart', 'input.type', 'input.queue_depth', 'overload.')
+
+NOT_DEFAULT = """
+/**:
+  ros__parameters:
+    use_sim_time: true
+    autostart: false
+    model: {path: gen1-tiny, device: cpu, precision: float32, partition_size: [4, 5], threads: 1}
+    window: {duration_ms: 40, stride_ms: '20', align: epoch, timestamp_source: header}
+    sparsity: {mode: dense, amp: 3.0e-4, bounce: 2e-3}
+    detections.score_threshold: 0.2
+    detections:
+      nms_iou: 0.6
+      max_count: 7
+      classes: [car]
+      class_id_format: index
+    input: {type: auto, width: 320, height: 240, time_unit: us, filter: [hot-pixel]}
+    overload.queue_windows: 3
+    state.max_gap_ms: 300.0
+    qos_overrides./parameter_events.publisher.depth: 5
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / 'detector.yaml'
+    path.write_text(text)
+    return path
+
+
+def options_of(*words: object) -> ReplayOptions:
+    arguments = cli._parser().parse_args(['replay', 'bag', *map(str, words)])
+    return ReplayOptions(**detector_options(arguments))
+
+
+def test_the_file_with_all_defaults_changes_nothing():
+    path = REPOSITORY / 'config' / 'detector.yaml'
+    assert read_parameter_file(path) == {name: p.default for name, p in PARAMETERS.items()}
+    assert options_of('--params', path) == ReplayOptions(
+        amp=PARAMETERS['sparsity.amp'].default,
+        bounce=PARAMETERS['sparsity.bounce'].default,
+        latency_budget_ms=PARAMETERS['sparsity.latency_budget_ms'].default,
+    )
+
+
+def test_every_parameter_is_an_option_of_the_replay_or_has_no_meaning_there():
+    size = {'input.width', 'input.height'}
+    assert OPTIONS.keys() <= PARAMETERS.keys()
+    others = PARAMETERS.keys() - OPTIONS.keys() - size
+    assert [name for name in others if not name.startswith(WITHOUT_MEANING_OFFLINE)] == []
+
+
+def test_the_replay_has_the_detector_and_the_windows_of_the_node(tmp_path):
+    path = write(tmp_path, NOT_DEFAULT)
+    settings = Settings.from_values(read_parameter_file(path))
+    node, untrained = load_detector(settings)
+    cutter = make_cutter(settings, node.detector.config, lambda: 0, lambda reason: None)
+    with open_recording('example') as recording:
+        pipeline, trained = _make_pipeline(recording, options_of('--params', path))
+        assert recording.time_unit == settings.input.time_unit
+    assert untrained is not trained
+    for name in ('duration_us', 'stride_us', 'max_gap_us', 'align', 'timestamp_source'):
+        assert getattr(pipeline.cutter, name) == getattr(cutter, name), name
+    assert pipeline.cutter.event_filter.texts == cutter.event_filter.texts == ('hot-pixel',)
+    assert pipeline.sensor_size == (240, 320)
+    ours, its = pipeline.detector, node.detector
+    for name in ('config', 'score_threshold', 'nms_iou', 'max_detections', 'precision'):
+        assert getattr(ours, name) == getattr(its, name), name
+    assert ours._class_ids == its._class_ids == [ours.config.classes.index('car')]
+    for name in ('mode', 'amp', 'bounce'):
+        assert getattr(ours.engine.control, name) == getattr(its.engine.control, name), name
+    assert its.engine.control.mode == 'dense'
+
+
+def test_options_win_over_the_file_wherever_they_stand(tmp_path):
+    path = write(tmp_path, NOT_DEFAULT)
+    words = ['--nms-iou', '0.45', '--params', path, '--filter', 'roi=0,0,9,9', '--align']
+    options = options_of(*words, 'first_event', '--filter', 'flip=vertical')
+    assert options.nms_iou == 0.45
+    assert options.align == 'first_event'
+    assert options.filters == ('roi=0,0,9,9', 'flip=vertical')
+    assert (options.score_threshold, options.window_ms, options.stride_ms) == (0.2, 40, 20)
+
+
+@pytest.mark.parametrize(
+    ('names', 'expected'),
+    [
+        (['/**', 'sast_detector'], 3),
+        (['sast_detector', '/**'], 2),
+        (['/**', '/left/sast_detector'], 3),
+        (['/**', 'camera_driver'], 2),
+        (['left_eye'], 2),
+        (['/*/left_eye'], 2),
+    ],
+)
+def test_the_node_itself_comes_after_all_nodes(tmp_path, names, expected):
+    sections = [
+        f'{name}: {{ros__parameters: {{detections: {{max_count: {count}}}}}}}'
+        if name != 'camera_driver'
+        else f'{name}: {{ros__parameters: {{bias_diff: 1}}}}'
+        for count, name in enumerate(names, start=2)
+    ]
+    path = write(tmp_path, '\n'.join(sections))
+    assert read_parameter_file(path) == {'detections.max_count': expected}
+
+
+def test_namespaces_may_be_nested(tmp_path):
+    path = write(tmp_path, 'robot: {eye: {sast_detector: {ros__parameters: {autostart: no}}}}')
+    assert read_parameter_file(path) == {'autostart': False}
+
+
+@pytest.mark.parametrize(
+    ('text', 'named'),
+    [
+        ('/**: {ros__parameters: {window: {stride: 5}}}', 'window.stride (did you mean window.'),
+        ('/**: {ros__parameters: {window.stride_ms: fast}}', "window.stride_ms is 'fast'"),
+        ('/**: {ros__parameters: {window.stride_ms: 0}}', 'between 1 and 10000'),
+        ('/**: {ros__parameters: {model.path: 5}}', 'string'),
+        ('/**: {ros__parameters: {autostart: 1}}', 'bool'),
+        ('/**: {ros__parameters: {detections.classes: [car, 1]}}', 'string array'),
+        ('/**: {ros__parameters: {window.align: event}}', "'first_event', 'epoch'"),
+        ('window: {stride_ms: 5}', 'ros__parameters'),
+        ('- 5', 'ros__parameters'),
+        ('a: [', 'no YAML'),
+        (
+            'l/sast_detector: {ros__parameters: {autostart: no}}\n'
+            'r/sast_detector: {ros__parameters: {autostart: no}}',
+            '/l/sast_detector, /r/sast_detector',
+        ),
+    ],
+)
+def test_mistakes_are_named_with_their_file(tmp_path, text, named):
+    path = write(tmp_path, text)
+    with pytest.raises(SettingError) as caught:
+        read_parameter_file(path)
+    assert named in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_the_command_says_what_is_wrong_in_one_sentence(tmp_path, capsys):
+    path = write(tmp_path, '/**: {ros__parameters: {windows: {stride_ms: 5}}}')
+    assert cli.main(['replay', 'example', '--params', str(path)]) == 1
+    error = capsys.readouterr().err
+    assert 'windows.stride_ms' in error
+    assert 'window.stride_ms' in error
+    assert len(error.strip().splitlines()) == 1
