@@ -246,6 +246,11 @@ class WindowCutter:
         self.event_filter.reset()
 
     @property
+    def ros_offset_ns(self) -> int | None:
+        """Nanoseconds to add to the time of the events for ROS time, ``None`` if unknown."""
+        return self._clock.offset_ns
+
+    @property
     def pending_events(self) -> int:
         """Number of events received for windows that are not complete yet."""
         return self._pending
@@ -570,12 +575,17 @@ class _RosClock:
         while self._offsets[0][0] < t - CLOCK_MEMORY_US:
             self._offsets.popleft()
 
-    def stamp_ns(self, t: int) -> int | None:
+    @property
+    def offset_ns(self) -> int | None:
         if self._ros:
-            return 1000 * t
-        if not self._offsets:
-            return None
-        stamp = 1000 * t + self._offsets[0][1]
+            return 0
+        return self._offsets[0][1] if self._offsets else None
+
+    def stamp_ns(self, t: int) -> int | None:
+        offset = self.offset_ns
+        if self._ros or offset is None:
+            return None if offset is None else 1000 * t
+        stamp = 1000 * t + offset
         if self._previous is not None and 0 < self._previous - stamp < CLOCK_STEP_NS:
             stamp = self._previous
         self._previous = stamp

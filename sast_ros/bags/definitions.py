@@ -42,6 +42,9 @@ DEFINITIONS = {
     'vision_msgs/msg/Detection2D': 'std_msgs/Header header\nObjectHypothesisWithPose[] results\n'
     'BoundingBox2D bbox\nstring id',
     'vision_msgs/msg/Detection2DArray': 'std_msgs/Header header\nDetection2D[] detections',
+    'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name',
+    'vision_msgs/msg/LabelInfo': 'std_msgs/Header header\nVisionClass[] class_map\n'
+    'float32 threshold',
 }
 
 

@@ -82,11 +82,8 @@ def add_detector(
         metavar='FILE',
         help='parameter file of the node (ROS 2 YAML), over which the options win',
     )
-    for name, default, metavar, text in (
-        ('--model', 'default', 'M', MODEL_HELP),
-        ('--device', 'auto', 'D', DEVICE_HELP),
-    ):
-        command.add_argument(name, default=default, action=_Given, metavar=metavar, help=text)
+    command.add_argument('--model', default='default', action=_Given, metavar='M', help=MODEL_HELP)
+    command.add_argument('--device', default='auto', action=_Given, metavar='D', help=DEVICE_HELP)
     milliseconds, share = number_between(1, 10_000), number_between(0, 1)
     for name, kind, default, metavar, text in (
         ('--window-ms', milliseconds, defaults.WINDOW_MS, 'T', 'integration time'),

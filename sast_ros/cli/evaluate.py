@@ -59,6 +59,12 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     _add_protocol(command)
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
+    command.add_argument(
+        '--detections-topic',
+        metavar='T',
+        help='topic with Detection2DArray of bags: evaluate what a node published, by the events '
+        'in the same bag',
+    )
     add_detector(command, SCORE_THRESHOLD)
     _add_batch(command)
     command.add_argument(
@@ -209,6 +215,9 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = EvaluationInputs(
         *(arguments.inputs, arguments.labels, arguments.out, options, arguments.topic),
         protocol.label_frames,
+        detections_topic=arguments.detections_topic,
+        timing_known=arguments.params is not None
+        or 'stride_ms' in getattr(arguments, 'given', ()),
     )
     inputs.replay(lambda replays: _replay(arguments, replays), _show_finished)
     entries = inputs.pair(protocol)
@@ -381,6 +390,13 @@ def _overview(result: dict[str, Any]) -> Table:
         clipped, away = result['labels_clipped'], result['labels_clipped_away']
         table.add_row(
             'clipped', f'{clipped} labels to the frame, {away} of them left out as too small'
+        )
+    if 'live' in result:
+        live = result['live']
+        table.add_row(
+            'windows',
+            f'{live["published"]} published, {live["dropped"]} dropped; '
+            f'{live["frames_without_window"]} of {result["images"]} frames have none of their own',
         )
     if 'ignored_regions' in result:
         table.add_row('ignored', f'detections in {result["ignored_regions"]} regions of crowds')

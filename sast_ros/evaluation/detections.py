@@ -19,9 +19,31 @@ from sast_ros.evaluation.formats.content import BoxFile, FrameClock, load_json
 from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
 from sast_ros.evaluation.label_files import find_labels, holds_events
 from sast_ros.evaluation.labels import canonical
-from sast_ros.evaluation.topics import holds_only_detections, read_topic
+from sast_ros.evaluation.topics import find_topics, read_topic
 
 _STRIDE_US = 50_000
+
+
+@dataclass(frozen=True)
+class LiveRun:
+    """
+    The run of a node that published the detections.
+
+    Attributes
+    ----------
+    published, dropped : int
+        Windows for which there is a message, and those between them for which there is none.
+    events_topic : str
+        Topic with the events in the same bag.
+    ended_early : bool
+        Whether the node published nothing for the last windows of the events.
+
+    """
+
+    published: int
+    dropped: int
+    events_topic: str
+    ended_early: bool
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,8 @@ class RecordedDetections:
         Clock of all times; ``'ros'`` for detections that were read from messages.
     warnings : tuple of str
         What was left out or assumed, sentences.
+    live : LiveRun, optional
+        The run of the node, for messages that were recorded with the events.
 
     """
 
@@ -70,6 +94,13 @@ class RecordedDetections:
     summary: dict[str, Any] | None = None
     clock: str = 'recording'
     warnings: tuple[str, ...] = ()
+    live: LiveRun | None = None
+
+    @property
+    def counts_events(self) -> bool:
+        """Whether the windows are known with the number of their events."""
+        known = self.summary is not None or self.live is not None
+        return known and self.windows is not None
 
 
 def is_detections(path: Path) -> bool:
@@ -77,8 +108,8 @@ def is_detections(path: Path) -> bool:
     Return whether a path names detections, not a recording of events.
 
     Detections are a ``.npy`` file, if its columns are not those of events, COCO results, a text
-    file with a header that names columns of boxes, the folder of a replay, or a bag with a topic
-    of detections and none of events.
+    file with a header that names columns of boxes, the folder of a replay, or a bag (folder or
+    file) with a topic of detections and none of events.
     """
     suffix = path.suffix.lower()
     if suffix == '.json' or (path / 'detections.npy').is_file():
@@ -87,11 +118,24 @@ def is_detections(path: Path) -> bool:
         return not holds_events(path)
     if suffix == '.csv' and path.is_file():
         return names_boxes(read_header(path))
-    return path.exists() and is_storage_file(path) and holds_only_detections(path)
+    if not holds_messages(path):
+        return False
+    detections, events = find_topics(path)
+    return bool(detections) and not events
+
+
+def holds_messages(path: Path) -> bool:
+    """Return whether a path is a file of rosbag2, or a folder with such files."""
+    if path.is_dir():
+        return any(is_storage_file(file) for file in path.iterdir())
+    return path.is_file() and is_storage_file(path)
 
 
 def read_detections(
-    path: Path, labels: Path | None = None, frames: FrameClock | None = None
+    path: Path,
+    labels: Path | None = None,
+    frames: FrameClock | None = None,
+    topic: str | None = None,
 ) -> RecordedDetections:
     """
     Read detections.
@@ -100,12 +144,14 @@ def read_detections(
     ----------
     path : Path
         Folder that ``sast-ros replay`` wrote, ``.npy`` file in the Prophesee layout, COCO
-        results, CSV, or ``.mcap`` or ``.db3`` file with a topic of
+        results, CSV, or rosbag2 folder, ``.mcap`` or ``.db3`` file with a topic of
         ``vision_msgs/msg/Detection2DArray``.
     labels : Path, optional
         Folder or file with labels, for COCO results, which name images and categories of theirs.
     frames : FrameClock, optional
         Times of numbered frames.
+    topic : str, optional
+        Topic of a bag with several of this type.
 
     Raises
     ------
@@ -115,8 +161,8 @@ def read_detections(
         If a bag is damaged.
 
     """
-    if is_storage_file(path):
-        return _read_bag(path)
+    if not (path / 'detections.npy').is_file() and holds_messages(path):
+        return _read_bag(path, topic)
     if path.suffix.lower() == '.json':
         return _read_coco(path, labels, frames)
     if path.suffix.lower() == '.csv':
@@ -154,16 +200,17 @@ def read_detections(
     )
 
 
-def _read_bag(path: Path) -> RecordedDetections:
-    boxes, stamps, classes = read_topic(path)
+def _read_bag(path: Path, topic: str | None) -> RecordedDetections:
+    found = read_topic(path, topic, option='--detections-topic')
+    stamps = found.stamps_ns // 1000
     windows = np.zeros(len(stamps), WINDOW_DTYPE)
-    windows['t'], windows['stamp_ns'] = stamps, 1000 * stamps
+    windows['t'], windows['stamp_ns'] = stamps, found.stamps_ns
     steps = np.diff(stamps)
     return RecordedDetections(
-        name=recording_stem(path).removesuffix('_detections'),
+        name=recording_stem(path.resolve()).removesuffix('_detections'),
         path=path,
-        boxes=boxes,
-        classes=tuple(canonical(name) for name in classes),
+        boxes=found.boxes,
+        classes=tuple(canonical(name) for name in found.classes),
         windows=windows,
         start_us=int(stamps[0]) - _STRIDE_US,
         end_us=int(stamps[-1]),

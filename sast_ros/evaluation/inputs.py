@@ -13,12 +13,19 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.errors import format_error, SastError
 from sast_ros.evaluation.batch.jobs import JobResult
 from sast_ros.evaluation.batch.plan import load_finished, options_digest, plan_replay, Replay
-from sast_ros.evaluation.detections import is_detections, read_detections, RecordedDetections
+from sast_ros.evaluation.detections import (
+    holds_messages,
+    is_detections,
+    read_detections,
+    RecordedDetections,
+)
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.formats.content import FrameClock
 from sast_ros.evaluation.label_files import find_labels
+from sast_ros.evaluation.live import read_live
 from sast_ros.evaluation.protocol import pair_recording, Protocol
 from sast_ros.evaluation.report.entry import ReportEntry
+from sast_ros.evaluation.topics import find_topics
 from sast_ros.output import lock_folder
 from sast_ros.replay import ReplayOptions, VIDEO
 
@@ -47,6 +54,10 @@ class EvaluationInputs:
         Topic with events of the recordings; by default the only one.
     frames : FrameClock, optional
         Times of detections that have frame numbers.
+    detections_topic : str, optional
+        Topic with detections of bags; those of bags with events are evaluated, not replayed.
+    timing_known : bool
+        Whether the stride of the options is that of the node that published them.
 
     Raises
     ------
@@ -63,6 +74,9 @@ class EvaluationInputs:
         options: ReplayOptions,
         topic: str | None = None,
         frames: FrameClock | None = None,
+        *,
+        detections_topic: str | None = None,
+        timing_known: bool = False,
     ) -> None:
         if not labels.exists():
             raise EvaluationError(f'{labels} does not exist; name the folder or file with labels')
@@ -72,6 +86,8 @@ class EvaluationInputs:
         self._options = options
         self._topic = topic
         self._frames = frames
+        self._detections_topic = detections_topic
+        self._timing_known = timing_known
         self._detected: dict[Path, RecordedDetections] = {}
         self._planned: dict[Path, Replay] = {}
         self._failed: dict[Path, str] = {}
@@ -149,13 +165,16 @@ class EvaluationInputs:
             with self._collect_error(path):
                 summary = detected.summary or {}
                 # Files of other tools are evaluated as they are
-                used = summary.get('score', 'product') if summary else self._options.score
+                used = self._options.score
+                if summary or detected.live:
+                    used = summary.get('score', 'product')
                 if used != self._options.score:
                     raise EvaluationError(
                         f'{detected.path}: its scores are {SCORES.get(used, used)}; give the '
                         f'recording instead, or --score {used}'
                     )
-                planned = self._planned.get(path)
+                planned, live = self._planned.get(path), detected.live
+                topic = live.events_topic if live else summary.get('topic') or None
                 video = detected.path.with_name(VIDEO)
                 entries.append(
                     ReportEntry(
@@ -163,8 +182,8 @@ class EvaluationInputs:
                             detected, self._labels, protocol, sole=len(self._paths) == 1
                         ),
                         detected,
-                        path if planned else None,
-                        planned.topic if planned else summary.get('topic') or None,
+                        path if planned or live else None,
+                        planned.topic if planned else topic,
                         video if summary and video.is_file() else None,
                     )
                 )
@@ -176,9 +195,24 @@ class EvaluationInputs:
 
     def _add(self, path: Path) -> str:
         """Read detections or plan a replay, and return the name of the recording."""
-        if is_detections(path):
-            detected = self._detected[path] = read_detections(path, self._labels, self._frames)
+        if self._is_live(path):
+            detected = self._detected[path] = read_live(
+                path,
+                self._detections_topic,
+                self._options,
+                self._topic,
+                timing_known=self._timing_known,
+            )
             return detected.name
+        if is_detections(path):
+            detected = self._detected[path] = read_detections(
+                path, self._labels, self._frames, self._detections_topic
+            )
+            return detected.name
+        if self._detections_topic is not None:
+            raise EvaluationError(
+                f'{path} has no topic with detections; leave out --detections-topic'
+            )
         name = recording_stem(path.resolve())
         find_labels(self._labels, name)  # a recording without labels is not replayed
         folder = self._out / name
@@ -188,6 +222,21 @@ class EvaluationInputs:
             )
         self._planned[path] = plan_replay(path, folder, self._options, self._topic, self._digest)
         return name
+
+    def _is_live(self, path: Path) -> bool:
+        """Return whether a bag with events has the detections to evaluate, too."""
+        if (path / 'detections.npy').is_file() or not holds_messages(path):
+            return False
+        detections, events = find_topics(path)
+        if not (detections and events):
+            return False
+        if self._detections_topic is None and self._topic is None:
+            raise EvaluationError(
+                f'{path} has events ({", ".join(events)}) and detections '
+                f'({", ".join(detections)}); give --detections-topic {detections[0]} to evaluate '
+                f'what was published, or --topic {events[0]} to replay the events'
+            )
+        return self._detections_topic is not None
 
     @contextlib.contextmanager
     def _collect_error(self, path: Path) -> Iterator[None]:

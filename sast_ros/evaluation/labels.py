@@ -286,10 +286,10 @@ def _read_numpy(path: Path, name: str, frames: FrameClock, sole: bool) -> BoxFil
 
 
 def _read_bag(path: Path, topic: str | None) -> Labels:
-    boxes, stamps, classes = read_topic(path, topic)
-    if not len(boxes):
+    found = read_topic(path, topic)
+    if not len(found.boxes):
         raise EvaluationError(f'{path}: holds no labels; name a recording with objects')
-    return Labels(path, boxes, np.unique(stamps), classes, 'ros')
+    return Labels(path, found.boxes, np.unique(found.stamps_ns // 1000), found.classes, 'ros')
 
 
 _READERS: dict[str, Callable[[Path, str, FrameClock, bool], BoxFile]] = {

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sast_ros.evaluation.box_filter import BOXES_GEN1, BoxFilter, choose_box_filter
-from sast_ros.evaluation.detections import RecordedDetections
+from sast_ros.evaluation.detections import LiveRun, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.formats.content import no_boxes
 from sast_ros.evaluation.labels import Labels
@@ -86,6 +86,10 @@ class PairedRecording:
         too little of them was left; ``None`` without clipping.
     warnings : tuple of str
         What was left out of the files, sentences.
+    live : LiveRun, optional
+        The run of the node that published the detections.
+    without_window : int
+        Frames for which it published no window that had ended within a stride.
 
     """
 
@@ -99,6 +103,8 @@ class PairedRecording:
     clipped: int | None = None
     removed: int | None = None
     warnings: tuple[str, ...] = ()
+    live: LiveRun | None = None
+    without_window: int = 0
 
 
 def pair_last_window(
@@ -122,7 +128,8 @@ def pair_last_window(
         if windows is None or labels.clock != 'ros':
             raise EvaluationError(
                 f'{labels.path} and {detected.path} have different clocks, one of them ROS time, '
-                'with an unknown offset; replay the recording, which stores both'
+                'with an unknown offset; give a bag that holds the events too, with '
+                '--detections-topic, or replay the recording'
             )
         times = windows['stamp_ns'] // 1000
     shift = int(times[0] - ends[0]) if len(times) else 0
@@ -135,10 +142,13 @@ def pair_last_window(
     valid = (index >= 0) & (age <= limit)
     truth, found = truth[boxes(truth)], found[boxes(found)]
     evaluated = labels.times - start > boxes.skip_us
+    if detected.live is not None and detected.live.ended_early:
+        evaluated &= labels.times < times[-1] + detected.stride_us
     if len(labels.times) == len(np.unique(labels.boxes['t'])):
         # A file of boxes lists only times with objects; as in the evaluator of the data sets,
         # those with a box that passes the filter are evaluated
         evaluated &= np.isin(labels.times, truth['t'])
+    missing = evaluated & ((index < 0) | (age >= detected.stride_us))
     frames = []
     for time, window, known in zip(
         labels.times[evaluated].tolist(), index[evaluated], valid[evaluated]
@@ -147,14 +157,15 @@ def pair_last_window(
         rows['t'] -= start
         seen = _at(found, ends[window]) if known else found[:0]
         rate = float('nan')
-        if windows is not None and known and detected.summary is not None:
+        if windows is not None and known and detected.counts_events:
             rate = float(windows['events'][window]) / detected.duration_us * 1e6
         end = int(ends[window]) if known else time - shift
         frames.append(Frame(time - start, rows, seen, rate, end, _at(regions, time)))
     chosen, length = _unlabelled(labels, detected, found['t'] + shift, times, shift, start, boxes)
-    return PairedRecording(
+    paired = PairedRecording(
         detected.name, classes, tuple(frames), found[chosen], length, left_out, start - shift
     )
+    return replace(paired, live=detected.live, without_window=int(missing.sum()))
 
 
 def pair_pooled(labels: Labels, detected: RecordedDetections, boxes: BoxFilter) -> PairedRecording:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,55 @@ import numpy as np
 from sast_ros.bags.definitions import message_types
 from sast_ros.bags.detections import DETECTIONS_TYPE
 from sast_ros.bags.rosbag import topic_messages
-from sast_ros.bags.storage import open_storage
+from sast_ros.bags.storage import open_storage, StorageFile
 from sast_ros.evaluation.boxes import check_boxes, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events import EVENT_TYPES
 from sast_ros.labels import BOX_DTYPE
 
+LABELS_TYPE = 'vision_msgs/msg/LabelInfo'
+
+
+@dataclass(frozen=True)
+class TopicBoxes:
+    """
+    The messages of one topic.
+
+    Attributes
+    ----------
+    topic : str
+        Name of the topic.
+    boxes : BOX_DTYPE[N]
+        Sorted by ``t``, the stamp of the message in microseconds. ``class_confidence`` is the
+        score of the best hypothesis; there is one track id for each ``id``.
+    stamps_ns : int64[M]
+        Stamps of all messages in nanoseconds, with or without objects, sorted.
+    classes : tuple of str
+        Class names in class-id order.
+    all_classes : bool
+        Whether these are all classes of the publisher, of its ``LabelInfo``, not only those of
+        its objects.
+    restarts : int
+        How many stamps are before those of the message received before.
+
+    """
+
+    topic: str
+    boxes: np.ndarray
+    stamps_ns: np.ndarray
+    classes: tuple[str, ...]
+    all_classes: bool = False
+    restarts: int = 0
+
 
 def read_topic(
-    path: Path, topic: str | None = None
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    path: Path, topic: str | None = None, *, option: str = '--label-topic'
+) -> TopicBoxes:
     """
     Read the messages of one topic of a bag.
+
+    Where the bag has a ``vision_msgs/msg/LabelInfo`` in the namespace of the topic, or one at all,
+    the classes are its classes, and class ids may be their numbers.
 
     Parameters
     ----------
@@ -31,16 +69,8 @@ def read_topic(
         A rosbag2 folder, ``.mcap`` or ``.db3`` file.
     topic : str, optional
         Name of the topic; by default the only one of this type.
-
-    Returns
-    -------
-    boxes : BOX_DTYPE[N]
-        Sorted by ``t``, the stamp of the message in microseconds. ``class_confidence`` is the
-        score of the best hypothesis; there is one track id for each ``id``.
-    stamps : int64[M]
-        Stamps of all messages, with or without objects.
-    classes : tuple of str
-        Class names in class-id order.
+    option : str
+        What chooses the topic, for error messages.
 
     Raises
     ------
@@ -51,32 +81,55 @@ def read_topic(
 
     """
     objects: list[tuple[int, str, str, float, list[float]]] = []
-    stamps = []
+    stamps: list[int] = []
     store = message_types()
     with ExitStack() as stack:
         files = open_storage(path, stack).files
-        every = [connection for file in files for connection in file.connections()]
-        found = {one.topic for one in every if one.msgtype == DETECTIONS_TYPE}
-        chosen = _choose(path, sorted(found), topic)
+        chosen = _choose(path, _topics_of(files)[0], topic, option)
+        names = _class_names(files, chosen)
         for _, raw in topic_messages(files, chosen, DETECTIONS_TYPE):
             array: Any = store.deserialize_cdr(raw, DETECTIONS_TYPE)
-            t = array.header.stamp.sec * 1_000_000 + array.header.stamp.nanosec // 1000
-            stamps.append(t)
+            stamp_ns = array.header.stamp.sec * 1_000_000_000 + array.header.stamp.nanosec
+            stamps.append(stamp_ns)
+            t = stamp_ns // 1000
             objects += [(t, *_read_object(path, chosen, t, one)) for one in array.detections]
     if not stamps:
         raise EvaluationError(f'{path}: there are no messages on {chosen}; name another recording')
-    classes = tuple(sorted({name for _, name, *_ in objects}))
+    found = [_class_name(name, names) for _, name, *_ in objects]
+    classes = tuple(dict.fromkeys([*names.values(), *sorted(set(found))]))
     tracks = {name: number for number, name in enumerate(sorted({row[2] for row in objects}))}
     boxes = np.array(
         [
             # Objects without an id are tracks of their own
             (t, *box, classes.index(name), tracks[key] if key else len(tracks) + index, score)
-            for index, (t, name, key, score, box) in enumerate(objects)
+            for index, (name, (t, _, key, score, box)) in enumerate(zip(found, objects))
         ],
         BOX_DTYPE,
     )
     check_boxes(boxes, f'{path}, {chosen}')
-    return sort_by_time(boxes), np.sort(np.array(stamps, np.int64)), classes
+    times = np.array(stamps, np.int64)
+    restarts = int(np.count_nonzero(np.diff(times) < 0))
+    return TopicBoxes(chosen, sort_by_time(boxes), np.sort(times), classes, bool(names), restarts)
+
+
+def _class_names(files: list[StorageFile], topic: str) -> dict[int, str]:
+    """Return the names of the classes by their numbers, of the publisher of a topic; or none."""
+    topics = sorted(
+        {one.topic for file in files for one in file.connections() if one.msgtype == LABELS_TYPE}
+    )
+    beside = f'{topic.rpartition("/")[0]}/label_info'
+    if len(topics) > 1:
+        topics = [name for name in topics if name == beside]
+    for _, raw in topic_messages(files, topics[0], LABELS_TYPE) if topics else ():
+        labels: Any = message_types().deserialize_cdr(raw, LABELS_TYPE)
+        return {entry.class_id: entry.class_name for entry in labels.class_map}
+    return {}
+
+
+def _class_name(text: str, names: dict[int, str]) -> str:
+    """Return the name that a ``class_id`` stands for, which may be a number."""
+    known = text in names.values() or not text.isdecimal()
+    return text if known else names.get(int(text), text)
 
 
 def _read_object(
@@ -95,9 +148,9 @@ def _read_object(
     return best.class_id, detection.id, best.score, [middle.x - w / 2, middle.y - h / 2, w, h]
 
 
-def holds_only_detections(path: Path) -> bool:
+def find_topics(path: Path) -> tuple[list[str], list[str]]:
     """
-    Return whether a bag has a topic of detections and none of events.
+    Return the topics with detections and those with events in a bag.
 
     Raises
     ------
@@ -106,12 +159,17 @@ def holds_only_detections(path: Path) -> bool:
 
     """
     with ExitStack() as stack:
-        files = open_storage(path, stack).files
-        types = {c.msgtype for file in files for c in file.connections()}
-    return DETECTIONS_TYPE in types and not types & set(EVENT_TYPES)
+        return _topics_of(open_storage(path, stack).files)
 
 
-def _choose(path: Path, topics: list[str], wanted: str | None) -> str:
+def _topics_of(files: list[StorageFile]) -> tuple[list[str], list[str]]:
+    found = [one for file in files for one in file.connections()]
+    detections = {one.topic for one in found if one.msgtype == DETECTIONS_TYPE}
+    events = {one.topic for one in found if one.msgtype in EVENT_TYPES}
+    return sorted(detections), sorted(events)
+
+
+def _choose(path: Path, topics: list[str], wanted: str | None, option: str) -> str:
     listing = ', '.join(topics) or 'none'
     if wanted is not None:
         if wanted not in topics:
@@ -122,6 +180,6 @@ def _choose(path: Path, topics: list[str], wanted: str | None) -> str:
     if len(topics) != 1:
         raise EvaluationError(
             f'{path} has {len(topics)} topics of type {DETECTIONS_TYPE} ({listing}); '
-            + ('choose one with --label-topic' if topics else 'name a recording with one')
+            + (f'choose one with {option}' if topics else 'name a recording with one')
         )
     return topics[0]

@@ -353,7 +353,13 @@ class Bench:
 
         Unless others are named, they are ``PARAMETERS_OF_TESTS``.
         """
-        parameters = {**PARAMETERS_OF_TESTS, **parameters}
+        return self._start(arguments, {**PARAMETERS_OF_TESTS, **parameters})
+
+    def start_node_with(self, file: Path, **parameters: object) -> NodeProcess:
+        """Start the node with a parameter file, and further parameters."""
+        return self._start(('--params-file', str(file)), parameters)
+
+    def _start(self, arguments: tuple[str, ...], parameters: dict[str, object]) -> NodeProcess:
         for name, value in parameters.items():
             arguments += ('-p', f'{name.replace("__", ".")}:={value}')
         self.nodes.append(

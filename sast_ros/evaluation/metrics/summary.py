@@ -30,8 +30,9 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
         JSON-ready, ``None`` for unknown values: ``AP``, ``AP50``, ``AP75``, ``AP_small``,
         ``AP_medium``, ``AP_large``, ``AR_100``, ``per_class`` with the same and the
         precision-recall curves, and the metrics of the other modules. Only where there are any:
-        ``ignored_regions``, ``labels_clipped`` and ``labels_clipped_away`` (numbers), and
-        ``label_warnings``.
+        ``ignored_regions``, ``labels_clipped`` and ``labels_clipped_away`` (numbers),
+        ``label_warnings``, and ``live`` with the windows that nodes ``published`` and ``dropped``
+        and the ``frames_without_window``.
 
     Raises
     ------
@@ -96,6 +97,13 @@ def _label_notes(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
     if any(one.clipped is not None for one in recordings):
         notes['labels_clipped'] = sum(one.clipped or 0 for one in recordings)
         notes['labels_clipped_away'] = sum(one.removed or 0 for one in recordings)
+    live = [(one.live, one.without_window) for one in recordings if one.live is not None]
+    if live:
+        notes['live'] = {
+            'published': sum(run.published for run, _ in live),
+            'dropped': sum(run.dropped for run, _ in live),
+            'frames_without_window': sum(frames for _, frames in live),
+        }
     warnings = [warning for one in recordings for warning in one.warnings]
     if warnings:
         notes['label_warnings'] = list(dict.fromkeys(warnings))

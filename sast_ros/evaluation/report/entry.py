@@ -71,7 +71,7 @@ class ReportEntry:
     def windows(self) -> np.ndarray:
         """Windows with events and kept tokens, which messages do not contain; empty if unknown."""
         windows = self.detected.windows
-        if windows is None or self.detected.summary is None:
+        if windows is None or not self.detected.counts_events:
             return np.zeros(0, WINDOW_DTYPE)
         return windows
 

@@ -43,6 +43,7 @@ _DEFAULTS: dict[str, Any] = {
     'labels_clipped': None,
     'labels_clipped_away': 0,
     'labels_from': None,
+    'live': None,
     'protocol': 'last-window',
     'score': 'as in the detections',
 }
