@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 
 from bags.recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
 import pytest
+import sast_ros
 from workspace import colcon_build, without_coverage
 
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
@@ -67,15 +69,21 @@ def observer(ros_domain) -> Iterator[object]:
     rclpy.shutdown(context=context)
 
 
-def start(
-    prefix: Path, log: Path, *arguments: str, file_name: str = 'detector'
-) -> subprocess.Popen:
-    """Launch an installed file."""
+def installed(prefix: Path, log: Path) -> dict[str, str]:
+    """Return the environment of a process that uses the installation."""
     environment = without_coverage()
     packages = next(prefix.glob('lib/python3*/site-packages'))
     for name, path in (('AMENT_PREFIX_PATH', prefix), ('PYTHONPATH', packages)):
         environment[name] = ':'.join(filter(None, [str(path), environment.get(name)]))
     environment['ROS_LOG_DIR'] = str(log.parent / 'ros_log')
+    return environment
+
+
+def start(
+    prefix: Path, log: Path, *arguments: str, file_name: str = 'detector'
+) -> subprocess.Popen:
+    """Launch an installed file."""
+    environment = installed(prefix, log)
     file = prefix / 'share' / 'sast_ros' / 'launch' / f'{file_name}.launch.py'
     with log.open('w') as output:
         return subprocess.Popen(
@@ -214,6 +222,59 @@ def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path):
         wait_until(observer, lambda: len(events) == 60, 'all messages', log)
         wait_until(observer, lambda: len(detections) == 11, 'all detections', log)
         wait_until(observer, lambda: 'sent 60 messages' in log.read_text(), 'end', log)
+
+
+def commands_of(prefix: Path, **arguments: str) -> list[list[str]]:
+    """Return the commands of rosbag2 that replay.launch.py would run, as launch makes them."""
+    from launch import LaunchContext
+    from launch.actions import ExecuteProcess
+    from launch.launch_description_sources import PythonLaunchDescriptionSource
+    from launch.utilities import perform_substitutions
+
+    context = LaunchContext()
+    context.launch_configurations.update(arguments)
+    file = prefix / 'share' / 'sast_ros' / 'launch' / 'replay.launch.py'
+    description = PythonLaunchDescriptionSource(str(file)).get_launch_description(context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('AMENT_PREFIX_PATH', str(prefix))
+        for declared in description.get_launch_arguments():
+            if declared.default_value is not None:
+                default = perform_substitutions(context, declared.default_value)
+                context.launch_configurations.setdefault(declared.name, default)
+    return [
+        [perform_substitutions(context, word) for word in action.cmd]
+        for action in description.entities
+        if isinstance(action, ExecuteProcess)
+        and (action.condition is None or action.condition.evaluate(context))
+    ]
+
+
+def test_replay_plays_once_or_in_a_loop_and_records_where_that_is_wanted(prefix):
+    play = ['ros2', 'bag', 'play', '/my bag', '--clock', '--rate', '0.5', '--delay', '5.0']
+    play += ['--topics', '/dvs/events']
+    arguments = {'bag': '/my bag', 'rate': '0.5', 'events': '/dvs/events'}
+    assert commands_of(prefix, **arguments) == [play]
+    assert commands_of(prefix, **arguments, loop='true') == [[*play, '--loop']]
+    record, once = commands_of(prefix, **arguments, record="/rob's bag")
+    assert once == play
+    assert record[:5] == ['ros2', 'bag', 'record', '--output', "/rob's bag"]
+    assert record[-3:] == ['/dvs/events', '/detections', '/label_info']
+
+
+@pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 bag is not installed')
+def test_replay_records_what_evaluate_reads(prefix, tmp_path):
+    from sast_ros.cli import main
+
+    log, record = tmp_path / 'launch.txt', tmp_path / 'live'
+    file = prefix / 'share' / 'sast_ros' / 'launch' / 'replay.launch.py'
+    example = Path(sast_ros.__file__).parent / 'example'
+    arguments = [f'bag:={example / "example.mcap"}', f'record:={record}', 'delay:=20']
+    with log.open('w') as output:
+        command = [sys.executable, '-c', PROGRAM, str(file), *arguments]
+        subprocess.run(command, env=installed(prefix, log), stdout=output, timeout=120)
+    labels = str(example / 'example_bbox.npy')
+    options = ['--detections-topic', '/detections', '--labels', labels, '--json', '-']
+    assert main(['evaluate', str(record), *options]) == 0
 
 
 def test_launch_file_leaves_an_unstarted_node_to_others(prefix, observer, tmp_path):

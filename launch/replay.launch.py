@@ -1,0 +1,96 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Play a bag with rosbag2 to the detector, and record what it publishes.
+
+``ros2 launch sast_ros replay.launch.py bag:=/path/to/bag record:=/path/to/new_bag``
+"""
+
+from launch import Condition, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    RegisterEventHandler,
+    TimerAction,
+)
+from launch.conditions import IfCondition, UnlessCondition
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.substitutions import FindPackageShare
+
+ARGUMENTS = {
+    'bag': (None, 'Rosbag2 folder or file to play.'),
+    'rate': ('1.0', 'Speed of the playback.'),
+    'loop': ('false', 'true: play again and again; evaluate one pass only.'),
+    'delay': ('5.0', 'Seconds until the playback begins: the detector loads its weights.'),
+    'record': ('', 'New folder for a bag with events, detections and classes; empty: none.'),
+    'events': ('/event_camera/events', 'Topic with the events in the bag.'),
+    'detections': ('/detections', 'Topic for the detections.'),
+    'params_file': (
+        PathJoinSubstitution([FindPackageShare('sast_ros'), 'config', 'detector.yaml']),
+        'Parameters of the detector.',
+    ),
+    'model': ('', 'As for detector.launch.py.'),
+    'device': ('', 'As for detector.launch.py.'),
+    'log_level': ('info', 'Of the detector: debug, info, warn, error or fatal.'),
+}
+
+#: Seconds from the end of the bag to that of the others.
+END_S = 3.0
+
+PASSED_ON = ('events', 'detections', 'params_file', 'model', 'device', 'log_level')
+
+
+def is_recorded(context):
+    """Return whether a bag is to be recorded; NotEqualsSubstitution does not exist in Humble."""
+    return context.launch_configurations['record'] != ''
+
+
+def generate_launch_description():
+    """Declare the arguments, the detector on simulated time, the player and the recorder."""
+    argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
+    share = FindPackageShare('sast_ros')
+    command = [
+        *('ros2', 'bag', 'play', argument['bag'], '--clock', '--rate', argument['rate']),
+        *('--delay', argument['delay'], '--topics', argument['events']),
+    ]
+    once = ExecuteProcess(
+        cmd=command, condition=UnlessCondition(argument['loop']), output='screen'
+    )
+    again = ExecuteProcess(
+        cmd=[*command, '--loop'], condition=IfCondition(argument['loop']), output='screen'
+    )
+    # What is on its way when the bag ends is still published and recorded
+    end = TimerAction(period=END_S, actions=[EmitEvent(event=Shutdown())])
+    record = ExecuteProcess(
+        cmd=[
+            *('ros2', 'bag', 'record', '--output', argument['record'], '--use-sim-time'),
+            *(argument['events'], argument['detections'], '/label_info'),
+        ],
+        condition=Condition(predicate=is_recorded),
+        output='screen',
+    )
+    detector = PathJoinSubstitution([share, 'launch', 'detector.launch.py'])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=description)
+                for name, (default, description) in ARGUMENTS.items()
+            ),
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource(detector),
+                launch_arguments=[
+                    ('use_sim_time', 'true'),
+                    *((name, argument[name]) for name in PASSED_ON),
+                ],
+            ),
+            record,
+            once,
+            again,
+            RegisterEventHandler(OnProcessExit(target_action=once, on_exit=[end])),
+        ]
+    )
