@@ -120,7 +120,8 @@ class TestAlignedToTheEpoch:
         times = np.cumsum(steps) - zero % 10**12
         first = self.cutter(*timing, max_gap_us=10**9)
         whole = cut_all(first, [chunk_at(times, epoch_us=zero)])
-        rest = times[min(joined, len(times) - 1) :] - other_zero
+        joined = min(joined, len(times) - 1)
+        rest = times[joined:] - other_zero
         late = self.cutter(*timing, max_gap_us=10**9)
         found = cut_all(late, [chunk_at(rest, epoch_us=zero + other_zero)])
         stride = timing[1] * MS
