@@ -43,7 +43,7 @@ DEFINITIONS = {
     'BoundingBox2D bbox\nstring id',
     'vision_msgs/msg/Detection2DArray': 'std_msgs/Header header\nDetection2D[] detections',
     'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name',
-    'vision_msgs/msg/LabelInfo': 'std_msgs/Header header\nVisionClass[] class_map\n'
+    'vision_msgs/msg/LabelInfo': 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
     'float32 threshold',
 }
 

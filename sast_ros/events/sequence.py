@@ -265,6 +265,7 @@ def _neighbours(packets: list[_Packet], newest: _Packet) -> list[_Packet]:
     begin = end = packets.index(newest)
     while begin and packets[begin].seq - packets[begin - 1].seq <= _NEIGHBOURS:
         begin -= 1
-    while end + 1 < len(packets) and packets[end + 1].seq - packets[end].seq <= _NEIGHBOURS:
+    end += 1
+    while end < len(packets) and packets[end].seq - packets[end - 1].seq <= _NEIGHBOURS:
         end += 1
-    return packets[begin : end + 1]
+    return packets[begin:end]

@@ -81,6 +81,7 @@ def test_every_trouble_has_its_level_and_passes(monitor, clock):
     assert level() == (DiagnosticStatus.WARN, 'too slow: 3 windows dropped')
     monitor.received()
     monitor.overloaded(0, 2)
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
     assert level() == (DiagnosticStatus.WARN, 'too slow: the stride is 100 ms')
     monitor.received()
     assert level() == (DiagnosticStatus.OK, 'detecting')

@@ -13,7 +13,7 @@ rclpy = pytest.importorskip('rclpy')
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from sast_ros.ros import detector_node  # noqa: E402
-from sast_ros.ros.camera import MAX_FAILURES  # noqa: E402
+from sast_ros.ros.camera import MAX_FAILURES, process_windows  # noqa: E402
 from sast_ros.windows import EventWindow  # noqa: E402
 import torch  # noqa: E402
 
@@ -44,18 +44,19 @@ def test_a_window_without_memory_costs_itself_and_many_stop_the_node(node, monke
         with monkeypatch.context() as patch:
             patch.setattr(detector.detector, 'step', out_of_memory)
             for _ in range(MAX_FAILURES - 1):
-                camera.process(window)
-        camera.process(window)
+                assert not process_windows([(camera, window)])
+        assert not process_windows([(camera, window)])
     assert camera._monitor.step_errors == 2 * (MAX_FAILURES - 1)
     assert camera._monitor.windows_done == 2
     monkeypatch.setattr(detector.detector, 'step', out_of_memory)
     for _ in range(MAX_FAILURES - 1):
-        camera.process(window)
-    with pytest.raises(torch.OutOfMemoryError):
-        camera.process(window)
+        assert not process_windows([(camera, window)])
+    ((given_up, error),) = process_windows([(camera, window)])
+    assert given_up is camera
+    assert isinstance(error, torch.OutOfMemoryError)
 
 
 def test_a_model_without_memory_is_one_sentence(node, monkeypatch):
-    monkeypatch.setattr(detector_node, 'load_detector', out_of_memory)
+    monkeypatch.setattr(detector_node, 'load_detectors', out_of_memory)
     assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
     assert 'CUDA out of memory' in node._failure

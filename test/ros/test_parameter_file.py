@@ -12,13 +12,13 @@ from sast_ros.bags import open_recording
 from sast_ros.cli.arguments import detector_options, OPTIONS
 from sast_ros.errors import SettingError
 from sast_ros.replay import _make_pipeline, ReplayOptions
-from sast_ros.ros.detector_factory import load_detector, make_cutter
+from sast_ros.ros.detector_factory import load_detectors, make_cutter
 from sast_ros.ros.parameter_file import read_parameter_file
 from sast_ros.ros.parameters import PARAMETERS, Settings
 from workspace import REPOSITORY
 
 #: Parameters that decide when and where something is computed, not what.
-WITHOUT_MEANING_OFFLINE = ('autostart', 'input.type', 'input.queue_depth', 'overload.')
+WITHOUT_MEANING_OFFLINE = ('autostart', 'cameras', 'input.type', 'input.queue_depth', 'overload.')
 
 NOT_DEFAULT = """
 /**:
@@ -72,7 +72,7 @@ def test_every_parameter_is_an_option_of_the_replay_or_has_no_meaning_there():
 def test_the_replay_has_the_detector_and_the_windows_of_the_node(tmp_path):
     path = write(tmp_path, NOT_DEFAULT)
     settings = Settings.from_values(read_parameter_file(path))
-    node, untrained = load_detector(settings)
+    (node,), untrained = load_detectors(settings)
     cutter = make_cutter(settings, node.detector.config, lambda: 0, lambda reason: None)
     with open_recording('example') as recording:
         pipeline, trained = _make_pipeline(recording, options_of('--params', path))
@@ -86,9 +86,8 @@ def test_the_replay_has_the_detector_and_the_windows_of_the_node(tmp_path):
     for name in ('config', 'score_threshold', 'nms_iou', 'max_detections', 'precision'):
         assert getattr(ours, name) == getattr(its, name), name
     assert ours._class_ids == its._class_ids == [ours.config.classes.index('car')]
-    for name in ('mode', 'amp', 'bounce'):
-        assert getattr(ours.engine.control, name) == getattr(its.engine.control, name), name
-    assert its.engine.control.mode == 'dense'
+    assert ours._control == its._control
+    assert its._control.mode == 'dense'
 
 
 def test_options_win_over_the_file_wherever_they_stand(tmp_path):

@@ -187,7 +187,8 @@ def test_packets_are_out_of_order(node, encode):
     stream = encode(batches(81))
     messages = list(stream.messages)
     for number in range(3, 78, 10):
-        messages[number : number + 3] = reversed(messages[number : number + 3])
+        swapped = slice(number, number + 3)
+        messages[swapped] = reversed(messages[swapped])
     activate(node)
     node.publish(PACKET, messages)
     wait_for_windows(node, stream.stamps_ns)
@@ -199,7 +200,8 @@ def test_messages_without_a_count_are_out_of_order(node):
     stream = as_array(batches(81))
     messages = list(stream.messages)
     for number in range(3, 78, 10):
-        messages[number : number + 2] = reversed(messages[number : number + 2])
+        swapped = slice(number, number + 2)
+        messages[swapped] = reversed(messages[swapped])
     activate(node)
     node.publish(ARRAY, messages)
     wait_for_windows(node, stream.stamps_ns)
