@@ -216,6 +216,7 @@ class PacketOrder:
         if lost:  # those that came while others were still found are among the lost
             ahead = [packet for packet in self._aside if self._is_ahead(packet, last)]
             run = _neighbours(ahead, newest)
+            run = [packet for packet in ahead if _is_between(last, packet, run[0])] + run
         self._aside = [packet for packet in self._aside if packet not in run]
         self._counting &= lost
         for packet in run:
@@ -257,6 +258,11 @@ class PacketOrder:
                 field=SEQUENCE_FIELD,
             )
         )
+
+
+def _is_between(last: _Packet, packet: _Packet, first: _Packet) -> bool:
+    """Return whether a packet was sent after the last one and before the first that is found."""
+    return packet.seq < first.seq and last.stamp_ns <= packet.stamp_ns <= first.stamp_ns
 
 
 def _neighbours(packets: list[_Packet], newest: _Packet) -> list[_Packet]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from events.encoders import event_packet, STAMP_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 from sast_ros.events import EventFormatError, open_message_order
 from sast_ros.events.sequence import HORIZON_PACKETS
@@ -14,10 +15,17 @@ from sast_ros.events.sequence import HORIZON_PACKETS
 TYPE = 'event_camera_msgs/msg/EventPacket'
 
 
-def packet(seq: int, *, frame_id: str = 'camera', after: int = 0, period_ms: int = 1) -> bytes:
+def packet(
+    seq: int,
+    *,
+    frame_id: str = 'camera',
+    after: int = 0,
+    period_ms: int = 1,
+    encoding: str = 'evt3',
+) -> bytes:
     """Packet that tells its count by its stamp, too."""
     stamp_ns = STAMP_NS + (after + seq) * period_ms * 10**6
-    return event_packet(b'', 'evt3', seq=seq, stamp_ns=stamp_ns, frame_id=frame_id)
+    return event_packet(b'', encoding, seq=seq, stamp_ns=stamp_ns, frame_id=frame_id)
 
 
 def order(messages: list[bytes]) -> tuple[list[bytes], list[EventFormatError]]:
@@ -41,6 +49,31 @@ def test_packets_that_are_late_by_a_few_are_put_in_order(first, late):
 def test_a_stream_with_losses_is_passed_on_whole(kept):
     messages = [packet(0), *(packet(1 + n) for n, keep in enumerate(kept) if keep)]
     assert order(messages) == (messages, [])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40))
+def test_losses_of_any_length_cost_nothing_else(steps):
+    found_again = [1] * HORIZON_PACKETS
+    messages = [packet(int(seq)) for seq in np.cumsum([0, *steps, *found_again])]
+    assert order(messages) == (messages, [])
+
+
+@pytest.mark.parametrize('shared', [True, False])
+def test_packets_of_triggers_are_left_to_the_decoder_and_hide_no_loss(shared):
+    events, triggers = range(0, 120, 2), range(1, 120, 2)
+    if not shared:
+        events, triggers = range(60), range(7000, 7060)
+    pairs = [
+        each
+        for seq, trigger in zip(events, triggers)
+        for each in (packet(seq), packet(trigger, encoding='trigger'))
+    ]
+    sequence = open_message_order(TYPE, pytest.fail)
+    for message in pairs:
+        assert list(sequence.feed(message)) == [message]
+    late = packet(events[-1] + 4)
+    assert list(sequence.feed(late)) == []
 
 
 def test_a_stream_without_faults_is_passed_on_at_once():

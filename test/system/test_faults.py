@@ -125,7 +125,7 @@ def test_two_publishers_on_one_topic(node, encode):
     ]
     for publisher in publishers:
         publisher.go()
-    values = heard(node, WARN, 'two publishers interleave on this topic: /left, /right')
+    values = heard(node, WARN, 'two publishers interleave on this topic: .*/left, /right')
     node.observer.wait_for(lambda: len(node.observer.detections) > 20)
     assert values['packets lost'] == '0'
     assert sum(int(v) for key, v in values.items() if key.startswith('resets: ')) <= 3
@@ -357,7 +357,8 @@ def test_empty_messages_at_ten_kilohertz(node):
         empty + stream.messages, [100_000 * seq for seq in range(30_009)]
     )
     publisher.go()
-    heard(node, WARN, 'messages without events', resets___start=0)
+    # Where the machine is busy, some are lost
+    heard(node, WARN, 'messages without events|lost on the way', resets___start=0)
     wait_for_windows(node, stream.stamps_ns)
     node.observer.diagnostics.clear()
     heard(node, OK, 'detecting', resets___start=1)

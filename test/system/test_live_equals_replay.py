@@ -110,7 +110,7 @@ def stamp_of(array) -> int:
 def test_who_joins_late_publishes_what_the_replay_has(bench, play, stored, tmp_path, rate):
     file = write_parameters(tmp_path, 'gen1-tiny', 'epoch', 0.0)
     expected = replayed(tmp_path, stored, file)
-    bench.start_node_with(file, use_sim_time=True)
+    bench.start_node_with(file, use_sim_time=True, overload__max_age_ms=3_600_000.0)
     observer = bench.observer
     observer.wait_for_state('active')
     play(rate, joined_ns=300_000_000)
@@ -133,7 +133,7 @@ def test_live_detections_are_scored_as_those_of_the_replay(bench, play, stored, 
 
     file = write_parameters(tmp_path, 'default', 'first_event', 0.1)
     expected = replayed(tmp_path, stored, file)
-    bench.start_node_with(file, use_sim_time=True)
+    bench.start_node_with(file, use_sim_time=True, overload__max_age_ms=3_600_000.0)
     observer = bench.observer
     observer.wait_for_state('active')
     play(1.0)

@@ -114,17 +114,17 @@ class CpuNetwork:
         Whether products are of weights and activations rounded to bfloat16, but for those that
         the scores are made of. Sums and everything else stay in float32.
 
-    Raises
-    ------
-    SettingError
-        ``half``, and this processor has no instructions for it.
-
     Attributes
     ----------
     threads : int
         Of a step; 0 for as many as PyTorch uses.
     instruction_set : str
         What the loops are compiled for.
+
+    Raises
+    ------
+    SettingError
+        ``half``, and this processor has no instructions for it.
 
     """
 
