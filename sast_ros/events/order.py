@@ -15,7 +15,8 @@ look alike at the first wrong event. The rule:
   forwards it continues after a gap, backwards it restarts (``discontinuity``). So has one that
   ends with later events. One message alone does not move a stream, as all its events may have one
   wrong time: the next one has to be at the new place or behind it.
-- Messages of another sensor size are kept back in the same way, until the second in a row.
+- Messages of another sensor size are kept back in the same way, until the fourth in a row: two
+  publishers on one topic do not always take turns.
 
 The result depends on the events in the order of their arrival alone, and nothing of a stream is
 lost when it moves.
@@ -52,6 +53,9 @@ _MAX_PLACES = 32
 
 #: More events at one place are not kept back, even where time stands still.
 _MAX_KEPT_BACK = 1 << 20
+
+#: Messages in a row of another sensor size, after which it is that of the stream; at its end.
+_SIZE_HAS_CHANGED, _SIZE_HAD_CHANGED = 4, 2
 
 #: Events of a run, the smallest part of a block that is placed on its own.
 _RUN = 64
@@ -98,31 +102,30 @@ class StreamOrder:
         self._places: list[_Place] = []
         self._latest: _Place | None = None  # the place of the events that arrived last, if known
         self._fed = 0
-        self._other: EventChunk | None = None  # the last message, of another sensor size
+        self._others: list[EventChunk] = []  # the last messages, of another sensor size
+        self._size_of_others = (0, 0)
 
     def feed(self, chunk: EventChunk) -> Iterator[EventChunk]:
         """Add the next events and return those whose place is known now, in order."""
         size = (chunk.height, chunk.width)
         other = len(chunk) > 0 and self._last is not None and size != self._size
         if chunk.discontinuity or other:
-            before = self._other
-            if other and not (chunk.discontinuity or self._is_second(chunk)):
-                self._keep_other(chunk)
-                return
+            before: list[EventChunk] = []
             if other and not chunk.discontinuity:
-                self._other = None
-            else:
-                before = None
+                if not self._has_changed_size(chunk):
+                    self._others.append(self._counts.take_from(chunk))
+                    return
+                before, self._others = self._others, []
             yield from self.flush()
             self.restart()
-            if before is not None:
-                yield from self.feed(before)
+            for each in before:
+                yield from self.feed(each)
         if len(chunk) == 0:
             yield self._counts.add_to(chunk)
             return
         self._size = size
         self._fed += 1
-        self._keep_other(None)
+        self._leave_out_others()
         if chunk.ordered or self._continues(chunk):
             yield self._accept(chunk)
             return
@@ -145,24 +148,34 @@ class StreamOrder:
             yield from self._move(latest)  # the end of the stream
         yield from self._move_if_believed(ended=True)
         self._leave_out(self._places)
-        self._keep_other(None)
+        if len(self._others) < _SIZE_HAD_CHANGED:
+            self._leave_out_others()
         if self._counts:
             height, width = self._size
             nothing = EventChunk(*empty_events(0), width=width, height=height, checked=True)
             yield self._counts.add_to(nothing)
+        if self._others:
+            others = self._others
+            self.restart()
+            for chunk in others:
+                yield from self.feed(chunk)
+            yield from self.flush()
 
-    def _is_second(self, chunk: EventChunk) -> bool:
+    def _has_changed_size(self, chunk: EventChunk) -> bool:
         """Return whether the stream has the size of this chunk now, which is another one."""
         if chunk.stamp_ns is None:
             return True
-        other = self._other
-        return other is not None and (other.height, other.width) == (chunk.height, chunk.width)
+        if self._others and (chunk.height, chunk.width) != self._size_of_others:
+            self._leave_out_others()
+        self._size_of_others = chunk.height, chunk.width
+        events = sum(map(len, self._others)) + len(chunk)
+        return len(self._others) + 1 >= _SIZE_HAS_CHANGED or events > _MAX_KEPT_BACK
 
-    def _keep_other(self, chunk: EventChunk | None) -> None:
-        """Keep back a message of another size, and leave out the one before."""
-        before, self._other = self._other, chunk and self._counts.take_from(chunk)
-        if before is not None:
-            self._counts.left_out[OTHER_SIZE] += len(before)
+    def _leave_out_others(self) -> None:
+        """Leave out what was kept back because of its sensor size."""
+        if self._others:
+            self._counts.left_out[OTHER_SIZE] += sum(map(len, self._others))
+            self._others = []
 
     def _continues(self, chunk: EventChunk) -> bool:
         """Return whether all events obviously continue the stream: the usual case."""
