@@ -67,6 +67,37 @@ def windows_of(chunks: list[EventChunk]) -> tuple[list[tuple], WindowCutter]:
     return rows, cutter
 
 
+def of_sensor(width: int, seed: int, start: int = 10**9) -> list[EventChunk]:
+    """Return live messages of a sensor, of 2 ms each."""
+    events = stream(seed, 4000, 50_000, start)
+    return [
+        take(events, slice(low, low + 100)).chunk(width=width, height=4, stamp_ns=low)
+        for low in range(0, 4000, 100)
+    ]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.lists(st.integers(0, 3), min_size=39, max_size=39))
+def test_a_few_messages_of_another_size_move_no_stream(between):
+    own, strangers = of_sensor(4096, 1), iter(4 * of_sensor(5000, 2))
+    arrived = own[:1]
+    for message, count in zip(own[1:], between):
+        arrived += [next(strangers) for _ in range(count)] + [message]
+    found, cutter = windows_of(arrived)
+    assert found == windows_of(own)[0]
+    assert cutter.statistics.resets == {'start': 1}
+    assert cutter.statistics.left_out['other_size'] == 100 * sum(between)
+
+
+@pytest.mark.parametrize('count', [2, 3, 4, 40])
+def test_a_change_of_the_size_loses_nothing(count):
+    own, after = of_sensor(4096, 1), of_sensor(5000, 2, start=2 * 10**9)[:count]
+    _, cutter = windows_of(own + after)
+    assert cutter.statistics.events == 100 * (len(own) + count)
+    assert not cutter.statistics.left_out
+    assert cutter.statistics.resets['start'] == 1
+
+
 displacements = st.one_of(
     st.integers(1_100_000, 10**10), st.integers(-(10**9), -110_000), st.sampled_from([5_000_000])
 )
