@@ -8,6 +8,7 @@ Each test is one row of it, over real topics.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import os
 from pathlib import Path
 import re
@@ -182,15 +183,20 @@ def test_packets_are_repeated(node, encode):
     assert len(lines) == 1 and '[WARN]' in lines[0]
 
 
+def out_of_order(messages: Sequence[bytes], count: int) -> list[bytes]:
+    """Return 81 messages, of which so many in a row are the wrong way round, eight times."""
+    changed = list(messages)
+    for number in range(3, 78, 10):
+        group = slice(number, number + count)
+        changed[group] = reversed(changed[group])
+    return changed
+
+
 @pytest.mark.parametrize('encode', [as_evt3, as_mono])
 def test_packets_are_out_of_order(node, encode):
     stream = encode(batches(81))
-    messages = list(stream.messages)
-    for number in range(3, 78, 10):
-        swapped = slice(number, number + 3)
-        messages[swapped] = reversed(messages[swapped])
     activate(node)
-    node.publish(PACKET, messages)
+    node.publish(PACKET, out_of_order(stream.messages, 3))
     wait_for_windows(node, stream.stamps_ns)
     heard(node, OK, 'detecting', packets__lost=0, format__errors=0, resets___start=1)
     assert count(node, 'events') == 81 * EVENTS_PER_MESSAGE
@@ -198,12 +204,8 @@ def test_packets_are_out_of_order(node, encode):
 
 def test_messages_without_a_count_are_out_of_order(node):
     stream = as_array(batches(81))
-    messages = list(stream.messages)
-    for number in range(3, 78, 10):
-        swapped = slice(number, number + 2)
-        messages[swapped] = reversed(messages[swapped])
     activate(node)
-    node.publish(ARRAY, messages)
+    node.publish(ARRAY, out_of_order(stream.messages, 2))
     wait_for_windows(node, stream.stamps_ns)
     heard(node, WARN, 'another time or sensor size', resets___start=1)
     assert count(node, 'events left out: stray_time') == 8 * EVENTS_PER_MESSAGE

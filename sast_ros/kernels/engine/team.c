@@ -18,10 +18,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { LINE = 64, MOST_PLACES = 64 };
+enum { LINE = 64, MAX_TRACKED_THREADS = 64 };
 
-/* The core on which a thread runs, in a line of the cache of its own. */
-struct place {
+/* Where a thread runs, in a line of the cache of its own. */
+struct thread_core {
   _Alignas(LINE) _Atomic int core;
 };
 
@@ -36,7 +36,7 @@ struct job {
   _Atomic int64_t *taken; /* a line of the cache for each operation */
   int64_t *nanoseconds;
   int64_t threads; /* that take part */
-  struct place places[MOST_PLACES];
+  struct thread_core cores[MAX_TRACKED_THREADS];
 };
 
 /* What compilers call for `omp parallel` and `omp barrier`. */
@@ -99,7 +99,7 @@ static int64_t now(void) {
 #if defined(__linux__)
 /* Let the threads that were just woken run: they may wait for the core of this one, which they then leave. */
 static void let_others_begin(struct job *job) {
-  job->places[0].core = sched_getcpu();
+  job->cores[0].core = sched_getcpu();
   sched_yield();
 }
 
@@ -109,22 +109,22 @@ static void let_others_begin(struct job *job) {
 static void leave_shared_core(struct job *job, int64_t thread, int64_t threads) {
   const int core = sched_getcpu();
   int64_t other = 0;
-  while (other < thread && job->places[other].core != core) {
+  while (other < thread && job->cores[other].core != core) {
     ++other;
   }
   cpu_set_t allowed;
   if (other < thread && sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
     cpu_set_t free = allowed;
     for (int64_t i = 0; i < threads; ++i) {
-      if (i != thread && job->places[i].core >= 0) {
-        CPU_CLR(job->places[i].core, &free);
+      if (i != thread && job->cores[i].core >= 0) {
+        CPU_CLR(job->cores[i].core, &free);
       }
     }
     if (CPU_COUNT(&free) && sched_setaffinity(0, sizeof free, &free) == 0) {
       sched_setaffinity(0, sizeof allowed, &allowed);
     }
   }
-  job->places[thread].core = sched_getcpu();
+  job->cores[thread].core = sched_getcpu();
 }
 #else
 static void let_others_begin(struct job *job) { (void)job; }
@@ -143,7 +143,7 @@ static void work_as(struct job *job, int64_t thread, int64_t threads) {
       if (i) {
         openmp.barrier();
       }
-      if (threads <= MOST_PLACES) {
+      if (threads <= MAX_TRACKED_THREADS) {
         leave_shared_core(job, thread, threads);
       }
     }
@@ -227,8 +227,8 @@ int64_t sast_network_run(int32_t set, const struct sast_op *ops, int64_t count, 
   struct job job = {INSTRUCTION_SETS[set],    ops,         count, step, scratch, scratch_each,
                     (_Atomic int64_t *)taken, nanoseconds, 1,     {{0}}};
   memset(taken, 0, (size_t)count * LINE);
-  for (int i = 0; i < MOST_PLACES; ++i) {
-    job.places[i].core = -1;
+  for (int i = 0; i < MAX_TRACKED_THREADS; ++i) {
+    job.cores[i].core = -1;
   }
   if (threads > 1 && find_openmp()) {
     openmp.parallel(take_part, &job, (unsigned)threads, 0);
