@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 import itertools
 import os
 from pathlib import Path
 
 import hypothesis
 import pytest
+from sast_ros.demo.processes import claimed_domain
 from sast_ros.process import available_cores, limit_spinning
 
 # With pytest-xdist (`make test`) tests run in several processes, the workers.
@@ -32,11 +34,9 @@ hypothesis.settings.load_profile('busy machine')
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Every test that opens ROS topics takes the next domain, so that no two ever hear each other.
-# Domains 1..100 are safe on Linux (the ports of higher ones reach into the ephemeral range). The
-# process id spreads parallel test sessions; each worker of a session has a part of its own.
-_DOMAINS = 100
-_domains = itertools.cycle(range(_DOMAINS * WORKER // WORKERS, _DOMAINS * (WORKER + 1) // WORKERS))
+# Every test that opens ROS topics holds a domain of its own, and the next one another, so that no
+# two ever hear each other. The process id spreads parallel sessions, the number their workers.
+_domains = itertools.count(SESSION + 100 * WORKER // WORKERS)
 
 
 @pytest.fixture(scope='session')
@@ -75,22 +75,24 @@ def sure_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope='session')
-def next_domain() -> Callable[[], str]:
+def next_domain() -> Callable[[], AbstractContextManager[str]]:
     """
-    Hand out a ROS_DOMAIN_ID that nothing else in this session uses.
+    Hand out a ROS_DOMAIN_ID that nothing else on this machine uses while its context lasts.
 
     It is for fixtures that outlive a test.
     """
-    return lambda: str(1 + (SESSION + next(_domains)) % _DOMAINS)
+    return lambda: claimed_domain(next(_domains))
 
 
 @pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch, next_domain: Callable[[], str]) -> str:
+def ros_domain(
+    monkeypatch: pytest.MonkeyPatch, next_domain: Callable[[], AbstractContextManager[str]]
+) -> Iterator[str]:
     """
-    Set a ROS_DOMAIN_ID that no other test of this session uses.
+    Set a ROS_DOMAIN_ID that nothing else on this machine uses.
 
     It holds for this process and those it starts.
     """
-    domain = next_domain()
-    monkeypatch.setenv('ROS_DOMAIN_ID', domain)
-    return domain
+    with next_domain() as domain:
+        monkeypatch.setenv('ROS_DOMAIN_ID', domain)
+        yield domain

@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 import signal
+import socket
 import subprocess
 import sys
 from types import TracebackType
@@ -18,6 +19,9 @@ from typing import Any
 
 from sast_ros.errors import SastError
 from sast_ros.output import create_file
+
+#: Domains from 1 on; the ports of higher ones reach into the ephemeral range of Linux.
+_DOMAINS = 100
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)  # loaded here, because little is safe between fork and exec
@@ -128,18 +132,54 @@ def _end_with_parent() -> None:
 def private_domain() -> Iterator[None]:
     """Set a ROS domain that is not the user's and does not leave this machine."""
     before = dict(os.environ)
-    # 1 to 100: the ports of higher domains reach into the ephemeral range of Linux
-    domain_id = 1 + os.getpid() % 100
-    if str(domain_id) == before.get('ROS_DOMAIN_ID', '0'):
-        domain_id = 1 + domain_id % 100
-    os.environ['ROS_DOMAIN_ID'] = str(domain_id)
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ['ROS_STATIC_PEERS'] = ''
+    with claimed_domain(os.getpid()) as domain_id:
+        os.environ['ROS_DOMAIN_ID'] = domain_id
+        os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+        os.environ['ROS_STATIC_PEERS'] = ''
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@contextmanager
+def claimed_domain(first: int) -> Iterator[str]:
+    """
+    Hold a ROS domain that no other process holds, and that is not the present one.
+
+    Parameters
+    ----------
+    first : int
+        The domain to try first, modulo their number.
+
+    Raises
+    ------
+    DemoError
+        All are held.
+
+    """
+    present = os.environ.get('ROS_DOMAIN_ID', '0')
+    for number in range(first, first + _DOMAINS):
+        domain_id = str(1 + number % _DOMAINS)
+        claim = _claim(domain_id) if domain_id != present else None
+        if claim is not None:
+            with claim:
+                yield domain_id
+            return
+    raise DemoError(f'all ROS domains from 1 to {_DOMAINS} are in use; end other demonstrations')
+
+
+def _claim(domain_id: str) -> socket.socket | None:
+    """Return what holds a domain until it is closed; None if another process has it."""
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        if sys.platform == 'linux':  # an abstract name, which ends with its process
+            claim.bind(f'\0sast_ros/domain/{domain_id}')
+    except OSError:
+        claim.close()
+        return None
+    return claim
 
 
 def ros_arguments(parameters: dict[str, Any], events: str) -> list[str]:

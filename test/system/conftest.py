@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 import os
 from pathlib import Path
 import signal
@@ -396,8 +397,10 @@ class Bench:
             self._observer.close()
 
 
-def _open_bench(folder: Path, domain: str) -> Iterator[Bench]:
-    with pytest.MonkeyPatch.context() as patch:
+def _open_bench(
+    folder: Path, next_domain: Callable[[], AbstractContextManager[str]]
+) -> Iterator[Bench]:
+    with next_domain() as domain, pytest.MonkeyPatch.context() as patch:
         patch.setenv('ROS_DOMAIN_ID', domain)
         patch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
         bench = Bench(folder, domain)
@@ -408,23 +411,25 @@ def _open_bench(folder: Path, domain: str) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, next_domain: Callable[[], str]) -> Iterator[Bench]:
+def bench(
+    tmp_path: Path, next_domain: Callable[[], AbstractContextManager[str]]
+) -> Iterator[Bench]:
     """Bench for one test, without a node."""
-    yield from _open_bench(tmp_path, next_domain())
+    yield from _open_bench(tmp_path, next_domain)
 
 
 @pytest.fixture(scope='module')
 def shared_bench(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    next_domain: Callable[[], str],
+    next_domain: Callable[[], AbstractContextManager[str]],
 ) -> Iterator[Bench]:
     """
     Bench with one unconfigured node for a module, because starting one takes seconds.
 
     The module may name another ``PROGRAM`` that runs the node.
     """
-    for bench in _open_bench(tmp_path_factory.mktemp('bench'), next_domain()):
+    for bench in _open_bench(tmp_path_factory.mktemp('bench'), next_domain):
         bench.program = getattr(request.module, 'PROGRAM', ())
         bench.start_node(autostart='false')
         yield bench
