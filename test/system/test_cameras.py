@@ -76,6 +76,11 @@ def test_cameras_detect_what_nodes_of_their_own_do_in_less_memory(bench):
         for name in NAMES
     ]
     sent = streams()
+    # What is published before is not heard
+    bench.observer.wait_for(
+        lambda: all(bench.observer.node.count_publishers(topic) for topic in arrays),
+        what='for all publishers of detections',
+    )
     for name in NAMES:
         publish(bench, name, sent[name].messages, '--subscribers', '2', wait=False)
     expected = {topic: len(sent[topic.split('/')[-2]].stamps_ns) for topic in arrays}
