@@ -25,9 +25,9 @@ BOX_DTYPE = np.dtype(
     ]
 )
 
-#: One labelled object per row: box as above, visible share of the object, its events in the
-#: window, whether it was detectable (see MIN_EVENTS) in one window of the last second (recent) or
-#: ever (seen).
+#: One labelled object per row: box as above, visible share of the object, its events in the window
+#: (see NOTICE_US), whether they made it detectable (see MIN_EVENTS) in one window of the last second
+#: (recent) or ever (seen).
 LABEL_DTYPE = np.dtype(
     [
         *BOX_DTYPE.descr[:-1],
@@ -41,6 +41,10 @@ LABEL_DTYPE = np.dtype(
 #: An object is detectable in a window with at least this many of its events, and this many per
 #: square pixel of its box.
 MIN_EVENTS, MIN_EVENT_DENSITY = 12, 0.03
+
+#: In simulated sequences the events of windows that are shorter than this, microseconds, are
+#: counted together: those of all windows of so much time.
+NOTICE_US = 50_000
 
 #: A label counts if at least this share of the object is visible.
 MIN_VISIBILITY = 0.25

@@ -41,6 +41,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     option('--models', type=Path, metavar='DIR', help=text)
     text = 'event_camera_msgs/EventPacket in EVT 3.0, or dvs_msgs/EventArray (default: evt3)'
     option('--format', choices=('evt3', 'dvs'), default='evt3', help=text)
+    times, text = number_between(5, 10_000), 'length of the windows that the labels are of'
+    option('--window-ms', type=times, default=50.0, metavar='MS', help=f'{text} (default: 50)')
+    text = 'time from one window to the next: boxes are at the ends of windows (default: 50)'
+    option('--stride-ms', type=times, default=50.0, metavar='MS', help=text)
     option('--no-video', action='store_true', help='leave out NAME.mp4')
     cores, text = os.cpu_count() or 1, 'processes (default: one per core)'
     option('--workers', type=whole_number(1, 1024), default=cores, metavar='N', help=text)
@@ -53,9 +57,11 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Do it and return the exit code."""
     from sast_ros_training.simulation.dataset import SequencePlan, write_dataset
+    from sast_ros_training.simulation.timing import WindowTiming
 
     wanted = arguments.seconds, arguments.geometry, arguments.motion, arguments.models
-    output = arguments.format, not arguments.no_video
+    timing = WindowTiming.from_ms(arguments.window_ms, arguments.stride_ms)
+    output = arguments.format, not arguments.no_video, timing
     plans = [
         SequencePlan(arguments.seed, index, *wanted, *output)
         for index in range(arguments.sequences)

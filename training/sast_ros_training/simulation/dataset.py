@@ -28,7 +28,8 @@ from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
 from sast_ros.output import create_file, write_file
 from sast_ros_training.simulation.models import load_models
 from sast_ros_training.simulation.preview import Preview
-from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence, WINDOW_US
+from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence
+from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
 
 EVENTS_TOPIC = '/event_camera/events'
 FRAME_ID = 'event_camera'
@@ -47,8 +48,8 @@ class SequencePlan:
     """
     What is to be simulated; everything else follows from the seed.
 
-    ``geometry``, ``motion`` and ``models`` (a folder) are those of ``SimulatedSequence``;
-    ``encoding`` is 'evt3' or 'dvs'; ``video`` asks for a preview.
+    ``geometry``, ``motion``, ``models`` (a folder) and ``timing`` are those of
+    ``SimulatedSequence``; ``encoding`` is 'evt3' or 'dvs'; ``video`` asks for a preview.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class SequencePlan:
     models: Path | None
     encoding: str
     video: bool
+    timing: WindowTiming = DEFAULT_TIMING
 
     @property
     def name(self) -> str:
@@ -95,7 +97,9 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     """
     models = _load_models_once(plan.models) if plan.models else None
     seed = plan.seed, plan.index
-    sequence = SimulatedSequence(seed, plan.seconds, plan.geometry, plan.motion, models)
+    sequence = SimulatedSequence(
+        seed, plan.seconds, plan.geometry, plan.motion, models, plan.timing
+    )
     height, width = sequence.height, sequence.width
     message_type, make_encoder = _FORMATS[plan.encoding]
     encode: Any = make_encoder(width, height, FRAME_ID)
@@ -106,7 +110,8 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
         topic = McapTopic(stack.enter_context(create_file(part)), EVENTS_TOPIC, message_type)
         preview = None
         if plan.video:
-            preview = Preview(folder / f'{plan.name}.mp4', height, width)
+            video = folder / f'{plan.name}.mp4'
+            preview = Preview(video, height, width, plan.timing.stride_us)
             stack.enter_context(preview)
         for window in sequence.windows():
             events += _write_packets(topic, encode, window.chunk)
@@ -175,7 +180,8 @@ def write_dataset(
         'seconds': first.seconds,
         'format': first.encoding,
         'topic': EVENTS_TOPIC,
-        'label_period_us': WINDOW_US,
+        'window_us': first.timing.window_us,
+        'label_period_us': first.timing.stride_us,
         'sequences': entries,
     }
     write_file(index_file, json.dumps(content, indent=2) + '\n')

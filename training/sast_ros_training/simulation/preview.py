@@ -10,16 +10,17 @@ import numpy as np
 from sast_ros.detector import Detections
 from sast_ros.labels import CLASSES
 from sast_ros.visualization import draw_overlay, OverlayVideo, video_scale
-from sast_ros_training.simulation.sequence import SequenceWindow, WINDOW_US
+from sast_ros_training.simulation.sequence import SequenceWindow
 
 
 class Preview(OverlayVideo):
-    """The video of a sensor: a picture every 50 ms, small sensors enlarged."""
+    """The video of a sensor: a picture of every stride, small sensors enlarged."""
 
-    def __init__(self, path: Path, height: int, width: int) -> None:
+    def __init__(self, path: Path, height: int, width: int, stride_us: int) -> None:
+        self._stride_us = stride_us
         self._scale = min(video_scale(height, width), 2)
         self._sensor = height, width
-        super().__init__(path, width * self._scale, height * self._scale, 1e6 / WINDOW_US)
+        super().__init__(path, width * self._scale, height * self._scale, 1e6 / stride_us)
 
     def add(self, window: SequenceWindow, boxes: np.ndarray) -> None:
         """Append the picture of a window with its ``BOX_DTYPE[N]`` labels."""
@@ -35,7 +36,7 @@ class Preview(OverlayVideo):
             class_names=CLASSES,
             width=width,
             height=height,
-            t_start=window.t_end - WINDOW_US,
+            t_start=window.t_end - self._stride_us,
             t_end=window.t_end,
             events=len(window.chunk),
         )

@@ -14,7 +14,7 @@ from sast_ros_training.simulation.renderer import Renderer
 from sast_ros_training.simulation.street import Light, Street
 
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
-_MIN_STEPS, _MAX_STEPS = 8, 64
+_MIN_STEPS, _MAX_STEPS = 8, 64  # pictures of 50 ms
 _MAX_SHADOW = 3.0  # metres beyond the body
 
 
@@ -99,7 +99,9 @@ class SceneRenderer:
             farthest = max(farthest, 1.3 * float(np.abs(before - after).max()))
         if self._camera.moves:
             farthest = max(farthest, self._flow(start, end))
-        return int(np.clip(np.ceil(farthest), _MIN_STEPS, _MAX_STEPS))
+        share = (end - start) / 0.05 - 1e-6
+        low, high = np.ceil(_MIN_STEPS * share), np.ceil(_MAX_STEPS * share)
+        return int(np.clip(np.ceil(farthest), low, high))
 
     def _draw_still(self, pose: np.ndarray, seconds: float) -> None:
         renderer = self._renderer

@@ -4,20 +4,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk
-from sast_ros.labels import CLASSES, LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS
+from sast_ros.labels import CLASSES, LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS, NOTICE_US
+from sast_ros.windows import EventWindow, WindowCutter
 from sast_ros_training.simulation.actors import Actor, PEDESTRIAN, Traffic
 from sast_ros_training.simulation.camera import CameraSettings, EventCamera
 from sast_ros_training.simulation.models import ModelLibrary
 from sast_ros_training.simulation.motion import make_camera, MOTIONS
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.street import make_light, make_street
+from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
 
 #: (height, width) in pixels of the sensors that can be simulated.
 GEOMETRIES = {'gen1': (240, 304), 'davis346': (260, 346), 'vga': (480, 640), '1mpx': (720, 1280)}
@@ -29,24 +32,26 @@ WINDOW_US = 50_000
 _STEP_US = 5_000
 _MAX_SPEED = 16.0  # metres per second of a camera
 _MAX_WAIT_US = 1_000_000  # for the first event, and for one after the last window
+_NEVER_US = 1 << 60
 
 
 @dataclass(frozen=True)
 class SequenceWindow:
     """
-    50 ms of a sequence.
+    The time of a sequence from the end of one window to that of the next.
 
     Attributes
     ----------
     chunk : EventChunk
-        The events of (t_end - 50 ms, t_end].
+        The events after the end of the window before, up to and including ``t_end``. With windows
+        of another length than the stride they are not those of the window (``cut`` has these).
     t_end : int
-        Microseconds since the start.
+        End of a window, microseconds since the start.
     labels : LABEL_DTYPE[N]
         The objects in the picture at ``t_end``: box clipped to the picture, share of the object's
-        samples that nothing hides, its own events in this window, and whether it made at least
-        max(12, 0.03 x area) of them in one window of the last second (``recent``) or ever
-        (``seen``).
+        samples that nothing hides, its own events in this window (if that is shorter than 50 ms,
+        in all windows of the last 50 ms), and whether these were max(12, 0.03 x area) or more at
+        the end of one window of the last second (``recent``) or ever (``seen``).
 
     """
 
@@ -64,13 +69,15 @@ class SimulatedSequence:
     seed : int or tuple of int
         Chooses all that is not given: scene, traffic, light, camera.
     seconds : float
-        Length, above 0; whole windows of 50 ms.
+        Length, above 0; rounded to 50 ms, and not shorter than a window.
     geometry : str, optional
         One of ``GEOMETRIES``.
     motion : str or None, optional
         One of ``MOTIONS``, or None to draw it.
     models : ModelLibrary or None, optional
         Further 3D models (``load_models``).
+    timing : WindowTiming, optional
+        The windows; does not change the scene.
 
     Attributes
     ----------
@@ -97,6 +104,7 @@ class SimulatedSequence:
         geometry: str = 'gen1',
         motion: str | None = None,
         models: ModelLibrary | None = None,
+        timing: WindowTiming = DEFAULT_TIMING,
     ) -> None:
         if geometry not in GEOMETRIES:
             raise SettingError(
@@ -112,11 +120,13 @@ class SimulatedSequence:
         # The length goes in as well: (1,) and (1, 0) are different seeds
         rng = np.random.default_rng([len(self.seed), *self.seed])
         self.geometry = geometry
-        self.height, self.width = size = GEOMETRIES[geometry]
+        self.height, self.width = self.size = size = GEOMETRIES[geometry]
         drawn = str(rng.choice(list(MOTION_SHARES), p=list(MOTION_SHARES.values())))
         self.motion = motion or drawn
-        self.count = max(1, round(seconds * 1e6 / WINDOW_US))
-        duration = self.count * WINDOW_US / 1e6 + 0.2
+        self.timing = timing
+        self.length_us = max(1, round(seconds * 1e6 / WINDOW_US)) * WINDOW_US
+        self.count = len(timing.ends(self.length_us))
+        duration = max(self.length_us, timing.window_us) / 1e6 + 0.2
         self._light = make_light(rng)
         self._street = street = make_street(rng, 130 + _MAX_SPEED * duration, self._light)
         self._view = make_camera(rng, self.motion, size, duration, street.road, street.front)
@@ -151,24 +161,67 @@ class SimulatedSequence:
         It can be asked for once: the camera keeps its state. The first event is at time 0, so that
         windows which are cut from the stream end at the times of the labels.
         """
+        for chunk, t_end, labels in self.record([self.timing]):
+            yield SequenceWindow(chunk, t_end, labels[self.timing])
+
+    def cut(self) -> Iterator[tuple[EventWindow, np.ndarray]]:
+        """Yield windows as the node cuts them, each with its labels; instead of ``windows``."""
+        cutter = WindowCutter(
+            self.timing.window_us, self.timing.stride_us, _NEVER_US, sensor_size=self.size
+        )
+        labels = {}
+        for window in self.windows():
+            labels[window.t_end] = window.labels
+            for cut in cutter.cut(window.chunk):
+                yield cut, labels.pop(cut.t_end)
+        # An event behind the last window completes it
+        mark = _mark(self.timing.ends(self.length_us)[-1] + 1, *self.size)
+        for cut in (*cutter.cut(mark), *cutter.finish()):
+            yield cut, labels.pop(cut.t_end)
+
+    def record(
+        self, timings: Sequence[WindowTiming]
+    ) -> Iterator[tuple[EventChunk, int, dict[WindowTiming, np.ndarray]]]:
+        """
+        Yield the sequence from its start, instead of ``windows``, with the labels of many windows.
+
+        At every end of a window of any timing: the events since the last one, the time, and the
+        labels of the timings with a window that ends there. What is simulated depends a little on
+        the timings, because the camera has a picture at every border of a window.
+        """
         scene = SceneRenderer(
             self._view, self._street, self._light, self._still, (*self._moving, *self._actors)
         )
         first, now = self._first_event(scene)
         zero = int(first.t[0])
-        chunks, history = [first], _History()
-        for index in range(self.count):
-            end = zero + (index + 1) * WINDOW_US
-            steps = scene.steps(now / 1e6, end / 1e6)
-            for moment in np.linspace(now, end, steps + 1).astype(np.int64)[1:]:
-                luminance, owners = scene.picture(moment / 1e6)
-                chunks.append(self._camera.advance(luminance, int(moment), owners))
-            now = end
-            labels = self._labels(scene, end, history)
-            labels['t'] -= zero
-            yield SequenceWindow(_joined(chunks, zero), end - zero, labels)
-            chunks = []
+        chunks = [first]
+        histories = {timing: _History(timing) for timing in timings}
+        ends = {timing: timing.ends(self.length_us) for timing in timings}
+        for border in _borders(ends):
+            chunks += self._advance(scene, now, zero + border)
+            now = zero + border
+            own = self._camera.take_owner_events()
+            due = [timing for timing in timings if border in ends[timing]]
+            for history in histories.values():
+                history.add(border, own)
+            if due:
+                places = self._places(scene, now)
+                labels = {}
+                for timing in due:
+                    labels[timing] = self._labels(places, border, now, histories[timing])
+                yield _joined(chunks, zero), border, labels
+                chunks = []
         self.tail = _joined(self._watch(scene, now, now + _MAX_WAIT_US), zero)
+
+    def _advance(self, scene: SceneRenderer, start: int, end: int) -> Iterator[EventChunk]:
+        """Yield what the camera gives in a time, in pictures between which little moves."""
+        while start < end:
+            until = min(start + WINDOW_US, end)
+            steps = scene.steps(start / 1e6, until / 1e6)
+            for moment in np.linspace(start, until, steps + 1).astype(np.int64)[1:]:
+                luminance, owners = scene.picture(moment / 1e6)
+                yield self._camera.advance(luminance, int(moment), owners)
+            start = until
 
     def _first_event(self, scene: SceneRenderer) -> tuple[EventChunk, int]:
         """Watch until something happens; return the last event so far and the time."""
@@ -179,8 +232,7 @@ class SimulatedSequence:
             self._camera.take_owner_events()
             return chunks[-1][-1:], now
         # Nothing ever happens: one event marks the start
-        zero = np.zeros(1, np.uint16)
-        return EventChunk(zero, zero, zero.astype(np.uint8), np.array([now], np.int64)), now
+        return _mark(now, *self.size), now
 
     def _watch(self, scene: SceneRenderer, start: int, end: int) -> list[EventChunk]:
         """Return what the camera gives after ``start`` up to the first step with any event."""
@@ -191,43 +243,99 @@ class SimulatedSequence:
                 break
         return chunks
 
-    def _labels(self, scene: SceneRenderer, end: int, history: _History) -> np.ndarray:
-        """``LABEL_DTYPE`` array of the objects that the last picture shows."""
-        visible, own = scene.visible(), self._camera.take_owner_events()
+    def _places(self, scene: SceneRenderer, now: int) -> list[_Place]:
+        """Return where the last picture shows objects."""
+        visible = scene.visible()
         limit = np.array([self.width, self.height] * 2, float)
-        rows = []
-        for owner, (actor, box) in scene.boxes(end / 1e6).items():
+        places = []
+        for owner, (actor, box) in scene.boxes(now / 1e6).items():
             x1, y1, x2, y2 = np.clip(box, 0, limit)
             if visible[owner] == 0 or x2 - x1 < 1 or y2 - y1 < 1:
                 continue
+            share = min(visible[owner] / max(scene.covered(actor, now / 1e6), 1), 1.0)
+            places.append(_Place(owner, actor, (x1, y1, x2 - x1, y2 - y1), share))
+        return places
+
+    def _labels(self, places: list[_Place], t_end: int, now: int, history: _History) -> np.ndarray:
+        """``LABEL_DTYPE`` array of the window that ends now."""
+        own = history.events(t_end)
+        rows = []
+        for owner, actor, box, share in places:
             # What a passer-by uncovers of a parked car is not the car's doing
-            events = int(own[owner]) if self._stirs(actor, end) else 0
-            recent, seen = history.note(owner, events, (x2 - x1) * (y2 - y1), end)
-            share = min(visible[owner] / max(scene.covered(actor, end / 1e6), 1), 1.0)
-            place = (x1, y1, x2 - x1, y2 - y1)
-            rows.append((end, *place, actor.body.class_id, owner, share, events, recent, seen))
+            events = (
+                int(own[owner]) if self._stirs(actor, max(0, now - history.span_us), now) else 0
+            )
+            recent, seen = history.note(owner, events, box[2] * box[3], t_end)
+            rows.append((t_end, *box, actor.body.class_id, owner, share, events, recent, seen))
         return np.array(rows, LABEL_DTYPE)
 
-    def _stirs(self, actor: Actor, end: int) -> bool:
-        """Whether a body has moved in the picture in the window that ends now."""
+    def _stirs(self, actor: Actor, start: int, end: int) -> bool:
+        """Whether a body has moved in the picture in a time."""
         if self._view.moves or actor.body.class_id == PEDESTRIAN:
             return True
-        before, now = (actor.path.at(t / 1e6)[2] for t in (end - WINDOW_US, end))
+        before, now = (actor.path.at(t / 1e6)[2] for t in (start, end))
         return abs(now - before) > 1e-4
 
 
-class _History:
-    """Remembers when each object has last made enough events to be noticed."""
+class _Place(NamedTuple):
+    """An object in a picture; ``box``: x, y, w, h in pixels, ``share``: the visible one."""
 
-    def __init__(self) -> None:
-        self._last: dict[int, int] = {}
+    owner: int
+    actor: Actor
+    box: tuple[float, float, float, float]
+    share: float
+
+
+class _History:
+    """
+    What the windows of a timing have shown of each object.
+
+    An object is noticed by its events in a window or, where windows are shorter, in the windows of
+    the last 50 ms, so that a detector which keeps a state notices as much in short windows.
+    """
+
+    def __init__(self, timing: WindowTiming) -> None:
+        self.span_us = max(timing.window_us, NOTICE_US)
+        self._timing = timing
+        self._parts: deque[tuple[int, int, np.ndarray]] = deque()
+        self._now = 0
+        self._noticed: dict[int, int] = {}
+
+    def add(self, now: int, own: np.ndarray) -> None:
+        """Add the events ``int64[256]`` of every owner since the time of the last call."""
+        if self._timing.covers(self._now):
+            self._parts.append((self._now, now, own))
+        self._now = now
+
+    def events(self, t_end: int) -> np.ndarray:
+        """Return the events ``int64[256]`` of every owner by which it may be noticed now."""
+        while self._parts and self._parts[0][0] < t_end - self.span_us:
+            self._parts.popleft()
+        return np.sum([own for *_, own in self._parts], axis=0, dtype=np.int64)
 
     def note(self, owner: int, events: int, area: float, now: int) -> tuple[bool, bool]:
         """Count a window; return whether the object was noticeable lately, and ever."""
         if events >= max(MIN_EVENTS, MIN_EVENT_DENSITY * area):
-            self._last[owner] = now
-        last = self._last.get(owner)
+            self._noticed[owner] = now
+        last = self._noticed.get(owner)
         return last is not None and now - last <= 1_000_000, last is not None
+
+
+def _borders(ends: dict[WindowTiming, range]) -> list[int]:
+    """Return the times at which a camera has to stop: where windows, and what counts, begin."""
+    borders = set()
+    for timing, times in ends.items():
+        for end in times:
+            spans = (end, end - timing.window_us, end - max(timing.window_us, NOTICE_US))
+            borders.update(time for time in spans if time > 0)
+    return sorted(borders)
+
+
+def _mark(t: int, height: int, width: int) -> EventChunk:
+    """Return a single event."""
+    zero = np.zeros(1, np.uint16)
+    times = np.array([t], np.int64)
+    return EventChunk(zero, zero, zero.astype(np.uint8), times, width=width, height=height)
 
 
 def _joined(chunks: list[EventChunk], zero: int) -> EventChunk:

@@ -59,6 +59,19 @@ def test_boxes_are_those_of_the_windows_that_a_replay_cuts(two_drives):
             assert entry['boxes'][name] == (boxes['class_id'] == index).sum()
 
 
+@pytest.mark.parametrize(('window', 'stride'), [(100, 50), (20, 75)])
+def test_boxes_are_those_of_other_windows_if_these_are_wanted(tmp_path, window, stride):
+    content = simulate(tmp_path, '--window-ms', str(window), '--stride-ms', str(stride))
+    assert (content['window_us'], content['label_period_us']) == (1000 * window, 1000 * stride)
+    boxes = np.load(tmp_path / 'drive_0000_bbox.npy')
+    cutter = WindowCutter(1000 * window, 1000 * stride)
+    with open_recording(tmp_path / 'drive_0000.mcap') as recording:
+        ends = {cut.t_end for chunk in recording for cut in cutter.cut(chunk)}
+    assert ends == set(range(1000 * window, 400_001, 1000 * stride))
+    assert content['sequences'][0]['windows'] == len(ends)
+    assert len(boxes) and set(boxes['t']) <= ends
+
+
 def test_the_same_arguments_give_the_same_bytes(two_drives, tmp_path):
     folder, _ = two_drives
     simulate(tmp_path, '--sequences', '2', '--workers', '2')
@@ -84,7 +97,15 @@ def test_json_on_standard_output(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    'arguments', [['--sequences', '0'], ['--seconds', '0'], ['--geometry', 'x'], ['--seed', '-1']]
+    'arguments',
+    [
+        ['--sequences', '0'],
+        ['--seconds', '0'],
+        ['--geometry', 'x'],
+        ['--seed', '-1'],
+        ['--window-ms', '4'],
+        ['--stride-ms', '10001'],
+    ],
 )
 def test_wrong_usage(arguments, tmp_path):
     assert main(['simulate', '--out', str(tmp_path / 'out'), *arguments]) == 2

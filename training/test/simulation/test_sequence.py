@@ -10,7 +10,17 @@ from sast_ros.events.chunk import EventChunk
 from sast_ros.labels import CLASSES, LABEL_DTYPE
 from sast_ros.windows import WindowCutter
 from sast_ros_training.simulation.motion import MOTIONS
-from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence, WINDOW_US
+from sast_ros_training.simulation.sequence import (
+    _borders,
+    _History,
+    GEOMETRIES,
+    SimulatedSequence,
+    WINDOW_US,
+)
+from sast_ros_training.simulation.timing import WindowTiming
+
+#: Overlapping, one behind the other, and with holes between them.
+TIMINGS = [(50, 25), (100, 50), (20, 20), (20, 25), (35, 125), (100, 125)]
 
 
 def record(sequence):
@@ -121,6 +131,108 @@ def test_an_object_is_seen_once_it_has_made_enough_events():
             counts[label['track_id']] = counts.get(label['track_id'], False) or enough
             assert label['seen'] == counts[label['track_id']]
     assert any(counts.values())
+
+
+@pytest.mark.parametrize('times', TIMINGS)
+def test_windows_of_any_length_and_stride_are_those_of_the_node(times):
+    timing = WindowTiming.from_ms(*times)
+    drive = SimulatedSequence((5, 1), 0.4, motion='pan', timing=timing)
+    stream = joined(record(drive)[1])
+    ends = range(1000 * times[0], 400_001, 1000 * times[1])
+    assert drive.count == len(ends)
+    cut = list(SimulatedSequence((5, 1), 0.4, motion='pan', timing=timing).cut())
+    assert [window.t_end for window, _ in cut] == list(ends)
+    for window, labels in cut:
+        assert window.t_end - window.t_start == timing.window_us
+        first = np.searchsorted(stream.t, window.t_start, 'left')
+        behind = np.searchsorted(stream.t, window.t_end, 'right')
+        inside = joined(window.parts)
+        for name in 'xypt':
+            expected = getattr(stream, name)[first:behind]
+            np.testing.assert_array_equal(getattr(inside, name), expected)
+        assert len(labels) and (labels['t'] == window.t_end).all()
+
+
+def test_the_scene_does_not_depend_on_the_windows():
+    drives = [SimulatedSequence(7, 0.4, timing=WindowTiming.from_ms(*times)) for times in TIMINGS]
+    assert all(drive.describe() == SimulatedSequence(7, 0.4).describe() for drive in drives)
+
+
+def test_one_recording_has_the_labels_of_many_windows():
+    timings = [WindowTiming(), *(WindowTiming.from_ms(*times) for times in TIMINGS)]
+    sequence = SimulatedSequence((5, 1), 0.4, motion='pan')
+    found = {timing: {} for timing in timings}
+    last = 0
+    for chunk, t_end, labels in sequence.record(timings):
+        assert (chunk.t <= t_end).all() and (chunk.t[last > 0 :] > last - 1).all()
+        last = t_end
+        for timing, rows in labels.items():
+            found[timing][t_end] = rows
+    for timing in timings:
+        assert list(found[timing]) == list(timing.ends(400_000))
+    short, long = (found[WindowTiming.from_ms(*times)] for times in ((50, 50), (100, 50)))
+    compared = 0
+    for t_end in set(short) & set(long):
+        np.testing.assert_array_equal(short[t_end]['x'], long[t_end]['x'])
+        before = short[t_end - 50_000]
+        for row in long[t_end]:
+            events = [
+                int(r['events'])
+                for r in (*short[t_end], *before)
+                if r['track_id'] == row['track_id']
+            ]
+            if len(events) == 2:
+                assert row['events'] == sum(events)
+                compared += sum(events) > 50
+    assert compared > 5
+
+
+@pytest.mark.parametrize('times', [(50, 50), (5, 5), (30, 45), *TIMINGS])
+def test_objects_are_noticed_by_what_windows_show_of_fifty_milliseconds(times):
+    """Against a table of every millisecond: whether it is in a window, and its events."""
+    timing = WindowTiming.from_ms(*times)
+    window, stride = times
+    events = np.random.default_rng(1).integers(0, 9, 600)
+    shown = np.arange(600) % stride < window
+    ends = timing.ends(600_000)
+    history, last, checked = _History(timing), 0, 0
+    for border in _borders({timing: ends}):
+        own = np.zeros(256, np.int64)
+        own[3] = events[last // 1000 : border // 1000].sum()
+        history.add(border, own)
+        last = border
+        if border in ends:
+            now = border // 1000
+            span = slice(max(0, now - max(window, 50)), now)
+            expected = int(events[span][shown[span]].sum())
+            assert history.events(border)[3] == expected
+            assert history.note(3, expected, expected / 0.03, border) == (True, True)
+            assert _History(timing).note(3, expected, (expected + 1) / 0.03, border)[1] is False
+            checked += 1
+    assert checked == len(ends) > 3
+
+
+def test_an_object_is_forgotten_after_a_second_and_stays_seen():
+    history = _History(WindowTiming.from_ms(20, 25))
+    assert history.note(1, 12, 100, 45_000) == (True, True)
+    assert history.note(1, 11, 100, 1_045_000) == (True, True)
+    assert history.note(1, 11, 100, 1_045_001) == (False, True)
+
+
+def test_a_drive_in_which_nothing_happens_has_all_its_windows(monkeypatch):
+    """A camera without noise before a scene without motion sends no event at all."""
+    monkeypatch.setattr(
+        'sast_ros_training.simulation.camera.EventCamera.advance',
+        lambda camera, picture, t, owners=None: EventChunk(
+            *(np.zeros(0, dtype) for dtype in (np.uint16, np.uint16, np.uint8, np.int64)),
+            width=camera.width,
+            height=camera.height,
+        ),
+    )
+    drive = SimulatedSequence(3, 1.5, motion='static', timing=WindowTiming.from_ms(20, 125))
+    cut = list(drive.cut())
+    assert len(cut) == drive.count == 12
+    assert sum(len(window) for window, _ in cut) == 1
 
 
 @pytest.mark.parametrize('geometry', GEOMETRIES)
