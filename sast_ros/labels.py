@@ -25,9 +25,9 @@ BOX_DTYPE = np.dtype(
     ]
 )
 
-#: One labelled object per row: box as above, visible share of the object, its events in the window
-#: (see NOTICE_US), whether they made it detectable (see MIN_EVENTS) in one window of the last second
-#: (recent) or ever (seen).
+#: One labelled object per row: box as above, visible share of the object, its events in the
+#: window (see NOTICE_US), whether they made it detectable (see MIN_EVENTS) in one window of the
+#: last second (recent) or ever (seen).
 LABEL_DTYPE = np.dtype(
     [
         *BOX_DTYPE.descr[:-1],

@@ -115,6 +115,9 @@ def _summary_table(summary: dict[str, Any], name: str) -> Table:
     table.add_row('validation', f'{validation["sequences"]} sequences')
     for motion, metrics in {'all': validation['all'], **validation['by_motion']}.items():
         table.add_row(motion, describe(metrics))
+    by_windows = validation.get('by_windows', {})  # not in those of older trainings
+    for windows, metrics in by_windows.items() if len(by_windows) > 1 else ():
+        table.add_row(f'windows of {windows} ms', describe(metrics))
     for row in validation['sparsity']:
         kept = ', '.join(f'{100 * share:.0f}' for share in row['kept_tokens'])
         table.add_row(

@@ -311,7 +311,7 @@ class _History:
         """Return the events ``int64[256]`` of every owner by which it may be noticed now."""
         while self._parts and self._parts[0][0] < t_end - self.span_us:
             self._parts.popleft()
-        return np.sum([own for *_, own in self._parts], axis=0, dtype=np.int64)
+        return np.array([own for *_, own in self._parts]).sum(axis=0)
 
     def note(self, owner: int, events: int, area: float, now: int) -> tuple[bool, bool]:
         """Count a window; return whether the object was noticeable lately, and ever."""
@@ -323,7 +323,7 @@ class _History:
 
 def _borders(ends: dict[WindowTiming, range]) -> list[int]:
     """Return the times at which a camera has to stop: where windows, and what counts, begin."""
-    borders = set()
+    borders: set[int] = set()
     for timing, times in ends.items():
         for end in times:
             spans = (end, end - timing.window_us, end - max(timing.window_us, NOTICE_US))

@@ -1,7 +1,7 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
 """
-Augmentation of clips: zoom, shift, mirror image, polarities exchanged.
+Augmentation of clips: zoom, shift, mirror image, polarities exchanged, windows left out.
 
 It is drawn once for a clip and holds for all its windows, so that motion stays consistent. It
 works on the sparse histogram: zooming in repeats pixels, zooming out keeps the largest count of
@@ -55,6 +55,20 @@ def sample_augmentation(
         corner.append(float(np.round(rng.uniform(low, high) + rng.uniform(-shift, shift))))
     mirrored, inverted = rng.random() < config.flip, rng.random() < config.invert
     return Augmentation(zoom, corner[0], corner[1], bool(mirrored), bool(inverted))
+
+
+def sample_step(
+    config: AugmentationConfig, info: SequenceInfo, most: int, rng: np.random.Generator
+) -> int:
+    """
+    Draw which windows of a sequence a clip shows: 1 for all, 2 for every second, and so on.
+
+    It is ``most`` at most. The clip then is what a longer stride gives, and costs nothing to make.
+    """
+    most = min(most, int(config.skip_most_ms // info.stride_ms))
+    if rng.random() >= config.skip or most < 2:
+        return 1
+    return int(rng.integers(2, most + 1))
 
 
 class AugmentationMap:

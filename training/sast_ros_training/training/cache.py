@@ -41,7 +41,9 @@ class SequenceInfo:
     What a sequence is.
 
     ``sensor_size`` is (height, width) in pixels, ``downsample`` sensor pixels per cell, ``shape``
-    (channels, height, width) of a histogram, ``motion`` that of the camera, ``''`` if unknown.
+    (channels, height, width) of a histogram, ``motion`` that of the camera, ``''`` if unknown,
+    ``window_ms`` the length of a window, ``stride_ms`` the time from one to the next. Sequences of
+    a folder may differ in both; the network is not told.
     """
 
     source: str
@@ -51,6 +53,7 @@ class SequenceInfo:
     shape: tuple[int, int, int]
     motion: str = ''
     stride_ms: float = 50.0
+    window_ms: float = 50.0
 
     def __post_init__(self) -> None:
         for name in ('classes', 'sensor_size', 'shape'):  # JSON has lists only
@@ -69,8 +72,10 @@ class SequenceInfo:
             raise ValueError(f'shape {self.shape} has more than {_MAX_CELLS} cells')
         if not all(isinstance(name, str) for name in (self.source, self.motion, *self.classes)):
             raise ValueError('a name that is no text')
-        if not (isinstance(self.stride_ms, (int, float)) and 0 < self.stride_ms < math.inf):
-            raise ValueError(f'stride_ms {self.stride_ms}')
+        for name in ('stride_ms', 'window_ms'):
+            value = getattr(self, name)
+            if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+                raise ValueError(f'{name} {value}')
 
 
 class SequenceWriter:

@@ -92,3 +92,6 @@ class TrainingCallback(Callback):
         self._log(f'step {step}: {describe(found["all"])}{", best so far" * better}')
         for motion, metrics in found['by_motion'].items():
             self._log(f'  {motion}: {describe(metrics)}')
+        by_windows = found['by_windows']
+        for windows, metrics in by_windows.items() if len(by_windows) > 1 else ():
+            self._log(f'  windows of {windows} ms: {describe(metrics)}')

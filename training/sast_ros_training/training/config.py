@@ -51,6 +51,10 @@ class SimulationConfig:
     geometries: dict[str, float] = field(default_factory=lambda: {'gen1': 1.0})
     motion: str | None = None
     models: str | None = None
+    windows: dict[str, float] = field(
+        default_factory=lambda: {'50/50': 0.5, '50/25-125': 0.2, '20-100/25-125': 0.3}
+    )
+    validation_windows: dict[str, float] = field(default_factory=dict)
     workers: int = _number(0, 0)
     start_with: int = _number(1600, 1)
 
@@ -89,6 +93,8 @@ class AugmentationConfig:
     zoom_out: float = _number(0.25, 0, 1)
     zoom_out_least: float = _number(0.5, 0.1, 1)
     translation: float = _number(0.05, 0, 0.5)
+    skip: float = _number(0.1, 0, 1)
+    skip_most_ms: float = _number(125.0, 1, 10_000)
 
 
 @dataclass(frozen=True)
@@ -188,9 +194,12 @@ class TrainingConfig:
                 f'data.simulation.start_with is {simulation.start_with}; it must be at most '
                 f'data.simulation.sequences ({simulation.sequences})'
             )
-        shares = simulation.geometries.values()
-        if min(shares, default=0) < 0 or sum(shares) <= 0:
-            yield (
-                f'data.simulation.geometries is {simulation.geometries}; each share must be at '
-                'least 0, and one of them more'
-            )
+        for name in ('geometries', 'windows', 'validation_windows'):
+            shares = getattr(simulation, name)
+            none = name != 'geometries' and not shares  # then those of data
+            possible = none or 0 < sum(shares.values()) < math.inf
+            if min(shares.values(), default=0) < 0 or not possible:
+                yield (
+                    f'data.simulation.{name} is {shares}; each share must be at least 0, and one '
+                    'of them more'
+                )

@@ -22,6 +22,7 @@ from sast_ros_training.training.augmentation import (
     Augmentation,
     AugmentationMap,
     sample_augmentation,
+    sample_step,
 )
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config import TrainingConfig
@@ -65,7 +66,11 @@ class Batch:
 
 @dataclass
 class _Clip:
-    """Consecutive windows of a sequence; ``window`` is the next one of ``first`` to ``end``."""
+    """
+    Windows of a sequence, every ``step``-th; ``window`` is the next one of ``first`` to ``end``.
+
+    ``end`` is behind the last one, by ``step``.
+    """
 
     ordinal: int
     name: str
@@ -73,6 +78,7 @@ class _Clip:
     window: int
     end: int
     augmentation: Augmentation
+    step: int = 1
 
 
 class _Stream:
@@ -101,7 +107,7 @@ class _Stream:
             augmentation = Augmentation(**position['augmentation'])
             clip = _Clip(**{**position, 'augmentation': augmentation})
             sequence = self._enter(clip)
-            for window in range(clip.first, clip.window):
+            for window in range(clip.first, clip.window, clip.step):
                 self._memory.note(sequence.labels(window))
 
     def fill(self, cells: np.ndarray) -> tuple[bool, list[_Row]]:
@@ -110,17 +116,19 @@ class _Stream:
 
         Returns whether a clip begins with them, and a row for each.
         """
-        fresh = self._clip is None or self._clip.window + len(cells) > self._clip.end
+        before = self._clip
+        fresh = before is None or before.window + len(cells) * before.step > before.end
         if fresh:
             self._enter(self._draw(len(cells)))
         clip, sequence = self._clip, self._sequence
         assert clip is not None and sequence is not None
         rows = []
-        for window, target in enumerate(cells, start=clip.window):
+        for target in cells:
+            window = clip.window
             self._map.scatter(*sequence.sparse(window), target)
             labels = self._memory.note(sequence.labels(window))
             rows.append((*split_labels(labels, self._map), bool(sequence.labelled[window])))
-        clip.window += len(cells)
+            clip.window += clip.step
         return fresh, rows
 
     def _draw(self, windows: int) -> _Clip:
@@ -143,23 +151,31 @@ class _Stream:
             )
         sequence.require(self._network)
         rng = np.random.default_rng([*seed, 1, self._index, ordinal])
-        first, end = 0, len(sequence)
+        # By a generator of its own, so that clips without a step are the same whatever its share
+        steps = np.random.default_rng([*seed, 2, self._index, ordinal])
+        step = sample_step(
+            self._config.augmentation, sequence.info, len(sequence) // windows, steps
+        )
+        phase = int(steps.integers(step))
+        shown = len(range(phase, len(sequence), step))
+        first, length = 0, shown
         if self._anywhere:
             low, high = self._config.streams.random_windows
-            length = min(int(rng.integers(low, high + 1)), len(sequence))
-            first = int(rng.integers(0, len(sequence) - length + 1))
-            end = first + length
+            length = min(int(rng.integers(low, high + 1)), shown)
+            first = int(rng.integers(0, shown - length + 1))
+        first, end = phase + first * step, phase + (first + length) * step
         _, height, width = sequence.info.shape
         augmentation = sample_augmentation(
             self._config.augmentation, (height, width), self._network.frame, rng
         )
-        return _Clip(ordinal, sequence.path.name, first, first, end, augmentation)
+        return _Clip(ordinal, sequence.path.name, first, first, end, augmentation, step)
 
     def _enter(self, clip: _Clip) -> CachedSequence:
         if self._sequence is None or self._sequence.path.name != clip.name:
             self._sequence = CachedSequence(self._folder / clip.name)
             self._sequence.require(self._network)
-        if not 0 <= clip.first <= clip.window <= clip.end <= len(self._sequence):
+        behind = len(self._sequence) + clip.step
+        if clip.step < 1 or not 0 <= clip.first <= clip.window <= clip.end < behind:
             raise TrainingDataError(
                 f'{self._sequence.path}: has {len(self._sequence)} windows, but the checkpoint '
                 f'continues at window {clip.window} of {clip.end}; resume with the cache that it '

@@ -29,6 +29,8 @@ class SequenceResult:
     """What was found in one sequence."""
 
     motion: str
+    #: Length and stride of its windows, ``'50/50'`` in milliseconds.
+    windows: str
     #: Decides the filter of small boxes.
     one_megapixel: bool
     #: Labels and detections of every labelled frame, for ``mean_average_precision``.
@@ -44,7 +46,8 @@ def run_sequence(detector: StreamingDetector, sequence: CachedSequence) -> Seque
     info = sequence.info
     detector.reset()
     detector.downsample, detector.sensor_size = info.downsample, info.sensor_size
-    result = SequenceResult(info.motion, info.sensor_size[0] >= 720)
+    windows = f'{info.window_ms:g}/{info.stride_ms:g}'
+    result = SequenceResult(info.motion, windows, info.sensor_size[0] >= 720)
     for window in range(len(sequence)):
         detections = detector.step(sequence.dense(window))
         result.active.append(sequence.active_share(window))
@@ -72,8 +75,8 @@ def summarise(results: Iterable[SequenceResult], classes: tuple[str, ...]) -> di
     """
     Return the metrics of sequences, JSON-ready.
 
-    ``all``: over everything; ``by_motion``: for each motion of the camera; ``sparsity``: see
-    ``sparsity_table``.
+    ``all``: over everything; ``by_motion``: for each motion of the camera; ``by_windows``: for
+    each length and stride of the windows; ``sparsity``: see ``sparsity_table``.
     """
     results = list(results)
     boxes = BOXES_1MPX if results and all(r.one_megapixel for r in results) else BOXES_GEN1
@@ -83,10 +86,12 @@ def summarise(results: Iterable[SequenceResult], classes: tuple[str, ...]) -> di
         return mean_average_precision(images, classes, boxes)
 
     motions = sorted({result.motion for result in results})
+    timings = sorted({r.windows for r in results}, key=lambda w: [*map(float, w.split('/'))])
     return {
         'sequences': len(results),
         'all': metrics(results),
         'by_motion': {m: metrics([r for r in results if r.motion == m]) for m in motions if m},
+        'by_windows': {w: metrics([r for r in results if r.windows == w]) for w in timings},
         'sparsity': sparsity_table(results),
     }
 

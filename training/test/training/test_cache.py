@@ -126,6 +126,8 @@ def test_a_column_of_another_type_shape_or_content_is_refused(tmp_path, tensors)
         {'downsample': True},
         {'stride_ms': 0},
         {'stride_ms': 'x'},
+        {'window_ms': 0},
+        {'window_ms': float('inf')},
         {'classes': [1, 2, 3]},
         {'source': None},
     ],

@@ -42,6 +42,7 @@ def test_the_table_holds_what_was_found():
         'sequences': 3,
         'all': found,
         'by_motion': {'pan': {**NOTHING, 'by_class': {}}},
+        'by_windows': {'50/50': found, '20/75': found},
         'sparsity': [kept],
     }
     screen = io.StringIO()
@@ -51,5 +52,6 @@ def test_the_table_holds_what_was_found():
     text = screen.getvalue()
     assert 'mAP 0.250, AP50 0.500 (car 0.500, bus -)' in text
     assert 'mAP -' in text
+    assert 'windows of 20/75 ms' in text
     assert 'no held-out sequences' in text
     assert '1 - 2 %' in text and '25, 50, 75, 100 %' in text and '7 windows' in text

@@ -175,6 +175,7 @@ def test_what_a_training_leaves(whole):
     found = json.loads((out / 'validation.json').read_text())
     assert found['step'] == STEPS and found['sequences'] == 2
     assert set(found['by_motion']) == {'static', 'pan'}
+    assert found['by_windows'] == {'50/50': found['all']}
     assert sum(row['windows'] for row in found['sparsity']) == 24
     assert all(len(row['kept_tokens']) == 4 for row in found['sparsity'])
     assert list(losses) == [('', step) for step in range(1, STEPS + 1)]

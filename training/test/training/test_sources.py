@@ -13,7 +13,10 @@ import pytest
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import BOX_DTYPE
+from sast_ros.windows import WindowCutter
 from sast_ros_training.simulation.dataset import SequencePlan, write_sequence
+from sast_ros_training.simulation.sequence import SimulatedSequence
+from sast_ros_training.simulation.timing import WindowTiming
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config_file import parse_config
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
@@ -365,6 +368,7 @@ class TestSimulation:
                 'seconds': 0.2,
                 'start_with': 1,
                 'workers': 2,
+                'windows': {'50/50': 1},
                 **more,
             },
         }
@@ -394,7 +398,11 @@ class TestSimulation:
         for data, complaint in (
             (self.data(tmp_path, geometries={'gen9': 1}), 'gen9'),
             (self.data(tmp_path, motion='flying'), "motion is 'flying'.*static"),
-            ({**self.data(tmp_path), 'stride_ms': 100}, 'stride_ms are 50 and 100'),
+            ({**self.data(tmp_path), 'stride_ms': 4}, 'stride of 4 ms cannot be simulated'),
+            (self.data(tmp_path, windows={'50': 1}), "simulation.windows: '50' is no window"),
+            (self.data(tmp_path, validation_windows={'9/4': 1}), 'validation_windows: a stride'),
+            (self.data(tmp_path, windows={'50/50': 0}), 'windows is .*each share'),
+            (self.data(tmp_path, windows={'50/50': 2, '50/25': -1}), 'windows is .*each share'),
         ):
             with pytest.raises(TrainingConfigError, match=complaint):
                 fill(data)
@@ -411,6 +419,44 @@ class TestSimulation:
         drawn = [plan.geometry for plan in plan_drives(config)[0]]
         assert 0.7 < drawn.count('gen1') / 400 < 0.8
         assert drawn.count('vga') == 0
+
+    @pytest.mark.parametrize('windows', ['100/25', '20/75'])
+    def test_windows_are_those_that_the_node_cuts(self, tmp_path, windows):
+        """Against the recording of the same drive."""
+        duration, stride = map(int, windows.split('/'))
+        data = self.data(tmp_path, windows={windows: 1}, seconds=0.3)
+        (plan, _), _ = plan_drives(parse_config({'data': data}, 'test'))
+        simulate_drive(plan)
+        sequence = CachedSequence(plan.target)
+        assert (sequence.info.window_ms, sequence.info.stride_ms) == (duration, stride)
+        timing = WindowTiming.from_ms(duration, stride)
+        drive = SimulatedSequence(plan.seed, 0.3, plan.geometry, timing=timing)
+        stream = [window.chunk for window in drive.windows()] + [drive.tail]
+        cutter, histogram = (
+            WindowCutter(timing.window_us, timing.stride_us),
+            StackedHistogram(drive.height, drive.width),
+        )
+        cut = [one for chunk in stream for one in cutter.cut(chunk)]
+        assert sequence.t_end.tolist() == [one.t_end for one in cut]
+        for number, one in enumerate(cut):
+            np.testing.assert_array_equal(sequence.dense(number), histogram(one.parts).numpy())
+            assert sequence.events[number] == len(one)
+
+    def test_windows_are_drawn_by_their_shares_and_are_in_the_name(self, tmp_path):
+        windows = {'50/50': 1, '20-100/25-125': 1}
+        data = self.data(tmp_path, sequences=400, windows=windows, validation_sequences=40)
+        training, validation = plan_drives(parse_config({'data': data}, 'test'))
+        times = [(plan.window_ms, plan.stride_ms) for plan in training]
+        assert 0.42 < times.count((50, 50)) / 400 < 0.58
+        assert {len({time[side] for time in times}) for side in (0, 1)} == {17, 21}
+        for plan in training:
+            assert f'_w{plan.window_ms:g}_s{plan.stride_ms:g}' in plan.target.name
+        assert {(plan.window_ms, plan.stride_ms) for plan in validation} == {(50, 50)}
+        grid = {'50/25': 1, '50/100': 1}
+        data['simulation'] |= {'validation_windows': grid, 'windows': {}}
+        training, validation = plan_drives(parse_config({'data': {**data, 'stride_ms': 75}}, 'x'))
+        assert {(plan.window_ms, plan.stride_ms) for plan in training} == {(50, 75)}
+        assert {f'{p.window_ms:g}/{p.stride_ms:g}' for p in validation} == grid.keys()
 
     def test_one_motion_is_that_of_the_training_alone(self, tmp_path):
         wanted = parse_config({'data': self.data(tmp_path, motion='pan')}, 'test')

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 
+from moving_boxes import write_sequence
 import numpy as np
 import pytest
 from sast_ros.labels import LABEL_DTYPE
@@ -20,7 +22,7 @@ from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.streams import StreamLoader
 import torch
 
-PLAIN = {'flip': 0, 'invert': 0, 'zoom_in': 0, 'zoom_out': 0, 'translation': 0}
+PLAIN = {'flip': 0, 'invert': 0, 'zoom_in': 0, 'zoom_out': 0, 'translation': 0, 'skip': 0}
 
 
 def config(**sections):
@@ -117,10 +119,95 @@ def test_windows_of_a_stream_follow_one_another(cache):
 
 
 def test_streams_that_run_through_see_every_sequence_once_an_epoch(cache):
-    through = config(streams={'streams': 2, 'random_share': 0})
+    through = config(streams={'streams': 2, 'random_share': 0}, augmentation=PLAIN)
     listed = batches(cache, 18, config=through)  # three sequences of 12 windows for each stream
     names = [batch.positions[stream]['name'] for batch in listed[::6] for stream in range(2)]
     assert len(set(names)) == 6
+
+
+def test_a_clip_that_leaves_out_windows_is_as_of_a_longer_stride(cache):
+    skipping = config(augmentation={**PLAIN, 'skip': 1, 'skip_most_ms': 200})
+    sequences = {path.name: CachedSequence(path) for path in list_sequences(cache / 'train')}
+    known = {
+        sequence.dense(window).tobytes(): (name, window)
+        for name, sequence in sequences.items()
+        for window in range(len(sequence))
+    }
+    steps, phases, before = set(), set(), {}
+    for batch in batches(cache, 60, config=skipping):
+        for stream, place in enumerate(batch.positions):
+            cells = batch.histograms[:, stream, :, :240, :304].numpy()
+            (name, first), (other, second) = (known[window.tobytes()] for window in cells)
+            assert name == other == place['name'] and second - first == place['step']
+            if batch.fresh[stream]:
+                assert first == place['first']
+                phases.add((place['step'], first % place['step']))
+            else:
+                assert (name, first - place['step']) == before[stream]
+            before[stream] = name, second
+            steps.add(place['step'])
+    assert steps == {2, 3, 4}  # of 50 ms
+    assert phases == {(step, phase) for step in steps for phase in range(step)}
+
+
+def test_what_leaves_out_windows_resumes_and_changes_no_other_clip(cache):
+    some = config(augmentation={'skip': 0.5, 'skip_most_ms': 150})
+    whole = batches(cache, 14, config=some)
+    assert {place['step'] for batch in whole for place in batch.positions} == {1, 2, 3}
+    for stop in (2, 5, 9):
+        rest = batches(cache, 14 - stop, positions=whole[stop - 1].positions, config=some)
+        assert all(equal(a, b) for a, b in zip(whole[stop:], rest))
+    never = config(augmentation={'skip': 0, 'skip_most_ms': 150})
+    clips = {
+        (number, place['ordinal']): place
+        for batch in batches(cache, 30, config=never)
+        for number, place in enumerate(batch.positions)
+    }
+    same = 0
+    for batch in whole:
+        for number, place in enumerate(batch.positions):
+            other = clips[number, place['ordinal']]
+            assert other['name'] == place['name']
+            if place['step'] == 1:
+                assert other['augmentation'] == place['augmentation']
+                assert (other['first'], other['end']) == (place['first'], place['end'])
+                same += 1
+    assert same > 10
+
+
+def test_a_short_sequence_keeps_as_many_windows_as_a_step_takes(tmp_path):
+    write_sequence(tmp_path / 'train' / 'a.safetensors', 3, windows=5)
+    skipping = config(
+        streams={'streams': 1, 'windows': 2, 'random_share': 0},
+        augmentation={**PLAIN, 'skip': 1, 'skip_most_ms': 10_000},
+    )
+    assert {b.positions[0]['step'] for b in batches(tmp_path, 12, config=skipping)} == {2}
+
+
+def test_sequences_of_any_windows_lie_side_by_side(cache, tmp_path):
+    """The network is not told what a window is; neither are the streams."""
+    (tmp_path / 'train').mkdir()
+    for path, stride in zip(list_sequences(cache / 'train'), (25, 50, 75, 100, 125, 130)):
+        sequence = CachedSequence(path)
+        info = replace(sequence.info, stride_ms=stride, window_ms=stride / 2)
+        writer = SequenceWriter(info)
+        for window in range(len(sequence)):
+            labels = sequence.labels(window)
+            writer.add(sequence.dense(window), 1000 * stride * window, 9, labels)
+        writer.write(tmp_path / 'train' / path.name)
+        assert CachedSequence(tmp_path / 'train' / path.name).info == info
+    all_windows = config(augmentation={**PLAIN, 'skip': 0})
+    for a, b in zip(
+        batches(cache, 8, config=all_windows), batches(tmp_path, 8, config=all_windows)
+    ):
+        assert equal(a, b)
+    skipping = config(augmentation={**PLAIN, 'skip': 1})
+    most = {}
+    for batch in batches(tmp_path, 60, config=skipping):
+        for place in batch.positions:
+            stride = CachedSequence(tmp_path / 'train' / place['name']).info.stride_ms
+            most[stride] = max(most.get(stride, 1), place['step'])
+    assert most == {25: 5, 50: 2, 75: 1, 100: 1, 125: 1, 130: 1}
 
 
 def test_processes_have_streams_of_their_own(cache):

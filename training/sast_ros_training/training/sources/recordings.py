@@ -79,6 +79,7 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
                 downsample=downsample,
                 shape=histogram.shape,
                 stride_ms=data.stride_ms,
+                window_ms=data.window_ms,
             )
         )
         cutter = WindowCutter(round(1000 * data.window_ms), round(1000 * data.stride_ms))

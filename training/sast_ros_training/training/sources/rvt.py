@@ -120,7 +120,9 @@ def _read_windows(
     file.reserve(math.prod(shape))
     classes = config.model.classes
     # The boxes are in the pixels of the histograms, so these stand for the sensor
-    writer = SequenceWriter(SequenceInfo(source, classes, shape[1:], 1, shape, '', stride_ms))
+    window_ms = config.data.window_ms
+    info = SequenceInfo(source, classes, shape[1:], 1, shape, '', stride_ms, window_ms)
+    writer = SequenceWriter(info)
     labels = choose_classes(labels, config.source_classes(), classes)
     history = LabelHistory(labels, shape[1:], 1, stride_ms)
     if len(times) > total:

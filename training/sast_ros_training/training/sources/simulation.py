@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from sast_ros.errors import SettingError
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model.config import model_config
 from sast_ros.pipeline import sensor_geometry
@@ -31,7 +32,8 @@ class DrivePlan:
     A drive to simulate into the cache; the same plan gives the same bytes.
 
     ``models`` is a folder with glTF models, ``network`` the published configuration whose frame
-    the histograms are made for; see ``SimulatedSequence`` for the others.
+    the histograms are made for, ``window_ms`` and ``stride_ms`` are those of ``WindowTiming``; see
+    ``SimulatedSequence`` for the others.
     """
 
     target: Path
@@ -42,6 +44,8 @@ class DrivePlan:
     models: str | None
     network: str
     classes: tuple[str, ...]
+    window_ms: float = 50.0
+    stride_ms: float = 50.0
 
 
 def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan]]:
@@ -58,11 +62,17 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
     for mistake in _mistakes(config):
         raise TrainingConfigError(mistake)
     training = [
-        _plan(config, 'train', simulation.seed + number, simulation.motion)
+        _plan(config, 'train', simulation.seed + number, simulation.motion, simulation.windows)
         for number in range(simulation.sequences)
     ]
     validation = [
-        _plan(config, 'validation', simulation.validation_seed + number, None)
+        _plan(
+            config,
+            'validation',
+            simulation.validation_seed + number,
+            None,
+            simulation.validation_windows,
+        )
         for number in range(simulation.validation_sequences)
     ]
     missing = not all(plan.target.exists() for plan in (*training, *validation))
@@ -76,14 +86,20 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
 
 def _mistakes(config: TrainingConfig) -> Iterator[str]:
     from sast_ros_training.simulation.motion import MOTIONS
-    from sast_ros_training.simulation.sequence import GEOMETRIES, WINDOW_US
+    from sast_ros_training.simulation.sequence import GEOMETRIES
+    from sast_ros_training.simulation.timing import parse_timings, WindowTiming
 
     data, simulation = config.data, config.data.simulation
-    if not data.window_ms == data.stride_ms == WINDOW_US / 1000:
-        yield (
-            f'data.window_ms and data.stride_ms are {data.window_ms:g} and {data.stride_ms:g}; '
-            f'with data.kind simulation both must be {WINDOW_US / 1000:g}'
-        )
+    try:
+        WindowTiming.from_ms(data.window_ms, data.stride_ms)
+    except SettingError as error:
+        yield f'data.window_ms and data.stride_ms: {error}'
+    for name in ('windows', 'validation_windows'):
+        for text in getattr(simulation, name):
+            try:
+                parse_timings(text)
+            except SettingError as error:
+                yield f'data.simulation.{name}: {error}'
     if not simulation.geometries.keys() <= GEOMETRIES.keys():
         yield (
             f'data.simulation.geometries has {", ".join(simulation.geometries)}; it must have '
@@ -96,14 +112,21 @@ def _mistakes(config: TrainingConfig) -> Iterator[str]:
         )
 
 
-def _plan(config: TrainingConfig, kind: str, seed: int, motion: str | None) -> DrivePlan:
-    simulation = config.data.simulation
+def _plan(
+    config: TrainingConfig, kind: str, seed: int, motion: str | None, windows: dict[str, float]
+) -> DrivePlan:
+    from sast_ros_training.simulation.timing import draw_timing
+
+    data, simulation = config.data, config.data.simulation
     names = sorted(simulation.geometries)
     shares = np.array([simulation.geometries[name] for name in names])
     drawn = np.random.default_rng(seed).choice(len(names), p=shares / shares.sum())
     geometry = names[int(drawn)]
     # What decides a drive is in its name: another length is another drive
-    name = f'drive_{seed:08d}_{geometry}_{simulation.seconds:g}s'
+    usual = {f'{data.window_ms:g}/{data.stride_ms:g}': 1.0}
+    timing = draw_timing(windows or usual, np.random.default_rng([seed, 1]))
+    window_ms, stride_ms = timing.window_us / 1000, timing.stride_us / 1000
+    name = f'drive_{seed:08d}_{geometry}_{simulation.seconds:g}s_w{window_ms:g}_s{stride_ms:g}'
     if motion:
         name += f'_{motion}'
     if simulation.models:
@@ -117,6 +140,8 @@ def _plan(config: TrainingConfig, kind: str, seed: int, motion: str | None) -> D
         models=simulation.models,
         network=config.model.name,
         classes=config.model.classes,
+        window_ms=window_ms,
+        stride_ms=stride_ms,
     )
 
 
@@ -124,10 +149,12 @@ def simulate_drive(plan: DrivePlan) -> None:
     """Simulate one drive into the cache."""
     from sast_ros.labels import CLASSES
     from sast_ros_training.simulation.models import load_models
-    from sast_ros_training.simulation.sequence import SimulatedSequence, WINDOW_US
+    from sast_ros_training.simulation.sequence import SimulatedSequence
+    from sast_ros_training.simulation.timing import WindowTiming
 
     models = None if plan.models is None else load_models(Path(plan.models))
-    drive = SimulatedSequence(plan.seed, plan.seconds, plan.geometry, plan.motion, models)
+    timing = WindowTiming.from_ms(plan.window_ms, plan.stride_ms)
+    drive = SimulatedSequence(plan.seed, plan.seconds, plan.geometry, plan.motion, models, timing)
     network = model_config(plan.network)
     downsample = sensor_geometry(network, (drive.height, drive.width)).downsample
     histogram = StackedHistogram(
@@ -141,12 +168,13 @@ def simulate_drive(plan: DrivePlan) -> None:
             downsample=downsample,
             shape=histogram.shape,
             motion=drive.motion,
-            stride_ms=WINDOW_US / 1000,
+            stride_ms=plan.stride_ms,
+            window_ms=plan.window_ms,
         )
     )
-    for window in drive.windows():
-        labels = choose_classes(window.labels, CLASSES, plan.classes)
-        writer.add(histogram(window.chunk).numpy(), window.t_end, len(window.chunk), labels)
+    for window, labels in drive.cut():
+        chosen = choose_classes(labels, CLASSES, plan.classes)
+        writer.add(histogram(window.parts).numpy(), window.t_end, len(window), chosen)
     writer.write(plan.target)
 
 
