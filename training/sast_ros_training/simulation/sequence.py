@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -58,6 +58,39 @@ class SequenceWindow:
     chunk: EventChunk
     t_end: int
     labels: np.ndarray
+
+
+class RecordedPart(NamedTuple):
+    """Events ``chunk`` until ``t_end``, and the labels of the timings whose windows end there."""
+
+    chunk: EventChunk
+    t_end: int
+    labels: dict[WindowTiming, np.ndarray]
+
+
+def cut_windows(
+    parts: Iterable[RecordedPart], timing: WindowTiming
+) -> Iterator[tuple[EventWindow, np.ndarray]]:
+    """
+    Yield the windows of a recorded sequence as the node cuts them, each with its labels.
+
+    ``parts``: at least one, all that ``SimulatedSequence.record`` gives, with this timing.
+    """
+    cutter = WindowCutter(timing.window_us, timing.stride_us, _NEVER_US)
+    labels: dict[int, np.ndarray] = {}
+
+    def windows() -> Iterator[EventWindow]:
+        for part in parts:
+            if timing in part.labels:
+                labels[part.t_end] = part.labels[timing]
+            yield from cutter.cut(part.chunk)
+        # An event behind the last window completes it
+        yield from cutter.cut(_mark(part.t_end + 1, part.chunk.height, part.chunk.width))
+        yield from cutter.finish()
+
+    for window in windows():
+        if window.t_end in labels:  # longer windows of other timings may go on
+            yield window, labels.pop(window.t_end)
 
 
 class SimulatedSequence:
@@ -161,33 +194,21 @@ class SimulatedSequence:
         It can be asked for once: the camera keeps its state. The first event is at time 0, so that
         windows which are cut from the stream end at the times of the labels.
         """
-        for chunk, t_end, labels in self.record([self.timing]):
-            yield SequenceWindow(chunk, t_end, labels[self.timing])
+        for part in self.record([self.timing]):
+            yield SequenceWindow(part.chunk, part.t_end, part.labels[self.timing])
 
     def cut(self) -> Iterator[tuple[EventWindow, np.ndarray]]:
         """Yield windows as the node cuts them, each with its labels; instead of ``windows``."""
-        cutter = WindowCutter(
-            self.timing.window_us, self.timing.stride_us, _NEVER_US, sensor_size=self.size
-        )
-        labels = {}
-        for window in self.windows():
-            labels[window.t_end] = window.labels
-            for cut in cutter.cut(window.chunk):
-                yield cut, labels.pop(cut.t_end)
-        # An event behind the last window completes it
-        mark = _mark(self.timing.ends(self.length_us)[-1] + 1, *self.size)
-        for cut in (*cutter.cut(mark), *cutter.finish()):
-            yield cut, labels.pop(cut.t_end)
+        return cut_windows(self.record([self.timing]), self.timing)
 
-    def record(
-        self, timings: Sequence[WindowTiming]
-    ) -> Iterator[tuple[EventChunk, int, dict[WindowTiming, np.ndarray]]]:
+    def record(self, timings: Sequence[WindowTiming]) -> Iterator[RecordedPart]:
         """
         Yield the sequence from its start, instead of ``windows``, with the labels of many windows.
 
         At every end of a window of any timing: the events since the last one, the time, and the
-        labels of the timings with a window that ends there. What is simulated depends a little on
-        the timings, because the camera has a picture at every border of a window.
+        labels of the timings with a window that ends there (``cut_windows`` has the windows of one
+        of them). What is simulated depends a little on the timings, because the camera has a
+        picture at every border of a window.
         """
         scene = SceneRenderer(
             self._view, self._street, self._light, self._still, (*self._moving, *self._actors)
@@ -209,7 +230,7 @@ class SimulatedSequence:
                 labels = {}
                 for timing in due:
                     labels[timing] = self._labels(places, border, now, histories[timing])
-                yield _joined(chunks, zero), border, labels
+                yield RecordedPart(_joined(chunks, zero), border, labels)
                 chunks = []
         self.tail = _joined(self._watch(scene, now, now + _MAX_WAIT_US), zero)
 

@@ -1,0 +1,118 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a model finds with windows of other lengths and strides.
+
+    python benchmarks/window_grid.py [--model default] [--sequences 20] [--seconds 5]
+    [--seed 2026] [--geometry gen1] [--motion static] [--windows 20 50 100]
+    [--strides 25 50 75 100 125] [--workers 2] [--json FILE]
+
+Each drive is simulated once, and goes through the detector once for every length of the windows
+(`window.duration_ms` of the node) and stride (`window.stride_ms`): the same events and objects,
+labelled at the ends of the windows. Labels, protocol and seeds are those of
+benchmarks/detection_quality.py. The tables have a row for each length and a column for each
+stride.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+import json
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+from sast_ros_training.simulation.timing import WindowTiming
+from workload import host
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--model', default='default')
+    parser.add_argument('--sequences', type=int, default=20)
+    parser.add_argument('--seconds', type=float, default=5.0)
+    parser.add_argument('--seed', type=int, default=2026)
+    parser.add_argument('--geometry', default='gen1')
+    parser.add_argument('--motion')
+    parser.add_argument('--windows', type=float, nargs='+', default=[20.0, 50.0, 100.0])
+    parser.add_argument(
+        '--strides', type=float, nargs='+', default=[25.0, 50.0, 75.0, 100.0, 125.0]
+    )
+    parser.add_argument('--workers', type=int, default=2)
+    parser.add_argument('--json', type=Path)
+    arguments = parser.parse_args()
+    timings = [
+        WindowTiming.from_ms(window, stride)
+        for window in arguments.windows
+        for stride in arguments.strides
+    ]
+    wanted = arguments.seconds, arguments.geometry, arguments.motion
+    jobs = [
+        (arguments.model, (arguments.seed, index), *wanted, timings)
+        for index in range(arguments.sequences)
+    ]
+    with ProcessPoolExecutor(
+        arguments.workers, mp_context=multiprocessing.get_context('spawn')
+    ) as pool:
+        classes, sizes, drives = zip(*pool.map(run, *zip(*jobs, strict=True)), strict=True)
+    from sast_ros_training.training.window_grid import summarise_grid
+
+    cells = summarise_grid(drives, classes[0], sizes[0])
+    for metric, name in (('ap50', 'AP50'), ('ap', 'AP')):
+        print(table(cells, metric, name))
+    if arguments.json:
+        content = {
+            'command': vars(arguments) | {'json': None},
+            'host': host(),
+            'classes': list(classes[0]),
+            'cells': cells,
+        }
+        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+
+
+def run(
+    model_name: str,
+    seed: tuple[int, int],
+    seconds: float,
+    geometry: str,
+    motion: str | None,
+    timings: Sequence[WindowTiming],
+) -> tuple[tuple[str, ...], tuple[int, int], dict[WindowTiming, Any]]:
+    """Simulate a drive and detect in it; return classes, size of the sensor and what was found."""
+    from sast_ros.detector import StreamingDetector
+    from sast_ros.model import load_model
+    from sast_ros.process import keep_heap
+    from sast_ros_training.simulation.sequence import SimulatedSequence
+    from sast_ros_training.training.window_grid import detect_grid
+    import torch
+
+    torch.set_num_threads(1)
+    keep_heap()
+    model = load_model(model_name)
+    detector = StreamingDetector(model, score_threshold=0.01, max_detections=100)
+    drive = SimulatedSequence(seed, seconds, geometry, motion)
+    return model.config.classes, drive.size, detect_grid(detector, drive, timings)
+
+
+def table(cells: Sequence[dict[str, Any]], metric: str, name: str) -> str:
+    """Return a metric of all cells as text: a row for each window, a column for each stride."""
+    windows, strides = (
+        sorted({cell[key] for cell in cells}) for key in ('window_ms', 'stride_ms')
+    )
+    values = {(cell['window_ms'], cell['stride_ms']): cell[metric] for cell in cells}
+    lines = [f'{name:>14}' + ''.join(f'{f"stride {stride:g}":>12}' for stride in strides)]
+    for window in windows:
+        row = [values[window, stride] for stride in strides]
+        lines.append(
+            f'{f"window {window:g}":>14}'
+            + ''.join(f'{"-" if value is None else f"{value:.3f}":>12}' for value in row)
+        )
+    return '\n'.join(lines)
+
+
+if __name__ == '__main__':
+    main()
