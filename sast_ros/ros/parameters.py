@@ -180,7 +180,11 @@ class WindowSettings:
     """``window.*``."""
 
     duration_ms: float = _parameter(
-        defaults.WINDOW_MS, 'Integration time of a histogram, sensor time.', 'ms', (1, 10_000)
+        defaults.WINDOW_MS,
+        'Integration time of a histogram, sensor time. All weights were trained with 50; '
+        'docs/how_to/weights.md has the accuracy with others.',
+        'ms',
+        (1, 10_000),
     )
     stride_ms: float = _parameter(
         defaults.STRIDE_MS,
