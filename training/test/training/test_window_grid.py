@@ -18,7 +18,6 @@ from sast_ros_training.simulation.dataset import labelled_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 from sast_ros_training.simulation.timing import WindowTiming
 from sast_ros_training.training.window_grid import detect_grid, summarise_grid
-import torch
 import window_grid
 
 TIMINGS = [WindowTiming.from_ms(*times) for times in ((50, 50), (20, 125), (100, 25))]
@@ -78,31 +77,15 @@ def test_every_cell_is_judged_on_its_own_frames():
     assert [cell['ap50'] for cell in summarise_grid(drives, CLASSES, (720, 1280))] == [None] * 2
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-def test_script_writes_a_table_and_json(tmp_path, monkeypatch, capsys, threads):
-    class Pool:
-        """Runs in this process."""
-
-        def __init__(self, *arguments, **options):
-            pass
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            return None
-
-        map = staticmethod(map)
-
-    monkeypatch.setattr(window_grid, 'ProcessPoolExecutor', Pool)
+def test_script_writes_a_table_and_json(tmp_path, monkeypatch, capsys):
     result = tmp_path / 'grid.json'
-    options = ['--sequences=2', '--seconds=0.7', f'--json={result}', '--motion=driving']
+    options = [
+        '--sequences=2',
+        '--seconds=0.7',
+        f'--json={result}',
+        '--motion=driving',
+        '--workers=1',
+    ]
     grid = ['--windows', '20', '50', '--strides', '50', '100']
     monkeypatch.setattr(sys, 'argv', ['window_grid.py', *options, *grid])
     window_grid.main()
