@@ -76,9 +76,9 @@ class ScoredAttention(nn.Module):
 
     def forward(
         self, x: Tensor, density: Tensor, part: tuple[int, int], control: SelectionControl
-    ) -> tuple[Tensor, Selection, Selection]:
+    ) -> tuple[Tensor, Tensor, tuple[Selection, Selection]]:
         """
-        Return the map and the selections by window and by grid.
+        Return the map, the scores ``[B, tokens]``, and the selections by window and by grid.
 
         Parameters
         ----------
@@ -98,9 +98,9 @@ class ScoredAttention(nn.Module):
             tokens = x.flatten(1, 2).float()
             gain, scale = score_gain(density, self.to_controls.weight, control.amp)
             tokens, scores = score_tokens(tokens, self.to_scores(tokens), gain, scale)
-            by_window, by_grid = select_tokens(scores, size, part, control)
+            by_window, by_grid = select_tokens(scores.detach(), size, part, control)
         tokens = self.grid_attn(self.win_attn(tokens, by_window), by_grid)
-        return tokens.unflatten(1, size), by_window, by_grid
+        return tokens.unflatten(1, size), scores, (by_window, by_grid)
 
 
 class AttentionBlock(nn.Module):
@@ -112,7 +112,7 @@ class AttentionBlock(nn.Module):
 
     def forward(
         self, x: Tensor, density: Tensor, part: tuple[int, int], control: SelectionControl
-    ) -> tuple[Tensor, Selection, Selection]:
+    ) -> tuple[Tensor, Tensor, tuple[Selection, Selection]]:
         _, height, width, channels = x.shape
         x = x + position_embedding(channels, height, width, x.device)
         return self.att(x, density, part, control)
@@ -167,7 +167,7 @@ class Stage(nn.Module):
         windows: int,
         part: tuple[int, int],
         control: SelectionControl,
-    ) -> tuple[Tensor, State, tuple[Selection, Selection]]:
+    ) -> tuple[Tensor, State, tuple[Selection, Selection], Tensor]:
         """
         Advance by several windows; only the LSTM goes from one to the next.
 
@@ -194,14 +194,16 @@ class Stage(nn.Module):
             State (h, c) after the last window.
         selections : tuple of Selection
             By window and by grid, with T * B samples.
+        scores : torch.Tensor
+            Of the tokens, ``float32[T * B, tokens]``.
 
         """
         x = self.downsample_cf2cl(x)
-        x, by_window, by_grid = self.att_blocks[0](x, density, part, control)
+        x, scores, selections = self.att_blocks[0](x, density, part, control)
         states: list[State] = []
         for window in x.chunk(windows):
             states.append(self.lstm(window, states[-1] if states else state))
-        return torch.cat([h for h, _ in states]), states[-1], (by_window, by_grid)
+        return torch.cat([h for h, _ in states]), states[-1], selections, scores
 
 
 class Backbone(nn.Module):
@@ -217,7 +219,7 @@ class Backbone(nn.Module):
 
     def forward(
         self, histograms: Tensor, states: list[State] | None, control: SelectionControl
-    ) -> tuple[list[Tensor], list[State], list[tuple[Selection, Selection]]]:
+    ) -> tuple[list[Tensor], list[State], list[tuple[Selection, Selection]], list[Tensor]]:
         """
         Advance the recurrent state by several windows.
 
@@ -238,6 +240,8 @@ class Backbone(nn.Module):
             Of each stage, after the last window.
         selections : list of tuple of Selection
             Of each stage.
+        scores : list of torch.Tensor
+            Of each stage, see ``Stage.forward``.
 
         """
         windows = len(histograms)
@@ -250,5 +254,5 @@ class Backbone(nn.Module):
             output = stage(x, density[:, index], state, windows, part, control)
             x = output[0]
             outputs.append(output)
-        features, new_states, selections = (list(parts) for parts in zip(*outputs))
-        return features, new_states, selections
+        features, new_states, selections, scores = (list(parts) for parts in zip(*outputs))
+        return features, new_states, selections, scores

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sast_ros.model.backbone import Backbone, State
@@ -31,6 +31,9 @@ class StepOutput:
         By window and by grid, of the four stages.
     input_size : tuple of int
         (height, width) after padding.
+    scores : list of torch.Tensor
+        Of the tokens of the four stages, ``float32[B, tokens]`` in raster order, with gradients;
+        empty behind an inference engine.
 
     """
 
@@ -38,6 +41,7 @@ class StepOutput:
     states: list[State]
     selections: list[tuple[Selection, Selection]]
     input_size: tuple[int, int]
+    scores: list[Tensor] = field(default_factory=list)
 
 
 class SAST(nn.Module):
@@ -101,10 +105,10 @@ class SAST(nn.Module):
 
         """
         histograms = pad(histograms, self.config)
-        features, states, selections = self.backbone(histograms, states, self.control)
+        features, states, selections, scores = self.backbone(histograms, states, self.control)
         head = self.yolox_head(self.fpn(*features[1:]))
         height, width = histograms.shape[-2:]
-        return StepOutput(head, states, selections, (height, width))
+        return StepOutput(head, states, selections, (height, width), scores)
 
 
 def pad(histogram: Tensor, config: ModelConfig) -> Tensor:

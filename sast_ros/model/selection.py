@@ -217,11 +217,11 @@ def score_tokens(x: Tensor, raw: Tensor, gain: Tensor, scale: Tensor) -> tuple[T
     weighted : torch.Tensor
         ``[B, tokens, C]``.
     scores : torch.Tensor
-        ``[B, tokens]`` L1 norm of the scaled scores, without gradient.
+        ``[B, tokens]`` L1 norm of the scaled scores.
 
     """
     raw = F.relu(raw)
-    scores = torch.einsum('btc,bc->bt', raw.detach(), scale)
+    scores = torch.einsum('btc,bc->bt', raw, scale)
     return torch.sigmoid(gain)[:, None, :] * torch.sigmoid(raw) * x, scores
 
 
@@ -261,6 +261,32 @@ def selected(scores: Tensor, bounce: float | Tensor) -> Tensor:
     token_share = torch.softmax(scores, dim=2)
     mask = token_share >= (1 / tokens) / (1 + bounce)
     return mask & (window_share >= (1 / windows) / (1 + bounce))[:, :, None]
+
+
+def selection_margins(scores: Tensor, bounce: float) -> tuple[Tensor, Tensor]:
+    """
+    Return by how much tokens and partitions pass what ``selected`` compares, with gradients.
+
+    A token is selected if its margin and that of its partition are at least 0. They are logarithms
+    of softmaxed score / threshold, which are as large as differences between scores.
+
+    Parameters
+    ----------
+    scores : torch.Tensor
+        ``float32[B, N, T]``, partition-major.
+    bounce : float
+        BOUNCE.
+
+    Returns
+    -------
+    tokens, partitions : torch.Tensor
+        ``float32[B, N, T]`` and ``float32[B, N]``.
+
+    """
+    count, size = scores.shape[1:]
+    tokens = torch.log_softmax(scores, dim=2) + math.log(size)
+    partitions = torch.log_softmax(scores.mean(dim=2), dim=1) + math.log(count)
+    return tokens + math.log1p(bounce), partitions + math.log1p(bounce)
 
 
 def select_tokens(

@@ -98,6 +98,19 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True)
+class SelectionConfig:
+    """What the token selection learns, and the selections that the network sees."""
+
+    loss_weight: float = _number(0.0, 0, 100)
+    stages: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
+    budget: tuple[float, float, float, float] = (0.25, 0.4, 0.6, 0.8)
+    anneal: float = _number(0.5, 0, 1)
+    dense_share: float = _number(0.0, 0, 1)
+    budget_share: float = _number(0.0, 0, 1)
+    budget_most: float = _number(30.0, 1, 1e4)
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """AdamW with one cycle of the learning rate, and the average of the weights."""
 
@@ -145,6 +158,7 @@ class TrainingConfig:
     data: DataConfig = field(default_factory=DataConfig)
     streams: StreamsConfig = field(default_factory=StreamsConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -186,6 +200,7 @@ class TrainingConfig:
                 f'augmentation.zoom_in and augmentation.zoom_out are {zoom.zoom_in:g} and '
                 f'{zoom.zoom_out:g}; their sum must be at most 1, because one of them happens'
             )
+        yield from self._wrong_selection()
         if data.kind in ('prophesee', 'rvt', 'bags') and data.source is None:
             yield f'data.source is missing; data.kind {data.kind} needs the folder of the data set'
         simulation = data.simulation
@@ -203,3 +218,18 @@ class TrainingConfig:
                     f'data.simulation.{name} is {shares}; each share must be at least 0, and one '
                     'of them more'
                 )
+
+    def _wrong_selection(self) -> Iterator[str]:
+        chosen = self.selection
+        if min(chosen.stages) < 0:
+            yield f'selection.stages is {list(chosen.stages)}; each weight must be at least 0'
+        if not 0 < min(chosen.budget) <= max(chosen.budget) <= 1:
+            yield (
+                f'selection.budget is {list(chosen.budget)}; each share must be more than 0 and '
+                'at most 1'
+            )
+        if chosen.dense_share + chosen.budget_share > 1:
+            yield (
+                f'selection.dense_share is {chosen.dense_share:g} and selection.budget_share '
+                f'{chosen.budget_share:g}; their sum must be at most 1, shares of the steps'
+            )

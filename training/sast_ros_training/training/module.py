@@ -11,13 +11,15 @@ from typing import Any
 
 from lightning.pytorch import LightningModule
 from sast_ros.detector import StreamingDetector
-from sast_ros.model import detection_loss, SAST, save_model
+from sast_ros.model import detection_loss, SAST, save_model, StepOutput
 from sast_ros.model.backbone import State
+from sast_ros.model.selection_loss import selection_loss, SelectionLoss, token_targets
 from sast_ros_training.training.averages import estimate_batch_norms, WeightAverage
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.hardware import attention_backend
+from sast_ros_training.training.selection import allowed_shares, draw_selection
 from sast_ros_training.training.streams import Batch, StreamLoader
 from sast_ros_training.training.validation import MAX_DETECTIONS, run_sequence, summarise
 import torch
@@ -46,8 +48,7 @@ class DetectionTraining(LightningModule):
         self.best = -math.inf
         #: Step at which the cycle of the learning rate began.
         self._cycle_start = 0
-        self._sums: Tensor | None = None
-        self._summed = 0
+        self._losses: dict[str, list[Tensor]] = {}
 
     # ----------------------------------------------------------------------------------- training
 
@@ -84,8 +85,7 @@ class DetectionTraining(LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # A function of the step alone: a resumed training needs no memory of its schedule.
         settings = self._settings.optimizer
-        length = max(1, settings.max_steps - self._cycle_start)
-        share = one_cycle((self.global_step - self._cycle_start) / length, settings.warmup)
+        share = one_cycle(self._progress(), settings.warmup)
         for group in self.trainer.optimizers[0].param_groups:
             group['lr'] = share * settings.learning_rate
 
@@ -94,6 +94,7 @@ class DetectionTraining(LightningModule):
         if states is not None:
             kept = (~batch.fresh)[:, None, None, None]
             states = [(h.to(kept.device) * kept, c.to(kept.device) * kept) for h, c in states]
+        published = draw_selection(self._settings, self.global_step, self.model)
         with attention_backend(self.device.type):
             output = self.model.forward_windows(batch.histograms, states)
         self._states = [(h.detach(), c.detach()) for h, c in output.states]
@@ -104,11 +105,41 @@ class DetectionTraining(LightningModule):
         if len(rows) < len(head):
             head = head[rows]
         loss = detection_loss(head, batch.labels[rows], output.input_size, batch.ignored[rows])
-        parts = [loss.total, loss.box, loss.objectness, loss.classes]
-        values = torch.stack([part.detach() for part in parts])
-        self._sums = values if self._sums is None else self._sums + values
-        self._summed += 1
-        return loss.total
+        total = loss.total
+        if published and self._settings.selection.loss_weight:
+            selected = self._selection_loss(output, batch)
+            total = total + self._settings.selection.loss_weight * selected.total
+            self._note(
+                selection=selected.total,
+                kept_inside=selected.kept_inside[0],
+                kept_outside=selected.kept_outside[0],
+            )
+        self._note(loss=total, box=loss.box, objectness=loss.objectness, classes=loss.classes)
+        return total
+
+    def _selection_loss(self, output: StepOutput, batch: Batch) -> SelectionLoss:
+        """Return the loss of the scores in labelled windows."""
+        rows, settings = batch.labelled, self._settings.selection
+        targets = token_targets(
+            batch.histograms.flatten(0, 1)[rows], batch.labels[rows], batch.ignored[rows]
+        )
+        return selection_loss(
+            [scores[rows] for scores in output.scores],
+            targets,
+            self.model.config.partitions(output.input_size),
+            self.model.control.bounce,
+            settings.stages,
+            allowed_shares(settings, self._progress()),
+        )
+
+    def _progress(self) -> float:
+        """Return the share of the cycle that is done."""
+        length = max(1, self._settings.optimizer.max_steps - self._cycle_start)
+        return (self.global_step - self._cycle_start) / length
+
+    def _note(self, **values: Tensor) -> None:
+        for name, value in values.items():
+            self._losses.setdefault(name, []).append(value.detach())
 
     def configure_gradient_clipping(self, *arguments: Any, **keywords: Any) -> None:
         # Lightning's own clipping refuses fused optimizers, because of gradients scaled for fp16
@@ -121,11 +152,8 @@ class DetectionTraining(LightningModule):
 
     def take_losses(self) -> dict[str, float]:
         """Return the mean losses of this process since the last call."""
-        if self._sums is None:
-            return {}
-        means = (self._sums / self._summed).tolist()
-        self._sums, self._summed = None, 0
-        return dict(zip(('loss', 'box', 'objectness', 'classes'), means))
+        noted, self._losses = self._losses, {}
+        return {name: float(torch.stack(values).mean()) for name, values in noted.items()}
 
     # --------------------------------------------------------------------------------- checkpoints
 
