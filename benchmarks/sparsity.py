@@ -230,20 +230,25 @@ def observe(
             detector.draw(detectors['adaptive'].noted.selections, number)
         results[mode] = run_sequence(detector, sequence)
     noted = {mode: detectors[mode].noted for mode in MODES}
+    times = {part: {mode: getattr(noted[mode], part) for mode in MODES} for part in PARTS}
+    return observed(sequence, results, detectors['adaptive'], times)
+
+
+def observed(
+    sequence: CachedSequence,
+    results: dict[str, SequenceResult],
+    detector: ObservedDetector,
+    times: dict[str, dict[str, list[float]]],
+) -> Observation:
+    """Return what is known of a sequence; ``detector`` has noted its selections."""
     kept, tokens = [], []
-    for stages in noted['adaptive'].selections:
+    for stages in detector.noted.selections:
         kept.append([[float(s.mask.float().mean()) for s in pair] for pair in stages])
         tokens.append(sum(raster(selection) for selection in stages[0]))
     height, width = (-(-side // 4) for side in sequence.info.shape[1:])
-    padded = detectors['adaptive'].config.padded_size(sequence.info.shape[1:])
+    padded = detector.config.padded_size(sequence.info.shape[1:])
     maps = np.array(tokens).reshape(len(sequence), padded[0] // 4, padded[1] // 4)
-    return Observation(
-        sequence,
-        results,
-        {part: {mode: getattr(noted[mode], part) for mode in MODES} for part in PARTS},
-        np.array(kept),
-        maps[:, :height, :width],
-    )
+    return Observation(sequence, results, times, np.array(kept), maps[:, :height, :width])
 
 
 def raster(selection: Selection) -> np.ndarray:

@@ -29,13 +29,12 @@ CLASS_COLOURS = {'car': '#ffb838', 'pedestrian': '#ff5ca8', 'two-wheeler': '#54d
 TOKEN, TINT = np.array([46, 196, 182]), 0.3
 
 
-def plot(observations: Sequence[Observation], result: dict[str, Any], path: Path) -> None:
-    """Draw kept tokens and time against event density, and accuracy, beside each other."""
+def styled_pyplot() -> Any:
+    """Return ``matplotlib.pyplot`` without a screen, in the style of the diagrams."""
     import matplotlib
 
     matplotlib.use('Agg')
     from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter
 
     pyplot.rcParams.update(
         {
@@ -49,6 +48,14 @@ def plot(observations: Sequence[Observation], result: dict[str, Any], path: Path
             'axes.titleweight': 'bold',
         }
     )
+    return pyplot
+
+
+def plot(observations: Sequence[Observation], result: dict[str, Any], path: Path) -> None:
+    """Draw kept tokens and time against event density, and accuracy, beside each other."""
+    from matplotlib.ticker import FuncFormatter
+
+    pyplot = styled_pyplot()
     active = np.concatenate([one.active for one in observations])
     kept = np.concatenate([one.kept for one in observations]).mean(axis=2)
     figure, (tokens, times, accuracy) = pyplot.subplots(

@@ -8,6 +8,7 @@ import json
 import sys
 
 import pytest
+import selection_accuracy
 import sparsity
 import torch
 
@@ -34,6 +35,22 @@ def test_script_measures_sequences_of_a_cache(cache, tmp_path, monkeypatch, thre
     assert sum(row['windows'] for row in result['by_density']) == 12
     for row in result['accuracy']:
         assert 0 < row['attention_ms']['mean'] < row['step_ms']['mean'], row['selection']
+
+
+def test_script_compares_selections_by_the_tokens_that_they_keep(
+    cache, tmp_path, monkeypatch, threads
+):
+    written = {name: tmp_path / name for name in ('result.json', 'plot.png')}
+    options = [f'--{path.stem.replace("result", "json")}={path}' for path in written.values()]
+    arguments = ['--drives=1', f'--cache={cache / "train"}', '--factors', '1', '1000', *options]
+    monkeypatch.setattr(sys, 'argv', ['selection_accuracy.py', *arguments])
+    selection_accuracy.main()
+    assert all(path.stat().st_size for path in written.values())
+    result = json.loads(written['result.json'].read_text())
+    kept = {(p['selection'], p['factor']): p['kept'] for p in result['points']}
+    assert kept['scored', 1000] < 0.5 * kept['scored', 1] < kept['dense', None] == 1
+    assert kept['random', 1000] == kept['scored', 1000]
+    assert set(result['bars']) == set(selection_accuracy.BARS)
 
 
 def test_random_selection_has_as_many_tokens_in_as_many_partitions():
