@@ -28,7 +28,13 @@ STEPS = 5
 #: A part from random weights, one from its average, one from the mean of both.
 CURRICULUM = [
     {'name': 'a', 'optimizer': {'max_steps': 3}},
-    {'name': 'b', 'optimizer': {'max_steps': 3}, 'streams': {'windows': 3}, 'seed': 2},
+    {
+        'name': 'b',
+        'optimizer': {'max_steps': 3},
+        'streams': {'windows': 3},
+        'selection': {'loss_weight': 1, 'dense_share': 0.3, 'budget_share': 0.3},
+        'seed': 2,
+    },
     {'name': 'c', 'optimizer': {'max_steps': 2}, 'init': ['a', 'b'], 'model': {'contrast': 15}},
 ]
 
