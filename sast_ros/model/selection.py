@@ -279,8 +279,10 @@ def selection_margins(scores: Tensor, bounce: float) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    tokens, partitions : torch.Tensor
-        ``float32[B, N, T]`` and ``float32[B, N]``.
+    tokens : torch.Tensor
+        ``float32[B, N, T]``.
+    partitions : torch.Tensor
+        ``float32[B, N]``.
 
     """
     count, size = scores.shape[1:]
