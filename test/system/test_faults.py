@@ -68,7 +68,7 @@ def heard(node, level: bytes, message: str = '', **values: object) -> dict[str, 
         return False
 
     try:
-        node.observer.wait_for(look, patience=15)
+        node.observer.wait_for(look)
     except AssertionError as error:
         last = [
             (each.level, each.message, {v.key: v.value for v in each.values if v.value != '0'})
@@ -280,7 +280,7 @@ def test_simulated_time_with_and_without_a_clock(node):
             clock.publish(message)
             return bool(observer.diagnostics) and clock is not None
 
-        observer.wait_for(is_set, patience=20)
+        observer.wait_for(is_set)
         node.publish(ARRAY, second.messages)
         observer.wait_for(lambda: len(observer.detections) >= 8)
         assert set(stamps_of(observer.detections)[4:]) == {1234 * 10**9}
