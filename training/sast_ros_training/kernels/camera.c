@@ -292,16 +292,32 @@ void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *
   *next = when;
 }
 
+/* of_row[rows]: how many of the events first..end of each row are kept: all of `start` and the rows behind it, around
+ * the sensor, until there are `most`. */
+static void choose_rows(const uint16_t *y, int64_t first, int64_t end, int64_t start, int64_t most, int64_t *of_row,
+                        int64_t rows) {
+  memset(of_row, 0, (size_t)rows * sizeof *of_row);
+  for (int64_t i = first; i < end; ++i)
+    ++of_row[y[i]];
+  for (int64_t k = 0; k < rows; ++k) {
+    int64_t *const row = of_row + (start + k) % rows;
+    *row = *row < most ? *row : most;
+    most -= *row;
+  }
+}
+
 /* Put events in order of time into x, y, p, t (count elements each); returns how many are left.
  *
  * start: time of the last picture. limit: events per microsecond, 0 for none; of the events of a millisecond (or the
- * part of it that lies in the span) that has more, evenly spaced ones are kept, with a random first one.
+ * part of it that lies in the span) that has more, evenly spaced ones are kept, with a random first one; or, with rows
+ * above 0 (the height of the sensor; of_row[rows]: scratch), those of as many whole rows from a random one on.
  * table[span + 2]: scratch. owners_now, owners_before: uint8[height][width]; by_owner[256] counts the kept events that
  * the scene caused for the owner of their pixel.
  */
 int64_t sast_camera_sort(const struct event *events, int64_t count, int64_t start, int32_t span, double limit,
-                         uint64_t *state, int32_t *table, const uint8_t *owners_now, const uint8_t *owners_before,
-                         int64_t width, int64_t *by_owner, uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t) {
+                         int64_t *of_row, int64_t rows, uint64_t *state, int32_t *table, const uint8_t *owners_now,
+                         const uint8_t *owners_before, int64_t width, int64_t *by_owner, uint16_t *x, uint16_t *y,
+                         uint8_t *p, int64_t *t) {
   memset(table, 0, ((size_t)span + 2) * sizeof *table);
   for (int64_t i = 0; i < count; ++i) {
     ++table[(events[i].key >> 2) + 1];
@@ -321,6 +337,7 @@ int64_t sast_camera_sort(const struct event *events, int64_t count, int64_t star
   while (i < count) {
     int64_t end = count;
     double phase = 0.0, pace = 1.0;
+    int by_rows = 0;
     if (limit > 0.0) {
       const int64_t millisecond = t[i] / 1000 * 1000;
       const int64_t from = millisecond > start ? millisecond : start + 1;
@@ -328,8 +345,13 @@ int64_t sast_camera_sort(const struct event *events, int64_t count, int64_t star
       end = table[to - 1 - start]; /* scattering has moved every entry to the end of its microsecond */
       const double most = limit * (double)(to - from);
       if ((double)(end - i) > most) {
-        pace = most / (double)(end - i);
         phase = (double)(draw(state) >> 11) * 0x1p-53;
+        by_rows = rows > 0;
+        if (by_rows) {
+          choose_rows(y, i, end, (int64_t)(phase * (double)rows), (int64_t)most, of_row, rows);
+        } else {
+          pace = most / (double)(end - i);
+        }
       }
     }
     for (int64_t first = i, step = 0; i < end; ++i) {
@@ -339,6 +361,8 @@ int64_t sast_camera_sort(const struct event *events, int64_t count, int64_t star
           continue;
         }
         step = next;
+      } else if (by_rows && of_row[y[i]]-- <= 0) {
+        continue;
       }
       const uint8_t kind = p[i];
       if (kind & 2) {

@@ -20,8 +20,9 @@ void sast_camera_noise(const float *share, const int32_t *other, const uint8_t *
                        int64_t pixels, int64_t width, double interval, float slope, float scale, int32_t span,
                        uint64_t *state, double *next, struct event *events, int64_t *count, int64_t capacity);
 int64_t sast_camera_sort(const struct event *events, int64_t count, int64_t start, int32_t span, double limit,
-                         uint64_t *state, int32_t *table, const uint8_t *owners_now, const uint8_t *owners_before,
-                         int64_t width, int64_t *by_owner, uint16_t *x, uint16_t *y, uint8_t *p, int64_t *t);
+                         int64_t *of_row, int64_t rows, uint64_t *state, int32_t *table, const uint8_t *owners_now,
+                         const uint8_t *owners_before, int64_t width, int64_t *by_owner, uint16_t *x, uint16_t *y,
+                         uint8_t *p, int64_t *t);
 
 /* render.c */
 struct picture;

@@ -31,6 +31,9 @@ _NOISE_SPREAD = 0.8
 #: How many times noisier than the mean a dark pixel can be.
 _MAX_NOISE_RATIO = 8.0
 
+#: Limits of the noise that ``CameraSettings.sample`` draws.
+_MIN_NOISE_HZ, _MAX_NOISE_HZ = 1e-3, 10.0
+
 
 def _setting(default: float, low: float = 0.0, high: float = 1e9) -> float:
     """Declare a field of ``CameraSettings`` and the values it may have."""
@@ -81,8 +84,18 @@ class CameraSettings:
     hot_pixels: float = _setting(0.0, 0.0, 1.0)
     #: Events per second of a hot pixel in the mean; exponential over the hot pixels.
     hot_hz: float = _setting(50.0)
+    #: Share of rows, and of columns, all of whose pixels are hot.
+    hot_lines: float = _setting(0.0, 0.0, 1.0)
+    #: Events per second of a pixel of a hot line in the mean; exponential over the lines.
+    hot_line_hz: float = _setting(20.0)
     #: Events per second that the sensor can send; 0 = no limit.
     max_rate: float = _setting(0.0, 0.0, 1e12)
+    #: Whether what is above the limit is lost in whole rows (read-out row by row, 1) or anywhere
+    #: (0).
+    lost_rows: int = field(default=0, metadata={'range': (0, 1)})
+    #: Microseconds for which every pixel is held after a step in which they have fired more than
+    #: once in the mean: a flash, a knock.
+    recovery_us: float = _setting(0.0, 0.0, 1e6)
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -98,13 +111,16 @@ class CameraSettings:
         """
         Draw a realistic sensor, biased for the light.
 
-        Means of the thresholds 0.17 to 0.4 with up to 60 % between ON and OFF, 2 to 6 % mismatch;
-        0.15 to 8 ms refractory; dark current and stray light of 0.003 to 0.05 by day, a tenth of
-        it by night. A third of the sensors is limited to 2 to 20 million events per second, half
-        have a leak of 0.003 to 0.1 Hz, one pixel in 500 000 to 1000 is hot (5 to 200 Hz).
+        Thresholds 0.1 to 0.5 with up to 60 % between ON and OFF, 2 to 6 % mismatch; 0.15 to 8 ms
+        refractory; dark current and stray light of 0.003 to 0.05 by day, a tenth of it by night.
+        A third of the sensors is limited to 2 to 20 million events per second, half of these lose
+        whole rows; half have a leak of 0.003 to 0.3 Hz. One pixel in 500 000 to 1000 is hot (5 to
+        200 Hz), in one sensor of eight also some rows and columns. A quarter is silent for 2 to
+        50 ms after a flash.
 
-        By day: 300 to 3000 Hz bandwidth at luminance 1, 0.003 to 0.08 Hz noise per pixel. By
-        night: 60 to 600 Hz, 0.02 to 2 Hz. Three lenses in four are not quite sharp, and three
+        Noise is 0.001 to 10 Hz a pixel, above 1 Hz in a quarter of the sensors and above 4 Hz in
+        a tenth, 10 to 90 % of it ON; more by night. The bandwidth at luminance 1 is 300 to 3000
+        Hz by day and a fifth of it by night. Three lenses in four are not quite sharp, and three
         sensors in four noisier in the dark, by a power of up to 1.
 
         Parameters
@@ -117,10 +133,13 @@ class CameraSettings:
         """
         dark = bool(rng.random() < 0.2)
         dark = dark if night is None else night
-        mean, lean = rng.uniform(0.17, 0.4), math.sqrt(_log_uniform(rng, 0.6, 1.6))
+        mean, lean = rng.uniform(0.13, 0.4), math.sqrt(_log_uniform(rng, 0.6, 1.6))
         limited, leaking = rng.random() < 1 / 3, rng.random() < 0.5
-        limit, leak = _log_uniform(rng, 2e6, 2e7), _log_uniform(rng, 0.003, 0.1)
-        slope = rng.uniform(-1 / 3, 1.0)
+        limit, leak = _log_uniform(rng, 2e6, 2e7), _log_uniform(rng, 0.003, 0.3)
+        slope, noise = rng.uniform(-1 / 3, 1.0), rng.random()
+        noise = 0.5 + 0.5 * noise if dark else noise**1.385
+        lines, recovers = rng.random() < 1 / 8, rng.random() < 0.25
+        line_share, recovery = _log_uniform(rng, 2e-3, 1.5e-2), _log_uniform(rng, 2e3, 5e4)
         return cls(
             focus=min(rng.uniform(0.45, 1.15), 1.0),
             threshold_on=mean * lean,
@@ -130,13 +149,17 @@ class CameraSettings:
             dark_bandwidth_hz=_log_uniform(rng, 20, 100),
             dark_luminance=_log_uniform(rng, 3e-3, 5e-2) * (0.1 if dark else 1.0),
             refractory_us=_log_uniform(rng, 150, 8000),
-            noise_hz=_log_uniform(rng, *((0.02, 2.0) if dark else (0.003, 0.08))),
-            noise_on=rng.uniform(0.3, 0.7),
+            noise_hz=_MIN_NOISE_HZ * (_MAX_NOISE_HZ / _MIN_NOISE_HZ) ** noise,
+            noise_on=rng.uniform(0.1, 0.9),
             noise_dark=max(slope, 0.0),
             leak_hz=leak if leaking else 0.0,
             hot_pixels=_log_uniform(rng, 2e-6, 1e-3),
             hot_hz=_log_uniform(rng, 5, 200),
+            hot_lines=line_share if lines else 0.0,
+            hot_line_hz=_log_uniform(rng, 2, 60),
             max_rate=limit if limited else 0.0,
+            lost_rows=int(rng.random() < 0.5),
+            recovery_us=recovery if recovers else 0.0,
         )
 
 
@@ -197,6 +220,7 @@ class EventCamera:
         self._count = np.zeros(1, np.int64)
         self._events = np.empty(2 * _MAX_PER_PIXEL * width + pixels // 4, np.uint64)
         self._table = np.empty(0, np.int32)
+        self._row_counts = np.zeros(height * settings.lost_rows, np.int64)
         self._now_us: int | None = None
         self._noise_scale = 1.0
         self._sharp = settings.focus == 1
@@ -213,6 +237,8 @@ class EventCamera:
         rates[hot] += settings.hot_hz * rng.standard_exponential(np.count_nonzero(hot))
         self._on_share = np.full(pixels, round(settings.noise_on * 255), np.uint8)
         self._on_share[hot] = rng.integers(0, 2, np.count_nonzero(hot)) * 255
+        if settings.hot_lines > 0:
+            self._add_hot_lines(rng, rates)
         total = float(rates.sum())
         if settings.noise_dark > 0:  # candidates, of which the kernel takes one in eight
             total *= _MAX_NOISE_RATIO
@@ -222,6 +248,15 @@ class EventCamera:
         scaled = rates / rates.mean() if total > 0 else rates
         order = np.empty(pixels, np.int32)
         library.sast_camera_noise_tables(scaled, pixels, self._share, self._other, order)
+
+    def _add_hot_lines(self, rng: np.random.Generator, rates: np.ndarray) -> None:
+        """Give hot rows and columns their rates, and each an ON share of its own."""
+        settings, shape = self.settings, (self.height, self.width)
+        rate, on = rates.reshape(shape), self._on_share.reshape(shape)
+        for lines, on_lines in ((rate, on), (rate.T, on.T)):
+            hot = np.flatnonzero(rng.random(len(lines)) < settings.hot_lines)
+            lines[hot] += settings.hot_line_hz * rng.standard_exponential((len(hot), 1))
+            on_lines[hot] = rng.choice((0, 64, 128, 192, 255), (len(hot), 1))
 
     def start(self, luminance: np.ndarray, t_us: int) -> None:
         """
@@ -279,9 +314,13 @@ class EventCamera:
             self._owners_now[:] = self._checked(owners, np.uint8).reshape(-1)
         self._count[0] = 0
         self._watch(picture, span)
+        fired = self._count[0] > picture.size
         self._add_noise(span)
         chunk = self._sorted(span)
         self._now_us = t_us
+        if fired and self.settings.recovery_us > 0:
+            self._level.fill(np.nan)  # as of a pixel in reset
+            np.maximum(self._hold, self.settings.recovery_us, out=self._hold)
         return chunk
 
     def _seen(self, luminance: np.ndarray) -> np.ndarray:
@@ -373,6 +412,8 @@ class EventCamera:
             self._now_us,
             span,
             self.settings.max_rate * 1e-6,
+            self._row_counts,
+            len(self._row_counts),
             self._random,
             self._table,
             self._owners_now,

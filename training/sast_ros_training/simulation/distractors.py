@@ -348,7 +348,7 @@ def make_bird(rng: np.random.Generator) -> Body:
         parts.append(placed(rotation(0, sign * (0.1 + 0.7 * np.sin(_WAY))), middle))
     beats = motion(parts, rng.uniform(0.1, 0.35), 'seconds')
     skin = Skin([piece.moved(middle) for piece in pieces])
-    return RiggedBody(skin, [beats], None, (4.0, 10.0))
+    return RiggedBody(skin, [beats], None, (4.0, 10.0), (size, 2 * size, height + size))
 
 
 def make_flag(rng: np.random.Generator) -> Body:

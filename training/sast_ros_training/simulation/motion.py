@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+
+#: Decay times after which a jolt is over: its swing is then below a tenth of a pixel.
+_JOLT_SPAN = 7.0
 
 #: The four ways in which a camera is held.
 MOTIONS = ('static', 'pan', 'handheld', 'driving')
@@ -21,7 +24,9 @@ class MovingCamera:
     Picture and ``focal`` length in pixels. From ``start`` (metres) it moves along ``heading``
     (radians) with ``speed`` (m/s) and the yaw rate ``turn``, but not between the two seconds of
     ``stop``; someone who walks lifts it by ``bob`` metres. To yaw (to the left), pitch (upwards)
-    and roll, the ``angles`` in radians, come ``waves``: sines ``[N, 3]`` of amplitude, Hz, phase.
+    and roll, the ``angles`` in radians, come ``waves``: sines ``[N, 3]`` of amplitude, Hz, phase;
+    and ``jolts`` ``[N, 6]``, swings that die away: second, amplitudes in yaw, pitch and roll,
+    Hz, and the seconds in which they fall to a third.
     """
 
     motion: str
@@ -36,11 +41,17 @@ class MovingCamera:
     angles: tuple[float, float, float]
     waves: Sequence[np.ndarray]
     bob: float
+    jolts: np.ndarray = field(default_factory=lambda: np.zeros((0, 6)))
 
     @property
     def moves(self) -> bool:
-        """Whether the picture of still things changes."""
-        return self.motion != 'static'
+        """Whether the picture of still things changes all the time."""
+        return self.motion != 'static' or any(wave[:, 0].any() for wave in self.waves)
+
+    def moves_between(self, start: float, end: float) -> bool:
+        """Return whether the picture of still things changes between two times."""
+        first, over = self.jolts[:, 0], self.jolts[:, 0] + _JOLT_SPAN * self.jolts[:, 5]
+        return self.moves or bool(((first < end) & (over > start)).any())
 
     def position(self, seconds: float) -> np.ndarray:
         """``float64[3]`` metres."""
@@ -59,6 +70,8 @@ class MovingCamera:
             for base, waves in zip(self.angles, self.waves, strict=True)
         )
         yaw += self.turn * self._moving_time(seconds)
+        if len(self.jolts):
+            yaw, pitch, roll = (yaw, pitch, roll) + self._jolted(seconds)
         level = np.cos(pitch)
         forward = np.array([np.cos(yaw) * level, np.sin(yaw) * level, np.sin(pitch)])
         right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
@@ -67,6 +80,13 @@ class MovingCamera:
         rotation = np.stack([cosine * right + sine * down, cosine * down - sine * right, forward])
         shift = -(rotation @ self.position(seconds))
         return np.concatenate([rotation, shift[:, None]], axis=1).astype(np.float32)
+
+    def _jolted(self, seconds: float) -> np.ndarray:
+        """Return what the jolts add to yaw, pitch and roll."""
+        passed, decay = seconds - self.jolts[:, 0], self.jolts[:, 5]
+        lasts = (passed > 0) & (passed < _JOLT_SPAN * decay)
+        swing = np.sin(2 * np.pi * self.jolts[:, 4] * passed) * np.exp(-np.abs(passed) / decay)
+        return (lasts * swing) @ self.jolts[:, 1:4]
 
     def _moving_time(self, seconds: float) -> float:
         """Return the time so far without the stop."""
@@ -101,7 +121,7 @@ def make_camera(
             stop = (start, start + rng.uniform(0.5, 3))
         if rng.random() < 0.35:
             turn = rng.normal(0, 0.12)
-        waves = [_waves(rng, size, 0.8, 4.0) for size in (0.002, 0.003, 0.002)]
+        waves = [make_waves(rng, size, 0.8, 4.0) for size in (0.002, 0.003, 0.002)]
     else:
         side = rng.choice((-1, 1))
         wall = front[0] if side > 0 else front[1]
@@ -113,13 +133,17 @@ def make_camera(
             yaw = rng.choice((0.0, np.pi)) + rng.normal(0, 0.3)
     if motion == 'pan':
         if rng.random() < 0.5:
-            waves[0] = _waves(rng, rng.uniform(0.03, 0.35), 0.05, 0.35)
+            waves[0] = make_waves(rng, rng.uniform(0.03, 0.35), 0.05, 0.35)
         else:
             turn = rng.choice((-1, 1)) * rng.uniform(0.02, 0.4)
-        waves[1] = _waves(rng, rng.uniform(0, 0.03), 0.1, 0.4)
+        waves[1] = make_waves(rng, rng.uniform(0, 0.03), 0.1, 0.4)
     elif motion == 'handheld':
         shake = np.exp(rng.uniform(np.log(0.002), np.log(0.016)))
-        waves = [_waves(rng, shake * share, 0.4, 3.5) for share in (1, 0.8, 0.5)]
+        waves = [make_waves(rng, shake * share, 0.4, 3.5) for share in (1, 0.8, 0.5)]
+        if rng.random() < 0.15:  # by a quick hand, or on a machine
+            shake = np.exp(rng.uniform(np.log(0.002), np.log(0.02)))
+            fast = [make_waves(rng, shake * share, 3.5, 11.0) for share in (1, 1, 0.7)]
+            waves = [np.concatenate(pair) for pair in zip(waves, fast, strict=True)]
         if rng.random() < 0.5:
             heading, speed, bob = yaw, rng.uniform(0.3, 1.6), rng.uniform(0.005, 0.02)
     pitch = -rng.uniform(0, 0.12) - max(height - 2, 0) * rng.uniform(0.02, 0.09)
@@ -131,8 +155,8 @@ def make_camera(
     )
 
 
-def _waves(rng: np.random.Generator, size: float, slow: float, fast: float) -> np.ndarray:
-    """``float64[4, 3]`` amplitude in radians, frequency between ``slow`` and ``fast``, phase."""
+def make_waves(rng: np.random.Generator, size: float, slow: float, fast: float) -> np.ndarray:
+    """Return ``float64[4, 3]``: amplitude in radians, Hz from ``slow`` to ``fast``, phase."""
     frequency = np.exp(rng.uniform(np.log(slow), np.log(fast), 4))
     amplitude = size * rng.uniform(0.3, 1, 4) * (slow / frequency) ** 0.7
     return np.stack([amplitude, frequency, rng.uniform(0, 2 * np.pi, 4)], axis=1)

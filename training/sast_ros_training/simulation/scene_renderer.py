@@ -5,24 +5,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+import math
 
 import numpy as np
 from sast_ros_training.simulation.actors import Actor
 from sast_ros_training.simulation.mesh import Mesh
+from sast_ros_training.simulation.mirror import Mirror, MIRROR_OWNER
 from sast_ros_training.simulation.motion import MovingCamera
 from sast_ros_training.simulation.renderer import Renderer
 from sast_ros_training.simulation.street import Light, Street
+from sast_ros_training.simulation.weather import Effect
 
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
 _MIN_STEPS, _MAX_STEPS = 8, 64  # pictures of 50 ms
+_FLOW_STEP = 0.01  # seconds: a hand may shake there and back in a window
 _MAX_SHADOW = 3.0  # metres beyond the body
 
 
 class SceneRenderer:
     """
-    Renders a scene frame by frame; a standing camera's background only once.
+    Renders a scene frame by frame; a standing camera's background only once, unless it is jolted.
 
-    ``still`` bodies never move, ``moving`` ones do, with and without owner.
+    ``still`` bodies never move, ``moving`` ones do, with and without owner. ``mirror`` reflects
+    the others, ``effects`` change the pictures in their order.
     """
 
     def __init__(
@@ -32,18 +37,24 @@ class SceneRenderer:
         light: Light,
         still: Sequence[Actor],
         moving: Sequence[Actor],
+        effects: Sequence[Effect] = (),
+        mirror: Mirror | None = None,
     ) -> None:
         self._camera, self._light, self._street = camera, light, street
-        self._moving = list(moving)
-        self._renderer = Renderer(camera.height, camera.width, camera.focal, street.textures)
-        self._renderer.light(light.sun, light.sun_strength, light.ambient)
+        self._moving, self._effects, self._mirror = list(moving), tuple(effects), mirror
+        self._renderer = self._make_renderer()
+        self._mirrored = self._make_renderer() if mirror else None
+        self._kept_pose: np.ndarray | None = None
         self._pieces = [(piece.mesh, piece.mesh.vertices, _IDENTITY) for piece in street.pieces]
         self._bodies = [(actor.body.mesh, *actor.pose(0.0)) for actor in still]
         self._piece_spheres = np.array([(*piece.centre, piece.radius) for piece in street.pieces])
         self._body_spheres = _spheres(still, 0.0)
-        if not camera.moves:
-            self._draw_still(camera.pose(0.0), 0.0)
-            self._renderer.keep()
+
+    def _make_renderer(self) -> Renderer:
+        camera, light = self._camera, self._light
+        renderer = Renderer(camera.height, camera.width, camera.focal, self._street.textures)
+        renderer.light(light.sun, light.sun_strength, light.ambient)
+        return renderer
 
     def picture(self, seconds: float) -> tuple[np.ndarray, np.ndarray]:
         """
@@ -53,17 +64,56 @@ class SceneRenderer:
         overwrite them.
         """
         pose = self._camera.pose(seconds)
-        if self._camera.moves:
-            self._draw_still(pose, seconds)
-        else:
+        rests = not self._camera.moves_between(seconds, seconds)
+        kept = rests and self._kept_pose is not None and np.array_equal(pose, self._kept_pose)
+        if kept:
             self._renderer.restore()
+            self._renderer.view(pose)
+        else:
+            self._draw_still(pose, seconds)
+            self._kept_pose = pose if rests else None
+            if rests:
+                self._renderer.keep()
         actors = self._seen(pose, seconds)
         bodies = [(actor.body.mesh, *actor.pose(seconds)) for actor in actors]
         self._draw_bodies(bodies, [actor.owner for actor in actors])
         luminance, owners = self._renderer.finish()
+        if self._mirror:
+            luminance = self._reflected(luminance, owners, seconds, kept)
+            owners = np.where(owners == MIRROR_OWNER, np.uint8(0), owners)
         if self._light.flicker:
             luminance = luminance * np.float32(self._light.at(seconds))
+        elif self._effects and not self._mirror:
+            luminance = luminance.copy()
+        for effect in self._effects:
+            effect.apply(luminance, seconds)
         return luminance, owners
+
+    def _reflected(
+        self, picture: np.ndarray, owners: np.ndarray, seconds: float, kept: bool
+    ) -> np.ndarray:
+        """Return a copy of the picture with what the mirror shows."""
+        mirror, renderer = self._mirror, self._mirrored
+        assert mirror and renderer
+        picture = picture.copy()
+        pose = mirror.pose(self._camera.pose(seconds))
+        if kept:
+            renderer.restore()
+        else:
+            renderer.view(pose)
+            renderer.clear(self._light.sky)
+            self._draw_sky(renderer, seconds)
+            seen = mirror.reflects(self._piece_spheres) & self._inside(pose, self._piece_spheres)
+            for index in np.flatnonzero(seen):
+                renderer.draw(*self._pieces[index])
+            if self._kept_pose is not None:
+                renderer.keep()
+        spheres = _spheres(self._moving, seconds)
+        for index in np.flatnonzero(mirror.reflects(spheres) & self._inside(pose, spheres)):
+            actor = self._moving[index]
+            renderer.draw(actor.body.mesh, *actor.pose(seconds))
+        mirror.apply(picture, owners, renderer.finish()[0], seconds)
+        return picture
 
     def boxes(self, seconds: float) -> dict[int, tuple[Actor, np.ndarray]]:
         """Return actor and projected box (x1, y1, x2, y2 in pixels, not clipped) by owner."""
@@ -90,6 +140,8 @@ class SceneRenderer:
         first, last = self.boxes(start), self.boxes(end)
         # Flicker wants five pictures a swing
         farthest = 5 * self._light.flicker_hz * (end - start) if self._light.flicker else 0.0
+        for effect in self._effects:  # and so do streaks and shades
+            farthest = max(farthest, effect.pictures_hz * (end - start))
         for owner in first.keys() & last.keys():
             # Sides far outside the picture move fast but are not seen; limbs move faster than a
             # box.
@@ -97,8 +149,9 @@ class SceneRenderer:
                 np.clip(boxes[owner][1], -0.1 * limit, 1.1 * limit) for boxes in (first, last)
             )
             farthest = max(farthest, 1.3 * float(np.abs(before - after).max()))
-        if self._camera.moves:
-            farthest = max(farthest, self._flow(start, end))
+        if self._camera.moves_between(start, end):
+            moments = np.linspace(start, end, math.ceil((end - start) / _FLOW_STEP) + 1)
+            farthest = max(farthest, sum(map(self._flow, moments[:-1], moments[1:])))
         share = (end - start) / 0.05 - 1e-6
         low, high = np.ceil(_MIN_STEPS * share), np.ceil(_MAX_STEPS * share)
         return int(np.clip(np.ceil(farthest), low, high))
@@ -107,13 +160,19 @@ class SceneRenderer:
         renderer = self._renderer
         renderer.view(pose)
         renderer.clear(self._light.sky)
+        self._draw_sky(renderer, seconds)
+        for index in np.flatnonzero(self._inside(pose, self._piece_spheres)):
+            renderer.draw(*self._pieces[index])
+        if self._mirror:
+            mesh = self._mirror.mesh
+            renderer.draw(mesh, mesh.vertices, _IDENTITY, MIRROR_OWNER)
+        seen = np.flatnonzero(self._inside(pose, self._body_spheres))
+        self._draw_bodies([self._bodies[index] for index in seen], [0] * len(seen))
+
+    def _draw_sky(self, renderer: Renderer, seconds: float) -> None:
         above = _IDENTITY.copy()
         above[:2, 3] = self._camera.position(seconds)[:2]
         renderer.draw(self._street.sky.mesh, self._street.sky.mesh.vertices, above)
-        for index in np.flatnonzero(self._inside(pose, self._piece_spheres)):
-            renderer.draw(*self._pieces[index])
-        seen = np.flatnonzero(self._inside(pose, self._body_spheres))
-        self._draw_bodies([self._bodies[index] for index in seen], [0] * len(seen))
 
     def _draw_bodies(
         self, bodies: list[tuple[Mesh, np.ndarray, np.ndarray]], owners: list[int]

@@ -16,6 +16,7 @@ from sast_ros.labels import CLASSES, LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS,
 from sast_ros.windows import EventWindow, WindowCutter
 from sast_ros_training.simulation.actors import Actor, PEDESTRIAN, Traffic
 from sast_ros_training.simulation.camera import CameraSettings, EventCamera
+from sast_ros_training.simulation.disturbances import draw_disturbances
 from sast_ros_training.simulation.models import ModelLibrary
 from sast_ros_training.simulation.motion import make_camera, MOTIONS
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
@@ -162,7 +163,9 @@ class SimulatedSequence:
         duration = max(self.length_us, timing.window_us) / 1e6 + 0.2
         self._light = make_light(rng)
         self._street = street = make_street(rng, 130 + _MAX_SPEED * duration, self._light)
-        self._view = make_camera(rng, self.motion, size, duration, street.road, street.front)
+        view = make_camera(rng, self.motion, size, duration, street.road, street.front)
+        self._disturbances = draw_disturbances(rng, view, street, duration)
+        self._view = self._disturbances.camera
         traffic = Traffic(rng, self._view, street, duration)
         self._actors = traffic.make_actors(models.makers if models else {}, self._light.night)
         self._still, self._moving = traffic.make_distractors()
@@ -184,6 +187,7 @@ class SimulatedSequence:
                 name: sum(actor.body.class_id == index for actor in self._actors)
                 for index, name in enumerate(CLASSES)
             },
+            'disturbances': list(self._disturbances.names),
             'sensor': asdict(self.settings),
         }
 
@@ -211,7 +215,13 @@ class SimulatedSequence:
         picture at every border of a window.
         """
         scene = SceneRenderer(
-            self._view, self._street, self._light, self._still, (*self._moving, *self._actors)
+            self._view,
+            self._street,
+            self._light,
+            self._still,
+            (*self._moving, *self._disturbances.actors, *self._actors),
+            self._disturbances.effects,
+            self._disturbances.mirror,
         )
         first, now = self._first_event(scene)
         zero = int(first.t[0])
@@ -282,18 +292,20 @@ class SimulatedSequence:
         own = history.events(t_end)
         rows = []
         for owner, actor, box, share in places:
-            # What a passer-by uncovers of a parked car is not the car's doing
-            events = (
-                int(own[owner]) if self._stirs(actor, max(0, now - history.span_us), now) else 0
-            )
+            # What a passer-by uncovers of a parked car is not the car's doing, nor is rain
+            start = max(0, now - history.span_us)
+            still = history.rests(owner, box) and bool(self._disturbances.effects)
+            events = int(own[owner]) if self._stirs(actor, start, now, still) else 0
             recent, seen = history.note(owner, events, box[2] * box[3], t_end)
             rows.append((t_end, *box, actor.body.class_id, owner, share, events, recent, seen))
         return np.array(rows, LABEL_DTYPE)
 
-    def _stirs(self, actor: Actor, start: int, end: int) -> bool:
-        """Whether a body has moved in the picture in a time."""
-        if self._view.moves or actor.body.class_id == PEDESTRIAN:
+    def _stirs(self, actor: Actor, start: int, end: int, still: bool) -> bool:
+        """Whether a body has moved in the picture in a time; ``still``: its box has not."""
+        if self._view.moves_between(start / 1e6, end / 1e6):
             return True
+        if actor.body.class_id == PEDESTRIAN:  # may stand and move its arms
+            return not still
         before, now = (actor.path.at(t / 1e6)[2] for t in (start, end))
         return abs(now - before) > 1e-4
 
@@ -321,6 +333,7 @@ class _History:
         self._parts: deque[tuple[int, int, np.ndarray]] = deque()
         self._now = 0
         self._noticed: dict[int, int] = {}
+        self._boxes: dict[int, np.ndarray] = {}
 
     def add(self, now: int, own: np.ndarray) -> None:
         """Add the events ``int64[256]`` of every owner since the time of the last call."""
@@ -333,6 +346,12 @@ class _History:
         while self._parts and self._parts[0][0] < t_end - self.span_us:
             self._parts.popleft()
         return np.array([own for *_, own in self._parts]).sum(axis=0)
+
+    def rests(self, owner: int, box: tuple[float, float, float, float]) -> bool:
+        """Remember the box of an object; return whether it is where the last one was."""
+        now = np.array(box)
+        before, self._boxes[owner] = self._boxes.get(owner), now
+        return before is not None and bool(np.abs(now - before).max() < 0.2)
 
     def note(self, owner: int, events: int, area: float, now: int) -> tuple[bool, bool]:
         """Count a window; return whether the object was noticeable lately, and ever."""

@@ -278,6 +278,40 @@ def test_hot_pixels_fire_with_one_polarity_each() -> None:
     assert 0.2 < chunk.p.mean() < 0.8
 
 
+def test_hot_lines_are_whole_rows_and_columns_with_the_rate_that_was_asked_for() -> None:
+    camera, picture = make_camera(200, 300, hot_lines=0.02, hot_line_hz=40.0)
+    chunk = camera.advance(picture, 1_000_000)
+    count = np.zeros(picture.shape)
+    np.add.at(count, (chunk.y, chunk.x), 1)
+    rows, columns = np.median(count, 1) > 0, np.median(count, 0) > 0
+    assert 1 <= rows.sum() <= 12
+    assert 1 <= columns.sum() <= 15
+    assert count[~rows][:, ~columns].sum() == 0
+    assert count[rows].mean() == pytest.approx(40, rel=0.8)
+
+
+def test_a_bus_that_reads_rows_loses_whole_rows_of_a_busy_millisecond() -> None:
+    camera, picture = make_camera(60, 80, max_rate=1e6, lost_rows=1)
+    chunk = camera.advance(brighter(picture, 2.0), 10_000)
+    before = set()
+    for millisecond in range(1, 9):
+        busy = chunk.t // 1_000 == millisecond
+        assert busy.sum() == 1_000
+        counts = np.bincount(chunk.y[busy], minlength=60)
+        assert np.count_nonzero(counts) <= 20  # all of 80 pixels fire, or the last row in part
+        before.add(tuple(counts > 0))
+    assert len(before) > 4  # others each time
+    assert camera.dropped == chunk.dropped > 20_000
+
+
+def test_after_a_flash_the_sensor_is_silent_for_its_recovery() -> None:
+    camera, picture = make_camera(20, 30, recovery_us=20_000.0)
+    assert len(camera.advance(brighter(picture, 1.0), 5_000)) > picture.size
+    assert len(camera.advance(picture, 10_000)) == 0
+    assert len(camera.advance(brighter(picture, 1.0), 24_000)) == 0
+    assert len(camera.advance(brighter(picture, 3.0), 35_000)) > picture.size
+
+
 def test_the_rate_limit_thins_busy_milliseconds_evenly() -> None:
     free, picture = make_camera(60, 80)
     limited, _ = make_camera(60, 80, max_rate=1e6)
@@ -355,15 +389,20 @@ def test_large_sensors_fit() -> None:
 
 def test_sampled_settings_are_valid_and_night_is_noisier() -> None:
     rng = np.random.default_rng(0)
-    drawn = [CameraSettings.sample(rng) for _ in range(200)]
+    drawn = [CameraSettings.sample(rng) for _ in range(800)]
     for settings in drawn:
-        assert 0.12 < settings.threshold_on < 0.51
-        assert 0.12 < settings.threshold_off < 0.51
-        assert 0.003 <= settings.noise_hz <= 2.0
+        assert 0.1 < settings.threshold_on < 0.51
+        assert 0.1 < settings.threshold_off < 0.51
+        assert 0.001 <= settings.noise_hz <= 10.0
         assert 0.0 <= settings.noise_dark <= 1.0
-    assert 0.05 < np.mean([settings.noise_hz > 0.1 for settings in drawn]) < 0.25
+    # A quarter of the sensors above 1 Hz, a tenth above 4 Hz
+    noise = np.array([settings.noise_hz for settings in drawn])
+    assert (noise > 1).mean() == pytest.approx(0.25, abs=0.04)
+    assert (noise > 4).mean() == pytest.approx(0.1, abs=0.03)
+    assert {settings.lost_rows for settings in drawn} == {0, 1}
     for field in fields(CameraSettings):
-        assert len({getattr(settings, field.name) for settings in drawn}) > 50
+        if field.name != 'lost_rows':
+            assert len({getattr(settings, field.name) for settings in drawn}) > 50
     day, night = (
         [CameraSettings.sample(np.random.default_rng(seed), night) for seed in range(50)]
         for night in (False, True)
