@@ -43,6 +43,7 @@ with open_recording(sys.argv[2]) as recording:
         detections, *after = session.run(None, {'histogram': histogram, **states})
         states = dict(zip(zeros, after))
         boxes = about['downsample'] * detections[0, :, :4]  # centre and size in sensor pixels
+        boxes[:, :2] += about['box_offset']
         scores = detections[0, :, 4:5] * detections[0, :, 5:]
         found = []
         for class_id, name in enumerate(about['classes']):

@@ -15,6 +15,7 @@ import numpy as np
 from sast_ros import defaults
 from sast_ros.detections import Detections, DetectorError, StageShare
 from sast_ros.errors import SettingError
+from sast_ros.histogram import sampling_offset
 from sast_ros.model import SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.inference import Engine
@@ -313,8 +314,9 @@ class StreamingDetector:
         height, width = self.sensor_size or (
             side * self.downsample for side in histogram.shape[1:]
         )
+        offset = sampling_offset(self.downsample, self.config.downsample)
         boxes = np.clip(
-            boxes * np.float32(self.downsample),
+            boxes * np.float32(self.downsample) + np.float32(offset),
             0,
             np.array([width, height, width, height], np.float32),
         )

@@ -20,6 +20,7 @@ import warnings
 
 from sast_ros import defaults
 from sast_ros.errors import SettingError
+from sast_ros.histogram import sampling_offset
 from sast_ros.model import SAST
 from sast_ros.model.config import STRIDES
 from sast_ros.model.head import decode_boxes
@@ -173,6 +174,7 @@ def describe(model: SAST, geometry: SensorGeometry, *, trained: bool) -> dict[st
         'classes': list(config.classes),
         'sensor_size': [geometry.height, geometry.width],
         'downsample': geometry.downsample,
+        'box_offset': sampling_offset(geometry.downsample, config.downsample),
         'histogram_size': list(_histogram_size(geometry)),
         'input_size': list(geometry.input_size),
         'bins': config.bins,

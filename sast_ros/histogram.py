@@ -222,6 +222,22 @@ class StackedHistogram:
         )
 
 
+def sampling_offset(downsample: int, trained: int) -> float:
+    """
+    Return the sensor pixels to add to boxes in cells times ``downsample``.
+
+    The pixel that is kept of an even number lies half a pixel behind the middle of its cell, so
+    that everything appears half a pixel farther to the left and up. A network has learned this
+    for the sampling that it was trained with, one of ``trained`` pixels; the offset is what
+    another sampling differs by.
+    """
+
+    def behind(number: int) -> float:
+        return number // 2 + 0.5 - number / 2
+
+    return behind(downsample) - behind(trained) * downsample / trained
+
+
 def _kept_pixels(size: int, downsample: int) -> np.ndarray:
     """Return the output coordinate of every sensor coordinate, int32, -1 if not kept."""
     kept = np.full(size, -1, np.int32)

@@ -198,6 +198,7 @@ def test_another_sensor_is_in_the_metadata_and_its_size_the_input(tmp_path, caps
     assert 'UNTRAINED' in capsys.readouterr().err
     run, about = open_torch(path)
     assert (about['sensor_size'], about['downsample']) == ([480, 640], 2)
+    assert about['box_offset'] == 0.5
     assert (about['histogram_size'], about['trained']) == ([240, 320], False)
     states = [
         np.zeros((1, channels, 256 // stride, 320 // stride), np.float32)

@@ -12,7 +12,7 @@ from facts import facts
 import numpy as np
 import pytest
 from sast_ros.events.chunk import EventChunk, EventFormatError
-from sast_ros.histogram import StackedHistogram
+from sast_ros.histogram import sampling_offset, StackedHistogram
 from sast_ros.kernels import library
 import torch
 
@@ -92,6 +92,35 @@ def test_histogram_equals_the_published_preprocessing(data_folder, case, sensor,
 def test_histogram_equals_every_pixel_of_the_full_fixture(shared, case, sensor, overflow, device):
     fixtures = np.load(shared / 'parity' / 'hist_fixtures.npz')
     assert_equals_fixture(fixtures, f'{sensor}_{case}', overflow, device)
+
+
+@pytest.mark.parametrize('downsample', [1, 2, 3, 4, 5])
+def test_a_silhouette_is_where_it_was_once_the_sampling_offset_is_added(downsample):
+    """A network of full resolution sees cells; its boxes shall be those on the sensor."""
+    rng = np.random.default_rng(downsample)
+    histogram = StackedHistogram(120, 160, downsample=downsample)
+    errors = []
+    for _ in range(200):
+        left, top = rng.uniform(5, 50, 2)
+        right, bottom = left + rng.uniform(30, 90), top + rng.uniform(20, 60)
+        rows, columns = np.mgrid[:120, :160] + 0.5
+        inside = (columns > left) & (columns < right) & (rows > top) & (rows < bottom)
+        y, x = (each.astype(np.uint16) for each in np.nonzero(inside))
+        t = np.arange(len(x), dtype=np.int64)
+        chunk = EventChunk(x, y, np.ones(len(x), np.uint8), t, width=160, height=120)
+        seen = histogram(chunk).numpy().any(0)
+        found = [np.flatnonzero(seen.any(axis))[[0, -1]] + (0, 1) for axis in (0, 1)]
+        cells = np.stack(found, 1).reshape(-1)
+        errors.append(cells * downsample + sampling_offset(downsample, 1))
+        errors[-1] = errors[-1] - (left, top, right, bottom)
+    assert np.abs(np.mean(errors, 0)).max() < 0.15 * downsample**0.5
+    assert np.abs(errors).max() < downsample / 2 + 0.01
+
+
+def test_a_network_keeps_the_offset_that_it_was_trained_with():
+    assert [sampling_offset(number, number) for number in (1, 2, 3, 4)] == [0, 0, 0, 0]
+    assert [sampling_offset(number, 1) for number in (2, 3, 4)] == [0.5, 0, 0.5]
+    assert sampling_offset(1, 2) == -0.25
 
 
 @pytest.mark.parametrize('downsample', [1, 2, 3, 4])

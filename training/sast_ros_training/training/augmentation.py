@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from sast_ros.histogram import sampling_offset
 from sast_ros_training.kernels import library
 from sast_ros_training.training.cache import SequenceInfo
 from sast_ros_training.training.config import AugmentationConfig
@@ -72,12 +73,21 @@ def sample_step(
 
 
 class AugmentationMap:
-    """An augmentation of one sequence into a frame of (height, width) cells."""
+    """
+    An augmentation of one sequence into a frame of (height, width) cells.
+
+    ``trained``: sensor pixels per cell of the network's design (``ModelConfig.downsample``).
+    """
 
     def __init__(
-        self, augmentation: Augmentation, info: SequenceInfo, frame: tuple[int, int]
+        self,
+        augmentation: Augmentation,
+        info: SequenceInfo,
+        frame: tuple[int, int],
+        trained: int = 1,
     ) -> None:
         self._augmentation, self._info, self._frame = augmentation, info, frame
+        self._offset = sampling_offset(info.downsample, trained)
         _, height, width = info.shape
         self._rows = _targets(height, frame[0], augmentation.zoom, augmentation.top)
         self._columns = _targets(width, frame[1], augmentation.zoom, augmentation.left)
@@ -128,8 +138,8 @@ class AugmentationMap:
         ``float32[N, 4]`` x1, y1, x2, y2 in cells, clipped, and ``float32[N]``.
         """
         zoom = self._augmentation.zoom / self._info.downsample
-        left = labels['x'] * zoom + self._augmentation.left
-        top = labels['y'] * zoom + self._augmentation.top
+        left = (labels['x'] - self._offset) * zoom + self._augmentation.left
+        top = (labels['y'] - self._offset) * zoom + self._augmentation.top
         right, bottom = left + labels['w'] * zoom, top + labels['h'] * zoom
         height, width = self._frame
         if self._augmentation.mirrored:

@@ -182,7 +182,9 @@ class _Stream:
                 'was trained on'
             )
         self._clip = clip
-        self._map = AugmentationMap(clip.augmentation, self._sequence.info, self._network.frame)
+        self._map = AugmentationMap(
+            clip.augmentation, self._sequence.info, self._network.frame, self._network.downsample
+        )
         self._memory = LabelMemory()
         return self._sequence
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from moving_boxes import write_sequence
 import numpy as np
 import pytest
@@ -88,6 +90,20 @@ def test_boxes_stay_around_their_events(sequence, zoom, mirrored):
     assert np.abs(boxes[0] - [left, top, right, bottom]).max() <= 1
     assert inside[0] == pytest.approx(1, abs=1e-5)
     assert cells[3, top:bottom, left:right].all()
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_boxes_of_a_sensor_that_is_sampled_lie_where_its_events_are(sequence, mirrored):
+    """Of two pixels the second is kept: what covers it lies a quarter of a cell farther right."""
+    info = replace(sequence.info, downsample=2)
+    labels = np.zeros(1, LABEL_DTYPE)
+    labels['x'], labels['y'], labels['w'], labels['h'] = 80.5, 60.5, 50, 40
+    for trained, x, y in ((1, 40.0, 30.0), (2, 40.25, 30.25)):
+        view = AugmentationMap(Augmentation(mirrored=mirrored), info, FRAME, trained)
+        ((left, top, right, bottom),), _ = view.boxes(labels)
+        if mirrored:
+            left, right = FRAME[1] - right, FRAME[1] - left
+        np.testing.assert_allclose((left, top, right, bottom), (x, y, x + 25, y + 20))
 
 
 def test_the_same_generator_draws_the_same_within_the_bounds():
