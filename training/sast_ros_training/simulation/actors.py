@@ -36,6 +36,9 @@ _KINDS: dict[int, dict[Maker, float]] = {
 }
 _MAX_ACTORS = 60
 
+#: Share of sequences without any road user.
+EMPTY_SHARE = 0.07
+
 
 @dataclass(frozen=True)
 class Actor:
@@ -70,17 +73,20 @@ class Traffic:
         """
         Draw what gets a label.
 
-        Every body is in sight of the camera at some time of the sequence, from 12 pixels high to
-        larger than the picture, and none drives through another. ``makers``: more makers by class,
-        which take a third of that class; ``night``: cars have their lights on.
+        Some sequences have nothing. Every body is in sight of the camera at some time of the
+        sequence, from 12 pixels high to larger than the picture, and none drives through another.
+        ``makers``: more makers by class, which take a third of that class; ``night``: cars have
+        their lights on.
         """
         rng = self._rng
         busy = rng.uniform(1.0, 4.5)
         count = min(_MAX_ACTORS, 1 + rng.poisson(busy * (0.6 + self._seconds / 5)))
         kind = rng.random()
-        quiet = not self._camera.moves and kind < 0.3  # one or two far away, or none
+        if kind < EMPTY_SHARE:
+            return []
+        quiet = not self._camera.moves and kind < 0.3  # one or two far away
         if quiet:
-            count = 0 if kind < 0.04 else int(rng.integers(1, 3))
+            count = int(rng.integers(1, 3))
         classes = list(_SHARES)
         chances = np.array(list(_SHARES.values())) * rng.dirichlet([2.0] * len(classes))
         chances /= chances.sum()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,20 +26,23 @@ SHARES = {
     'passing shade': 0.08,
     'flashes': 0.05,
     'mains flicker': 0.05,
-    'foliage': 0.12,
+    'foliage': 0.16,
     'cloth': 0.06,
     'flock': 0.05,
-    'swinging lamp': 0.05,
+    'swinging lamp': 0.06,
     'beacon': 0.05,
     'signals': 0.04,
-    'screen': 0.06,
-    'wires': 0.03,
+    'screen': 0.08,
+    'wires': 0.05,
     'wet ground': 0.05,
     'water': 0.04,
     'windows': 0.04,
     'knocks': 0.05,
     'vibration': 0.03,
 }
+
+#: Kinds that are met indoors and on desks as well.
+INDOOR = frozenset({'insects', 'passing shade', 'flashes', 'mains flicker', 'knocks', 'vibration'})
 
 #: Kinds that make sense, or are affordable, for a camera that stands only.
 _STANDING_ONLY = frozenset({'mains flicker', 'knocks', 'vibration', *MIRRORS})
@@ -62,15 +66,20 @@ class Disturbances:
 
 
 def draw_disturbances(
-    rng: np.random.Generator, camera: MovingCamera, street: Street, seconds: float
+    rng: np.random.Generator,
+    camera: MovingCamera,
+    street: Street,
+    seconds: float,
+    kinds: Collection[str] = tuple(SHARES),
 ) -> Disturbances:
     """
-    Draw the disturbances of a sequence of some seconds in a street.
+    Draw the disturbances of a sequence of some seconds in a street, some of ``kinds``.
 
     One value is taken from ``rng``, whatever is drawn.
     """
     rng = np.random.default_rng(rng.integers(2**63))
-    names = [name for name in SHARES if not (camera.moves and name in _STANDING_ONLY)]
+    impossible = _STANDING_ONLY if camera.moves else frozenset()
+    names = [name for name in SHARES if name in kinds and name not in impossible]
     chances = np.array([SHARES[name] for name in names])
     count = int(rng.choice(len(COUNTS), p=COUNTS))
     drawn = rng.choice(len(names), count, replace=False, p=chances / chances.sum())

@@ -82,16 +82,16 @@ def _wave(rng: np.random.Generator) -> np.ndarray:
 
 
 def _leaves(
-    rng: np.random.Generator, start: np.ndarray, end: np.ndarray, count: int, leaf: float
+    rng: np.random.Generator, stem: Sequence[np.ndarray], count: int, leaf: float, wide: float
 ) -> Mesh:
-    """Return pointed leaves on both sides of a twig."""
+    """Return pointed leaves, ``wide`` times as wide as long, along a twig (its two ends)."""
     along = rng.uniform(0.1, 1.0, (count, 1))
-    stem = start + along * (end - start)
+    foot = stem[0] + along * (stem[1] - stem[0])
     out = rng.normal(size=(count, 3))
     out *= leaf * rng.uniform(0.6, 1.4, (count, 1)) / np.linalg.norm(out, axis=1, keepdims=True)
     side = np.cross(out, rng.normal(size=(count, 3)))
-    side *= 0.3 * leaf / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-6)
-    corners = np.stack([stem, stem + 0.5 * out + side, stem + out, stem + 0.5 * out - side], 1)
+    side *= 0.5 * wide * leaf / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-6)
+    corners = np.stack([foot, foot + 0.5 * out + side, foot + out, foot + 0.5 * out - side], 1)
     triangles = 4 * np.arange(count)[:, None, None] + np.array([[0, 1, 2], [0, 2, 3]])
     light = np.clip(rng.uniform(0.08, 0.4) * rng.uniform(0.5, 1.7, count), 0.03, 0.8)
     return assemble(corners, triangles, np.repeat(light, 2))
@@ -101,7 +101,8 @@ def make_foliage(rng: np.random.Generator) -> Body:
     """Return a branch with leaves, grass or reed, 0.4 to 1.6 m high, each twig in its own wind."""
     tall, twigs = rng.uniform(0.4, 1.6), int(rng.integers(5, 12))
     hangs, grass = rng.random() < 0.4, rng.random() < 0.35
-    leaf, count = tall * rng.uniform(0.05, 0.2), int(rng.integers(15, 60))
+    leaf, wide = rng.uniform(0.03, 0.14) * tall**0.5, rng.uniform(0.2, 0.8)
+    count = int(rng.integers(15, 60))
     wind = np.exp(rng.uniform(np.log(0.01), np.log(0.12))) * tall
     skin, motions = Skin(more=twigs), []
     for number in range(twigs):
@@ -110,10 +111,11 @@ def make_foliage(rng: np.random.Generator) -> Body:
         if hangs:
             foot, tip = foot + (0, 0, tall), tip - (0, 0, 0.7 * tall)
         if grass:
-            piece = _leaves(rng, foot, foot + (tip - foot) * 0.1, count // 2, 0.8 * tall)
+            blade = foot, foot + (tip - foot) * 0.1
+            piece = _leaves(rng, blade, count // 2, 0.7 * tall, 0.04)
         else:
             twig = tube([foot, tip], (0.007 * tall, 0.002 * tall), 3, 0.15)
-            piece = merge([twig, _leaves(rng, foot, tip, count, leaf)])
+            piece = merge([twig, _leaves(rng, (foot, tip), count, leaf, wide)])
         skin.add(piece, number)
         matrices = np.tile(np.eye(4), (_STEPS, 1, 1))
         for axis in (0, 1):
@@ -289,7 +291,7 @@ FLOATING = frozenset({'foliage', 'flock', 'swinging lamp', 'wires'})
 
 #: Maker, how many at least and at most, and nearest and farthest distance in metres, by name.
 OUTDOOR: dict[str, tuple[Maker, tuple[int, int], tuple[float, float]]] = {
-    'foliage': (make_foliage, (1, 5), (0.9, 6.0)),
+    'foliage': (make_foliage, (1, 6), (1.1, 7.0)),
     'cloth': (make_cloth, (1, 3), (2.5, 15.0)),
     'flock': (make_flock, (1, 3), (6.0, 35.0)),
     'swinging lamp': (make_swinging_lamp, (1, 3), (3.0, 12.0)),

@@ -61,6 +61,18 @@ def test_every_kind_is_drawn_and_some_for_standing_cameras_only(scene):
     assert not moving & {'knocks', 'vibration', 'mains flicker', 'wet ground', 'water', 'windows'}
 
 
+def test_indoors_there_is_no_weather_and_nothing_of_a_street(scene):
+    view = camera(scene[1])
+    found = [
+        disturbances.draw_disturbances(
+            np.random.default_rng(seed), view, scene[1], 2.0, disturbances.INDOOR
+        )
+        for seed in range(60)
+    ]
+    assert {name for each in found for name in each.names} == disturbances.INDOOR
+    assert not any(each.actors or each.mirror for each in found)
+
+
 def test_one_value_is_taken_from_the_generator_whatever_is_drawn(scene):
     view = camera(scene[1])
     for seed in range(5):
