@@ -125,7 +125,7 @@ def test_boxes_move_steadily():
 
 def test_an_object_is_seen_once_it_has_made_enough_events():
     counts = {}
-    for window in SimulatedSequence((11, 0), 1.0, motion='static').windows():
+    for window in SimulatedSequence((11, 2), 1.0, motion='static').windows():
         for label in window.labels:
             enough = label['events'] >= max(12, 0.03 * label['w'] * label['h'])
             counts[label['track_id']] = counts.get(label['track_id'], False) or enough
