@@ -248,7 +248,7 @@ def simulated(motion: str, sequences: int, seconds: float) -> Sample:
     # A sequence does not report how many pictures its windows were rendered from
     with mock.patch.object(SceneRenderer, 'steps', noted):
         for seed in range(sequences):
-            sequence = SimulatedSequence(seed, seconds, motion=motion)
+            sequence = SimulatedSequence(seed, seconds, motion=motion, scene='street')
             one = Sample(motion, real=False)
             for window in sequence.windows():
                 start = window.t_end - WINDOW_US

@@ -18,10 +18,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'simulate',
-        help='labelled recordings of simulated street scenes',
-        description='Simulate an event camera in street scenes. Writes NAME.mcap (rosbag2), '
-        'NAME_bbox.npy (Prophesee box layout) and NAME.mp4 of every sequence, and dataset.json. '
-        'The same arguments give the same bytes.',
+        help='labelled recordings of simulated scenes',
+        description='Simulate an event camera in streets and close to things. Writes NAME.mcap '
+        '(rosbag2), NAME_bbox.npy (Prophesee box layout) and NAME.mp4 of every sequence, and '
+        'dataset.json. The same arguments give the same bytes.',
     )
     option, out = command.add_argument, Path('out/simulate')
     text = 'folder for the files (default: %(default)s)'
@@ -37,6 +37,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     motions = ('static', 'pan', 'handheld', 'driving')
     text = 'of the camera (default: all of them, half of the sequences static)'
     option('--motion', choices=motions, help=text)
+    text = 'streets, or desks and rooms near the camera (default: both, 7 of 10 are streets)'
+    option('--scene', choices=('street', 'near'), help=text)
     text = 'folder with glTF models of cars, people and two-wheelers to use as well'
     option('--models', type=Path, metavar='DIR', help=text)
     text = 'event_camera_msgs/EventPacket in EVT 3.0, or dvs_msgs/EventArray (default: evt3)'
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     timing = WindowTiming.from_ms(arguments.window_ms, arguments.stride_ms)
     output = arguments.format, not arguments.no_video, timing
     plans = [
-        SequencePlan(arguments.seed, index, *wanted, *output)
+        SequencePlan(arguments.seed, index, *wanted, *output, arguments.scene)
         for index in range(arguments.sequences)
     ]
     began = time.monotonic()

@@ -35,9 +35,10 @@ _KINDS: dict[int, dict[Maker, float]] = {
     },
 }
 _MAX_ACTORS = 60
-
-#: Share of sequences without any road user.
-EMPTY_SHARE = 0.07
+_MAX_SHADOW = 3.0  # metres beyond the body
+#: Share of streets without road users, and how often each kind of moving distractor is drawn.
+_EMPTY_SHARE = 0.1
+_MOVING_CHANCE, _MOVING_CHANCE_EMPTY = 0.12, 0.6
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Actor:
         placement = [[cosine, -sine, 0, x], [sine, cosine, 0, y], [0, 0, 1, 0]]
         return self.body.vertices(distance, seconds), np.array(placement, np.float32)
 
+    def sphere(self, seconds: float) -> tuple[float, float, float, float]:
+        """Return centre and radius in metres of a sphere around the body and its shadow."""
+        (x, y), _, _ = self.path.at(seconds)
+        radius = 0.6 * float(np.linalg.norm(self.body.size)) + _MAX_SHADOW
+        return float(x), float(y), self.body.size[2] / 2, radius
+
 
 class Traffic:
     """Draws the bodies of a sequence from a random generator."""
@@ -68,23 +75,23 @@ class Traffic:
     ) -> None:
         self._rng, self._camera, self._street = rng, camera, street
         self._seconds = seconds
+        self._empty = rng.random() < _EMPTY_SHARE
 
     def make_actors(self, makers: Mapping[int, Sequence[Maker]], night: bool) -> list[Actor]:
         """
         Draw what gets a label.
 
-        Some sequences have nothing. Every body is in sight of the camera at some time of the
-        sequence, from 12 pixels high to larger than the picture, and none drives through another.
-        ``makers``: more makers by class, which take a third of that class; ``night``: cars have
-        their lights on.
+        Every body is in sight of the camera at some time of the sequence, from 12 pixels high to
+        larger than the picture, and none drives through another. ``makers``: more makers by class,
+        which take a third of that class; ``night``: cars have their lights on. One street in ten
+        is empty.
         """
         rng = self._rng
+        if self._empty:
+            return []
         busy = rng.uniform(1.0, 4.5)
         count = min(_MAX_ACTORS, 1 + rng.poisson(busy * (0.6 + self._seconds / 5)))
-        kind = rng.random()
-        if kind < EMPTY_SHARE:
-            return []
-        quiet = not self._camera.moves and kind < 0.3  # one or two far away
+        quiet = not self._camera.moves and rng.random() < 0.25  # one or two far away
         if quiet:
             count = int(rng.integers(1, 3))
         classes = list(_SHARES)
@@ -138,8 +145,9 @@ class Traffic:
                 sways = windy and rng.random() < 0.3 and len(moving) < 6
                 (moving if sways else still).append(Actor(body, path, 0))
         half = self._seconds / 2
+        chance = _MOVING_CHANCE_EMPTY if self._empty else _MOVING_CHANCE
         for maker in MOVING:
-            if rng.random() < 0.12:
+            if rng.random() < chance:
                 body = maker(rng)
                 place = self._camera.position(half)[:2] + rng.normal(0, 8, 2)
                 heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(*body.speeds)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sast_ros_training.simulation.mesh import merge, Mesh, Values
+from sast_ros_training.simulation.mesh import merge, Mesh, Surface, Values
 from sast_ros_training.simulation.rig import Motion
 
 Size = tuple[float, float, float]
@@ -26,8 +26,10 @@ class Body:
 
     ``class_id``: 0 pedestrian, 1 two-wheeler, 2 car, None for what has no label; ``speeds``:
     slowest and fastest usual speed in m/s; ``size``: length, width and height in metres, those of
-    the vertices if left out.
+    the vertices if left out. Its light changes ``flicker_hz`` times a second, 0 if it does not.
     """
+
+    flicker_hz = 0.0
 
     def __init__(
         self,
@@ -49,6 +51,10 @@ class Body:
         flutter and arms of those who stand by the time in ``seconds``.
         """
         return self.mesh.vertices
+
+    def surface(self, seconds: float) -> Surface | None:
+        """Return emission and texture coordinates at a time; None if they are the mesh's."""
+        return None
 
 
 def _extent(vertices: np.ndarray) -> Size:

@@ -48,7 +48,7 @@ class SequencePlan:
     """
     What is to be simulated; everything else follows from the seed.
 
-    ``geometry``, ``motion``, ``models`` (a folder) and ``timing`` are those of
+    ``geometry``, ``motion``, ``models`` (a folder), ``timing`` and ``scene`` are those of
     ``SimulatedSequence``; ``encoding`` is 'evt3' or 'dvs'; ``video`` asks for a preview.
     """
 
@@ -61,6 +61,7 @@ class SequencePlan:
     encoding: str
     video: bool
     timing: WindowTiming = DEFAULT_TIMING
+    scene: str | None = None
 
     @property
     def name(self) -> str:
@@ -97,9 +98,8 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     """
     models = _load_models_once(plan.models) if plan.models else None
     seed = plan.seed, plan.index
-    sequence = SimulatedSequence(
-        seed, plan.seconds, plan.geometry, plan.motion, models, plan.timing
-    )
+    wanted = plan.seconds, plan.geometry, plan.motion, models, plan.timing, plan.scene
+    sequence = SimulatedSequence(seed, *wanted)
     height, width = sequence.height, sequence.width
     message_type, make_encoder = _FORMATS[plan.encoding]
     encode: Any = make_encoder(width, height, FRAME_ID)

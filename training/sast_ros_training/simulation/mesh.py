@@ -17,6 +17,9 @@ from sast_ros.errors import SastError
 
 Values = npt.ArrayLike
 
+#: Emission ``float32[T]`` and texture coordinates ``float32[T, 3, 2]`` instead of those of a mesh.
+Surface = tuple[np.ndarray, np.ndarray]
+
 
 class MeshError(SastError, ValueError):
     """Arrays that do not make a mesh; the message names the one that is wrong."""
@@ -101,6 +104,19 @@ def assemble(
         _each(texture, count, np.int16),
         np.zeros((count, 3, 2), np.float32) if uv is None else np.asarray(uv, np.float32),
     )
+
+
+def textured(piece: Mesh, texture: int, tiles: float) -> Mesh:
+    """
+    Return the piece with a texture, of which ``tiles`` repetitions cover a metre.
+
+    It is laid on from the side to which each triangle faces most.
+    """
+    corners = piece.vertices[piece.triangles]
+    normal = np.abs(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    plane = np.array([(1, 2), (0, 2), (0, 1)])[normal.argmax(1)]
+    uv = np.take_along_axis(corners, np.repeat(plane[:, None], 3, 1), 2) * np.float32(tiles)
+    return replace(piece, texture=_each(texture, len(corners), np.int16), uv=uv)
 
 
 def merge(meshes: Iterable[Mesh]) -> Mesh:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from sast_ros.kernels import pointer
 from sast_ros_training.kernels import library
-from sast_ros_training.simulation.mesh import Mesh
+from sast_ros_training.simulation.mesh import Mesh, Surface
 
 _LANES = 16  # LANES in render.c
 _ROWS = 8  # ROWS in render.c
@@ -171,22 +171,45 @@ class Renderer:
         library.sast_render_clear(self._address, sky)
 
     def draw(
-        self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray, owner: int = 0
+        self,
+        mesh: Mesh,
+        vertices: np.ndarray,
+        body_to_world: np.ndarray,
+        owner: int = 0,
+        surface: Surface | None = None,
     ) -> None:
         """
         Draw the triangles of a mesh, both sides, where nothing nearer was drawn.
 
         ``vertices`` are ``float32[V, 3]`` in metres in the body's coordinates (the posed vertices
         of ``mesh``), ``body_to_world`` is ``float[3, 4]``, ``owner`` 0..255. Materials are taken
-        from the mesh when it is first drawn. What is nearer than 0.1 m is cut off.
+        from the mesh when it is first drawn, but for those of a ``surface`` that is given. What is
+        nearer than 0.1 m is cut off.
         """
         if not 0 <= owner <= 255:
             raise ValueError(f'Renderer: owner is {owner}; it must lie between 0 and 255')
         material, count = self._place(mesh, vertices, body_to_world)
         self._reserve_records(self._picture.count + material.triangle_count + 1)
-        triangles, *surface = material.pointers
+        triangles, albedo, emission, texture, uv = material.pointers
+        if surface is not None:
+            shapes = (material.triangle_count,), (material.triangle_count, 3, 2)
+            if tuple(array.shape for array in surface) != shapes:
+                raise ValueError(
+                    f'Renderer: a surface has shapes {[array.shape for array in surface]}; make '
+                    f'them {list(shapes)}'
+                )
+            light, place = (np.ascontiguousarray(array, np.float32) for array in surface)
+            emission, uv = pointer(light), pointer(place)
         library.sast_render_draw(
-            self._address, count, triangles, material.triangle_count, *surface, owner
+            self._address,
+            count,
+            triangles,
+            material.triangle_count,
+            albedo,
+            emission,
+            texture,
+            uv,
+            owner,
         )
 
     def shade(self, mesh: Mesh, vertices: np.ndarray, body_to_world: np.ndarray) -> None:

@@ -9,7 +9,8 @@ import math
 
 import numpy as np
 from sast_ros_training.simulation.actors import Actor
-from sast_ros_training.simulation.mesh import Mesh
+from sast_ros_training.simulation.extent import extent_in_picture
+from sast_ros_training.simulation.mesh import Mesh, Surface
 from sast_ros_training.simulation.mirror import Mirror, MIRROR_OWNER
 from sast_ros_training.simulation.motion import MovingCamera
 from sast_ros_training.simulation.renderer import Renderer
@@ -19,7 +20,9 @@ from sast_ros_training.simulation.weather import Effect
 _IDENTITY = np.eye(3, 4, dtype=np.float32)
 _MIN_STEPS, _MAX_STEPS = 8, 64  # pictures of 50 ms
 _FLOW_STEP = 0.01  # seconds: a hand may shake there and back in a window
-_MAX_SHADOW = 3.0  # metres beyond the body
+#: In near scenes: pixels between two pictures, most pictures of a moving camera, and the seconds
+#: and the vertices from which the speed of bodies is taken.
+_NEAR_PIXELS, _NEAR_MAX_STEPS, _NEAR_SECONDS, _NEAR_VERTICES = 1.5, 32, 0.002, 24
 
 
 class SceneRenderer:
@@ -76,12 +79,13 @@ class SceneRenderer:
                 self._renderer.keep()
         actors = self._seen(pose, seconds)
         bodies = [(actor.body.mesh, *actor.pose(seconds)) for actor in actors]
-        self._draw_bodies(bodies, [actor.owner for actor in actors])
+        surfaces = [actor.body.surface(seconds) for actor in actors]
+        self._draw_bodies(bodies, [actor.owner for actor in actors], surfaces)
         luminance, owners = self._renderer.finish()
         if self._mirror:
             luminance = self._reflected(luminance, owners, seconds, kept)
             owners = np.where(owners == MIRROR_OWNER, np.uint8(0), owners)
-        if self._light.flicker:
+        if self._light.changes:
             luminance = luminance * np.float32(self._light.at(seconds))
         elif self._effects and not self._mirror:
             luminance = luminance.copy()
@@ -116,12 +120,19 @@ class SceneRenderer:
         return picture
 
     def boxes(self, seconds: float) -> dict[int, tuple[Actor, np.ndarray]]:
-        """Return actor and projected box (x1, y1, x2, y2 in pixels, not clipped) by owner."""
+        """
+        Return actor and projected box (x1, y1, x2, y2 in pixels) by owner.
+
+        It is not clipped to the picture; in near scenes, where many bodies reach beyond it, it is
+        the box of the part within.
+        """
         pose = self._camera.pose(seconds)
         self._renderer.view(pose)
         boxes = {}
         for actor in self._seen(pose, seconds):
             box = self._renderer.box(*actor.pose(seconds))
+            if actor.owner and self._street.near is not None:
+                box = self._extent(actor, pose, seconds) or box
             if actor.owner and box is not None:
                 boxes[actor.owner] = (actor, np.asarray(box))
         return boxes
@@ -134,14 +145,29 @@ class SceneRenderer:
         """Return how many samples the body would cover if nothing hid it."""
         return self._renderer.covered(actor.body.mesh, *actor.pose(seconds))
 
+    def share_inside(self, actor: Actor, seconds: float) -> float:
+        """Return the share of a body's surface that lies in the picture, hidden or not."""
+        corners = _in_camera(actor, self._camera.pose(seconds), seconds)[actor.body.mesh.triangles]
+        sides = corners[:, 1:] - corners[:, :1]
+        areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
+        x, y, depth = corners.mean(1).T
+        size, focal = (self._camera.width, self._camera.height), self._camera.focal
+        across, down = (
+            2 * focal * np.abs(offset) < side * depth
+            for offset, side in zip((x, y), size, strict=True)
+        )
+        return float(areas[across & down & (depth > 0.1)].sum() / areas.sum())
+
     def steps(self, start: float, end: float) -> int:
         """Return how many pictures a time needs so that little moves by more than a pixel."""
         limit = np.array([self._camera.width, self._camera.height] * 2, float)
-        first, last = self.boxes(start), self.boxes(end)
         # Flicker wants five pictures a swing
         farthest = 5 * self._light.flicker_hz * (end - start) if self._light.flicker else 0.0
         for effect in self._effects:  # and so do streaks and shades
             farthest = max(farthest, effect.pictures_hz * (end - start))
+        if self._street.near is not None:
+            return self._near_steps(start, end, farthest)
+        first, last = self.boxes(start), self.boxes(end)
         for owner in first.keys() & last.keys():
             # Sides far outside the picture move fast but are not seen; limbs move faster than a
             # box.
@@ -149,12 +175,37 @@ class SceneRenderer:
                 np.clip(boxes[owner][1], -0.1 * limit, 1.1 * limit) for boxes in (first, last)
             )
             farthest = max(farthest, 1.3 * float(np.abs(before - after).max()))
-        if self._camera.moves_between(start, end):
-            moments = np.linspace(start, end, math.ceil((end - start) / _FLOW_STEP) + 1)
-            farthest = max(farthest, sum(map(self._flow, moments[:-1], moments[1:])))
-        share = (end - start) / 0.05 - 1e-6
-        low, high = np.ceil(_MIN_STEPS * share), np.ceil(_MAX_STEPS * share)
-        return int(np.clip(np.ceil(farthest), low, high))
+        farthest = max(farthest, self._moved(start, end))
+        return _limited(farthest, end - start, _MAX_STEPS)
+
+    def _near_steps(self, start: float, end: float, swings: float) -> int:
+        """Return the same for near scenes, where what has no label is fast as well."""
+        moved = self._moved(start, end)
+        for seconds in (start, (start + end) / 2):
+            pose = self._camera.pose(seconds)
+            for actor in self._seen(pose, seconds):
+                swings = max(swings, 5 * actor.body.flicker_hz * (end - start))
+                moved = max(moved, self._speed(actor, pose, seconds) * (end - start))
+        most = _NEAR_MAX_STEPS if self._camera.moves else _MAX_STEPS
+        return _limited(max(moved / _NEAR_PIXELS, swings), end - start, most)
+
+    def _speed(self, actor: Actor, pose: np.ndarray, seconds: float) -> float:
+        """Return pixels per second of the fastest of some vertices that are in the picture."""
+        seen = (_in_camera(actor, pose, when) for when in (seconds, seconds + _NEAR_SECONDS))
+        before, after = (
+            points[:, :2] / np.maximum(points[:, 2:], 0.1) * self._camera.focal for points in seen
+        )
+        sides = np.array((self._camera.width, self._camera.height)) * 0.6
+        step = max(len(before) // _NEAR_VERTICES, 1)
+        gaps = np.abs(after - before).max(1)[(np.abs(before) < sides).all(1)][::step]
+        return float(gaps.max()) / _NEAR_SECONDS if len(gaps) else 0.0
+
+    def _extent(
+        self, actor: Actor, pose: np.ndarray, seconds: float
+    ) -> tuple[float, float, float, float] | None:
+        points = _in_camera(actor, pose, seconds)
+        size = self._camera.height, self._camera.width
+        return extent_in_picture(points, actor.body.mesh.triangles, self._camera.focal, size)
 
     def _draw_still(self, pose: np.ndarray, seconds: float) -> None:
         renderer = self._renderer
@@ -167,7 +218,8 @@ class SceneRenderer:
             mesh = self._mirror.mesh
             renderer.draw(mesh, mesh.vertices, _IDENTITY, MIRROR_OWNER)
         seen = np.flatnonzero(self._inside(pose, self._body_spheres))
-        self._draw_bodies([self._bodies[index] for index in seen], [0] * len(seen))
+        nothing = [0] * len(seen), [None] * len(seen)
+        self._draw_bodies([self._bodies[index] for index in seen], *nothing)
 
     def _draw_sky(self, renderer: Renderer, seconds: float) -> None:
         above = _IDENTITY.copy()
@@ -175,13 +227,16 @@ class SceneRenderer:
         renderer.draw(self._street.sky.mesh, self._street.sky.mesh.vertices, above)
 
     def _draw_bodies(
-        self, bodies: list[tuple[Mesh, np.ndarray, np.ndarray]], owners: list[int]
+        self,
+        bodies: list[tuple[Mesh, np.ndarray, np.ndarray]],
+        owners: list[int],
+        surfaces: Sequence[Surface | None],
     ) -> None:
         if self._light.sun_strength > 0:
             for body in bodies:
                 self._renderer.shade(*body)
-        for body, owner in zip(bodies, owners, strict=True):
-            self._renderer.draw(*body, owner)
+        for body, owner, surface in zip(bodies, owners, surfaces, strict=True):
+            self._renderer.draw(*body, owner, surface)
 
     def _seen(self, pose: np.ndarray, seconds: float) -> list[Actor]:
         inside = self._inside(pose, _spheres(self._moving, seconds))
@@ -196,6 +251,13 @@ class SceneRenderer:
         for offset, side in ((x, self._camera.width / 2), (y, self._camera.height / 2)):
             inside &= np.abs(offset) * focal - z * side < radius * np.hypot(focal, side)
         return inside
+
+    def _moved(self, start: float, end: float) -> float:
+        """Return how far still things move in the picture in a time, there and back."""
+        if not self._camera.moves_between(start, end):
+            return 0.0
+        moments = np.linspace(start, end, math.ceil((end - start) / _FLOW_STEP) + 1)
+        return sum(map(self._flow, moments[:-1], moments[1:]))
 
     def _flow(self, start: float, end: float) -> float:
         """Return how far still things move in the picture, in pixels (upper part of them)."""
@@ -217,6 +279,8 @@ class SceneRenderer:
             (right + camera[1]) / np.maximum(-across, 1e-6),
         )
         depth = np.clip(np.minimum(ground, wall), 1.0, 600.0)
+        if self._street.near is not None:
+            depth[:] = self._street.near
         points = (camera + depth[:, None] * directions) @ after[:, :3].T + after[:, 3]
         ahead = points[:, 2] > 0.1
         seen = focal * points[ahead, :2] / points[ahead, 2:]
@@ -224,11 +288,18 @@ class SceneRenderer:
         return float(np.quantile(moved, 0.9)) if len(moved) else 0.0
 
 
+def _limited(wanted: float, seconds: float, most: int) -> int:
+    """Return a number of pictures between the limits, which are those of 50 ms."""
+    share = seconds / 0.05 - 1e-6
+    return int(np.clip(np.ceil(wanted), np.ceil(_MIN_STEPS * share), np.ceil(most * share)))
+
+
+def _in_camera(actor: Actor, pose: np.ndarray, seconds: float) -> np.ndarray:
+    """Return the vertices of a body in camera coordinates, ``[V, 3]``."""
+    vertices, placement = actor.pose(seconds)
+    return (vertices @ placement[:, :3].T + placement[:, 3]) @ pose[:, :3].T + pose[:, 3]
+
+
 def _spheres(actors: Sequence[Actor], seconds: float) -> np.ndarray:
     """Return ``[N, 4]`` centres and radii around bodies and their shadows."""
-    spheres = []
-    for actor in actors:
-        (x, y), _, _ = actor.path.at(seconds)
-        radius = 0.6 * float(np.linalg.norm(actor.body.size)) + _MAX_SHADOW
-        spheres.append((x, y, actor.body.size[2] / 2, radius))
-    return np.array(spheres).reshape(-1, 4)
+    return np.array([actor.sphere(seconds) for actor in actors]).reshape(-1, 4)

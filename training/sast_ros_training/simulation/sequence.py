@@ -16,9 +16,11 @@ from sast_ros.labels import CLASSES, LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS,
 from sast_ros.windows import EventWindow, WindowCutter
 from sast_ros_training.simulation.actors import Actor, PEDESTRIAN, Traffic
 from sast_ros_training.simulation.camera import CameraSettings, EventCamera
-from sast_ros_training.simulation.disturbances import draw_disturbances
+from sast_ros_training.simulation.disturbances import draw_disturbances, INDOOR, SHARES
 from sast_ros_training.simulation.models import ModelLibrary
 from sast_ros_training.simulation.motion import make_camera, MOTIONS
+from sast_ros_training.simulation.near import make_near_scene
+from sast_ros_training.simulation.scene import Scene
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.street import make_light, make_street
 from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
@@ -29,9 +31,14 @@ GEOMETRIES = {'gen1': (240, 304), 'davis346': (260, 346), 'vga': (480, 640), '1m
 #: How often each camera motion is drawn.
 MOTION_SHARES = {'static': 0.5, 'pan': 0.13, 'handheld': 0.17, 'driving': 0.2}
 
+#: How often each kind of scene is drawn.
+SCENE_SHARES = {'street': 0.7, 'near': 0.3}
+
 WINDOW_US = 50_000
 _STEP_US = 5_000
 _MAX_SPEED = 16.0  # metres per second of a camera
+#: Share of a body's surface in the picture below which it is an ignored region of near scenes.
+_MIN_INSIDE = 0.12
 _MAX_WAIT_US = 1_000_000  # for the first event, and for one after the last window
 _NEVER_US = 1 << 60
 
@@ -109,9 +116,11 @@ class SimulatedSequence:
     motion : str or None, optional
         One of ``MOTIONS``, or None to draw it.
     models : ModelLibrary or None, optional
-        Further 3D models (``load_models``).
+        Further 3D models (``load_models``), for streets.
     timing : WindowTiming, optional
         The windows; does not change the scene.
+    scene : str or None, optional
+        One of ``SCENE_SHARES``, or None to draw it.
 
     Attributes
     ----------
@@ -125,7 +134,7 @@ class SimulatedSequence:
     Raises
     ------
     SettingError
-        When the geometry or the motion is unknown, or the length is not positive.
+        When the geometry, the motion or the scene is unknown, or the length is not positive.
 
     """
 
@@ -139,6 +148,7 @@ class SimulatedSequence:
         motion: str | None = None,
         models: ModelLibrary | None = None,
         timing: WindowTiming = DEFAULT_TIMING,
+        scene: str | None = None,
     ) -> None:
         if geometry not in GEOMETRIES:
             raise SettingError(
@@ -147,6 +157,10 @@ class SimulatedSequence:
         if motion not in (None, *MOTIONS):
             raise SettingError(
                 f'no camera motion is called {motion!r}; choose one of {", ".join(MOTIONS)}'
+            )
+        if scene not in (None, *SCENE_SHARES):
+            raise SettingError(
+                f'no scene is called {scene!r}; choose one of {", ".join(SCENE_SHARES)}'
             )
         if not seconds > 0:
             raise SettingError(f'a sequence cannot have {seconds} s; give a length above 0')
@@ -161,14 +175,16 @@ class SimulatedSequence:
         self.length_us = max(1, round(seconds * 1e6 / WINDOW_US)) * WINDOW_US
         self.count = len(timing.ends(self.length_us))
         duration = max(self.length_us, timing.window_us) / 1e6 + 0.2
-        self._light = make_light(rng)
-        self._street = street = make_street(rng, 130 + _MAX_SPEED * duration, self._light)
-        view = make_camera(rng, self.motion, size, duration, street.road, street.front)
-        self._disturbances = draw_disturbances(rng, view, street, duration)
+        drawn = str(rng.choice(list(SCENE_SHARES), p=list(SCENE_SHARES.values())))
+        self.scene = scene or drawn
+        if self.scene == 'near':
+            made = make_near_scene(rng, self.motion, size, duration)
+        else:
+            made = _make_street_scene(rng, self.motion, size, duration, models)
+        self._light, self._street, view, self._actors, self._still, self._moving = made
+        kinds = INDOOR if self.scene == 'near' else tuple(SHARES)
+        self._disturbances = draw_disturbances(rng, view, self._street, duration, kinds)
         self._view = self._disturbances.camera
-        traffic = Traffic(rng, self._view, street, duration)
-        self._actors = traffic.make_actors(models.makers if models else {}, self._light.night)
-        self._still, self._moving = traffic.make_distractors()
         self.settings = CameraSettings.sample(rng, self._light.ambient < 0.05)
         self._camera = EventCamera(*size, self.settings, int(rng.integers(2**31)))
 
@@ -177,6 +193,7 @@ class SimulatedSequence:
         light = self._light
         return {
             'seed': list(self.seed),
+            'scene': self.scene,
             'motion': self.motion,
             'night': light.night,
             'focal_px': round(self._view.focal, 2),
@@ -284,6 +301,10 @@ class SimulatedSequence:
             if visible[owner] == 0 or x2 - x1 < 1 or y2 - y1 < 1:
                 continue
             share = min(visible[owner] / max(scene.covered(actor, now / 1e6), 1), 1.0)
+            if self.scene == 'near':
+                inside = scene.share_inside(actor, now / 1e6)
+                # A hand or a foot is not yet a person
+                share = min(share, max(inside, 1e-3)) if inside < _MIN_INSIDE else share
             places.append(_Place(owner, actor, (x1, y1, x2 - x1, y2 - y1), share))
         return places
 
@@ -308,6 +329,21 @@ class SimulatedSequence:
             return not still
         before, now = (actor.path.at(t / 1e6)[2] for t in (start, end))
         return abs(now - before) > 1e-4
+
+
+def _make_street_scene(
+    rng: np.random.Generator,
+    motion: str,
+    size: tuple[int, int],
+    seconds: float,
+    models: ModelLibrary | None,
+) -> Scene:
+    light = make_light(rng)
+    street = make_street(rng, 130 + _MAX_SPEED * seconds, light)
+    camera = make_camera(rng, motion, size, seconds, street.road, street.front)
+    traffic = Traffic(rng, camera, street, seconds)
+    actors = traffic.make_actors(models.makers if models else {}, light.night)
+    return Scene(light, street, camera, actors, *traffic.make_distractors())
 
 
 class _Place(NamedTuple):

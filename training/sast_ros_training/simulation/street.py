@@ -37,6 +37,11 @@ class Light:
         """Return the factor of all luminances at a time."""
         return 1 + self.flicker * float(np.sin(2 * np.pi * self.flicker_hz * seconds))
 
+    @property
+    def changes(self) -> bool:
+        """Whether the factor is not always 1."""
+        return self.flicker > 0
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -55,7 +60,8 @@ class Street:
     ``road``, ``kerb``, ``front``: distance of the road's edge, of the pavement's outer edge and of
     the houses from the middle, in metres (``front``: left and right); ``textures``: what the
     meshes' texture numbers mean; ``pieces``: its parts, in no special order; ``sky``: a cylinder
-    that goes where the camera goes.
+    that goes where the camera goes; ``near``: distance in metres at which most things are, None
+    in a street, where ground and houses give it.
     """
 
     road: float
@@ -64,6 +70,7 @@ class Street:
     textures: list[np.ndarray]
     pieces: list[Piece]
     sky: Piece
+    near: float | None = None
 
 
 def make_light(rng: np.random.Generator) -> Light:
@@ -99,14 +106,14 @@ def make_street(rng: np.random.Generator, reach: float, light: Light) -> Street:
     front = (kerb + rng.exponential(5.0) + 0.3, kerb + rng.exponential(5.0) + 0.3)
     images = [kind(rng) for kind in surface.KINDS]
     pieces = [_ground(rng, road, kerb, reach + 450), _markings(rng, road, reach)]
-    sky = _sky(rng, light)
+    sky = make_sky(rng, light)
     built_up = rng.choice([0.0, 0.5, 0.95], p=(0.15, 0.3, 0.55))
     for side, distance in zip((1, -1), front, strict=True):
         pieces += _row_of_houses(rng, side * distance, reach, built_up)
     return Street(road, kerb, front, images, pieces, sky)
 
 
-def _piece(quads: Values, albedo: Values, texture: Values, tiles: Values) -> Piece:
+def make_piece(quads: Values, albedo: Values, texture: Values, tiles: Values) -> Piece:
     """
     Make a piece of quads; albedo, texture and the size of its tile in metres for each.
 
@@ -149,7 +156,7 @@ def _ground(rng: np.random.Generator, road: float, kerb: float, far: float) -> P
         tones[1] = tones[3]
     tones[4] = tones[0]
     boxes = [(-far, low, far, high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    return _piece(_flat(boxes, 0.0), tones, kinds, [rng.uniform(3, 8) for _ in kinds])
+    return make_piece(_flat(boxes, 0.0), tones, kinds, [rng.uniform(3, 8) for _ in kinds])
 
 
 def _markings(rng: np.random.Generator, road: float, reach: float) -> Piece:
@@ -168,14 +175,14 @@ def _markings(rng: np.random.Generator, road: float, reach: float) -> Piece:
         start = rng.uniform(-20, 30)
         boxes += [(start, y, start + 3.5, y + 0.5) for y in np.arange(-road + 0.3, road - 0.5, 1)]
     count = len(boxes)
-    return _piece(_flat(boxes, 0.01), [tone] * count, [surface.ASPHALT] * count, [4.0] * count)
+    return make_piece(_flat(boxes, 0.01), [tone] * count, [surface.ASPHALT] * count, [4.0] * count)
 
 
 def _steps(reach: float, step: float) -> np.ndarray:
     return np.arange(-reach, reach, max(step, 2 * reach / 60))
 
 
-def _sky(rng: np.random.Generator, light: Light) -> Piece:
+def make_sky(rng: np.random.Generator, light: Light) -> Piece:
     """Put a cylinder around everything."""
     sides, radius, high = 24, 580.0, 420.0
     turn = np.linspace(0, 2 * np.pi, sides + 1)
@@ -184,7 +191,7 @@ def _sky(rng: np.random.Generator, light: Light) -> Piece:
         for z in (-5.0, high)
     )
     quads = np.stack([low[:-1], low[1:], top[1:], top[:-1]], axis=1)
-    piece = _piece(quads, [0.0] * sides, [surface.SKY] * sides, [150.0] * sides)
+    piece = make_piece(quads, [0.0] * sides, [surface.SKY] * sides, [150.0] * sides)
     emission = np.full(2 * sides, light.sky, np.float32)
     bright = rng.integers(0, sides)  # one side of the sky is brighter
     shift = np.abs((np.arange(sides) - bright + sides // 2) % sides - sides // 2)
@@ -229,4 +236,4 @@ def _house(
     other = surface.BRICKS if kind in (surface.FACADE, surface.FACADE_2) else kind
     scale = rng.uniform(7, 12) if other != kind else rng.uniform(2, 5)
     tones = [tone, tone * 0.9, tone * 0.9, 0.3]
-    return _piece(quads, tones, [kind, other, other, other], [scale, 4.0, 4.0, 4.0])
+    return make_piece(quads, tones, [kind, other, other, other], [scale, 4.0, 4.0, 4.0])

@@ -49,6 +49,7 @@ class SimulationConfig:
     seed: int = _number(1, 0)
     validation_seed: int = _number(1_000_000, 0)
     geometries: dict[str, float] = field(default_factory=lambda: {'gen1': 1.0})
+    scenes: dict[str, float] = field(default_factory=lambda: {'street': 0.7, 'near': 0.3})
     motion: str | None = None
     models: str | None = None
     windows: dict[str, float] = field(
@@ -209,9 +210,9 @@ class TrainingConfig:
                 f'data.simulation.start_with is {simulation.start_with}; it must be at most '
                 f'data.simulation.sequences ({simulation.sequences})'
             )
-        for name in ('geometries', 'windows', 'validation_windows'):
+        for name in ('geometries', 'scenes', 'windows', 'validation_windows'):
             shares = getattr(simulation, name)
-            none = name != 'geometries' and not shares  # then those of data
+            none = name.endswith('windows') and not shares  # then those of data
             possible = none or 0 < sum(shares.values()) < math.inf
             if min(shares.values(), default=0) < 0 or not possible:
                 yield (

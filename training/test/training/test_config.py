@@ -24,7 +24,7 @@ def test_the_default_names_and_explains_every_key():
     def keys(content, prefix=''):
         for name, value in content.items():
             yield f'{prefix}{name}'
-            if isinstance(value, dict) and not {'gen1', '50/50'} & value.keys():
+            if isinstance(value, dict) and not {'gen1', 'near', '50/50'} & value.keys():
                 yield from keys(value, f'{prefix}{name}.')
 
     assert list(keys(content)) == list(keys(TrainingConfig().as_dict()))
@@ -157,6 +157,7 @@ def test_a_mistake_in_a_curriculum_is_named_by_its_part(curriculum, facts):
         ({'data': {'kind': 'rvt'}}, 'data.source'),
         ({'data': {'simulation': {'geometries': {'gen1': 'all'}}}}, 'geometries is .*all'),
         ({'data': {'simulation': {'geometries': {}}}}, 'geometries'),
+        ({'data': {'simulation': {'scenes': {'near': -1}}}}, 'scenes is .*-1'),
         ({'data': {'simulation': {'sequences': 3}}}, 'start_with'),
         ({'streams': {'random_windows': [1, 9]}}, 'streams.random_windows'),
         ({'streams': {'random_windows': [1, 2, 3]}}, 'random_windows .* 2 whole numbers'),

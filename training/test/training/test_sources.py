@@ -397,6 +397,7 @@ class TestSimulation:
     def test_what_cannot_be_simulated_is_refused(self, tmp_path):
         for data, complaint in (
             (self.data(tmp_path, geometries={'gen9': 1}), 'gen9'),
+            (self.data(tmp_path, scenes={'moon': 1}), 'moon'),
             (self.data(tmp_path, motion='flying'), "motion is 'flying'.*static"),
             ({**self.data(tmp_path), 'stride_ms': 4}, 'stride of 4 ms cannot be simulated'),
             (self.data(tmp_path, windows={'50': 1}), "simulation.windows: '50' is no window"),
@@ -430,7 +431,7 @@ class TestSimulation:
         sequence = CachedSequence(plan.target)
         assert (sequence.info.window_ms, sequence.info.stride_ms) == (duration, stride)
         timing = WindowTiming.from_ms(duration, stride)
-        drive = SimulatedSequence(plan.seed, 0.3, plan.geometry, timing=timing)
+        drive = SimulatedSequence(plan.seed, 0.3, plan.geometry, timing=timing, scene=plan.scene)
         stream = [window.chunk for window in drive.windows()] + [drive.tail]
         cutter, histogram = (
             WindowCutter(timing.window_us, timing.stride_us),
@@ -457,6 +458,24 @@ class TestSimulation:
         training, validation = plan_drives(parse_config({'data': {**data, 'stride_ms': 75}}, 'x'))
         assert {(plan.window_ms, plan.stride_ms) for plan in training} == {(50, 75)}
         assert {f'{p.window_ms:g}/{p.stride_ms:g}' for p in validation} == grid.keys()
+
+    def test_scenes_are_drawn_by_their_shares(self, tmp_path):
+        shares = {'street': 3, 'near': 1}
+        config = parse_config({'data': self.data(tmp_path, sequences=2000, scenes=shares)}, 'test')
+        plans = plan_drives(config)[0]
+        assert 0.7 < [plan.scene for plan in plans].count('street') / 2000 < 0.8
+        assert all(plan.scene in plan.target.name for plan in plans)
+
+    def test_a_scene_without_objects_is_labelled(self, tmp_path):
+        more = {'sequences': 12, 'start_with': 12, 'seconds': 0.1, 'scenes': {'near': 1}}
+        config = parse_config({'data': self.data(tmp_path, **more)}, 'test')
+        empty = 0
+        for plan in plan_drives(config)[0]:
+            simulate_drive(plan)
+            sequence = CachedSequence(plan.target)
+            assert sequence.labelled.all()
+            empty += all(len(sequence.labels(index)) == 0 for index in range(len(sequence)))
+        assert empty >= 4
 
     def test_one_motion_is_that_of_the_training_alone(self, tmp_path):
         wanted = parse_config({'data': self.data(tmp_path, motion='pan')}, 'test')

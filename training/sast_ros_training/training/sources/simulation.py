@@ -41,6 +41,7 @@ class DrivePlan:
     seconds: float
     geometry: str
     motion: str | None
+    scene: str
     models: str | None
     network: str
     classes: tuple[str, ...]
@@ -86,7 +87,7 @@ def plan_drives(config: TrainingConfig) -> tuple[list[DrivePlan], list[DrivePlan
 
 def _mistakes(config: TrainingConfig) -> Iterator[str]:
     from sast_ros_training.simulation.motion import MOTIONS
-    from sast_ros_training.simulation.sequence import GEOMETRIES
+    from sast_ros_training.simulation.sequence import GEOMETRIES, SCENE_SHARES
     from sast_ros_training.simulation.timing import parse_timings, WindowTiming
 
     data, simulation = config.data, config.data.simulation
@@ -105,6 +106,11 @@ def _mistakes(config: TrainingConfig) -> Iterator[str]:
             f'data.simulation.geometries has {", ".join(simulation.geometries)}; it must have '
             f'only {", ".join(GEOMETRIES)}'
         )
+    if not simulation.scenes.keys() <= SCENE_SHARES.keys():
+        yield (
+            f'data.simulation.scenes has {", ".join(simulation.scenes)}; it must have only '
+            f'{", ".join(SCENE_SHARES)}'
+        )
     if simulation.motion not in (None, *MOTIONS):
         yield (
             f'data.simulation.motion is {simulation.motion!r}; it must be null or one of '
@@ -118,15 +124,14 @@ def _plan(
     from sast_ros_training.simulation.timing import draw_timing
 
     data, simulation = config.data, config.data.simulation
-    names = sorted(simulation.geometries)
-    shares = np.array([simulation.geometries[name] for name in names])
-    drawn = np.random.default_rng(seed).choice(len(names), p=shares / shares.sum())
-    geometry = names[int(drawn)]
+    rng = np.random.default_rng(seed)
+    geometry, scene = _draw(rng, simulation.geometries), _draw(rng, simulation.scenes)
     # What decides a drive is in its name: another length is another drive
     usual = {f'{data.window_ms:g}/{data.stride_ms:g}': 1.0}
     timing = draw_timing(windows or usual, np.random.default_rng([seed, 1]))
     window_ms, stride_ms = timing.window_us / 1000, timing.stride_us / 1000
-    name = f'drive_{seed:08d}_{geometry}_{simulation.seconds:g}s_w{window_ms:g}_s{stride_ms:g}'
+    name = f'drive_{seed:08d}_{geometry}_{scene}_{simulation.seconds:g}s'
+    name += f'_w{window_ms:g}_s{stride_ms:g}'
     if motion:
         name += f'_{motion}'
     if simulation.models:
@@ -137,12 +142,19 @@ def _plan(
         seconds=simulation.seconds,
         geometry=geometry,
         motion=motion,
+        scene=scene,
         models=simulation.models,
         network=config.model.name,
         classes=config.model.classes,
         window_ms=window_ms,
         stride_ms=stride_ms,
     )
+
+
+def _draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
+    names = sorted(shares)
+    each = np.array([shares[name] for name in names])
+    return names[int(rng.choice(len(names), p=each / each.sum()))]
 
 
 def simulate_drive(plan: DrivePlan) -> None:
@@ -154,7 +166,8 @@ def simulate_drive(plan: DrivePlan) -> None:
 
     models = None if plan.models is None else load_models(Path(plan.models))
     timing = WindowTiming.from_ms(plan.window_ms, plan.stride_ms)
-    drive = SimulatedSequence(plan.seed, plan.seconds, plan.geometry, plan.motion, models, timing)
+    wanted = plan.seconds, plan.geometry, plan.motion, models, timing, plan.scene
+    drive = SimulatedSequence(plan.seed, *wanted)
     network = model_config(plan.network)
     downsample = sensor_geometry(network, (drive.height, drive.width)).downsample
     histogram = StackedHistogram(
