@@ -115,7 +115,9 @@ class SceneRenderer:
         spheres = _spheres(self._moving, seconds)
         for index in np.flatnonzero(mirror.reflects(spheres) & self._inside(pose, spheres)):
             actor = self._moving[index]
-            renderer.draw(actor.body.mesh, *actor.pose(seconds))
+            renderer.draw(
+                actor.body.mesh, *actor.pose(seconds), surface=actor.body.surface(seconds)
+            )
         mirror.apply(picture, owners, renderer.finish()[0], seconds)
         return picture
 

@@ -24,6 +24,7 @@ from sast_ros_training.simulation.scene import Scene
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.street import make_light, make_street
 from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
+from sast_ros_training.simulation.video import Picture, Video, VideoFrames
 
 #: (height, width) in pixels of the sensors that can be simulated.
 GEOMETRIES = {'gen1': (240, 304), 'davis346': (260, 346), 'vga': (480, 640), '1mpx': (720, 1280)}
@@ -187,6 +188,7 @@ class SimulatedSequence:
         self._view = self._disturbances.camera
         self.settings = CameraSettings.sample(rng, self._light.ambient < 0.05)
         self._camera = EventCamera(*size, self.settings, int(rng.integers(2**31)))
+        self._video = Video.sample(rng)
 
     def describe(self) -> dict[str, Any]:
         """Return the facts of the sequence, ready for JSON."""
@@ -206,6 +208,7 @@ class SimulatedSequence:
             },
             'disturbances': list(self._disturbances.names),
             'sensor': asdict(self.settings),
+            'video': self._video and asdict(self._video),
         }
 
     def windows(self) -> Iterator[SequenceWindow]:
@@ -240,13 +243,16 @@ class SimulatedSequence:
             self._disturbances.effects,
             self._disturbances.mirror,
         )
-        first, now = self._first_event(scene)
+        picture: Picture = scene.picture
+        if self._video:
+            picture = VideoFrames(picture, self._video)
+        first, now = self._first_event(picture)
         zero = int(first.t[0])
         chunks = [first]
         histories = {timing: _History(timing) for timing in timings}
         ends = {timing: timing.ends(self.length_us) for timing in timings}
         for border in _borders(ends):
-            chunks += self._advance(scene, now, zero + border)
+            chunks += self._advance(scene, picture, now, zero + border)
             now = zero + border
             own = self._camera.take_owner_events()
             due = [timing for timing in timings if border in ends[timing]]
@@ -259,22 +265,24 @@ class SimulatedSequence:
                     labels[timing] = self._labels(places, border, now, histories[timing])
                 yield RecordedPart(_joined(chunks, zero), border, labels)
                 chunks = []
-        self.tail = _joined(self._watch(scene, now, now + _MAX_WAIT_US), zero)
+        self.tail = _joined(self._watch(picture, now, now + _MAX_WAIT_US), zero)
 
-    def _advance(self, scene: SceneRenderer, start: int, end: int) -> Iterator[EventChunk]:
+    def _advance(
+        self, scene: SceneRenderer, picture: Picture, start: int, end: int
+    ) -> Iterator[EventChunk]:
         """Yield what the camera gives in a time, in pictures between which little moves."""
         while start < end:
             until = min(start + WINDOW_US, end)
             steps = scene.steps(start / 1e6, until / 1e6)
             for moment in np.linspace(start, until, steps + 1).astype(np.int64)[1:]:
-                luminance, owners = scene.picture(moment / 1e6)
+                luminance, owners = picture(moment / 1e6)
                 yield self._camera.advance(luminance, int(moment), owners)
             start = until
 
-    def _first_event(self, scene: SceneRenderer) -> tuple[EventChunk, int]:
+    def _first_event(self, picture: Picture) -> tuple[EventChunk, int]:
         """Watch until something happens; return the last event so far and the time."""
-        self._camera.start(scene.picture(0.0)[0], 0)
-        chunks = self._watch(scene, 0, _MAX_WAIT_US)
+        self._camera.start(picture(0.0)[0], 0)
+        chunks = self._watch(picture, 0, _MAX_WAIT_US)
         now = len(chunks) * _STEP_US
         if len(chunks[-1]):
             self._camera.take_owner_events()
@@ -282,11 +290,11 @@ class SimulatedSequence:
         # Nothing ever happens: one event marks the start
         return _mark(now, *self.size), now
 
-    def _watch(self, scene: SceneRenderer, start: int, end: int) -> list[EventChunk]:
+    def _watch(self, picture: Picture, start: int, end: int) -> list[EventChunk]:
         """Return what the camera gives after ``start`` up to the first step with any event."""
         chunks = []
         for now in range(start + _STEP_US, end, _STEP_US):
-            chunks.append(self._camera.advance(scene.picture(now / 1e6)[0], now))
+            chunks.append(self._camera.advance(picture(now / 1e6)[0], now))
             if len(chunks[-1]):
                 break
         return chunks
