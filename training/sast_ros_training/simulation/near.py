@@ -33,6 +33,8 @@ _PEOPLE_SHARE = 1 / 3
 _DESK = 0.75  # metres above the floor
 #: Metres at which most of what is seen is.
 _DEPTHS = {'desk': 0.5, 'room': 1.5, 'court': 2.5}
+#: Where a wall is along x and along y: a number and a range, in metres.
+_Side = tuple[float | tuple[float, float], float | tuple[float, float]]
 _NO_WAVES = (np.zeros((1, 3)),) * 3
 _NO_PATH = Path(np.array([0.0, 1.0]), np.zeros((2, 2)), np.zeros(2), np.zeros(2))
 
@@ -317,9 +319,10 @@ def _make_room(
     else:
         pieces.append(_surface(rng, (x1, x2), (y1, y2), top, near_textures.WALLS))
     same = rng.integers(2**31)
-    for side in ((x1, (y1, y2)), (x2, (y1, y2)), ((x1, x2), y1), ((x1, x2), y2)):
+    walls_around: list[_Side] = [(x1, (y1, y2)), (x2, (y1, y2)), ((x1, x2), y1), ((x1, x2), y2)]
+    for side in walls_around:
         chosen = np.random.default_rng(same) if rng.random() < 0.7 else rng
-        pieces.append(_surface(chosen, *side, (floor, top), near_textures.WALLS))
+        pieces.append(_surface(chosen, side[0], side[1], (floor, top), near_textures.WALLS))
         pieces += _on_wall(rng, side, floor, top, light)
     if place == 'desk':
         deep, wide = rng.uniform(0.5, 1.2, 2)
@@ -342,11 +345,7 @@ def _surface(
 
 
 def _on_wall(
-    rng: np.random.Generator,
-    side: tuple[float | tuple[float, float], float | tuple[float, float]],
-    floor: float,
-    top: float,
-    light: Light,
+    rng: np.random.Generator, side: _Side, floor: float, top: float, light: Light
 ) -> list[Piece]:
     """Return posters, windows, shelves with books, doors and cupboards on one wall."""
     pieces = []
@@ -378,8 +377,9 @@ def _on_wall(
             glow = light.ambient * _log_uniform(rng, 0.5, 6.0)
         elif kind < 0.6:  # a door or cupboard
             rise = (floor, min(floor + rng.uniform(0.6, 2.1), top))
-        place_xy = (across + into, span) if along else (span, across + into)
-        face = rectangle(*place_xy, rise, rng.uniform(0.05, 0.9), glow)
+        wall, tone = across + into, rng.uniform(0.05, 0.9)
+        x, y = (wall, span) if along else (span, wall)
+        face = rectangle(x, y, rise, tone, glow)
         if kind >= 0.6:
             tiles = 1 / max(wide, high)
             face = textured(face, int(rng.choice(near_textures.PRINTS)), tiles)

@@ -12,6 +12,10 @@ import numpy as np
 from sast_ros_training.simulation.textures import bricks, cloudy, grass, hedge, SIDE, sky, Texture
 
 
+def _span(start: int, length: int) -> slice:
+    return slice(start, start + length)
+
+
 def plaster(rng: np.random.Generator) -> np.ndarray:
     """Return a wall, a table top or a floor of nearly one tone."""
     return cloudy(rng, rng.uniform(0.8, 2.5), np.exp(rng.uniform(np.log(0.004), np.log(0.15))))
@@ -21,13 +25,12 @@ def wood(rng: np.random.Generator) -> np.ndarray:
     """Return boards with a grain that runs along the rows."""
     grain = cloudy(rng, rng.uniform(1.0, 2.0), rng.uniform(0.05, 0.3))
     stretch = int(rng.choice((8, 16, 32)))
-    grain = np.repeat(grain[:, : SIDE // stretch], stretch, axis=1)
+    grain = np.repeat(grain[:, _span(0, SIDE // stretch)], stretch, axis=1)
     if rng.random() < 0.5:
         high = int(SIDE // rng.integers(2, 9))
         for row in range(0, SIDE, high):
-            joint = row + 2
-            grain[row:joint] *= rng.uniform(0.4, 1.1)
-            grain[row : row + high] *= rng.normal(1, 0.08)
+            grain[_span(row, 2)] *= rng.uniform(0.4, 1.1)
+            grain[_span(row, high)] *= rng.normal(1, 0.08)
     return np.maximum(grain, 0.05)
 
 
@@ -55,7 +58,7 @@ def text(rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.4:
         top, left = rng.integers(10, SIDE - 100, 2)
         high, wide = rng.integers(30, 90, 2)
-        page[top : top + high, left : left + wide] = cloudy(rng, 2.2, 0.5)[:high, :wide] * 0.6
+        page[_span(top, high), _span(left, wide)] = cloudy(rng, 2.2, 0.5)[:high, :wide] * 0.6
     page = page[::-1] if rng.random() < 0.75 else 1.05 - page
     return np.maximum(page, 0.03).astype(np.float32)
 
@@ -75,10 +78,10 @@ def _print_line(
         for _ in range(rng.integers(1, 4)):
             if rng.random() < 0.6:
                 x = column + int(rng.integers(wide - 1))
-                page[low:end, x : x + bold] = ink
+                page[low:end, _span(x, bold)] = ink
             else:
                 y = int(rng.integers(low, end))
-                page[y : y + bold, column : column + wide - 1] = ink
+                page[_span(y, bold), _span(column, wide - 1)] = ink
         column += wide
 
 
@@ -109,7 +112,7 @@ def tags(rng: np.random.Generator) -> np.ndarray:
             marker[1:-1, 1:-1] = rng.random((bits, bits)) < 0.5
             marker = np.repeat(np.repeat(marker, cell, 0), cell, 1)
             top, left = row * side + gap, column * side + gap
-            board[top : top + len(marker), left : left + len(marker)] = marker
+            board[_span(top, len(marker)), _span(left, len(marker))] = marker
     return np.maximum(board, rng.uniform(0.02, 0.15)).astype(np.float32)
 
 
@@ -148,8 +151,8 @@ def desktop(rng: np.random.Generator) -> np.ndarray:
         page = text(rng) if rng.random() < 0.7 else picture(rng)
         high, wide = rng.integers(60, 200, 2)
         top, left = rng.integers(SIDE - high), rng.integers(SIDE - wide)
-        image[top : top + high, left : left + wide] = page[:high, :wide] * rng.uniform(0.5, 1)
-        image[top : top + 8, left : left + wide] = rng.uniform(0.05, 1)
+        image[_span(top, high), _span(left, wide)] = page[:high, :wide] * rng.uniform(0.5, 1)
+        image[_span(top, 8), _span(left, wide)] = rng.uniform(0.05, 1)
     return np.maximum(image, 0.02).astype(np.float32)
 
 
