@@ -25,6 +25,15 @@ def suppress(boxes, scores, iou):
     return kept
 
 
+def calibrate(scores, values):
+    """Return scores, a column for each class, as shares of boxes that are correct."""
+    if values is None:
+        return scores
+    with np.errstate(divide='ignore'):
+        odds = np.log(scores) - np.log1p(-scores)
+    return 1 / (1 + np.exp(-odds * values['slopes'] - values['offsets']))
+
+
 session = onnxruntime.InferenceSession(sys.argv[1])
 about = session.get_modelmeta().custom_metadata_map
 about = {key: json.loads(about[key]) for key in about if key not in ('sast_ros', 'model')}
@@ -34,6 +43,7 @@ states = zeros = {each.name: np.zeros(each.shape, np.float32) for each in inputs
 to_histogram = StackedHistogram(
     *about['sensor_size'], about['bins'], about['cutoff'], about['downsample']
 )
+least = about['score_threshold']
 cutter = WindowCutter(1000 * about['window_ms'], 1000 * about['stride_ms'])
 with open_recording(sys.argv[2]) as recording:
     for window in (window for chunk in recording for window in cutter.cut(chunk)):
@@ -44,10 +54,11 @@ with open_recording(sys.argv[2]) as recording:
         states = dict(zip(zeros, after))
         boxes = about['downsample'] * detections[0, :, :4]  # centre and size in sensor pixels
         boxes[:, :2] += about['box_offset']
-        scores = detections[0, :, 4:5] * detections[0, :, 5:]
+        raw = detections[0, :, 4:5] * detections[0, :, 5:]
+        scores = calibrate(raw, about['calibration'])
         found = []
         for class_id, name in enumerate(about['classes']):
-            ours = (scores.argmax(axis=1) == class_id) & (scores.max(axis=1) >= 0.1)
+            ours = (raw.argmax(axis=1) == class_id) & (scores[:, class_id] >= least)
             score = scores[ours, class_id]
             for index in suppress(boxes[ours], score, about['nms_iou']):
                 found.append(f'{name} {score[index]:.2f} at {boxes[ours][index].round(1)}')

@@ -36,11 +36,12 @@ class Detections:
     boxes : float32[N, 4]
         x1, y1, x2, y2 in sensor pixels, clipped to the sensor.
     scores : float32[N]
-        In [0, 1], objectness x class probability.
+        In [0, 1]: objectness x class probability, and where the weights have a calibration what
+        that makes of it, the share of such boxes that are correct.
     class_ids : int64[N]
         Index into ``class_names``.
     objectness, class_scores : float32[N]
-        The two factors of the score.
+        The two factors of the score before calibration.
     class_names : tuple of str
         Names in class-id order.
     width, height : int

@@ -63,7 +63,7 @@ class StreamingDetector:
     model : SAST
         A network, for example of ``load_model``; it is copied and not changed.
     score_threshold : float
-        Minimum score, objectness x class probability.
+        Minimum score; see ``Detections.scores``.
     nms_iou : float
         IoU threshold of per-class NMS.
     max_detections : int, optional
@@ -80,6 +80,12 @@ class StreamingDetector:
         float32.
     threads : int
         Of a step on a CPU; 0 for as many as PyTorch uses.
+
+    Attributes
+    ----------
+    calibration : Calibration or None
+        That of the network; None for scores as the network gives them. May be changed between two
+        steps.
 
     Raises
     ------
@@ -101,7 +107,7 @@ class StreamingDetector:
         precision: str = 'float32',
         threads: int = 0,
     ) -> None:
-        self.config = model.config
+        self.config, self.calibration = model.config, model.calibration
         self.engine = Engine.for_model(model, threads=threads, precision=precision)
         self._control = replace(self.engine.control)
         self.device, self.precision = self.engine.device, precision
@@ -238,7 +244,7 @@ class StreamingDetector:
             self._set_control()
             try:
                 output, found = self.engine.detect(
-                    histogram[None], self._states, self.score_threshold, self.nms_iou
+                    histogram[None], self._states, self.raw_threshold, self.nms_iou
                 )
             except NotFiniteError:
                 raise self._not_finite() from None
@@ -274,6 +280,18 @@ class StreamingDetector:
                     for by_window, by_grid in output.selections
                 ],
             }
+
+    @property
+    def raw_threshold(self) -> float:
+        """
+        Minimum score of the boxes that the network must find, before calibration.
+
+        Those that remain below ``score_threshold`` suppress no other one: within a class the
+        calibration keeps the order.
+        """
+        if self.calibration is None:
+            return self.score_threshold
+        return self.calibration.lowest_raw(self.score_threshold)
 
     def _set_control(self) -> None:
         """Select as this stream does; its engine may be that of others too."""
@@ -324,10 +342,17 @@ class StreamingDetector:
         valid = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         if self._class_ids is not None:
             valid &= np.isin(class_ids, self._class_ids)
-        index = np.flatnonzero(valid)[: self.max_detections]
+        scores = objectness * class_scores
+        if self.calibration is not None:
+            scores = self.calibration(scores, class_ids)
+            valid &= scores >= self.score_threshold
+        index = np.flatnonzero(valid)
+        if self.calibration is not None:  # classes differ in it; equal scores keep their order
+            index = index[np.argsort(-scores[index], kind='stable')]
+        index = index[: self.max_detections]
         return Detections(
             boxes=np.ascontiguousarray(boxes[index]),
-            scores=objectness[index] * class_scores[index],
+            scores=scores[index],
             class_ids=class_ids[index],
             objectness=objectness[index].copy(),
             class_scores=class_scores[index].copy(),
@@ -388,7 +413,7 @@ def _shared_step(detector: StreamingDetector, histogram: Tensor) -> Hashable:
         id(detector.engine),
         (histogram.shape, histogram.device),
         (control.mode, control.amp, control.bounce),
-        (detector.score_threshold, detector.nms_iou),
+        (detector.raw_threshold, detector.nms_iou),
     )
 
 
@@ -405,7 +430,7 @@ def _step_batch(
             steps = first.engine.detect_together(
                 torch.stack(histograms),
                 [detector._states for detector in detectors],
-                first.score_threshold,
+                first.raw_threshold,
                 first.nms_iou,
             )
     except Exception as error:  # of the whole step

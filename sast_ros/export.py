@@ -181,6 +181,7 @@ def describe(model: SAST, geometry: SensorGeometry, *, trained: bool) -> dict[st
         'cutoff': 10,
         'window_ms': config.window_ms,
         'stride_ms': config.stride_ms,
+        'calibration': None if model.calibration is None else model.calibration.as_dict(),
         'score_threshold': defaults.SCORE_THRESHOLD,
         'nms_iou': defaults.NMS_IOU,
         'selection': {'mode': control.mode, 'amp': control.amp, 'bounce': control.bounce},

@@ -65,8 +65,10 @@ class ReplayOptions:
         Names of the classes to report; empty for all.
     class_id_format : {'name', 'index'}
         Content of ``hypothesis.class_id`` in ``detections.mcap``.
-    score : {'product', 'class'}
-        Score of a detection: objectness x class probability, or the latter alone.
+    score : {'product', 'class', 'uncalibrated'}
+        Score of a detection: objectness x class probability, calibrated where the weights have a
+        calibration; the class probability alone; or the product as the network gives it. With the
+        last two the threshold is one of the product as the network gives it, too.
     sensor_size : tuple of int, optional
         (height, width) in pixels instead of what the recording states.
     time_unit : {'auto', 's', 'ms', 'us', 'ns'}
@@ -103,7 +105,7 @@ class ReplayOptions:
     max_detections: int = defaults.MAX_DETECTIONS
     classes: tuple[str, ...] = ()
     class_id_format: Literal['name', 'index'] = 'name'
-    score: Literal['product', 'class'] = 'product'
+    score: Literal['product', 'class', 'uncalibrated'] = 'product'
     sensor_size: tuple[int, int] | None = None
     time_unit: str = 'auto'
     filters: tuple[str, ...] = ()
@@ -202,6 +204,8 @@ def _make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventP
         classes=options.classes or None,
         precision=options.precision,
     )
+    if options.score != 'product':
+        detector.calibration = None
     detector.configure_sparsity(
         options.sparsity, options.amp, options.bounce, options.latency_budget_ms
     )
@@ -411,6 +415,7 @@ def _summarize(
         'end': interval[1],
         'model': detector.config.name,
         'classes': list(detector.config.classes),
+        'calibrated': detector.calibration is not None,
         'score_threshold': detector.score_threshold,
         'nms_iou': detector.nms_iou,
         'sensor_size': {'height': height, 'width': width},

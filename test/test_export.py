@@ -19,7 +19,7 @@ from sast_ros.cli import main
 from sast_ros.detector import StreamingDetector
 from sast_ros.export import FORMATS, INPUTS, METADATA, OUTPUTS
 from sast_ros.histogram import StackedHistogram
-from sast_ros.model import load_model, SAST
+from sast_ros.model import add_calibration, Calibration, load_model, SAST
 from sast_ros.model.inference.postprocess import non_maximum_suppression
 from sast_ros.windows import WindowCutter
 import torch
@@ -56,13 +56,21 @@ def untraced_exporters() -> Iterator[None]:
 
 
 @pytest.fixture(scope='module')
-def model() -> SAST:
-    return load_model('default')
+def weights(tmp_path_factory) -> Path:
+    """Return the bundled weights with a calibration that changes the order of the classes."""
+    path = tmp_path_factory.mktemp('weights') / 'weights.safetensors'
+    add_calibration('default', path, Calibration((1.2, 0.8, 1.0), (1.0, 0.5, -0.4)))
+    return path
 
 
 @pytest.fixture(scope='module')
-def exported(tmp_path_factory) -> Callable[[str], tuple[Path, dict[str, Any]]]:
-    """Return a function that exports the bundled weights once for each format."""
+def model(weights) -> SAST:
+    return load_model(weights)
+
+
+@pytest.fixture(scope='module')
+def exported(weights, tmp_path_factory) -> Callable[[str], tuple[Path, dict[str, Any]]]:
+    """Return a function that exports the weights once for each format."""
     folder, made = tmp_path_factory.mktemp('export'), {}
 
     def export(file_format: str) -> tuple[Path, dict[str, Any]]:
@@ -73,8 +81,8 @@ def exported(tmp_path_factory) -> Callable[[str], tuple[Path, dict[str, Any]]]:
                 folder / f'network{FORMATS[file_format]}',
                 folder / f'{file_format}.json',
             )
-            options = ('--format', file_format, '--json', str(report))
-            assert main(['export', str(path), *options]) == 0
+            options = ('--format', file_format, '--json', report, '--model', weights)
+            assert main(['export', str(path), *map(str, options)]) == 0
             made[file_format] = path, json.loads(report.read_text())
         return made[file_format]
 
@@ -144,11 +152,13 @@ def test_detections_of_consecutive_steps_are_those_of_the_detector(
         detections, *states = run(histogram.numpy()[None], states)
         expected = detector.step(histogram)
         boxes, objectness, classes = np.split(detections[0], [4, 5], axis=1)
-        scores = objectness[:, 0] * classes.max(axis=1)
+        raw, class_ids = objectness[:, 0] * classes.max(axis=1), classes.argmax(axis=1)
+        scores = Calibration(**about['calibration'])(raw, class_ids)
         over = scores >= about['score_threshold']
         low, high = boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
-        corners, ids = np.hstack([low, high])[over], classes.argmax(axis=1)[over]
-        kept = non_maximum_suppression(corners, scores[over], ids, about['nms_iou'])
+        corners, ids = np.hstack([low, high])[over], class_ids[over]
+        kept = non_maximum_suppression(corners, raw[over], ids, about['nms_iou'])
+        kept = kept[np.argsort(-scores[over][kept], kind='stable')]
         corners = np.clip(corners[kept], 0, [304, 240, 304, 240])
         assert ids[kept].tolist() == expected.class_ids.tolist()
         np.testing.assert_allclose(corners, expected.boxes, rtol=0, atol=0.01)
@@ -167,6 +177,7 @@ def test_file_says_how_it_is_run(file_format, exported, model):
     assert about['model'] == model.config.name
     assert about['classes'] == list(model.config.classes)
     assert about['trained'] is True
+    assert about['calibration'] == model.calibration.as_dict()
     assert (about['sensor_size'], about['downsample']) == ([240, 304], 1)
     assert (about['input_size'], about['histogram_size']) == ([256, 320], [240, 304])
     assert (about['bins'], about['window_ms']) == (10, model.config.window_ms)
@@ -235,7 +246,7 @@ def test_a_name_of_another_format_is_refused(tmp_path, capsys, name, options):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_example_prints_a_line_for_each_window(exported):
+def test_example_prints_a_line_for_each_window(exported, model, example_histograms):
     pytest.importorskip('onnxruntime')
     command = [sys.executable, REPOSITORY / 'examples' / 'run_onnx.py']
     done = subprocess.run(
@@ -246,3 +257,9 @@ def test_example_prints_a_line_for_each_window(exported):
     assert len(lines) > STEPS
     assert sum(int(line.split(', ')[1]) for line in lines) > len(lines)
     assert any('car 0.' in line for line in lines)
+    # What it prints of the first windows is what the detector finds
+    detector = StreamingDetector(model)
+    for line, histogram in zip(lines, example_histograms):
+        scores = [float(score) for score in re.findall(r', [a-z-]+ ([01]\.\d+) at', line)]
+        expected = sorted(detector.step(histogram).scores.tolist())
+        np.testing.assert_allclose(sorted(scores), expected, rtol=0, atol=0.0051)

@@ -265,7 +265,7 @@ def _boxes(detector: StreamingDetector, inputs: list[Tensor], seconds: float) ->
         with torch.inference_mode():
             head = postprocess.probabilities(output.head[0].float())
             found = postprocess.select_boxes(
-                head, output.input_size, detector.score_threshold, detector.nms_iou
+                head, output.input_size, detector.raw_threshold, detector.nms_iou
             )
         return len(found[0])
 

@@ -20,12 +20,22 @@ import traceback
 from types import FrameType
 from typing import Any, NoReturn
 
-from sast_ros.cli import bench, convert, demo, doctor, evaluate, export, replay, transcode
+from sast_ros.cli import (
+    bench,
+    calibrate,
+    convert,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    replay,
+    transcode,
+)
 from sast_ros.cli.terminal import discard_output, open_closed_streams, print_error, print_line
 from sast_ros.errors import escape_controls, format_error, is_expected
 from sast_ros.version import installed_version
 
-_COMMANDS = (demo, replay, transcode, evaluate, convert, export, bench, doctor)
+_COMMANDS = (demo, replay, transcode, evaluate, calibrate, convert, export, bench, doctor)
 
 #: Entry-point group of the commands that other packages add: modules with a function ``add``.
 COMMAND_GROUP = 'sast_ros.commands'

@@ -57,7 +57,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='folder of a replay, boxes (.npy, COCO results, CSV), bag with Detection2DArray, or '
         'recording; "example" is the bundled one',
     )
-    _add_protocol(command)
+    add_protocol(command)
+    _add_score(command)
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
     command.add_argument(
         '--detections-topic',
@@ -66,7 +67,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'in the same bag',
     )
     add_detector(command, SCORE_THRESHOLD)
-    _add_batch(command)
+    add_batch(command)
     command.add_argument(
         '--video',
         action='store_true',
@@ -86,7 +87,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return command
 
 
-def _add_protocol(command: argparse.ArgumentParser) -> None:
+def add_protocol(command: argparse.ArgumentParser) -> None:
     """Add which labels are compared with which detections."""
     command.add_argument(
         '--labels',
@@ -145,16 +146,20 @@ def _add_protocol(command: argparse.ArgumentParser) -> None:
         help='minimum size of boxes: diagonal 30 and sides 10 pixels (gen1), 60 and 20 (1mpx), or '
         'none (all) (default: by the sensor)',
     )
+
+
+def _add_score(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         '--score',
-        choices=('product', 'class'),
+        choices=('product', 'class', 'uncalibrated'),
         default='product',
-        help='score of the detections of replays: objectness x class probability, or the class '
-        'probability alone as in the papers (default: %(default)s)',
+        help='score of the detections of replays: objectness x class probability, calibrated '
+        'where the weights have a calibration; the class probability alone as in the papers; or '
+        'the product as the network gives it (default: %(default)s)',
     )
 
 
-def _add_batch(command: argparse.ArgumentParser) -> None:
+def add_batch(command: argparse.ArgumentParser) -> None:
     """Add where recordings are replayed; the metrics do not depend on it."""
     command.add_argument(
         '--threads',
@@ -205,7 +210,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is None:
         arguments.threads = wanted.get('threads', 1)
     arguments.device, arguments.sensor_size = wanted['device'], wanted['sensor_size']
-    protocol = _protocol(arguments)
+    protocol = make_protocol(arguments)
     options = ReplayOptions(
         **wanted | {'threads': arguments.threads},
         score=arguments.score,
@@ -219,7 +224,7 @@ def run(arguments: argparse.Namespace) -> int:
         timing_known=arguments.params is not None
         or 'stride_ms' in getattr(arguments, 'given', ()),
     )
-    inputs.replay(lambda replays: _replay(arguments, replays), _show_finished)
+    inputs.replay(lambda replays: run_replays(arguments, replays), show_finished)
     entries = inputs.pair(protocol)
     try:
         if not entries:
@@ -252,7 +257,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if inputs.failed else 0
 
 
-def _protocol(arguments: argparse.Namespace) -> Protocol:
+def make_protocol(arguments: argparse.Namespace) -> Protocol:
     from sast_ros.evaluation.formats.content import FrameClock
     from sast_ros.evaluation.labels import label_classes
     from sast_ros.evaluation.protocol import Protocol
@@ -284,7 +289,7 @@ def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _replay(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:
+def run_replays(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:
     """Run the replays, and show the progress."""
     from sast_ros.evaluation.batch.replay import run_replay
 
@@ -332,7 +337,7 @@ def _replay_on_ray(
     )
 
 
-def _show_finished(count: int, total: int) -> None:
+def show_finished(count: int, total: int) -> None:
     print_line(f'replay: {count} of {total} recordings were replayed before', sys.stderr)
 
 
@@ -407,6 +412,13 @@ def _overview(result: dict[str, Any]) -> Table:
             'false positives',
             f'{rate["per_minute"]:.1f} per minute, in {rate["minutes_without_labels"]:.1f} '
             'minutes without labels',
+        )
+    reported = result['calibration']['reported']
+    if reported['expected_error'] is not None:
+        table.add_row(
+            'calibration',
+            f'error {reported["expected_error"]:.3f} at {reported["score"]:g} and above, '
+            f'{reported["detections"]} detections',
         )
     latency = result['latency']
     if latency['tracks']:

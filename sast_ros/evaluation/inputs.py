@@ -30,7 +30,11 @@ from sast_ros.output import lock_folder
 from sast_ros.replay import ReplayOptions, VIDEO
 
 #: Names of the scores that a detection can have.
-SCORES = {'product': 'objectness x class probability', 'class': 'class probability'}
+SCORES = {
+    'product': 'objectness x class probability',
+    'class': 'class probability',
+    'uncalibrated': 'objectness x class probability, not calibrated',
+}
 
 
 class EvaluationInputs:

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SAST network: configurations, layers, loss and checkpoints."""
 
+from sast_ros.model.calibration import Calibration
 from sast_ros.model.checkpoint import (
+    add_calibration,
     bundled_model_names,
     CheckpointError,
     convert_checkpoint,
@@ -18,10 +20,12 @@ from sast_ros.model.sast import build_model, SAST, StepOutput
 __all__ = [
     'CONFIGS',
     'SAST',
+    'Calibration',
     'CheckpointError',
     'DetectionLoss',
     'ModelConfig',
     'StepOutput',
+    'add_calibration',
     'build_model',
     'bundled_model_names',
     'choose_device',

@@ -22,6 +22,7 @@ from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 from sast_ros.errors import SastError
 from sast_ros.model.attention import ALIASES
+from sast_ros.model.calibration import Calibration
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig, vary
 from sast_ros.model.sast import SAST
 from sast_ros.output import write_file
@@ -33,6 +34,8 @@ _CONFIG_KEY = 'sast_ros.config'
 _DIGEST_KEY = 'sast_ros.sha256'
 _CONFIG_DIGEST_KEY = 'sast_ros.config_sha256'
 _SOURCE_KEY = 'sast_ros.source_sha256'
+_CALIBRATION_KEY = 'sast_ros.calibration'
+_CALIBRATION_DIGEST_KEY = 'sast_ros.calibration_sha256'
 #: Counters of batch norm that take no part in inference and may be missing.
 _OPTIONAL = 'num_batches_tracked'
 #: Folder of the weights that come with the package, and of the card that says what they are.
@@ -65,7 +68,9 @@ def bundled_model_names() -> tuple[str, ...]:
 
 def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides: Any) -> SAST:
     """
-    Return a trained network in evaluation mode; its configuration is in ``.config``.
+    Return a trained network in evaluation mode.
+
+    Its configuration is in ``.config``, the calibration of its scores in ``.calibration``.
 
     Parameters
     ----------
@@ -86,8 +91,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
         (all listed).
 
     """
-    bundled = str(path) in bundled_model_names()
-    path = _BUNDLED / f'{path}.safetensors' if bundled else Path(path)
+    path = _file_of(path)
     tensors, metadata = _read_safetensors(path)
     if _CONFIG_KEY in metadata:
         digest = _digest(tensors)
@@ -96,7 +100,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
                 f'{path}: its tensors do not match their SHA-256; copy or convert the file again'
             )
         # Files of earlier versions have none
-        expected = _config_digest(metadata[_CONFIG_KEY], digest)
+        expected = _block_digest(metadata[_CONFIG_KEY], digest)
         if metadata.get(_CONFIG_DIGEST_KEY, expected) != expected:
             raise CheckpointError(
                 f'{path}: its configuration block does not match its SHA-256; copy or convert the '
@@ -112,7 +116,40 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
     else:
         config = infer_config(tensors, str(path))
     model = _load_strictly(vary(config, **overrides), tensors, str(path))
+    model.calibration = _read_calibration(config, tensors, metadata, str(path))
     return model.to(device).eval()
+
+
+def _read_calibration(
+    config: ModelConfig, tensors: dict[str, Tensor], metadata: dict[str, str], where: str
+) -> Calibration | None:
+    """Return the calibration in a file, None without one; refuse that of other weights."""
+    block = metadata.get(_CALIBRATION_KEY)
+    if block is None:
+        return None
+    if metadata.get(_CALIBRATION_DIGEST_KEY) != _block_digest(block, _digest(tensors)):
+        raise CheckpointError(
+            f'{where}: its calibration is not that of these tensors; calibrate it again with '
+            '"sast-ros calibrate"'
+        )
+    try:
+        calibration = Calibration(**json.loads(block))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f'{where}: its calibration is damaged ({error}); calibrate it again with "sast-ros '
+            'calibrate"'
+        ) from None
+    if len(calibration.slopes) != len(config.classes):
+        raise CheckpointError(
+            f'{where}: its calibration has {len(calibration.slopes)} classes, its configuration '
+            f'{len(config.classes)}; calibrate it again with "sast-ros calibrate"'
+        )
+    return calibration
+
+
+def _file_of(path: str | Path) -> Path:
+    """Return the file of weights, of a bundled network by its name."""
+    return _BUNDLED / f'{path}.safetensors' if str(path) in bundled_model_names() else Path(path)
 
 
 def _check_shapes(config: ModelConfig, tensors: dict[str, Tensor], where: str) -> None:
@@ -140,7 +177,7 @@ def save_model(
     model: SAST, path: str | Path, *, half: bool = False, metadata: dict[str, str] | None = None
 ) -> str:
     """
-    Write weights and configuration as safetensors and return the SHA-256 of the file.
+    Write weights, configuration and calibration as safetensors; return the SHA-256 of the file.
 
     ``half`` stores float16.
     """
@@ -157,12 +194,53 @@ def save_model(
         'format': 'pt',
         _CONFIG_KEY: config,
         _DIGEST_KEY: digest,
-        _CONFIG_DIGEST_KEY: _config_digest(config, digest),
+        _CONFIG_DIGEST_KEY: _block_digest(config, digest),
+        **_calibration_entries(model.calibration, digest),
         **(metadata or {}),
     }
     path = Path(path)
     write_file(path, save(tensors, header))  # save_file would deny it to other users
     return _file_sha256(path)
+
+
+def add_calibration(
+    source: str | Path, target: str | Path, calibration: Calibration | None
+) -> None:
+    """
+    Write weights with another calibration, or none; the tensors stay bit by bit.
+
+    Parameters
+    ----------
+    source : str or Path
+        As for ``load_model``.
+    target : str or Path
+        File to write; may be ``source``.
+    calibration : Calibration or None
+        Of the classes of the weights.
+
+    Raises
+    ------
+    CheckpointError
+        As of ``load_model``, or the classes are not as many.
+
+    """
+    model = load_model(source)
+    tensors, metadata = _read_safetensors(_file_of(source))
+    entries = _calibration_entries(calibration, _digest(tensors))
+    kept = {
+        name: value
+        for name, value in metadata.items()
+        if name not in (_CALIBRATION_KEY, _CALIBRATION_DIGEST_KEY)
+    }
+    _read_calibration(model.config, tensors, entries, str(source))
+    write_file(Path(target), save(tensors, {'format': 'pt', **kept, **entries}))
+
+
+def _calibration_entries(calibration: Calibration | None, digest: str) -> dict[str, str]:
+    if calibration is None:
+        return {}
+    block = json.dumps(calibration.as_dict())
+    return {_CALIBRATION_KEY: block, _CALIBRATION_DIGEST_KEY: _block_digest(block, digest)}
 
 
 def convert_checkpoint(
@@ -437,9 +515,9 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _config_digest(config: str, digest: str) -> str:
-    """Return the SHA-256 over the configuration block and the digest of the tensors."""
-    return hashlib.sha256(f'{config}\n{digest}'.encode()).hexdigest()
+def _block_digest(block: str, digest: str) -> str:
+    """Return the SHA-256 over a block of the metadata and the digest of the tensors."""
+    return hashlib.sha256(f'{block}\n{digest}'.encode()).hexdigest()
 
 
 def _file_sha256(path: Path) -> str:

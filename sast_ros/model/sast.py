@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sast_ros.model.backbone import Backbone, State
+from sast_ros.model.calibration import Calibration
 from sast_ros.model.config import model_config, ModelConfig
 from sast_ros.model.head import YoloxHead
 from sast_ros.model.neck import Pafpn
@@ -58,6 +59,16 @@ class SAST(nn.Module):
     config : ModelConfig
         One of the published configurations, or a variation of it.
 
+    Attributes
+    ----------
+    config : ModelConfig
+        The configuration.
+    control : SelectionControl
+        Settings of the token selection.
+    calibration : Calibration or None
+        How scores become shares of correct boxes, for ``StreamingDetector``. The network itself
+        does not use it; published weights have none.
+
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -67,6 +78,7 @@ class SAST(nn.Module):
         self.fpn = Pafpn(config)
         self.yolox_head = YoloxHead(config)
         self.control = SelectionControl(config.selection, config.amp, config.bounce)
+        self.calibration: Calibration | None = None
 
     def forward(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
         """

@@ -126,12 +126,10 @@ class MatchedRecording:
 
 def match_recording(recording: PairedRecording) -> MatchedRecording:
     """Match the detections of every frame, of all scores."""
-    return MatchedRecording(
-        recording, tuple(MatchedFrame(one, _match_frame(one)) for one in recording.frames)
-    )
+    return MatchedRecording(recording, tuple(map(match_frame, recording.frames)))
 
 
-def _match_frame(frame: Frame) -> np.ndarray:
+def match_frame(frame: Frame) -> MatchedFrame:
     """Match the detections of a frame, and find those in ignored regions."""
     matched = match(frame.labels, frame.detections)
     if len(frame.regions):
@@ -139,7 +137,7 @@ def _match_frame(frame: Frame) -> np.ndarray:
         inside = coverage(found, frame.regions)
         inside[found['class_id'][:, None] != frame.regions['class_id'][None, :]] = 0
         matched[(matched < 0) & (inside.max(axis=1) >= MIN_IOU)] = IGNORED
-    return matched
+    return MatchedFrame(frame, matched)
 
 
 def iou_matrix(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
 
     """
     recordings = sorted(recordings, key=lambda recording: recording.name)
-    classes = _common_classes(recordings)
+    classes = common_classes(recordings)
     frames = [frame for recording in recordings for frame in recording.frames]
     coco = coco_metrics(
         ((mark_ignored(frame.labels, frame.regions), frame.detections) for frame in frames),
@@ -110,7 +110,16 @@ def _label_notes(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
     return notes
 
 
-def _common_classes(recordings: Sequence[PairedRecording]) -> tuple[str, ...]:
+def common_classes(recordings: Sequence[PairedRecording]) -> tuple[str, ...]:
+    """
+    Return the classes of recordings.
+
+    Raises
+    ------
+    EvaluationError
+        If there are no recordings, or their classes differ.
+
+    """
     if not recordings:
         raise EvaluationError('there is no recording to evaluate; name detections or recordings')
     first = recordings[0]

@@ -21,7 +21,12 @@ from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.hardware import attention_backend
 from sast_ros_training.training.selection import allowed_shares, draw_selection
 from sast_ros_training.training.streams import Batch, StreamLoader
-from sast_ros_training.training.validation import MAX_DETECTIONS, run_sequence, summarise
+from sast_ros_training.training.validation import (
+    calibrate_scores,
+    MAX_DETECTIONS,
+    run_sequence,
+    summarise,
+)
 import torch
 from torch import Tensor
 import torch.distributed as distributed
@@ -188,9 +193,12 @@ class DetectionTraining(LightningModule):
         """
         Validate the average weights on held-out sequences, all processes together.
 
+        The calibration of their scores is fitted to the same sequences.
+
         Returns the result of ``summarise``, None if there are no such sequences.
         """
         model, settings = self.average.model, self._settings.validation
+        model.calibration = None  # of the weights before
         estimate_batch_norms(model, self._statistics_windows())
         paths = list_sequences(self._folder / 'validation')
         if not paths:
@@ -202,10 +210,15 @@ class DetectionTraining(LightningModule):
             model, settings.score_threshold, max_detections=MAX_DETECTIONS
         )
         results = [run_sequence(detector, _open(path, model)) for path in self._share(paths)]
-        return summarise([r for part in _gather(results) for r in part], model.config.classes)
+        everything = [result for part in _gather(results) for result in part]
+        model.calibration = calibrate_scores(everything, model.config.classes)
+        found = summarise(everything, model.config.classes)
+        return found | {
+            'calibration': None if model.calibration is None else model.calibration.as_dict()
+        }
 
     def export(self, path: Path) -> None:
-        """Write the average weights."""
+        """Write the average weights with the calibration of the last validation."""
         save_model(self.average.model, path, half=self._settings.checkpoint.export == 'fp16')
 
     def _share(self, paths: list[Path]) -> list[Path]:

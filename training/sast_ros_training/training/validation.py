@@ -12,8 +12,14 @@ import numpy as np
 from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.box_filter import BOXES_1MPX, BOXES_GEN1
+from sast_ros.evaluation.calibrate import fit_calibration
+from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.metrics.average_precision import mean_average_precision
+from sast_ros.evaluation.metrics.calibration import ScoredDetections
+from sast_ros.evaluation.metrics.matching import match_frame
+from sast_ros.evaluation.pairing import Frame
 from sast_ros.labels import BOX_DTYPE, MIN_VISIBILITY
+from sast_ros.model import Calibration
 from sast_ros_training.training.cache import CachedSequence
 
 #: Bounds of the rows of the sparsity table, shares of the pixels that have events.
@@ -94,6 +100,30 @@ def summarise(results: Iterable[SequenceResult], classes: tuple[str, ...]) -> di
         'by_windows': {w: metrics([r for r in results if r.windows == w]) for w in timings},
         'sparsity': sparsity_table(results),
     }
+
+
+def calibrate_scores(
+    results: Iterable[SequenceResult], classes: tuple[str, ...]
+) -> Calibration | None:
+    """
+    Return the calibration of scores by sequences that were detected in without one.
+
+    Small boxes and the first half second are left out as in ``summarise``; None if too little was
+    found to calibrate with.
+    """
+    frames = []
+    for result in results:
+        boxes = BOXES_1MPX if result.one_megapixel else BOXES_GEN1
+        for labels, found in result.images:
+            labels, found = (
+                given[boxes(given) & (given['t'] > boxes.skip_us)] for given in (labels, found)
+            )
+            ignored = labels['ignored']
+            frames.append(match_frame(Frame(0, labels[~ignored], found, regions=labels[ignored])))
+    try:
+        return fit_calibration(ScoredDetections.of(frames), len(classes))
+    except EvaluationError:
+        return None
 
 
 def sparsity_table(results: Iterable[SequenceResult]) -> list[dict[str, Any]]:

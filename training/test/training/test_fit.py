@@ -7,19 +7,25 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from sast_ros.cli import main
-from sast_ros.model import load_model, SAST
+from sast_ros.detector import StreamingDetector
+from sast_ros.example import recording_path
+from sast_ros.model import add_calibration, Calibration, load_model, SAST
 from sast_ros_training.training import fit
+from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY, LAST
 from sast_ros_training.training.config_file import parse_config, parse_curriculum
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.fit import train
 from sast_ros_training.training.module import one_cycle
+from sast_ros_training.training.validation import calibrate_scores, run_sequence
 import torch
 import yaml
 
@@ -185,6 +191,39 @@ def test_what_a_training_leaves(whole):
     assert sum(row['windows'] for row in found['sparsity']) == 24
     assert all(len(row['kept_tokens']) == 4 for row in found['sparsity'])
     assert list(losses) == [('', step) for step in range(1, STEPS + 1)]
+
+
+def test_weights_are_exported_with_the_calibration_of_their_validation(tmp_path):
+    cache, weights = tmp_path / 'cache', tmp_path / 'default.safetensors'
+    for folder in ('train', 'val'):
+        shutil.copytree(recording_path('example').parent, tmp_path / 'source' / folder)
+    add_calibration('default', weights, Calibration((1.0,) * 3, (5.0,) * 3))
+    parts = parse_curriculum(
+        settings(
+            cache,
+            data={
+                'kind': 'bags',
+                'source': str(tmp_path / 'source'),
+                'source_classes': ['pedestrian', 'two-wheeler', 'car'],
+                'cache': str(cache),
+            },
+            optimizer={'max_steps': 1, 'learning_rate': 1e-8},
+            validation={'batch_norm_windows': 0},
+        ),
+        'x',
+    )
+    train(parts, tmp_path, init=[weights])
+    model = load_model(tmp_path / 'model.safetensors')
+    found = json.loads((tmp_path / 'validation.json').read_text())
+    assert found['calibration'] == model.calibration.as_dict()
+    # It is fitted to the scores of the network, without the calibration of the first weights
+    detector = StreamingDetector(load_model('default'), 0.01, max_detections=100)
+    (path,) = list_sequences(cache / 'validation')
+    expected = calibrate_scores(
+        [run_sequence(detector, CachedSequence(path))], model.config.classes
+    )
+    np.testing.assert_allclose(model.calibration.offsets, expected.offsets, atol=0.5)
+    np.testing.assert_allclose(model.calibration.slopes, expected.slopes, atol=0.25)
 
 
 def test_the_exported_weights_are_the_average(whole):

@@ -1,0 +1,159 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Scores become shares of correct boxes: the fit, its error, thresholds, the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from evaluation.labelled_recordings import write_labelled_recordings
+from facts import facts
+import numpy as np
+import pytest
+from sast_ros.bags import open_recording
+from sast_ros.cli import main
+from sast_ros.evaluation.calibrate import apply_calibration, fit_calibration
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.metrics.calibration import score_calibration, ScoredDetections
+from sast_ros.evaluation.metrics.thresholds import best_threshold, threshold_table
+from sast_ros.model import Calibration, load_model
+from sast_ros.replay import replay_to_folder, ReplayOptions
+
+TRUE = Calibration((0.6, 1.4, 1.0), (-1.0, -0.8, -0.5))
+
+
+def drawn(seed: int, count: int = 40_000) -> ScoredDetections:
+    """Return detections whose true shares are those of ``TRUE``."""
+    rng = np.random.default_rng(seed)
+    scores = rng.beta(0.7, 1.2, count).astype(np.float32)
+    class_ids = rng.integers(0, 3, count)
+    return ScoredDetections(scores, class_ids, rng.random(count) < TRUE(scores, class_ids))
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_line_behind_the_matches_is_found(seed):
+    found = fit_calibration(drawn(seed), 3)
+    np.testing.assert_allclose(found.slopes, TRUE.slopes, atol=0.08)
+    np.testing.assert_allclose(found.offsets, TRUE.offsets, atol=0.1)
+    other = drawn(seed + 100)
+    before, after = score_calibration(other), score_calibration(apply_calibration(other, found))
+    assert after['reported']['expected_error'] < 0.02 < before['reported']['expected_error']
+
+
+def test_a_class_with_few_detections_has_the_line_of_all_together():
+    many = drawn(0)
+    chosen = (many.class_ids != 2) | (np.cumsum(many.class_ids == 2) <= 20)
+    found = fit_calibration(many[chosen], 4)
+    assert found.slopes[2] == found.slopes[3] not in found.slopes[:2]
+    assert found.offsets[2] == found.offsets[3] not in found.offsets[:2]
+
+
+@pytest.mark.parametrize('correct', [True, False])
+def test_too_few_detections_are_refused(correct):
+    some = drawn(0, 500)
+    chosen = (some.correct == correct) | (np.cumsum(some.correct != correct) <= 10)
+    with pytest.raises(EvaluationError, match=facts('too few')):
+        fit_calibration(some[chosen], 3)
+
+
+def test_scores_that_separate_right_from_wrong_have_a_calibration():
+    scores = np.repeat(np.array([0.2, 0.9], np.float32), 100)
+    some = ScoredDetections(scores, np.zeros(200, np.int64), scores > 0.5)
+    low, high = fit_calibration(some, 1)(np.array([0.2, 0.9], np.float32), np.zeros(2, np.int64))
+    assert low < 0.05 and high > 0.95
+
+
+@pytest.mark.parametrize('scores', [[0.2, 0.9], [0.5, 0.5]])
+def test_scores_that_say_nothing_or_the_opposite_become_the_share(scores):
+    given = np.repeat(np.array(scores, np.float32), 1000)
+    correct = np.repeat([True, False], 1000)
+    found = fit_calibration(ScoredDetections(given, np.zeros(2000, np.int64), correct), 1)
+    after = found(given, np.zeros(2000, np.int64))
+    assert after.mean() == pytest.approx(0.5, abs=0.02) and np.ptp(after) < 0.1
+
+
+def test_precision_and_recall_at_each_threshold():
+    scores = np.array([0.9, 0.6, 0.4, 0.2, 0.8], np.float32)
+    some = ScoredDetections(
+        scores, np.array([0, 0, 0, 0, 1]), np.array([True, True, False, True, True])
+    )
+    rows = {row['threshold']: row for row in threshold_table(some, (4, 2, 0), ('a', 'b', 'c'))}
+    assert rows[0.3]['per_class']['a'] == {
+        'precision': pytest.approx(2 / 3), 'recall': 0.5, 'f1': pytest.approx(4 / 7)
+    }  # fmt: skip
+    assert rows[0.3]['recall'] == 0.5 and 'c' not in rows[0.3]['per_class']
+    assert rows[0.85]['per_class']['b']['precision'] is None
+    assert best_threshold(list(rows.values())) == 0.05
+
+
+@pytest.fixture(scope='module')
+def labelled_by_model(tmp_path_factory, sure_weights) -> tuple[list[Path], Path, float]:
+    """Return recordings, the folder of labels that a share of the boxes match, and the share."""
+    folder, share = tmp_path_factory.mktemp('by_model'), 0.3
+    recordings = write_labelled_recordings(folder, [f'bag_{number}' for number in range(3)], 1.0)
+    rng = np.random.default_rng(0)
+    for path in recordings:
+        with open_recording(path) as recording:
+            options = ReplayOptions(model=str(sure_weights), score_threshold=0.01, threads=1)
+            replay_to_folder(recording, folder / path.stem, options)
+        boxes = np.load(folder / path.stem / 'detections.npy')
+        boxes = boxes[rng.random(len(boxes)) < share]
+        boxes['track_id'] = np.arange(len(boxes))
+        np.save(folder / f'{path.stem}_bbox.npy', boxes)
+    return recordings, folder, share
+
+
+def test_the_command_writes_weights_whose_scores_are_shares(
+    labelled_by_model, sure_weights, tmp_path, capsys
+):
+    """Labels are drawn so that a known share of the boxes of the weights is correct."""
+    recordings, labels, share = labelled_by_model
+    out, summary = tmp_path / 'new.safetensors', tmp_path / 'summary.json'
+    common = [*map(str, recordings), '--labels', str(labels), '--boxes', 'all']
+    options = ['--model', str(sure_weights), '--replays', str(tmp_path / 'r')]
+    arguments = ['calibrate', *common, *options, '--out', str(out)]
+    assert main([*arguments, '--json', str(summary)]) == 0
+    report = json.loads(summary.read_text())
+    assert report['held_out'] and report['recordings'] == len(recordings)
+    before, after = (report[name]['reported']['expected_error'] for name in ('before', 'after'))
+    assert after < 0.1 < before
+    assert load_model(out).calibration == Calibration(report['slopes'], report['offsets'])
+    # What the calibrated weights detect is what was promised, and the order stays
+    metrics = {}
+    for name, weights, *more in (
+        ('raw', sure_weights),
+        ('new', out),
+        ('undone', out, '--score', 'uncalibrated'),
+    ):
+        target = tmp_path / f'{name}.json'
+        paths = ['--out', str(tmp_path / name), '--json', str(target)]
+        assert main(['evaluate', *common, '--model', str(weights), *paths, *more]) == 0
+        metrics[name] = json.loads(target.read_text())
+    for key in ('per_class', 'calibration', 'operating_point', 'detections'):
+        assert metrics['undone'][key] == metrics['raw'][key]
+    assert metrics['new']['calibration']['reported']['expected_error'] < 0.1
+    boxes = metrics['new']['calibration']['bins']
+    mean = sum(b['detections'] * (b['mean_score'] or 0) for b in boxes)
+    assert mean / sum(b['detections'] for b in boxes) == pytest.approx(share, abs=0.1)
+    # Again: replays are found, and calibrated weights are calibrated from their raw scores
+    again = tmp_path / 'again.safetensors'
+    capsys.readouterr()
+    assert main([*arguments[:-1], str(again)]) == 0
+    said = capsys.readouterr()
+    assert 'were replayed before' in said.err and 'best threshold' in said.out
+    arguments[arguments.index(str(sure_weights))] = str(out)
+    assert main([*arguments[:-1], str(again)]) == 0
+    np.testing.assert_allclose(load_model(again).calibration.slopes, report['slopes'])
+
+
+def test_detections_are_no_recordings(labelled_by_model, sure_weights, tmp_path, capsys):
+    recordings, labels, _ = labelled_by_model
+    found = sorted(labels.glob('*_bbox.npy'))[0]
+    stranger = tmp_path / found.name.replace('_bbox', '')
+    stranger.write_bytes(found.read_bytes())
+    options = ['--labels', str(labels), '--model', str(sure_weights)]
+    arguments = ['calibrate', str(stranger), *options, '--out', str(tmp_path / 'x.safetensors')]
+    assert main(arguments) == 1
+    assert 'give the recording instead' in capsys.readouterr().err
+    assert not (tmp_path / 'x.safetensors').exists()
