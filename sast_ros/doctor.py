@@ -12,6 +12,7 @@ import importlib.util
 import os
 from pathlib import Path
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,12 @@ _MESSAGES = {
 #: 50 Mev/s.
 _SOCKET_BUFFER = 16 << 20
 _MEBI, _GIBI = 1 << 20, 1 << 30
+
+#: Lowest versions, those of setup.py (a test compares), by the name of the distribution.
+MINIMUMS = {'h5py': '3.9', 'pillow': '10.1', 'ray': '2.52', 'torch': '2.6'}
+
+#: Of these, what has a line in the report only where it is too old.
+_OPTIONAL = ('h5py', 'ray')
 
 
 @dataclass(frozen=True)
@@ -191,6 +198,7 @@ def _recordings() -> Iterator[_Finding]:
     yield _package('rosbags', 'needed to read ROS bags: pip install rosbags')
     yield _package('mcap', 'needed to write detections.mcap: pip install mcap')
     yield _package('PIL', 'needed for the text on overlays: pip install pillow', 'Pillow')
+    yield from filter(None, (_too_old(name, name, _version(name), 'WARN') for name in _OPTIONAL))
     video = _package('av', 'no overlay.mp4 without it: pip install av', 'PyAV', 'WARN')
     yield video
     if video.status != 'OK':
@@ -326,8 +334,23 @@ def _package(module: str, advice: str, title: str = '', missing: Status = 'FAIL'
         loaded = importlib.import_module(module)
     except Exception as error:
         return _Finding(title, missing, _first_line(error), advice)
-    version = _version(title) or getattr(loaded, '__version__', 'version unknown')
-    return _Finding(title, 'OK', str(version))
+    version = str(_version(title) or getattr(loaded, '__version__', 'version unknown'))
+    return _too_old(title.lower(), title, version, missing) or _Finding(title, 'OK', version)
+
+
+def _too_old(distribution: str, title: str, version: str, status: Status) -> _Finding | None:
+    """Return a finding if a package that is installed is older than what this one needs."""
+    minimum = MINIMUMS.get(distribution)
+    if minimum is None or not version or _numbers(version) >= _numbers(minimum):
+        return None
+    advice = f'at least {minimum} is needed: pip install "{distribution}>={minimum}"'
+    return _Finding(title, status, version, advice)
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the numbers of a release, ``[2, 6, 0]`` of '2.6.0+cpu'."""
+    release = re.match(r'[0-9]+(?:\.[0-9]+)*', version)
+    return [int(number) for number in release.group().split('.')] if release else []
 
 
 def _version(distribution: str) -> str:

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 from pathlib import Path
+import re
 import signal
 import sys
 
@@ -59,6 +61,32 @@ def test_a_missing_package_is_a_failure_with_advice_and_exit_code_1(
     assert missing['status'] == 'FAIL'
     assert 'pip install rosbags' in missing['advice']
     assert 'needed thing(s) missing' in capsys.readouterr().out
+
+
+def test_lowest_versions_are_those_of_the_package() -> None:
+    setup = (Path(__file__).parent.parent / 'setup.py').read_text()
+    needed = dict(re.findall(r"'([\w-]+)>=([\d.]+)'", setup))
+    assert needed == doctor.MINIMUMS
+
+
+@pytest.mark.parametrize('name', doctor.MINIMUMS)
+@pytest.mark.parametrize(('step', 'fits'), [(-1, False), (0, True), (1, True)])
+def test_a_package_that_is_too_old_is_named_with_the_version_that_is_needed(
+    monkeypatch: pytest.MonkeyPatch, name: str, step: int, fits: bool
+) -> None:
+    minimum, real = doctor.MINIMUMS[name], importlib.metadata.version
+    major, minor = map(int, minimum.split('.'))
+    version = f'{major}.{minor + step}.9+local'
+
+    def installed(asked: str) -> str:
+        return version if asked.lower() == name else real(asked)
+
+    monkeypatch.setattr(importlib.metadata, 'version', installed)
+    bad = [
+        check for check in doctor.examine() if check.name.lower() == name and check.status != 'OK'
+    ]
+    assert [check.value for check in bad] == ([] if fits else [version])
+    assert all(f'"{name}>={minimum}"' in check.advice for check in bad)
 
 
 def test_missing_weights_are_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -31,6 +31,15 @@ FORMATS = ('packets.mcap', 'arrays.mcap', 'x.raw', 'x.dat', 'x.h5', 'x.npz', 'x.
 WIDTH, HEIGHT = 1280, 720
 
 
+@pytest.fixture(autouse=True)
+def hdf5_where_it_is_written(request: pytest.FixtureRequest) -> None:
+    """Skip the tests of HDF5 where it cannot be written."""
+    parameters = getattr(request.node, 'callspec', None)
+    names = [str(value) for value in parameters.params.values()] if parameters else []
+    if any(name.endswith(('.h5', '.hdf5')) for name in names):
+        pytest.importorskip('h5py', reason='h5py is not installed')
+
+
 class Memory(Recording):
     """Chunks of events as a recording."""
 
