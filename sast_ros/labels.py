@@ -11,7 +11,7 @@ CLASSES = ('pedestrian', 'two-wheeler', 'car')
 
 #: One box per row, in the layout of the Prophesee data sets: t = window end in microseconds on the
 #: recording's own clock; x, y = top-left corner, w, h = size, in sensor pixels; class_confidence =
-#: score, objectness x class probability.
+#: score (``Detections.scores``).
 BOX_DTYPE = np.dtype(
     [
         ('t', '<i8'),

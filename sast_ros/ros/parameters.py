@@ -239,7 +239,8 @@ class DetectionSettings:
 
     score_threshold: float = _parameter(
         defaults.SCORE_THRESHOLD,
-        'Detections with a lower score (objectness x class probability) are not published.',
+        'Detections with a lower score are not published. With calibrated weights a score of 0.3 '
+        'says that 30 % of such boxes are correct, without it is objectness x class probability.',
         limits=(0, 1),
     )
     nms_iou: float = _parameter(defaults.NMS_IOU, 'IoU threshold of per-class NMS.', limits=(0, 1))
