@@ -30,8 +30,8 @@ def calibrate(scores, values):
     if values is None:
         return scores
     with np.errstate(divide='ignore'):
-        odds = np.log(scores) - np.log1p(-scores)
-    return 1 / (1 + np.exp(-odds * values['slopes'] - values['offsets']))
+        odds = values['low'] * np.log(scores) - values['high'] * np.log1p(-scores)
+    return 1 / (1 + np.exp(-odds - values['offsets']))
 
 
 session = onnxruntime.InferenceSession(sys.argv[1])

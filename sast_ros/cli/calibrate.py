@@ -116,10 +116,9 @@ def _show(summary: dict[str, Any]) -> None:
     table = new_table('calibrate')
     table.add_row('written', summary['path'])
     table.add_row('fitted to', f'{summary["recordings"]} recordings')
-    for name, slope, offset in zip(
-        summary['model_classes'], summary['slopes'], summary['offsets']
-    ):
-        table.add_row(name, f'log odds x {slope:.2f} {offset:+.2f}')
+    table.add_row('curve', f'slopes {summary["low"]:.2f} and {summary["high"]:.2f} near 0 and 1')
+    for name, offset in zip(summary['model_classes'], summary['offsets']):
+        table.add_row(name, f'offset of the log odds {offset:+.2f}')
     before, after = (summary[key]['reported']['expected_error'] for key in ('before', 'after'))
     score = summary['before']['reported']['score']
     of = 'recordings held out of the fit' if summary['held_out'] else 'the same recording'

@@ -3,10 +3,11 @@
 """
 Fit of the calibration of scores to detections with labels.
 
-Two numbers a class, by maximum likelihood: few, because the share of correct boxes depends on how
-many objects there are, which differs from place to place. An offset follows such a change of the
-prior exactly, and is fitted to few recordings; a step function (isotonic regression) with tens of
-levels fits the recordings at hand.
+By maximum likelihood, with two slopes for the curve, which is that of the network, and an offset
+for each class: few numbers, because the share of correct boxes depends on how many objects of a
+class there are, which differs from place to place. An offset follows such a change of the prior,
+and is fitted to few recordings; a step function (isotonic regression) with tens of levels fits the
+recordings at hand.
 """
 
 from __future__ import annotations
@@ -23,19 +24,22 @@ from sast_ros.evaluation.metrics.summary import common_classes
 from sast_ros.evaluation.metrics.thresholds import best_threshold, threshold_table
 from sast_ros.model.calibration import Calibration
 
-#: A class with fewer correct or wrong detections has the values of all classes together.
+#: A class with fewer correct or wrong detections has the offset of all classes together.
 _FEWEST = 30
 
 #: Recordings are held out in so many groups.
 _FOLDS = 5
 
-#: Detections below are so many that they would decide the line, and are hardly ever shown.
+#: Detections below are so many that they would decide the curve, and are hardly ever shown.
 _LOWEST_SCORE = 0.05
 
 _ITERATIONS, _TOLERANCE = 100, 1e-6
 
-#: Bounds of slopes, and the precision of their prior: a standard deviation of 0.5.
-_SLOPES, _SLOPE_PRECISION = (0.1, 10.0), 4.0
+#: Bounds of the slopes.
+_LOWEST_SLOPE, _HIGHEST_SLOPE = 0.1, 20.0
+
+#: Precisions of the normal priors of slopes, around 1, and of offsets, around 0.
+_SLOPE_PRECISION, _OFFSET_PRECISION = 4.0, 0.04
 
 
 def fit_calibration(detections: ScoredDetections, classes: int) -> Calibration:
@@ -47,7 +51,7 @@ def fit_calibration(detections: ScoredDetections, classes: int) -> Calibration:
     detections : ScoredDetections
         With raw scores.
     classes : int
-        Number of classes. One with few detections or none has the values of all together.
+        Number of classes. One with few detections or none has the offset of all together.
 
     Raises
     ------
@@ -63,62 +67,67 @@ def fit_calibration(detections: ScoredDetections, classes: int) -> Calibration:
             f'{_LOWEST_SCORE} are too few to calibrate with; give recordings with {_FEWEST} of '
             'each or more'
         )
-    together, lines = _fit_line(used), []
-    for class_id in range(classes):
-        own = used[used.class_ids == class_id]
-        correct = int(own.correct.sum())
-        enough = min(correct, len(own.scores) - correct) >= _FEWEST
-        lines.append(_fit_line(own) if enough else together)
-    slopes, offsets = zip(*lines)
-    return Calibration(slopes, offsets)
+    own = [used.class_ids == class_id for class_id in range(classes)]
+    known = [
+        class_id
+        for class_id, rows in enumerate(own)
+        if min(int(used.correct[rows].sum()), int((~used.correct[rows]).sum())) >= _FEWEST
+    ]
+    scores = used.scores.astype(np.float64).clip(1e-7, 1 - 1e-7)
+    curve = np.stack([np.log(scores), -np.log1p(-scores)], axis=1)
+    others = ~np.isin(used.class_ids, known)
+    columns = [own[class_id] for class_id in known] + [others] * bool(others.any())
+    slopes, offsets = _fit_curve(curve, np.stack(columns, axis=1), used.correct)
+    _, together = _fit_curve(curve, np.ones((len(scores), 1)), used.correct, slopes)
+    by_class = dict(zip(known, offsets.tolist()))
+    return Calibration(
+        *slopes.tolist(), tuple(by_class.get(each, float(together[0])) for each in range(classes))
+    )
 
 
-def _fit_line(detections: ScoredDetections) -> tuple[float, float]:
-    """
-    Return slope and offset of the log odds.
-
-    As Platt does, the targets are those of one more correct and one more wrong detection; and the
-    slope has a normal prior around 1. So scores that separate right from wrong, or are all the
-    same, have a line, too.
-    """
-    scores = detections.scores.astype(np.float64).clip(1e-7, 1 - 1e-7)
-    odds = np.log(scores) - np.log1p(-scores)
-    positive = int(detections.correct.sum())
-    negative = len(scores) - positive
-    target = np.where(detections.correct, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    slope, offset = _newton(odds, target, 1.0, fixed_slope=False)
-    low, high = _SLOPES
-    if not low <= slope <= high:
-        slope, offset = _newton(odds, target, min(max(slope, low), high), fixed_slope=True)
-    return slope, offset
+def _fit_curve(
+    curve: np.ndarray, groups: np.ndarray, correct: np.ndarray, slopes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the slopes, unless they are given, and the offset of each group."""
+    inputs = np.concatenate([curve, groups], axis=1).astype(np.float64)
+    values = np.concatenate([np.ones(2), np.zeros(groups.shape[1])])
+    free = np.ones(len(values), bool)
+    if slopes is not None:
+        values[:2], free[:2] = slopes, False
+    while True:
+        found = _newton(inputs, correct, values, free)
+        bounded = found[:2].clip(_LOWEST_SLOPE, _HIGHEST_SLOPE)
+        outside = bounded != found[:2]
+        if not (outside & free[:2]).any():
+            return found[:2], found[2:]
+        values[:2][outside], free[:2] = bounded[outside], free[:2] & ~outside
 
 
 def _newton(
-    odds: np.ndarray, target: np.ndarray, slope: float, *, fixed_slope: bool
-) -> tuple[float, float]:
-    """Return slope and offset of the largest posterior, by Newton's method with shorter steps."""
-    inputs = np.stack([odds, np.ones(len(odds))], axis=1)
-    prior = np.array([_SLOPE_PRECISION, 0.0])
-    free = slice(1 if fixed_slope else 0, None)
+    inputs: np.ndarray, correct: np.ndarray, start: np.ndarray, free: np.ndarray
+) -> np.ndarray:
+    """Return the values of the largest posterior, by Newton's method with shorter steps."""
+    center = np.where(np.arange(len(start)) < 2, 1.0, 0.0)
+    prior = np.where(center == 1, _SLOPE_PRECISION, _OFFSET_PRECISION)
 
-    def loss(line: np.ndarray) -> float:
-        logits = inputs @ line
-        fit = (np.logaddexp(0, logits) - target * logits).sum()
-        return float(fit + (prior * (line - 1) ** 2).sum() / 2)
+    def loss(values: np.ndarray) -> float:
+        odds = inputs @ values
+        fit = (np.logaddexp(0, odds) - correct * odds).sum()
+        return float(fit + (prior * (values - center) ** 2).sum() / 2)
 
-    line = np.array([slope, 0.0])
+    values = start
     for _ in range(_ITERATIONS):
-        share = np.exp(-np.logaddexp(0, -inputs @ line))
-        gradient = inputs.T @ (share - target) + prior * (line - 1)
-        curvature = (inputs * (share * (1 - share))[:, None]).T @ inputs + np.diag(prior + 1e-9)
-        step = np.zeros(2)
-        step[free] = np.linalg.solve(curvature[free, free], gradient[free])
-        while loss(line - step) > loss(line) and np.abs(step).max() > _TOLERANCE:
+        share = np.exp(-np.logaddexp(0, -inputs @ values))
+        gradient = inputs.T @ (share - correct) + prior * (values - center)
+        curvature = (inputs * (share * (1 - share))[:, None]).T @ inputs + np.diag(prior)
+        step = np.zeros(len(values))
+        step[free] = np.linalg.solve(curvature[np.ix_(free, free)], gradient[free])
+        while loss(values - step) > loss(values) and np.abs(step).max() > _TOLERANCE:
             step /= 2
         if np.abs(step).max() <= _TOLERANCE:
             break
-        line = line - step
-    return float(line[0]), float(line[1])
+        values = values - step
+    return values
 
 
 def apply_calibration(detections: ScoredDetections, calibration: Calibration) -> ScoredDetections:
@@ -145,10 +154,11 @@ def calibrate_recordings(
     calibration : Calibration
         Of the classes of the weights, by all recordings.
     report : dict
-        JSON-ready. ``classes`` of the recordings; ``slopes`` and ``offsets`` of those of the
-        weights; ``before`` and ``after``: see ``score_calibration``, the latter of recordings that
-        were held out of the fit (``held_out`` is false where there is only one); ``thresholds``:
-        see ``threshold_table``; ``best_threshold``: that with the largest F1.
+        JSON-ready. ``classes`` of the recordings; ``low``, ``high`` and ``offsets``, those of
+        the classes of the weights; ``before`` and ``after``: see ``score_calibration``, the
+        latter of recordings that were held out of the fit (``held_out`` is false where there is
+        only one); ``thresholds``: see ``threshold_table``; ``best_threshold``: that with the
+        largest F1.
 
     Raises
     ------
@@ -161,7 +171,7 @@ def calibrate_recordings(
     parts = [ScoredDetections.of(each.frames) for each in recordings]
     fit = fit_calibration(_joined(parts), len(classes) + 1)  # the last one: all together
     chosen = [classes.index(name) if name in classes else -1 for name in names]
-    calibration = Calibration(*(tuple(v[i] for i in chosen) for v in (fit.slopes, fit.offsets)))
+    calibration = replace(fit, offsets=tuple(fit.offsets[index] for index in chosen))
     folds = min(_FOLDS, len(parts))
     tested = []
     for fold in range(folds):

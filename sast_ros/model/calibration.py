@@ -17,52 +17,56 @@ _SLOPES, _OFFSETS = (0.01, 100.0), (-50.0, 50.0)
 #: Scores are float32, and are compared with thresholds as such.
 _ROUNDING = 1e-6
 
+#: Of a search for a probability, to the last bit of a double.
+_HALVINGS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """
-    Calibration of scores: a line on the log odds for each class (Platt scaling).
+    Calibration of scores: one curve for all classes, shifted in the log odds of each.
 
     The calibrated score of a box of class k with the raw score p, objectness x class probability,
-    is ``sigmoid(slopes[k] * logit(p) + offsets[k])``. (J. Platt: "Probabilistic Outputs for
-    Support Vector Machines", 1999; temperature scaling is the case of one slope and no offset.)
+    is ``sigmoid(low * log(p) - high * log(1 - p) + offsets[k])``: beta calibration. (M. Kull, T.
+    Silva Filho, P. Flach: "Beta calibration", AISTATS 2017.)
 
     Attributes
     ----------
-    slopes, offsets : tuple of float
-        Of each class, in class-id order. Slopes are positive, so that the order of the boxes of a
-        class stays.
+    low, high : float
+        Slopes of the log odds of scores near 0 and near 1, both positive, so that the order of
+        the boxes of a class stays. With both at 1 the curve is that of the raw scores.
+    offsets : tuple of float
+        Of each class, in class-id order.
 
     Raises
     ------
     SettingError
-        A value that is no number, or out of range, or not as many slopes as offsets.
+        A value that is no number, or out of range.
 
     """
 
-    slopes: tuple[float, ...]
+    low: float
+    high: float
     offsets: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        for name, (low, high) in (('slopes', _SLOPES), ('offsets', _OFFSETS)):
-            values = getattr(self, name)
-            if isinstance(values, list):  # JSON has lists only
-                values = tuple(values)
-                object.__setattr__(self, name, values)
-            if not isinstance(values, tuple) or not all(
-                isinstance(value, (int, float))
-                and not isinstance(value, bool)
-                and low <= value <= high
-                for value in values
-            ):
+        if isinstance(self.offsets, list):  # JSON has lists only
+            object.__setattr__(self, 'offsets', tuple(self.offsets))
+        for name in ('low', 'high'):
+            if not _is_number(getattr(self, name), *_SLOPES):
                 raise SettingError(
-                    f'Calibration: {name} are {values!r}; they must be numbers from {low:g} to '
-                    f'{high:g}, one for each class'
+                    f'Calibration: {name} is {getattr(self, name)!r}; it must be a number from '
+                    f'{_SLOPES[0]:g} to {_SLOPES[1]:g}'
                 )
-        if not self.slopes or len(self.slopes) != len(self.offsets):
+        offsets = self.offsets
+        if (
+            not isinstance(offsets, tuple)
+            or not offsets
+            or not all(_is_number(value, *_OFFSETS) for value in offsets)
+        ):
             raise SettingError(
-                f'Calibration: {len(self.slopes)} slopes and {len(self.offsets)} offsets; there '
-                'must be one of each for every class'
+                f'Calibration: offsets are {offsets!r}; they must be numbers from '
+                f'{_OFFSETS[0]:g} to {_OFFSETS[1]:g}, one for each class'
             )
 
     def __call__(self, scores: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
@@ -82,28 +86,34 @@ class Calibration:
             In [0, 1]; 0 and 1 stay what they are.
 
         """
-        slopes, offsets = np.array(self.slopes), np.array(self.offsets)
-        odds = slopes[class_ids] * _logit(scores) + offsets[class_ids]
-        with np.errstate(over='ignore'):
+        scores = scores.astype(np.float64)
+        with np.errstate(divide='ignore', over='ignore'):
+            odds = self.low * np.log(scores) - self.high * np.log1p(-scores)
+            odds += np.array(self.offsets)[class_ids]
             calibrated: np.ndarray = (1 / (1 + np.exp(-odds))).astype(np.float32)
         return calibrated
 
     def lowest_raw(self, score: float) -> float:
         """Return a bound below all raw scores that become at least this one, in any class."""
-        odds = float(_logit(np.array(max(score - _ROUNDING, 0.0))))
-        lowest = min((odds - b) / a for a, b in zip(self.slopes, self.offsets))
-        if lowest < -700:  # exp would overflow
+        score = score - _ROUNDING
+        if score <= 0:
             return 0.0
-        return max(1 / (1 + math.exp(-lowest)) - _ROUNDING, 0.0)
+        odds = math.log(score) - math.log1p(-score) - max(self.offsets)
+        below, above = 0.0, 1.0
+        for _ in range(_HALVINGS):
+            middle = (below + above) / 2
+            if not below < middle < above:
+                break
+            if self.low * math.log(middle) - self.high * math.log1p(-middle) < odds:
+                below = middle
+            else:
+                above = middle
+        return max(below - _ROUNDING, 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values as JSON-ready ones; ``Calibration(**values)`` restores them."""
-        return {name: list(values) for name, values in asdict(self).items()}
+        return {**asdict(self), 'offsets': list(self.offsets)}
 
 
-def _logit(scores: np.ndarray) -> np.ndarray:
-    """Return the log odds of probabilities, float64; infinite ones of 0 and 1."""
-    scores = np.asarray(scores, np.float64)
-    with np.errstate(divide='ignore'):
-        odds: np.ndarray = np.log(scores) - np.log1p(-scores)
-    return odds
+def _is_number(value: object, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high

@@ -139,9 +139,9 @@ def _read_calibration(
             f'{where}: its calibration is damaged ({error}); calibrate it again with "sast-ros '
             'calibrate"'
         ) from None
-    if len(calibration.slopes) != len(config.classes):
+    if len(calibration.offsets) != len(config.classes):
         raise CheckpointError(
-            f'{where}: its calibration has {len(calibration.slopes)} classes, its configuration '
+            f'{where}: its calibration has {len(calibration.offsets)} classes, its configuration '
             f'{len(config.classes)}; calibrate it again with "sast-ros calibrate"'
         )
     return calibration

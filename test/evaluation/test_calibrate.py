@@ -20,7 +20,7 @@ from sast_ros.evaluation.metrics.thresholds import best_threshold, threshold_tab
 from sast_ros.model import Calibration, load_model
 from sast_ros.replay import replay_to_folder, ReplayOptions
 
-TRUE = Calibration((0.6, 1.4, 1.0), (-1.0, -0.8, -0.5))
+TRUE = Calibration(0.6, 1.4, (-1.0, -0.8, -0.5))
 
 
 def drawn(seed: int, count: int = 40_000) -> ScoredDetections:
@@ -32,20 +32,20 @@ def drawn(seed: int, count: int = 40_000) -> ScoredDetections:
 
 
 @pytest.mark.parametrize('seed', range(3))
-def test_the_line_behind_the_matches_is_found(seed):
+def test_the_curve_behind_the_matches_is_found(seed):
     found = fit_calibration(drawn(seed), 3)
-    np.testing.assert_allclose(found.slopes, TRUE.slopes, atol=0.08)
-    np.testing.assert_allclose(found.offsets, TRUE.offsets, atol=0.1)
+    assert found.low == pytest.approx(TRUE.low, abs=0.08)
+    assert found.high == pytest.approx(TRUE.high, abs=0.12)
+    np.testing.assert_allclose(found.offsets, TRUE.offsets, atol=0.15)
     other = drawn(seed + 100)
     before, after = score_calibration(other), score_calibration(apply_calibration(other, found))
     assert after['reported']['expected_error'] < 0.02 < before['reported']['expected_error']
 
 
-def test_a_class_with_few_detections_has_the_line_of_all_together():
+def test_a_class_with_few_detections_has_the_offset_of_all_together():
     many = drawn(0)
     chosen = (many.class_ids != 2) | (np.cumsum(many.class_ids == 2) <= 20)
     found = fit_calibration(many[chosen], 4)
-    assert found.slopes[2] == found.slopes[3] not in found.slopes[:2]
     assert found.offsets[2] == found.offsets[3] not in found.offsets[:2]
 
 
@@ -118,7 +118,9 @@ def test_the_command_writes_weights_whose_scores_are_shares(
     assert report['held_out'] and report['recordings'] == len(recordings)
     before, after = (report[name]['reported']['expected_error'] for name in ('before', 'after'))
     assert after < 0.1 < before
-    assert load_model(out).calibration == Calibration(report['slopes'], report['offsets'])
+    assert load_model(out).calibration == Calibration(
+        report['low'], report['high'], report['offsets']
+    )
     # What the calibrated weights detect is what was promised, and the order stays
     metrics = {}
     for name, weights, *more in (
@@ -144,7 +146,7 @@ def test_the_command_writes_weights_whose_scores_are_shares(
     assert 'were replayed before' in said.err and 'best threshold' in said.out
     arguments[arguments.index(str(sure_weights))] = str(out)
     assert main([*arguments[:-1], str(again)]) == 0
-    np.testing.assert_allclose(load_model(again).calibration.slopes, report['slopes'])
+    np.testing.assert_allclose(load_model(again).calibration.offsets, report['offsets'])
 
 
 def test_detections_are_no_recordings(labelled_by_model, sure_weights, tmp_path, capsys):

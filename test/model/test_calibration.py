@@ -28,9 +28,10 @@ from sast_ros.model.inference.engine import Engine, IMPLEMENTATIONS
 import torch
 
 #: Of two classes that change their order.
-CALIBRATION = Calibration((0.7, 1.6), (2.5, -1.0))
+CALIBRATION = Calibration(0.7, 1.6, (2.5, -1.0))
 
-lines = st.tuples(st.floats(0.05, 20), st.floats(-10, 10))
+slopes = st.floats(0.05, 20)
+offsets = st.floats(-10, 10)
 shares = st.floats(0, 1, width=32)
 
 
@@ -52,45 +53,55 @@ def histogram(seed: int) -> torch.Tensor:
     return 3 * (torch.rand(20, 240, 304, generator=generator) < 0.02).byte()
 
 
-def test_the_line_is_that_of_the_log_odds():
+def test_scores_follow_the_curve_with_the_offset_of_the_class():
     scores = CALIBRATION(np.array([0.2, 0.2], np.float32), np.array([0, 1]))
-    odds = np.log(0.25)
-    np.testing.assert_allclose(scores, 1 / (1 + np.exp([-0.7 * odds - 2.5, -1.6 * odds + 1])))
+    odds = 0.7 * np.log(0.2) - 1.6 * np.log(0.8)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp([-odds - 2.5, -odds + 1])), rtol=1e-6)
     assert scores.dtype == np.float32
+    raw = np.linspace(0, 1, 99, dtype=np.float32)
+    np.testing.assert_allclose(Calibration(1.0, 1.0, (0.0,))(raw, np.zeros(99, int)), raw, 1e-6)
 
 
-@given(line=lines, scores=st.lists(shares, min_size=1))
-def test_scores_of_a_class_keep_their_order_and_range(line, scores):
+@given(low=slopes, high=slopes, offset=offsets, scores=st.lists(shares, min_size=1))
+def test_scores_of_a_class_keep_their_order_and_range(low, high, offset, scores):
     before = np.sort(np.array(scores, np.float32))
-    after = Calibration((1.0, line[0]), (0.0, line[1]))(before, np.ones(len(scores), np.int64))
+    after = Calibration(low, high, (0.0, offset))(before, np.ones(len(scores), np.int64))
     assert (np.diff(after) >= 0).all()
     assert ((after >= 0) & (after <= 1)).all()
     assert (after[before == 0] == 0).all() and (after[before == 1] == 1).all()
 
 
-@given(values=st.lists(lines, min_size=1, max_size=3), score=shares, threshold=st.floats(0, 1))
-def test_no_score_below_the_lowest_raw_one_reaches_the_threshold(values, score, threshold):
-    calibration = Calibration(*map(tuple, zip(*values)))
+@given(
+    low=slopes,
+    high=slopes,
+    values=st.lists(offsets, min_size=1, max_size=3),
+    score=shares,
+    threshold=st.floats(0, 1),
+)
+def test_no_score_below_the_lowest_raw_one_reaches_the_threshold(
+    low, high, values, score, threshold
+):
+    calibration = Calibration(low, high, tuple(values))
     every = calibration(np.full(len(values), score, np.float32), np.arange(len(values)))
     if np.float32(score) < np.float32(calibration.lowest_raw(threshold)):
         assert (every < np.float32(threshold)).all()
 
 
 @pytest.mark.parametrize(
-    ('slopes', 'offsets', 'named'),
+    ('low', 'high', 'offsets', 'named'),
     [
-        ((0.0,), (0.0,), 'slopes'),
-        ((float('nan'),), (0.0,), 'slopes'),
-        ((1.0,), (float('inf'),), 'offsets'),
-        (('1',), (0.0,), 'slopes'),
-        ((1.0, 1.0), (0.0,), '2 slopes and 1 offsets'),
-        ((), (), '0 slopes'),
-        (1.0, 0.0, 'slopes'),
+        (0.0, 1.0, (0.0,), 'low is 0.0'),
+        (1.0, float('nan'), (0.0,), 'high is nan'),
+        ('1', 1.0, (0.0,), 'low'),
+        (True, 1.0, (0.0,), 'low'),
+        (1.0, 1.0, (float('inf'),), 'offsets'),
+        (1.0, 1.0, (), 'offsets'),
+        (1.0, 1.0, 0.0, 'offsets'),
     ],
 )
-def test_impossible_values_are_refused(slopes, offsets, named):
+def test_impossible_values_are_refused(low, high, offsets, named):
     with pytest.raises(SettingError, match=named):
-        Calibration(slopes, offsets)
+        Calibration(low, high, offsets)
 
 
 def by_hand(raw: Detections, threshold: float, most: int | None = None) -> Detections:
@@ -174,7 +185,7 @@ def edit(path, **changes: str) -> None:
 def test_damaged_calibrations_and_those_of_other_weights_are_refused(model, tmp_path):
     path, other = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors'
     save_model(calibrated(model), path)
-    block = json.dumps({'slopes': [1.0, 1.0], 'offsets': [3.0, 0.0]})
+    block = json.dumps({'low': 1.0, 'high': 1.0, 'offsets': [3.0, 0.0]})
     edit(path, calibration=block)
     with pytest.raises(CheckpointError, match=facts('a.safetensors', 'sast-ros calibrate')):
         load_model(path)
@@ -189,11 +200,11 @@ def test_damaged_calibrations_and_those_of_other_weights_are_refused(model, tmp_
 
 
 @pytest.mark.parametrize(
-    'calibration', [Calibration((1.0,), (0.0,)), Calibration((1.0,) * 3, (0.0,) * 3)]
+    'calibration', [Calibration(1.0, 1.0, (0.0,)), Calibration(1.0, 1.0, (0.0,) * 3)]
 )
 def test_a_calibration_of_other_classes_is_not_written(model, tmp_path, calibration):
     path = tmp_path / 'a.safetensors'
     save_model(model, path)
-    with pytest.raises(CheckpointError, match=facts('a.safetensors', len(calibration.slopes), 2)):
+    with pytest.raises(CheckpointError, match=facts('a.safetensors', len(calibration.offsets), 2)):
         add_calibration(path, tmp_path / 'b.safetensors', calibration)
     assert not (tmp_path / 'b.safetensors').exists()
