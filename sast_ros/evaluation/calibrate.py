@@ -80,9 +80,9 @@ def fit_calibration(detections: ScoredDetections, classes: int) -> Calibration:
     slopes, offsets = _fit_curve(curve, np.stack(columns, axis=1), used.correct)
     _, together = _fit_curve(curve, np.ones((len(scores), 1)), used.correct, slopes)
     by_class = dict(zip(known, offsets.tolist()))
-    return Calibration(
-        *slopes.tolist(), tuple(by_class.get(each, float(together[0])) for each in range(classes))
-    )
+    low, high = slopes.tolist()
+    shifts = [by_class.get(class_id, float(together[0])) for class_id in range(classes)]
+    return Calibration(low, high, tuple(shifts))
 
 
 def _fit_curve(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from sast_ros import defaults
 from system.streams import ARRAY, as_array, as_cloud, batches, CLOUD, window_ends_us
 
 START_NS = 1_700_000_000_000_000_000
@@ -130,7 +131,7 @@ def test_a_refused_change_changes_nothing(node):
     assert 'sparsity.mode' in refused
     assert observer.parameter('detections.nms_iou') == 0.45
     assert observer.parameter('sparsity.mode') == 'adaptive'
-    assert observer.parameter('detections.score_threshold') == 0.1
+    assert observer.parameter('detections.score_threshold') == defaults.SCORE_THRESHOLD
 
 
 def test_descriptors_tell_range_unit_and_meaning(node):
