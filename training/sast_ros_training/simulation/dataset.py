@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 import contextlib
 from dataclasses import dataclass
-import functools
 import json
 import multiprocessing
 import os
@@ -26,7 +25,7 @@ from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
 from sast_ros.output import create_file, write_file
-from sast_ros_training.simulation.models import load_models
+from sast_ros_training.simulation.models import load_models_once
 from sast_ros_training.simulation.preview import Preview
 from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence
 from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
@@ -39,8 +38,6 @@ _FORMATS = {
     'evt3': ('event_camera_msgs/msg/EventPacket', EventPacketEncoder),
     'dvs': ('dvs_msgs/msg/EventArray', EventArrayEncoder),
 }
-
-_load_models_once = functools.cache(load_models)
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     Returns its entry in ``dataset.json``. The files get their names when they are complete; the
     same plan gives the same bytes.
     """
-    models = _load_models_once(plan.models) if plan.models else None
+    models = load_models_once(plan.models) if plan.models else None
     seed = plan.seed, plan.index
     wanted = plan.seconds, plan.geometry, plan.motion, models, plan.timing, plan.scene
     sequence = SimulatedSequence(seed, *wanted)

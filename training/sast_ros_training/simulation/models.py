@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+import functools
 import json
 import logging
 from pathlib import Path
@@ -204,6 +205,10 @@ def load_models(folder: str | Path) -> ModelLibrary:
     if not models:
         raise ModelError(f'{root} holds no usable model; put .glb or .gltf files there')
     return ModelLibrary(tuple(models))
+
+
+#: The same for a process that makes many sequences.
+load_models_once = functools.cache(load_models)
 
 
 def _read_table(path: Path) -> dict[str, dict[str, Any]]:

@@ -160,11 +160,11 @@ def _draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
 def simulate_drive(plan: DrivePlan) -> None:
     """Simulate one drive into the cache."""
     from sast_ros.labels import CLASSES
-    from sast_ros_training.simulation.models import load_models
+    from sast_ros_training.simulation.models import load_models_once
     from sast_ros_training.simulation.sequence import SimulatedSequence
     from sast_ros_training.simulation.timing import WindowTiming
 
-    models = None if plan.models is None else load_models(Path(plan.models))
+    models = None if plan.models is None else load_models_once(plan.models)
     timing = WindowTiming.from_ms(plan.window_ms, plan.stride_ms)
     wanted = plan.seconds, plan.geometry, plan.motion, models, timing, plan.scene
     drive = SimulatedSequence(plan.seed, *wanted)
