@@ -152,7 +152,7 @@ def replay_to_folder(
         See ``replay``, ``choose_model``, ``EventPipeline`` and ``OverlayVideo``.
 
     """
-    pipeline, trained = _make_pipeline(recording, options)
+    pipeline, trained = make_pipeline(recording, options)
     with (
         _threads(options.threads),
         DetectionWriter(
@@ -187,8 +187,16 @@ def replay_to_folder(
     return summary
 
 
-def _make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventPipeline, bool]:
-    """Return the pipeline and whether its weights are trained."""
+def make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventPipeline, bool]:
+    """
+    Return a pipeline for ``replay``, and whether its weights are trained.
+
+    Raises
+    ------
+    SettingError, CheckpointError
+        See ``choose_model`` and ``EventPipeline``.
+
+    """
     from sast_ros.detector import StreamingDetector
     from sast_ros.pipeline import EventPipeline
 

@@ -28,6 +28,7 @@ from sast_ros.cli import (
     doctor,
     evaluate,
     export,
+    label,
     replay,
     transcode,
 )
@@ -35,7 +36,7 @@ from sast_ros.cli.terminal import discard_output, open_closed_streams, print_err
 from sast_ros.errors import escape_controls, format_error, is_expected
 from sast_ros.version import installed_version
 
-_COMMANDS = (demo, replay, transcode, evaluate, calibrate, convert, export, bench, doctor)
+_COMMANDS = (demo, replay, transcode, evaluate, label, calibrate, convert, export, bench, doctor)
 
 #: Entry-point group of the commands that other packages add: modules with a function ``add``.
 COMMAND_GROUP = 'sast_ros.commands'

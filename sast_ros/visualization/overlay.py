@@ -83,7 +83,7 @@ def draw_overlay(
             f'no picture has {width}x{height} pixels at scale {scale}; each must be at least 1'
         )
     parts: Iterable[EventChunk] = getattr(events, 'parts', events)  # type: ignore[arg-type]
-    picture = _draw_events(parts, height, width, scale)
+    picture = draw_events(parts, height, width, scale)
     size = text_size(picture.shape[0])
     line = max(1, round(size / 7))
     remarks = [note] if note else []
@@ -102,7 +102,10 @@ def draw_overlay(
     return picture
 
 
-def _draw_events(parts: Iterable[EventChunk], height: int, width: int, scale: int) -> np.ndarray:
+def draw_events(
+    parts: Iterable[EventChunk], height: int, width: int, scale: int = 1
+) -> np.ndarray:
+    """Draw events alone, ``uint8[height * scale, width * scale, 3]``, as ``draw_overlay`` does."""
     cells = np.zeros((height, width), np.uint8)
     for part in parts:
         x, y, p = (np.ascontiguousarray(values) for values in (part.x, part.y, part.p))

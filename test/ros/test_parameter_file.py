@@ -11,7 +11,7 @@ from sast_ros import cli
 from sast_ros.bags import open_recording
 from sast_ros.cli.arguments import detector_options, OPTIONS
 from sast_ros.errors import SettingError
-from sast_ros.replay import _make_pipeline, ReplayOptions
+from sast_ros.replay import make_pipeline, ReplayOptions
 from sast_ros.ros.detector_factory import load_detectors, make_cutter
 from sast_ros.ros.parameter_file import read_parameter_file
 from sast_ros.ros.parameters import PARAMETERS, Settings
@@ -75,7 +75,7 @@ def test_the_replay_has_the_detector_and_the_windows_of_the_node(tmp_path):
     (node,), untrained = load_detectors(settings)
     cutter = make_cutter(settings, node.detector.config, lambda: 0, lambda reason: None)
     with open_recording('example') as recording:
-        pipeline, trained = _make_pipeline(recording, options_of('--params', path))
+        pipeline, trained = make_pipeline(recording, options_of('--params', path))
         assert recording.time_unit == settings.input.time_unit
     assert untrained is not trained
     for name in ('duration_us', 'stride_us', 'max_gap_us', 'align', 'timestamp_source'):

@@ -1,0 +1,316 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Labels go to an annotation tool and come back: exactly, edited, or with a clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import json
+from pathlib import Path
+import shutil
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image
+import pytest
+from sast_ros.bags import open_recording
+from sast_ros.cli import main
+from sast_ros.cli.label import FORMATS
+from sast_ros.evaluation.boxes import read_boxes
+from sast_ros.evaluation.labels import read_labels
+from sast_ros.example import recording_path
+from sast_ros.labelling import folder as labelling
+from sast_ros.labelling import import_labels, LabelError
+from sast_ros.labelling.coco import coco_text, read_coco
+from sast_ros.labelling.content import Annotations, Export, Picture
+from sast_ros.labelling.cvat import cvat_text, read_cvat
+from sast_ros.labels import BOX_DTYPE, CLASSES
+
+FILES = {'coco': 'annotations.json', 'cvat': 'annotations.xml'}
+
+
+def random_pictures(seed: int) -> list[Picture]:
+    """Return pictures with boxes of any float32 numbers, also tiny and large ones."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for number in range(4):
+        boxes = np.zeros(rng.integers(0, 5), BOX_DTYPE)
+        boxes['t'] = t = 50_000 * (number + 1)
+        for name in 'xy':
+            boxes[name] = rng.uniform(0, 1280, len(boxes)) * rng.choice([0, 1e-3, 1], len(boxes))
+        for name in 'wh':
+            boxes[name] = 10 ** rng.uniform(-2, 3, len(boxes))
+        boxes['class_id'] = rng.integers(0, 3, len(boxes))
+        boxes['track_id'] = rng.integers(0, 2**32, len(boxes))
+        boxes['class_confidence'] = rng.random(len(boxes))
+        pictures.append(Picture(f'{t:012d}.png', t, boxes))
+    return pictures
+
+
+def write(kind: str, folder: Path, pictures: list[Picture]) -> Path:
+    """Write a folder as it is exported, without a detector."""
+    times = {picture.name: picture.t for picture in pictures}
+    export = Export('drive', (240, 304), CLASSES, times)
+    (folder / 'images').mkdir(parents=True)
+    for name in times:
+        (folder / 'images' / name).touch()
+    text = coco_text(export, pictures, 'images') if kind == 'coco' else cvat_text(export, pictures)
+    (folder / FILES[kind]).write_text(text)
+    index = {'recording': 'drive', 'size': [240, 304], 'classes': CLASSES, 'times': times}
+    (folder / 'export.json').write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture(params=FORMATS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Return where a recording is; nothing is read of it but its name."""
+    path = tmp_path / 'drives' / 'drive.mcap'
+    path.parent.mkdir()
+    path.touch()
+    return path
+
+
+def test_formats_are_those_of_the_command() -> None:
+    assert labelling.FORMATS == FORMATS
+    assert labelling._FILES == FILES
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_what_is_not_edited_comes_back_bit_by_bit(kind, seed, tmp_path, recording) -> None:
+    pictures = random_pictures(seed)
+    folder = write(kind, tmp_path / 'labels', pictures)
+    summary = import_labels(folder, recording)
+    boxes = np.load(recording.with_name('drive_bbox.npy'))
+    assert boxes.dtype == BOX_DTYPE
+    assert np.array_equal(boxes, np.concatenate([picture.boxes for picture in pictures]))
+    assert summary['added'] == 0 and summary['missing'] == 0 and not summary['left_out']
+    assert json.loads(recording.with_name('dataset.json').read_text())['classes'] == [*CLASSES]
+    # It is what evaluate and train read
+    if len(boxes):
+        labels = read_labels(recording.with_name('drive_bbox.npy'), 'drive', None, (240, 304))
+        assert labels.classes == CLASSES and np.array_equal(labels.boxes, boxes)
+
+
+def test_evaluate_reads_the_coco_file_itself(tmp_path) -> None:
+    pictures = random_pictures(3)
+    labels = read_labels(write('coco', tmp_path / 'x', pictures) / FILES['coco'], 'drive')
+    assert np.array_equal(labels.boxes, np.concatenate([p.boxes for p in pictures]))
+    assert labels.times.tolist() == [picture.t for picture in pictures]
+
+
+# ------------------------------------------------------------------------------------------ edits
+
+
+def edit_coco(folder: Path, change: Callable[[dict], None]) -> None:
+    path = folder / FILES['coco']
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def edit_cvat(folder: Path, change: Callable[[ElementTree.Element], None]) -> None:
+    path = folder / FILES['cvat']
+    tree = ElementTree.parse(path)
+    change(tree.getroot())
+    tree.write(path)
+
+
+def two_boxes() -> list[Picture]:
+    boxes = np.zeros(2, BOX_DTYPE)
+    boxes['t'], boxes['w'], boxes['h'], boxes['x'] = 50_000, 20, 30, [5, 100]
+    boxes['track_id'], boxes['class_confidence'], boxes['class_id'] = [7, 9], 0.5, 2
+    return [
+        Picture('000000050000.png', 50_000, boxes),
+        Picture('000000100000.png', 100_000, boxes[:0]),
+    ]
+
+
+def test_edits_come_back(kind, tmp_path, recording) -> None:
+    """The first box is moved and gets another class, the second is deleted, one is added."""
+    folder = write(kind, tmp_path / 'labels', two_boxes())
+
+    def coco(content: dict) -> None:
+        first, _ = content['annotations']
+        # As CVAT writes it: no keys but those of COCO, attributes in a mapping
+        del first['track_id'], first['score']
+        first['bbox'], first['category_id'] = [1.25, 2.5, 10, 12.75], 1
+        added = {'id': 77, 'image_id': 2, 'category_id': 2, 'bbox': [4, 5, 6, 7], 'iscrowd': 0}
+        crowd = {**added, 'id': 78, 'iscrowd': 1}
+        content['annotations'] = [first, added, crowd]
+        for image in content['images']:
+            image['file_name'] = f'task\\{Path(image["file_name"]).name}'
+            del image['t'], image['recording']
+
+    def cvat(root: ElementTree.Element) -> None:
+        one, two = root.findall('image')
+        first, second = one.findall('box')
+        first.attrib.update(xtl='1.25', ytl='2.5', xbr='11.25', ybr='15.25', label='pedestrian')
+        one.remove(second)
+        corners = {'xtl': '4', 'ytl': '5', 'xbr': '10', 'ybr': '12'}
+        ElementTree.SubElement(two, 'box', {'label': 'two-wheeler', **corners})
+        ElementTree.SubElement(two, 'polygon', {'label': 'car', 'points': '1,2;3,4;5,6'})
+        two.set('name', 'task/' + two.get('name', ''))
+
+    edit_coco(folder, coco) if kind == 'coco' else edit_cvat(folder, cvat)
+    summary = import_labels(folder, recording)
+    moved, added = read_boxes(recording.with_name('drive_bbox.npy'))
+    assert moved.tolist() == (50_000, 1.25, 2.5, 10, 12.75, 0, 7, 0.5)
+    assert added.tolist() == (100_000, 4, 5, 6, 7, 1, 8, 1)
+    assert summary['added'] == 1 and sum(summary['left_out'].values()) == 1
+
+
+def test_pictures_that_were_taken_out_are_not_labelled(kind, tmp_path, recording) -> None:
+    folder = write(kind, tmp_path / 'labels', two_boxes())
+    if kind == 'coco':
+        edit_coco(folder, lambda content: content['images'].pop())
+    else:
+        edit_cvat(folder, lambda root: root.remove(root.findall('image')[1]))
+    summary = import_labels(folder, recording)
+    assert (summary['pictures'], summary['missing'], summary['boxes']) == (1, 1, 2)
+
+
+def test_class_ids_are_those_of_the_data_set(kind, tmp_path, recording) -> None:
+    recording.with_name('dataset.json').write_text('{"classes": ["car", "bus"]}')
+    import_labels(write(kind, tmp_path / 'labels', two_boxes()), recording)
+    assert read_boxes(recording.with_name('drive_bbox.npy'))['class_id'].tolist() == [0, 0]
+
+
+# ----------------------------------------------------------------------------------------- errors
+
+
+def test_labels_are_not_replaced_by_accident(kind, tmp_path, recording) -> None:
+    folder = write(kind, tmp_path / 'labels', two_boxes())
+    target = recording.with_name('drive_bbox.npy')
+    target.write_bytes(b'mine')
+    with pytest.raises(LabelError, match='--force'):
+        import_labels(folder, recording)
+    assert target.read_bytes() == b'mine'
+    import_labels(folder, recording, force=True)
+    assert len(read_boxes(target)) == 2
+
+
+@pytest.mark.parametrize(
+    ('change', 'facts'),
+    [
+        (lambda text: text.replace('"car"', '"lorry"'), ['lorry', 'car']),
+        (lambda text: text.replace('000000050000', '000000050001'), ['000000050001.png', '1']),
+        (lambda text: text.replace('20.0', '0.0').replace('25.0', '5.0'), ['0 x 30']),
+        (lambda text: text.replace('100.0', 'NaN'), ['nan', 'NaN']),
+        (lambda text: text.replace('5.0', '-Infinity', 1), ['inf', 'Inf']),
+        (lambda text: text.replace('"track_id": 7', '"track_id": -7').replace('>7<', '>seven<'),
+         ['track_id', '-7', 'seven']),
+        (lambda text: text[: len(text) // 2], ['again']),
+        (lambda text: '', ['again']),
+    ],
+)  # fmt: skip
+def test_wrong_content_is_named(kind, change, facts, tmp_path, recording) -> None:
+    folder = write(kind, tmp_path / 'labels', two_boxes())
+    path = folder / FILES[kind]
+    path.write_text(change(path.read_text()))
+    assert main(['label', str(recording), '--import', str(folder)]) == 1
+    with pytest.raises(Exception) as caught:
+        import_labels(folder, recording)
+    text = str(caught.value)
+    assert any(fact in text for fact in facts) and FILES[kind] in text and '\n' not in text
+    assert not recording.with_name('drive_bbox.npy').exists()
+
+
+def test_missing_pictures_files_and_recordings_are_named(kind, tmp_path, recording) -> None:
+    folder = write(kind, tmp_path / 'labels', two_boxes())
+    (folder / 'images' / '000000100000.png').unlink()
+    with pytest.raises(LabelError, match='000000100000.png'):
+        import_labels(folder, recording)
+    with pytest.raises(LabelError, match='drive, not of other'):
+        import_labels(folder, recording.with_name('other.mcap'))
+    (folder / FILES[kind]).unlink()
+    with pytest.raises(LabelError, match='annotations.json or annotations.xml'):
+        import_labels(folder, recording)
+    with pytest.raises(Exception, match='export.json'):
+        import_labels(tmp_path, recording)
+
+
+BOMB = """<?xml version="1.0"{encoding}?>
+<!DOCTYPE annotations [<!ENTITY a "{expanded}"><!ENTITY b "{many}">]>
+<annotations><version>&b;</version></annotations>"""
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-16', 'utf-7'])
+def test_entities_are_not_expanded(encoding, tmp_path) -> None:
+    text = BOMB.format(encoding=f' encoding="{encoding}"', expanded='x' * 1000, many='&a;' * 1000)
+    path = tmp_path / 'bomb.xml'
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(LabelError, match='bomb.xml'):
+        read_cvat(path)
+
+
+def test_deep_and_large_xml_is_refused(tmp_path, monkeypatch) -> None:
+    path = tmp_path / 'x.xml'
+    path.write_text('<annotations>' + '<a>' * 200_000)
+    with pytest.raises(LabelError, match='not intact'):
+        read_cvat(path)
+    path.write_text('<annotations>' + '<a>' * 200_000 + '</a>' * 200_000 + '</annotations>')
+    assert read_cvat(path) == Annotations()
+    path.write_bytes(b'')
+    with path.open('r+b') as file:
+        file.truncate((1 << 28) + 1)  # no byte of it takes room
+    with pytest.raises(LabelError, match='split'):
+        read_cvat(path)
+
+
+def test_other_exports_of_cvat_are_refused(tmp_path) -> None:
+    path = tmp_path / 'video.xml'
+    path.write_text('<annotations><track id="0" label="car"/></annotations>')
+    with pytest.raises(LabelError, match='CVAT for images'):
+        read_cvat(path)
+    path.write_text(
+        '<annotations><image name="a.png"><box label="car" xtl="1" ytl="1" xbr="2" ybr="2" '
+        'rotation="30.0"/></image></annotations>'
+    )
+    with pytest.raises(LabelError, match='rotated'):
+        read_cvat(path)
+
+
+@pytest.mark.parametrize('content', ['[]', '{}', '{"images": 3}', '{"images": [{}]}', 'null'])
+def test_other_json_is_refused(content, tmp_path) -> None:
+    path = tmp_path / 'x.json'
+    path.write_text(content)
+    with pytest.raises(Exception, match=r'x\.json.*COCO'):
+        read_coco(path)
+
+
+# ------------------------------------------------------------------------------------ the command
+
+
+def test_a_recording_goes_there_and_back(kind, tmp_path, capsys) -> None:
+    bag = tmp_path / 'drive.mcap'
+    shutil.copyfile(recording_path('example'), bag)
+    out = tmp_path / 'labels'
+    command = ['label', str(bag), '--out', str(out), '--every', '3', '--format', kind]
+    command += ['--end', '0.8', '--score-threshold', '0.05']
+    assert main([*command, '--json', '-']) == 0
+    summary = json.loads(capsys.readouterr().out)
+    pictures = sorted((out / 'images').iterdir())
+    assert summary['pictures'] == len(pictures) == -(-summary['windows'] // 3)
+    with open_recording(bag) as opened:
+        first = next(chunk for chunk in opened if len(chunk))
+    times = [int(path.stem) for path in pictures]
+    assert times == [int(first.t[0]) + 50_000 + 150_000 * n for n in range(len(times))]
+    picture = np.asarray(Image.open(pictures[-1]))
+    assert picture.shape == (first.height, first.width, 3)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 3
+    assert main([*command]) == 1 and '--force' in capsys.readouterr().err
+    (out / 'images' / '000009999999.png').touch()
+    assert main([*command, '--force']) == 0
+    assert sorted((out / 'images').iterdir()) == pictures
+
+    assert main(['label', str(bag), '--import', str(out)]) == 0
+    boxes = read_boxes(tmp_path / 'drive_bbox.npy')
+    assert len(boxes) == summary['boxes'] > 0
+    assert set(boxes['t'].tolist()) <= set(times)
+    assert len(np.unique(boxes['track_id'])) == len(boxes)
+    assert f'{len(boxes)}, 0 of them added' in capsys.readouterr().out
