@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
+from sast_ros.cli.arguments import number_between, sensor_size, whole_number
 from sast_ros.cli.terminal import (
     new_table,
     open_console,
@@ -19,11 +20,12 @@ from sast_ros.cli.terminal import (
     show_results,
     write_json,
 )
-from sast_ros.errors import MissingPackageError
+from sast_ros.errors import MissingPackageError, SettingError
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from sast_ros_training.training.config_file import CurriculumPart
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -39,9 +41,9 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--config',
         type=Path,
-        required=True,
         metavar='F',
-        help='configuration; training/config/default.yaml explains every key',
+        help='configuration; training/config/default.yaml explains every key; may be left out '
+        'with --self-train',
     )
     command.add_argument(
         '--out', type=Path, metavar='DIR', help='results (default: out/train/NAME-OF-CONFIG)'
@@ -52,8 +54,9 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         nargs='+',
         default=(),
         metavar='CHECKPOINT',
-        help='weights to start from: .safetensors, an official .ckpt, or last.ckpt of a training '
-        '(its average weights); of several files the mean; classes of other names start anew',
+        help='weights to start from: "default", the bundled ones, .safetensors, an official '
+        '.ckpt, or last.ckpt of a training (its average weights); of several files the mean; '
+        'classes of other names start anew',
     )
     command.add_argument(
         '--resume',
@@ -62,6 +65,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='auto goes on from last.ckpt in DIR if there is one, never begins anew (default: '
         '%(default)s)',
     )
+    _add_self_training(command)
     command.add_argument(
         '--json', metavar='FILE', help='write the summary as JSON, - for standard output'
     )
@@ -69,14 +73,73 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return command
 
 
+def _add_self_training(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group(
+        'self-training',
+        'Train on recordings without labels: on what the weights themselves detect in them '
+        'forwards and backwards in time, again and again.',
+    )
+    group.add_argument(
+        '--self-train',
+        type=Path,
+        nargs='+',
+        default=(),
+        metavar='RECORDING',
+        help='recordings that "sast-ros replay" reads; begins with the bundled weights without '
+        '--init',
+    )
+    group.add_argument(
+        '--rounds',
+        type=whole_number(1, 100),
+        default=1,
+        metavar='N',
+        help='label the recordings so often, each time with the latest weights (default: '
+        '%(default)s)',
+    )
+    group.add_argument(
+        '--labelled-share',
+        type=number_between(0, 0.99),
+        default=0.25,
+        metavar='P',
+        help='share of the sequences that come from the data of --config (default: %(default)g; '
+        'without --config 0)',
+    )
+    group.add_argument(
+        '--target-score',
+        type=number_between(0, 1),
+        default=0.3,
+        metavar='P',
+        help='minimum mean score of an object that is a target; others are ignored (default: '
+        '%(default)g)',
+    )
+    group.add_argument(
+        '--no-mirror',
+        action='store_true',
+        help='do not look at mirror images of the recordings, which takes half the time',
+    )
+    group.add_argument('--topic', metavar='T', help='topic with events of the recordings')
+    group.add_argument(
+        '--sensor-size',
+        type=sensor_size,
+        metavar='WxH',
+        help='of recordings that do not contain it, or state a wrong one',
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train and return the exit code."""
     limit_spinning()  # the environment goes to the processes that Lightning starts as well
     from sast_ros_training.training.config_file import load_config
 
+    if arguments.config is None and not arguments.self_train:
+        raise SettingError(
+            'neither --config nor --self-train is given; give a training configuration, such as '
+            'training/config/default.yaml, or recordings'
+        )
     # The configuration first: its errors need not wait for torch.
-    parts = load_config(arguments.config)
-    out = arguments.out or Path('out/train') / arguments.config.stem
+    parts = load_config(arguments.config) if arguments.config else ()
+    name = arguments.config.stem if arguments.config else 'self'
+    out = arguments.out or Path('out/train') / name
     try:
         from sast_ros_training.training.fit import train
     except ModuleNotFoundError as error:
@@ -89,18 +152,46 @@ def run(arguments: argparse.Namespace) -> int:
 
     keep_heap()
     with _progress(out.name) as (log, report):
-        summary = train(
-            parts,
-            out,
-            init=arguments.init,
-            resume=arguments.resume == 'auto',
-            log=log,
-            report=report,
-        )
+        common = {'resume': arguments.resume == 'auto', 'log': log, 'report': report}
+        if arguments.self_train:
+            summary = _self_train(arguments, parts, out, common)
+        else:
+            summary = train(parts, out, init=arguments.init, **common)
     if is_main_process() and not write_json(summary, arguments.json):
         names = [path.name for path in sorted(out.iterdir())]
         show_results(_summary_table(summary, out.name), '', out, names)
     return 0
+
+
+def _self_train(
+    arguments: argparse.Namespace,
+    parts: Sequence[CurriculumPart],
+    out: Path,
+    common: dict[str, Any],
+) -> dict[str, Any]:
+    from sast_ros_training.training.self_training.labelling import LabellingSettings
+    from sast_ros_training.training.self_training.rounds import (
+        default_config,
+        self_train,
+        SelfTraining,
+    )
+
+    if len(parts) > 1:
+        raise SettingError(
+            f'{arguments.config}: has a curriculum, but --self-train needs the settings of one '
+            'training; leave the key curriculum out'
+        )
+    init = arguments.init or (Path('default'),)
+    settings = SelfTraining(
+        tuple(arguments.self_train),
+        arguments.rounds,
+        arguments.labelled_share if parts else 0,
+        arguments.topic,
+        arguments.sensor_size,
+        LabellingSettings(target_score=arguments.target_score, mirror=not arguments.no_mirror),
+    )
+    config = parts[0].config if parts else default_config(init)
+    return self_train(settings, config, out, init, **common)
 
 
 def _summary_table(summary: dict[str, Any], name: str) -> Table:
@@ -108,6 +199,12 @@ def _summary_table(summary: dict[str, Any], name: str) -> Table:
 
     table = new_table(f'train: {name}')
     table.add_row('steps', str(summary['steps']))
+    for number, counts in enumerate(summary.get('rounds', ()), start=1):
+        table.add_row(
+            f'labels of round {number}',
+            f'{counts["targets"]} targets of {counts["tracks"]} objects, {counts["ignored"]} '
+            f'ignored boxes in {counts["windows"]} windows',
+        )
     validation = summary['validation']
     if validation is None:
         table.add_row('validation', 'none: there are no held-out sequences')

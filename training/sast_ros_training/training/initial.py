@@ -10,6 +10,7 @@ from pathlib import Path
 import tempfile
 
 from sast_ros.model import (
+    bundled_model_names,
     CheckpointError,
     convert_checkpoint,
     load_model,
@@ -36,9 +37,10 @@ def initial_model(
     config : TrainingConfig
         Of the training.
     init : sequence of Path
-        ``.safetensors`` files, official ``.ckpt``, or ``last.ckpt`` of trainings (their average
-        weights are taken); of several, the mean. Their classes may be others: the predictor of a
-        class of the same name is copied, that of another one starts at random.
+        ``'default'``, the bundled weights, ``.safetensors`` files, official ``.ckpt``, or
+        ``last.ckpt`` of trainings (their average weights are taken); of several, the mean. Their
+        classes may be others: the predictor of a class of the same name is copied, that of another
+        one starts at random.
     log : callable
         Called with one sentence about what was copied.
 
@@ -60,6 +62,11 @@ def initial_model(
     controls = model.get_parameter('backbone.stages.0.att_blocks.0.att.to_controls.weight')
     controls.data.sub_(math.log(config.model.contrast))
     return model
+
+
+def read_network(init: Sequence[Path]) -> ModelConfig:
+    """Return the configuration of the network whose weights ``initial_model`` would take."""
+    return _read_mean(init)[1]
 
 
 def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None]) -> None:
@@ -114,10 +121,11 @@ def _read(path: Path) -> tuple[dict[str, Tensor], ModelConfig]:
         with tempfile.TemporaryDirectory() as folder:
             converted = convert_checkpoint(path, Path(folder) / 'weights.safetensors')
             model = load_model(converted.path)
-    elif path.suffix == '.safetensors':
+    elif path.suffix == '.safetensors' or str(path) in bundled_model_names():
         model = load_model(path)
     else:
         raise CheckpointError(
-            f'{path}: is neither .safetensors nor .ckpt; give weights of a SAST detector'
+            f'{path}: is neither .safetensors nor .ckpt nor "default"; give weights of a SAST '
+            'detector'
         )
     return model.state_dict(), model.config

@@ -1,0 +1,161 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings as sequences of the training cache, without labels and then with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+import itertools
+import os
+from pathlib import Path
+import shutil
+
+import numpy as np
+from sast_ros.bags import open_recording, Recording, RecordingError
+from sast_ros.detector import StreamingDetector
+from sast_ros.events.chunk import EventFormatError
+from sast_ros.histogram import StackedHistogram
+from sast_ros.labels import MIN_VISIBILITY
+from sast_ros.pipeline import default_sensor_size, sensor_geometry
+from sast_ros.windows import EventWindow, microseconds, WindowCutter
+from sast_ros_training.training.cache import (
+    CachedSequence,
+    list_sequences,
+    SequenceInfo,
+    SequenceWriter,
+    SUFFIX,
+)
+from sast_ros_training.training.config import TrainingConfig
+from sast_ros_training.training.errors import TrainingDataError
+from sast_ros_training.training.self_training.labelling import label_run, LabellingSettings, Run
+from sast_ros_training.training.sources.labels import LabelHistory
+
+#: Length of a sequence of the cache; memory does not grow with a recording.
+_SEQUENCE_US = 3_000_000
+
+
+def cut_recording(
+    path: Path,
+    folder: Path,
+    config: TrainingConfig,
+    topic: str | None = None,
+    sensor_size: tuple[int, int] | None = None,
+    progress: Callable[[int, int, str], None] = lambda *_: None,
+) -> list[str]:
+    """
+    Write the windows of a recording into a folder, as sequences without labels.
+
+    ``SequenceInfo.source`` has the number of the run: what lies between two zero states. Returns
+    sentences about what could not be read.
+
+    Raises
+    ------
+    RecordingError
+        The recording cannot be read, or its events lie outside the sensor.
+    TrainingDataError
+        It has no complete window.
+
+    """
+    part = folder.with_name(f'{folder.name}.part')
+    shutil.rmtree(part, ignore_errors=True)
+    count = 0
+    with open_recording(path, topic) as recording:
+        recording.given_size = sensor_size
+        for count, writer in enumerate(_sequences(recording, config, progress), start=1):
+            writer.write(part / f'{count:06d}{SUFFIX}')
+        warnings: list[str] = recording.summary()['warnings']
+    if not count:
+        raise TrainingDataError(
+            f'{path}: has no complete window of {config.data.window_ms:g} ms; leave it out'
+        )
+    os.replace(part, folder)
+    return [f'{path.name}: {warning}' for warning in warnings]
+
+
+def _sequences(
+    recording: Recording, config: TrainingConfig, progress: Callable[[int, int, str], None]
+) -> Iterator[SequenceWriter]:
+    network, data = config.network(), config.data
+    size = recording.given_size or recording.sensor_size or default_sensor_size(network)
+    length = max(1, round(_SEQUENCE_US / (1000 * data.stride_ms)))
+    run, writer = 0, None
+    for window in _windows(recording, config, size, progress):
+        if writer is None or window.reset or len(writer) == length:
+            if writer is not None:
+                yield writer
+            run += window.reset is not None
+            shown = window.height, window.width
+            downsample = sensor_geometry(network, shown).downsample
+            histogram = StackedHistogram(*shown, bins=network.bins, downsample=downsample)
+            writer = SequenceWriter(
+                SequenceInfo(
+                    source=f'{recording.path.name}, run {run}',
+                    classes=network.classes,
+                    sensor_size=shown,
+                    downsample=downsample,
+                    shape=histogram.shape,
+                    stride_ms=data.stride_ms,
+                )
+            )
+        writer.add(histogram(window.parts).numpy(), window.t_end, len(window), None)
+    if writer is not None:
+        yield writer
+
+
+def _windows(
+    recording: Recording,
+    config: TrainingConfig,
+    size: tuple[int, int],
+    progress: Callable[[int, int, str], None],
+) -> Iterator[EventWindow]:
+    times = microseconds(config.data.window_ms, config.data.stride_ms, 1000)
+    cutter = WindowCutter(*times, sensor_size=size)
+    try:
+        for chunk in recording:
+            yield from cutter.cut(chunk)
+            progress(*recording.progress)
+        yield from cutter.finish()
+    except EventFormatError as error:  # the size of the sensor is wrong
+        raise RecordingError(f'{recording.path}: {error}') from error
+
+
+def label_recording(
+    source: Path,
+    target: Path,
+    name: str,
+    detector: StreamingDetector,
+    settings: LabellingSettings,
+    duration_us: int,
+) -> Counter[str]:
+    """
+    Write the sequences of ``cut_recording`` into the folder ``target`` with labels.
+
+    Returns the numbers of ``windows``, ``targets``, ``tracks`` with any, and ``ignored`` boxes.
+    """
+    totals: Counter[str] = Counter()
+    sequences = (CachedSequence(path) for path in list_sequences(source))
+    for _, group in itertools.groupby(sequences, lambda sequence: sequence.info.source):
+        run = Run(list(group), duration_us)
+        labels = label_run(detector, run, settings)
+        everything = np.concatenate(labels)
+        info = run.info
+        history = LabelHistory(everything, info.sensor_size, info.downsample, info.stride_ms)
+        seen = everything['visibility'] >= MIN_VISIBILITY
+        totals.update(
+            windows=len(run),
+            targets=int(seen.sum()),
+            tracks=len(np.unique(everything['track_id'][seen])),
+            ignored=int((~seen).sum()),
+        )
+        for path in run.paths:
+            sequence = CachedSequence(path)
+            writer = SequenceWriter(info)
+            for window, t_end in enumerate(sequence.t_end.tolist()):
+                counts = sequence.dense(window)
+                found = history.at(t_end, counts)
+                # Nothing to see is a fact as well
+                found = everything[:0] if found is None else found
+                writer.add(counts, t_end, int(sequence.events[window]), found)
+            writer.write(target / f'{name}_{path.name}')
+    return totals
