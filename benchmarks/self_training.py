@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 write_drive(path, seed, arguments)
             recordings.append(path.with_suffix('.npz'))
     recordings = recordings[: arguments.recordings]
-    held_out = list_sequences(folder / 'held-out')
+    held_out = list_sequences(folder / 'held-out')[: arguments.held_out]
     print(f'{len(recordings)} recordings and {len(held_out)} held-out drives', flush=True)
     model = load_model(arguments.model)
     rows = {'before': measure(model, held_out, 'before')}
@@ -103,6 +103,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             config.optimizer, max_steps=arguments.steps, learning_rate=arguments.learning_rate
         ),
         hardware=replace(config.hardware, devices=1, threads=2),
+        log_every=10,
     )
     settings = SelfTraining(tuple(recordings), arguments.rounds, labelled_share=0)
     summary = self_train(

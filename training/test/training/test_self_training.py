@@ -161,9 +161,9 @@ def test_the_mean_of_both_directions_is_merged():
         [False, True],
     )
     first, second = merged
-    assert first['x'] == pytest.approx(0.5) and first['class_confidence'] == pytest.approx(0.4)
+    assert first['x'] == pytest.approx(0.5) and first['class_confidence'] == pytest.approx(0.6)
     assert first['forwards'] and first['backwards'] and first['class_id'] == 2
-    assert second['class_confidence'] == pytest.approx(0.25)
+    assert second['class_confidence'] == pytest.approx(0.5)
     assert second['backwards'] and not second['forwards']
 
 

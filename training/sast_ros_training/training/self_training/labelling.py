@@ -37,7 +37,7 @@ _SAME_IOU = 0.5
 #: Visibility of what is ignored: below that of targets, above that of what nobody can see.
 _IGNORED = MIN_VISIBILITY / 2
 
-#: A box of several views: score in the mean over all of them, and the directions that have it.
+#: A box of several views: its best score, and the directions that have it.
 _MERGED_DTYPE = np.dtype([*BOX_DTYPE.descr, ('forwards', '?'), ('backwards', '?')])
 
 
@@ -51,7 +51,7 @@ class LabellingSettings:
     min_score : float
         What has a lower score in each view is background.
     target_score : float
-        Minimum score of a track, in the mean over its windows and the views.
+        Minimum score of a track, in the mean over its windows.
     min_ms : float
         Minimum length of a track.
     min_share : float
@@ -61,7 +61,7 @@ class LabellingSettings:
 
     """
 
-    min_score: float = 0.1
+    min_score: float = 0.03
     target_score: float = 0.3
     min_ms: float = 300.0
     min_share: float = 0.5
@@ -185,8 +185,9 @@ def merge(found: Sequence[np.ndarray], backwards: Sequence[bool]) -> np.ndarray:
     """
     Return the objects that several views have found at one time, ``_MERGED_DTYPE[N]``.
 
-    A box is the mean of those of the views, weighted by their scores; its score is the mean over
-    all views, 0 where one has not found it.
+    A box is the mean of those of the views, weighted by their scores; its score is the best of
+    them. With the mean of the scores, simulated drives of another domain had half as many targets
+    of the same quality: a network that is unsure finds an object in one view of four.
     """
     boxes = np.concatenate(list(found))
     view = np.repeat(np.arange(len(found)), [len(rows) for rows in found])
@@ -208,7 +209,7 @@ def merge(found: Sequence[np.ndarray], backwards: Sequence[bool]) -> np.ndarray:
         for name in ('x', 'y', 'w', 'h'):
             row[name] = np.average(boxes[name][chosen], weights=np.maximum(scores, 1e-9))
         row['class_id'] = boxes['class_id'][first]
-        row['class_confidence'] = scores.sum() / len(found)
+        row['class_confidence'] = scores.max()
         directions = np.array(backwards)[view[chosen]]
         row['forwards'], row['backwards'] = not directions.all(), directions.any()
         merged.append(row)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 import itertools
 import os
 from pathlib import Path
@@ -13,10 +13,12 @@ import shutil
 
 import numpy as np
 from sast_ros.bags import open_recording, Recording, RecordingError
+from sast_ros.defaults import MAX_GAP_MS
 from sast_ros.detector import StreamingDetector
 from sast_ros.events.chunk import EventFormatError
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import MIN_VISIBILITY
+from sast_ros.model import ModelConfig
 from sast_ros.pipeline import default_sensor_size, sensor_geometry
 from sast_ros.windows import EventWindow, microseconds, WindowCutter
 from sast_ros_training.training.cache import (
@@ -30,6 +32,11 @@ from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.self_training.labelling import label_run, LabellingSettings, Run
 from sast_ros_training.training.sources.labels import LabelHistory
+import torch
+from torch import Tensor
+
+#: Windows of a sequence from which the statistics of batch norms are estimated.
+_SAMPLED = 10
 
 #: Length of a sequence of the cache; memory does not grow with a recording.
 _SEQUENCE_US = 3_000_000
@@ -41,7 +48,6 @@ def cut_recording(
     config: TrainingConfig,
     topic: str | None = None,
     sensor_size: tuple[int, int] | None = None,
-    progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> list[str]:
     """
     Write the windows of a recording into a folder, as sequences without labels.
@@ -62,7 +68,7 @@ def cut_recording(
     count = 0
     with open_recording(path, topic) as recording:
         recording.given_size = sensor_size
-        for count, writer in enumerate(_sequences(recording, config, progress), start=1):
+        for count, writer in enumerate(_sequences(recording, config), start=1):
             writer.write(part / f'{count:06d}{SUFFIX}')
         warnings: list[str] = recording.summary()['warnings']
     if not count:
@@ -73,14 +79,12 @@ def cut_recording(
     return [f'{path.name}: {warning}' for warning in warnings]
 
 
-def _sequences(
-    recording: Recording, config: TrainingConfig, progress: Callable[[int, int, str], None]
-) -> Iterator[SequenceWriter]:
+def _sequences(recording: Recording, config: TrainingConfig) -> Iterator[SequenceWriter]:
     network, data = config.network(), config.data
     size = recording.given_size or recording.sensor_size or default_sensor_size(network)
     length = max(1, round(_SEQUENCE_US / (1000 * data.stride_ms)))
     run, writer = 0, None
-    for window in _windows(recording, config, size, progress):
+    for window in _windows(recording, config, size):
         if writer is None or window.reset or len(writer) == length:
             if writer is not None:
                 yield writer
@@ -104,20 +108,38 @@ def _sequences(
 
 
 def _windows(
-    recording: Recording,
-    config: TrainingConfig,
-    size: tuple[int, int],
-    progress: Callable[[int, int, str], None],
+    recording: Recording, config: TrainingConfig, size: tuple[int, int]
 ) -> Iterator[EventWindow]:
-    times = microseconds(config.data.window_ms, config.data.stride_ms, 1000)
+    times = microseconds(config.data.window_ms, config.data.stride_ms, MAX_GAP_MS)
     cutter = WindowCutter(*times, sensor_size=size)
     try:
         for chunk in recording:
             yield from cutter.cut(chunk)
-            progress(*recording.progress)
         yield from cutter.finish()
     except EventFormatError as error:  # the size of the sensor is wrong
         raise RecordingError(f'{recording.path}: {error}') from error
+
+
+def sample_windows(folders: Sequence[Path], network: ModelConfig, count: int) -> Iterator[Tensor]:
+    """
+    Yield about ``count`` windows, spread over the sequences of ``cut_recording``.
+
+    Consecutive ones of a sequence at a time, ``uint8[T, 1, channels, H, W]``, padded.
+    """
+    paths = [path for folder in folders for path in list_sequences(folder)]
+    wanted = max(1, -(-count // _SAMPLED)) if count else 0
+    for path in paths[:: max(1, len(paths) // max(1, wanted))] if wanted else ():
+        sequence = CachedSequence(path)
+        channels, height, width = sequence.info.shape
+        length = min(len(sequence), _SAMPLED)
+        first = (len(sequence) - length) // 2
+        cells = torch.zeros(
+            length, 1, channels, *network.padded_size((height, width)), dtype=torch.uint8
+        )
+        for step in range(length):
+            counts = torch.from_numpy(sequence.dense(first + step))
+            cells[step, 0, :, :height, :width] = counts
+        yield cells
 
 
 def label_recording(

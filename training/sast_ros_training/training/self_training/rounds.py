@@ -20,6 +20,7 @@ from sast_ros.example import recording_path
 from sast_ros.model import SAST
 from sast_ros.model.choice import choose_device
 from sast_ros.output import write_file
+from sast_ros_training.training.averages import estimate_batch_norms
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.callback import Report
 from sast_ros_training.training.config import (
@@ -35,7 +36,11 @@ from sast_ros_training.training.fit import train
 from sast_ros_training.training.initial import initial_model, read_network
 from sast_ros_training.training.processes import is_main_process
 from sast_ros_training.training.self_training.labelling import LabellingSettings
-from sast_ros_training.training.self_training.recordings import cut_recording, label_recording
+from sast_ros_training.training.self_training.recordings import (
+    cut_recording,
+    label_recording,
+    sample_windows,
+)
 from sast_ros_training.training.sources import check, prepare
 
 #: What the folder was made from.
@@ -97,7 +102,6 @@ def self_train(
     resume: bool = True,
     log: Callable[[str], None] = lambda _: None,
     report: Report = lambda *_: None,
-    progress: Callable[[int, int, str], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """
     Label and train, round by round; continue where the same call was killed before.
@@ -120,8 +124,6 @@ def self_train(
         Whether to continue; otherwise what is in ``out`` of an earlier call is removed.
     log, report : callable
         As for ``train``.
-    progress : callable
-        Called with ``(done, total, unit)`` while a recording is read.
 
     Returns
     -------
@@ -140,7 +142,7 @@ def self_train(
     config = replace(config, model=replace(config.model, contrast=1.0))  # the weights have theirs
     if is_main_process():
         _begin(settings, config, out, init, resume)
-        _cut(settings, config, out, log, progress)
+        _cut(settings, config, out, log)
     rounds, summary = [], {}
     for number in range(1, settings.rounds + 1):
         folder = out / f'round-{number}'
@@ -194,11 +196,7 @@ def _stamp(path: Path) -> list[Any]:
 
 
 def _cut(
-    settings: SelfTraining,
-    config: TrainingConfig,
-    out: Path,
-    log: Callable[[str], None],
-    progress: Callable[[int, int, str], None],
+    settings: SelfTraining, config: TrainingConfig, out: Path, log: Callable[[str], None]
 ) -> None:
     """Cut every recording into windows, once."""
     count = len(settings.recordings)
@@ -207,7 +205,7 @@ def _cut(
         if not folder.is_dir():
             log(f'recording {number} of {count}: {path.name}')
             for warning in cut_recording(
-                path, folder, config, settings.topic, settings.sensor_size, progress
+                path, folder, config, settings.topic, settings.sensor_size
             ):
                 log(warning)
 
@@ -229,14 +227,22 @@ def _label(
     if counts.is_file():
         return json.loads(counts.read_text(encoding='utf-8'))
     shutil.rmtree(cache, ignore_errors=True)
-    detector = _detector(initial_model(config, init, log), config, settings.labelling)
+    folders = [
+        out / _RECORDINGS / _name(number, path)
+        for number, path in enumerate(settings.recordings, start=1)
+    ]
+    model = initial_model(config, init, log)
+    # Those of the recordings are a good part of the gain, and cost no training
+    estimate_batch_norms(
+        model, sample_windows(folders, config.network(), config.validation.batch_norm_windows)
+    )
+    detector = _detector(model, config, settings.labelling)
     totals: Counter[str] = Counter()
-    for number, path in enumerate(settings.recordings, start=1):
-        name = _name(number, path)
+    for folder, path in zip(folders, settings.recordings):
         found = label_recording(
-            out / _RECORDINGS / name,
+            folder,
             cache / 'train',
-            name,
+            folder.name,
             detector,
             settings.labelling,
             round(1000 * config.data.window_ms),
