@@ -31,6 +31,7 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import CLASSES, MIN_VISIBILITY
 from sast_ros.model import load_model, SAST
+from sast_ros.process import limit_spinning
 from sast_ros_training.simulation.camera import EventCamera
 from sast_ros_training.simulation.sequence import SequenceWindow, SimulatedSequence
 from sast_ros_training.training.averages import estimate_batch_norms
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument('--threshold', type=float, default=0.5)
     parser.add_argument('--noise', type=float, default=5.0)
     parser.add_argument('--night', action='store_true')
+    parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--keep', type=Path, help='folder of drives and weights; kept and reused')
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
@@ -81,7 +83,8 @@ def main() -> None:
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Simulate, measure, train, measure."""
-    torch.set_num_threads(2)
+    limit_spinning()
+    torch.set_num_threads(arguments.threads)
     recordings = []
     for kind, count in (('recording', arguments.recordings), ('held-out', arguments.held_out)):
         for number, seed in zip(range(count), seeds(SEEDS[kind], arguments)):
@@ -102,7 +105,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         optimizer=replace(
             config.optimizer, max_steps=arguments.steps, learning_rate=arguments.learning_rate
         ),
-        hardware=replace(config.hardware, devices=1, threads=2),
+        hardware=replace(config.hardware, devices=1, threads=arguments.threads),
         log_every=10,
     )
     settings = SelfTraining(tuple(recordings), arguments.rounds, labelled_share=0)

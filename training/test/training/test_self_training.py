@@ -31,7 +31,7 @@ from sast_ros_training.training.self_training.labelling import (
     Run,
     View,
 )
-from sast_ros_training.training.self_training.recordings import cut_recording
+from sast_ros_training.training.self_training.recordings import cut_recording, sample_windows
 from sast_ros_training.training.self_training.rounds import (
     default_config,
     self_train,
@@ -86,7 +86,7 @@ def test_views_are_mirror_images_of_each_other(tmp_path):
         """Each window with its mirror image on top, and then the same backwards in time."""
 
         def __init__(self) -> None:
-            super().__init__([sequence], STEP_US)
+            super().__init__([sequence])
             cells = [sequence.dense(number) for number in range(3)]
             cells = [np.maximum(one, one[:, :, ::-1]) for one in cells]
             self.cells = [*cells, *(one[::-1] for one in cells[::-1])]
@@ -261,6 +261,18 @@ def test_a_recording_is_cut_into_runs_as_the_replay_cuts_it(tmp_path):
     assert np.concatenate([s.t_end for s in sequences]).tolist() == windows['t'].tolist()
     assert np.concatenate([s.events for s in sequences]).tolist() == windows['events'].tolist()
     assert not any(s.labelled.any() for s in sequences)
+
+
+def test_windows_for_batch_norms_are_spread_over_the_recording(tmp_path):
+    path = write_recording(tmp_path / 'r.npz', 3)
+    cut_recording(path, tmp_path / 'cut', small_config())
+    first, second = sample_windows([tmp_path / 'cut'], small_config().network(), 18)
+    assert first.shape[1:] == second.shape[1:] == (1, 20, 256, 320)
+    sequence = CachedSequence(list_sequences(tmp_path / 'cut')[0])
+    begin = (len(sequence) - len(first)) // 2
+    assert np.array_equal(first[0, 0, :, :240, :304], sequence.dense(begin))
+    assert not first[:, :, :, 240:].any() and not first[..., 304:].any()
+    assert list(sample_windows([tmp_path / 'cut'], small_config().network(), 0)) == []
 
 
 def test_a_recording_without_a_window_is_named(tmp_path):

@@ -80,10 +80,10 @@ class View:
 class Run:
     """The windows of consecutive sequences of one stream, between two zero states."""
 
-    def __init__(self, sequences: Sequence[CachedSequence], duration_us: int) -> None:
+    def __init__(self, sequences: Sequence[CachedSequence]) -> None:
         self.info = sequences[0].info
         self.t_end = np.concatenate([sequence.t_end for sequence in sequences])
-        self.t_start = self.t_end - duration_us
+        self.t_start = self.t_end - round(1000 * self.info.window_ms)
         self.paths = [sequence.path for sequence in sequences]
         self._first = np.cumsum([0, *(len(sequence) for sequence in sequences)])
         self._open = sequences[0]

@@ -100,6 +100,7 @@ def _sequences(recording: Recording, config: TrainingConfig) -> Iterator[Sequenc
                     downsample=downsample,
                     shape=histogram.shape,
                     stride_ms=data.stride_ms,
+                    window_ms=data.window_ms,
                 )
             )
         writer.add(histogram(window.parts).numpy(), window.t_end, len(window), None)
@@ -143,12 +144,7 @@ def sample_windows(folders: Sequence[Path], network: ModelConfig, count: int) ->
 
 
 def label_recording(
-    source: Path,
-    target: Path,
-    name: str,
-    detector: StreamingDetector,
-    settings: LabellingSettings,
-    duration_us: int,
+    source: Path, target: Path, name: str, detector: StreamingDetector, settings: LabellingSettings
 ) -> Counter[str]:
     """
     Write the sequences of ``cut_recording`` into the folder ``target`` with labels.
@@ -158,7 +154,7 @@ def label_recording(
     totals: Counter[str] = Counter()
     sequences = (CachedSequence(path) for path in list_sequences(source))
     for _, group in itertools.groupby(sequences, lambda sequence: sequence.info.source):
-        run = Run(list(group), duration_us)
+        run = Run(list(group))
         labels = label_run(detector, run, settings)
         everything = np.concatenate(labels)
         info = run.info

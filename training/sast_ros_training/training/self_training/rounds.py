@@ -239,14 +239,7 @@ def _label(
     detector = _detector(model, config, settings.labelling)
     totals: Counter[str] = Counter()
     for folder, path in zip(folders, settings.recordings):
-        found = label_recording(
-            folder,
-            cache / 'train',
-            folder.name,
-            detector,
-            settings.labelling,
-            round(1000 * config.data.window_ms),
-        )
+        found = label_recording(folder, cache / 'train', folder.name, detector, settings.labelling)
         totals += found
         log(
             f'{path.name}: {found["tracks"]} objects are {found["targets"]} targets in '
