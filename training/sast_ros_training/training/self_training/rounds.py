@@ -139,7 +139,11 @@ def self_train(
         A recording cannot be read, or there is nothing to train on.
 
     """
-    config = replace(config, model=replace(config.model, contrast=1.0))  # the weights have theirs
+    config = replace(
+        config,
+        model=replace(config.model, contrast=1.0),  # the weights have theirs
+        hardware=replace(config.hardware, devices=1),  # one process labels and trains
+    )
     if is_main_process():
         _begin(settings, config, out, init, resume)
         _cut(settings, config, out, log)
