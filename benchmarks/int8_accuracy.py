@@ -5,7 +5,7 @@ What int8 in neck and head would cost in held-out simulated drives.
 
     python benchmarks/int8_accuracy.py [--sequences 24] [--seconds 5] [--workers 2]
 
-The drives and the protocol are those of detection_quality.py. Convolutions of neck and head, save
+The drives and the protocol are those of simulated_quality.py. Convolutions of neck and head, save
 the predictions, get weights rounded to int8 by output channel and inputs rounded to uint8 by
 tensor; the sums stay in float32. The rest of the network is as it is.
 """
@@ -17,7 +17,6 @@ from concurrent.futures import ProcessPoolExecutor
 import multiprocessing
 from typing import Any
 
-from detection_quality import judge
 from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
 from sast_ros.model import load_model
@@ -25,6 +24,7 @@ from sast_ros.model.inference import Engine
 from sast_ros.pipeline import EventPipeline
 from sast_ros_training.simulation.dataset import labelled_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
+from simulated_quality import judge
 import torch
 from torch import nn, Tensor
 

@@ -8,12 +8,13 @@ What a model finds in the recordings of ``../shared/data``; parts of detection_q
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from quality_measures import calibration_error, false_boxes, localisation
 from sast_ros import defaults
 from sast_ros.bags import detection_boxes, open_recording
 from sast_ros.bags.detections import window_row
@@ -21,16 +22,17 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.labels import Labels, read_labels
-from sast_ros.evaluation.metrics.matching import iou_matrix, match, OPERATING_SCORE
+from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
 from sast_ros.evaluation.metrics.summary import compute_metrics
-from sast_ros.evaluation.pairing import Frame, pair_last_window, PairedRecording
+from sast_ros.evaluation.pairing import pair_last_window, PairedRecording
 from sast_ros.events import EventChunk
-from sast_ros.model import SAST
+from sast_ros.model import load_model, SAST
 from sast_ros.pipeline import EventPipeline
 from sast_ros.process import keep_heap
+import torch
 
-#: Recordings of real_video: class names of the labels, and seconds of them that noise is added to.
-VIDEOS = {'highway': (('x', 'car'), 8.0), 'pedestrian': (('pedestrian',), 8.0)}
+#: Recordings of real_video: class names of the labels.
+VIDEOS = {'highway': ('x', 'car'), 'pedestrian': ('pedestrian',)}
 
 #: Recordings without road users.
 EMPTY = {
@@ -40,23 +42,17 @@ EMPTY = {
     'noise, 640x480': 'codecs_edge_cases/test_data_libcaer_rollover',
 }
 
-#: Hz a pixel that are added.
-NOISE = (1.0, 5.0, 10.0)
+#: Hz a pixel that are added, and to how many seconds.
+NOISE, NOISE_SECONDS = (1.0, 5.0, 10.0), 8.0
 
 #: Minimum score that is computed, and the maximum number of detections of a window.
 MIN_SCORE, MAX_DETECTIONS = 0.01, 100
 
-#: IoU of the matches whose edges are compared.
-MATCH_IOU = 0.4
 
-#: Pixels per second from which on something has a leading edge.
-MIN_SPEED = 20.0
-
-
-def read_events(path: Path, seconds: float | None = None) -> EventChunk:
+def read_events(path: Path) -> EventChunk:
     """Return the events of a recording as one chunk."""
     with open_recording(path) as recording:
-        chunks = list(recording.between(0.0, seconds))
+        chunks = list(recording)
         size = recording.sensor_size
     columns = {name: np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in 'xypt'}
     height, width = size or (chunks[0].height, chunks[0].width)
@@ -126,25 +122,12 @@ def detect_at(model: SAST, events: EventChunk, times: np.ndarray) -> RecordedDet
         detect(model, events, int(phase))
         for phase in np.unique(times % (1000 * defaults.STRIDE_MS))
     ]
-    boxes, windows = (
-        np.concatenate([getattr(run, name) for run in runs]) for name in ('boxes', 'windows')
-    )
-    chosen = np.isin(windows['t'], times)
-    return replace(
-        runs[0],
-        boxes=boxes[np.isin(boxes['t'], times)][_by_time(boxes[np.isin(boxes['t'], times)])],
-        windows=windows[chosen][_by_time(windows[chosen])],
-    )
-
-
-def _by_time(rows: np.ndarray) -> np.ndarray:
-    return np.argsort(rows['t'], kind='stable')
-
-
-def at_least(detected: RecordedDetections, score: float) -> RecordedDetections:
-    """Return the detections of a minimum score."""
-    boxes = detected.boxes
-    return replace(detected, boxes=boxes[boxes['class_confidence'] >= np.float32(score)])
+    rows = {}
+    for name in ('boxes', 'windows'):
+        chosen = np.concatenate([getattr(run, name) for run in runs])
+        chosen = chosen[np.isin(chosen['t'], times)]
+        rows[name] = chosen[np.argsort(chosen['t'], kind='stable')]
+    return replace(runs[0], **rows)
 
 
 def pair(labels: Labels, detected: RecordedDetections) -> PairedRecording:
@@ -156,198 +139,86 @@ def summarise(paired: PairedRecording) -> dict[str, Any]:
     """Return the numbers of a recording that the table has."""
     metrics = compute_metrics([paired])
     point = metrics['operating_point']
-    return {
+    ages = [frame.t + paired.start_us - frame.t_end for frame in paired.frames]
+    row = {
         'ap50': metrics['AP50'],
         'ap75': metrics['AP75'],
         'ap': metrics['AP'],
-        'labels': metrics['labels'],
-        'frames': metrics['images'],
         'precision': point['precision'],
         'recall': point['recall'],
         'calibration_error': calibration_error(metrics['calibration']['bins']),
+        'age_ms': float(np.mean(ages)) / 1000,
+        'frames': metrics['images'],
+        'labels': metrics['labels'],
     }
+    return {key: round(one, 4) if isinstance(one, float) else one for key, one in row.items()}
 
 
-def calibration_error(bins: Sequence[dict[str, Any]], score: float = OPERATING_SCORE) -> Any:
+def measure_video(weights: str, path: Path, classes: tuple[str, ...]) -> dict[str, Any]:
     """
-    Return the expected calibration error of detections from a score on.
-
-    It is the mean difference of mean score and precision of ``calibration``'s bins, by their
-    numbers of detections; ``None`` without detections.
-    """
-    chosen = [row for row in bins if row['least'] >= score - 1e-9 and row['detections']]
-    count = sum(row['detections'] for row in chosen)
-    if not count:
-        return None
-    return sum(
-        row['detections'] / count * abs(row['mean_score'] - row['precision']) for row in chosen
-    )
-
-
-# ------------------------------------------------------------------------------------ localisation
-
-
-def localisation(frames: Sequence[Frame], score: float = OPERATING_SCORE) -> dict[str, Any]:
-    """
-    Return how far the edges of detections are from those of the labels that they match.
+    Measure on a recording ``NAME_td.dat`` with the labels ``NAME_bbox.npy``.
 
     Returns
     -------
     dict
-        ``matches``; ``left``, ``top``, ``right`` and ``bottom``: ``median`` of the difference as
-        share of the label's width or height, right and down positive, and its ``spread`` (1.48
-        times the median distance from the median). ``leading`` and ``trailing`` of what moves by
-        ``MIN_SPEED`` or more, along the axis on which it moves faster: the same, positive outside
-        of the label, and in pixels; ``lag_ms``: median distance outside over speed.
+        ``rows``: metrics of the detections of ``sast-ros replay``, of those of all scores, with
+        twice the windows, and with windows that end at the times of the labels; ``noise``: those
+        of the first seconds by Hz a pixel added; ``localisation``.
 
     """
-    edges, outside = [], []
-    for frame, speeds in zip(frames, label_speeds([frame.labels for frame in frames], frames)):
-        found = frame.detections[frame.detections['class_confidence'] >= score]
-        for index, row in enumerate(match(frame.labels, found, MATCH_IOU)):
-            if row < 0:
-                continue
-            label, corners = frame.labels[row], _corners(found[index])
-            difference = corners - _corners(label)
-            edges.append(difference / np.array([label['w'], label['h']] * 2))
-            if np.abs(speeds[row]).max() >= MIN_SPEED:
-                axis = int(np.abs(speeds[row]).argmax())
-                low, high = -difference[axis], difference[2 + axis]
-                pair_ = (high, low) if speeds[row][axis] > 0 else (low, high)
-                side = float(label['w'] if axis == 0 else label['h'])
-                outside.append((*pair_, side, abs(speeds[row][axis])))
-    result: dict[str, Any] = {'matches': len(edges), 'moving': len(outside)}
-    if edges:
-        for name, column in zip(('left', 'top', 'right', 'bottom'), np.array(edges).T):
-            result[name] = _spread(column)
-    if outside:
-        lead, trail, side, speed = np.array(outside).T
-        for name, column in (('leading', lead), ('trailing', trail)):
-            result[name] = _spread(column / side) | {
-                'pixels': round(float(np.median(column)), 2),
-                'lag_ms': round(float(np.median(column / speed)) * 1000, 1),
-            }
-    return result
-
-
-def label_speeds(labels: Sequence[np.ndarray], frames: Sequence[Frame]) -> list[np.ndarray]:
-    """
-    Return the speed of every label's centre in pixels per second, ``float64[N, 2]`` per frame.
-
-    It is that between the frames before and after, in which it is the label with the largest IoU,
-    of 0.5 at least; zero if there is none. Numbers of tracks are not relied upon.
-    """
-    result = []
-    for index, boxes in enumerate(labels):
-        speeds = np.zeros((len(boxes), 2))
-        if 0 < index < len(labels) - 1 and len(boxes):
-            span = (frames[index + 1].t - frames[index - 1].t) / 1e6
-            before, after = (_partners(boxes, labels[index + step]) for step in (-1, 1))
-            known = ~np.isnan(before[:, 0]) & ~np.isnan(after[:, 0])
-            speeds[known] = (after - before)[known] / span
-        result.append(speeds)
-    return result
-
-
-def _partners(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the centres of those of other boxes that are the same objects, NaN for none."""
-    centres = np.full((len(boxes), 2), np.nan)
-    if len(others):
-        overlap = iou_matrix(boxes, others)
-        overlap[boxes['class_id'][:, None] != others['class_id'][None, :]] = 0
-        same, best = overlap.max(axis=1) >= 0.5, overlap.argmax(axis=1)
-        chosen = others[best[same]]
-        centres[same] = np.stack(
-            [chosen['x'] + chosen['w'] / 2, chosen['y'] + chosen['h'] / 2], axis=1
-        )
-    return centres
-
-
-def _corners(box: np.ndarray) -> np.ndarray:
-    x, y, w, h = (float(box[name]) for name in 'xywh')
-    return np.array([x, y, x + w, y + h])
-
-
-def _spread(values: np.ndarray) -> dict[str, float]:
-    middle = float(np.median(values))
+    model = _load(weights)
+    events = read_events(path)
+    size = (events.height, events.width)
+    stem = path.stem
+    labels = read_labels(path.with_name(stem.replace('_td', '_bbox.npy')), stem, classes, size)
+    last = detect(model, events)
+    above = last.boxes['class_confidence'] >= np.float32(defaults.SCORE_THRESHOLD)
+    paired = {
+        'sast-ros replay': pair(labels, replace(last, boxes=last.boxes[above])),
+        'all scores': pair(labels, last),
+        'stride 25 ms': pair(labels, detect(model, events, stride_ms=25.0)),
+        'age 0': pair(labels, detect_at(model, events, labels.times)),
+    }
     return {
-        'median': round(middle, 4),
-        'spread': round(1.4826 * float(np.median(np.abs(values - middle))), 4),
+        'rows': {name: summarise(one) for name, one in paired.items()},
+        'noise': noise(model, events, labels, last),
+        'localisation': {
+            name: localisation([paired[name].frames]) for name in ('all scores', 'age 0')
+        },
     }
 
 
-# ------------------------------------------------------------------------------------------- parts
-
-
-def real_video(model: SAST, folder: Path) -> dict[str, Any]:
-    """Measure on the labelled recordings."""
-    keep_heap()
-    result: dict[str, Any] = {}
-    for name, (classes, seconds) in VIDEOS.items():
-        path = folder / 'real_video' / f'{name}_td.dat'
-        events = read_events(path)
-        size = (events.height, events.width)
-        labels = read_labels(path.with_name(f'{name}_bbox.npy'), f'{name}_td', classes, size)
-        last = detect(model, events)
-        aligned = pair(labels, detect_at(model, events, labels.times))
-        result[name] = {
-            'last window': summarise(pair(labels, at_least(last, defaults.SCORE_THRESHOLD))),
-            'last window, all scores': summarise(pair(labels, last)),
-            'age 0, all scores': summarise(aligned),
-            'localisation': {
-                'last window': localisation(pair(labels, last).frames),
-                'age 0': localisation(aligned.frames),
-            },
-            'noise': noise(model, events, labels, seconds),
-        }
-    return result
-
-
-def noise(model: SAST, events: EventChunk, labels: Labels, seconds: float) -> dict[str, Any]:
-    """Return the recall at the operating score in the first seconds, by noise."""
-    end = int(events.t[0]) + round(1e6 * seconds)
-    events = events[: int(np.searchsorted(events.t, end))]
-    labels = replace(
-        labels, boxes=labels.boxes[labels.boxes['t'] < end], times=labels.times[labels.times < end]
-    )
-    rows = {}
-    for hertz in (0.0, *NOISE):
-        noisy = add_noise(events, hertz) if hertz else events
-        paired = pair(labels, detect(model, noisy))
-        row = summarise(paired)
-        rows[f'{hertz:g} Hz'] = {name: row[name] for name in ('recall', 'precision', 'ap50')}
-    return rows
-
-
-def empty_recordings(model: SAST, folder: Path) -> dict[str, Any]:
-    """Count boxes where there is no road user."""
-    keep_heap()
-    rows = {}
-    for name, file in EMPTY.items():
-        detected = detect(model, read_events(folder / file))
-        scores, windows = detected.boxes['class_confidence'], detected.windows
-        assert windows is not None
-        rows[name] = false_boxes(
-            detected.boxes['t'], scores, windows['t'], detected.stride_us, (OPERATING_SCORE, 0.1)
-        )
-    return rows
-
-
-def false_boxes(
-    times: np.ndarray,
-    scores: np.ndarray,
-    windows: np.ndarray,
-    stride_us: int,
-    thresholds: Iterable[float],
+def noise(
+    model: SAST, events: EventChunk, labels: Labels, quiet: RecordedDetections
 ) -> dict[str, Any]:
-    """Return boxes per window and per minute, and the share of windows with any."""
-    result: dict[str, Any] = {'windows': len(windows)}
-    for threshold in thresholds:
-        chosen = scores >= np.float32(threshold)
-        per_window = float(chosen.sum()) / len(windows)
-        result[f'{threshold:g}'] = {
-            'per_window': round(per_window, 4),
-            'per_minute': round(per_window * 60e6 / stride_us, 1),
-            'windows_with_any': round(len(np.unique(times[chosen])) / len(windows), 4),
-        }
-    return result
+    """Return metrics of the first seconds by Hz a pixel added, ``quiet`` without any."""
+    end = int(events.t[0]) + round(1e6 * NOISE_SECONDS)
+    events = events[: int(np.searchsorted(events.t, end))]
+    # No window that ends later is the last one before a label of this time
+    boxes, times = labels.boxes, labels.times
+    labels = replace(labels, boxes=boxes[boxes['t'] < end], times=times[times < end])
+    return {
+        f'{hertz:g}': summarise(
+            pair(labels, detect(model, add_noise(events, hertz)) if hertz else quiet)
+        )
+        for hertz in (0.0, *NOISE)
+    }
+
+
+def measure_empty(weights: str, path: Path) -> dict[str, Any]:
+    """Count boxes where there is no road user."""
+    detected = detect(_load(weights), read_events(path))
+    assert detected.windows is not None
+    return false_boxes(
+        detected.boxes['t'],
+        detected.boxes['class_confidence'],
+        detected.windows['t'],
+        detected.stride_us,
+        (OPERATING_SCORE, 0.1),
+    )
+
+
+def _load(weights: str) -> SAST:
+    torch.set_num_threads(1)
+    keep_heap()
+    return load_model(weights)

@@ -27,6 +27,10 @@ from typing import Any
 from sast_ros_training.simulation.timing import WindowTiming
 from workload import host
 
+#: Lengths and strides in milliseconds.
+WINDOWS = (20.0, 50.0, 100.0)
+STRIDES = (25.0, 50.0, 75.0, 100.0, 125.0)
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -38,40 +42,44 @@ def main() -> None:
     parser.add_argument('--seed', type=int, default=2026)
     parser.add_argument('--geometry', default='gen1')
     parser.add_argument('--motion')
-    parser.add_argument('--windows', type=float, nargs='+', default=[20.0, 50.0, 100.0])
-    parser.add_argument(
-        '--strides', type=float, nargs='+', default=[25.0, 50.0, 75.0, 100.0, 125.0]
-    )
+    parser.add_argument('--windows', type=float, nargs='+', default=WINDOWS)
+    parser.add_argument('--strides', type=float, nargs='+', default=STRIDES)
     parser.add_argument('--workers', type=int, default=2)
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
-    timings = [
-        WindowTiming.from_ms(window, stride)
-        for window in arguments.windows
-        for stride in arguments.strides
-    ]
+    seeds = [(arguments.seed, index) for index in range(arguments.sequences)]
     wanted = arguments.seconds, arguments.geometry, arguments.motion
-    jobs = [
-        (arguments.model, (arguments.seed, index), *wanted, timings)
-        for index in range(arguments.sequences)
-    ]
     with ProcessPoolExecutor(
         arguments.workers, mp_context=multiprocessing.get_context('spawn')
     ) as pool:
-        classes, sizes, drives = zip(*pool.map(run, *zip(*jobs, strict=True)), strict=True)
+        result = measure(
+            pool, arguments.model, seeds, wanted, timings(arguments.windows, arguments.strides)
+        )
+    for metric, name in (('ap50', 'AP50'), ('ap', 'AP')):
+        print(table(result['cells'], metric, name))
+    if arguments.json:
+        content = {'command': vars(arguments) | {'json': None}, 'host': host(), **result}
+        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+
+
+def timings(windows: Sequence[float], strides: Sequence[float]) -> list[WindowTiming]:
+    """Return all pairs of lengths and strides, both in milliseconds."""
+    return [WindowTiming.from_ms(window, stride) for window in windows for stride in strides]
+
+
+def measure(
+    pool: ProcessPoolExecutor,
+    model_name: str,
+    seeds: Sequence[tuple[int, int]],
+    wanted: tuple[float, str, str | None],
+    timings: Sequence[WindowTiming],
+) -> dict[str, Any]:
+    """Return classes and metrics of every timing; ``wanted``: seconds, geometry and motion."""
     from sast_ros_training.training.window_grid import summarise_grid
 
-    cells = summarise_grid(drives, classes[0], sizes[0])
-    for metric, name in (('ap50', 'AP50'), ('ap', 'AP')):
-        print(table(cells, metric, name))
-    if arguments.json:
-        content = {
-            'command': vars(arguments) | {'json': None},
-            'host': host(),
-            'classes': list(classes[0]),
-            'cells': cells,
-        }
-        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+    jobs = [(model_name, seed, *wanted, timings) for seed in seeds]
+    classes, sizes, drives = zip(*pool.map(run, *zip(*jobs, strict=True)), strict=True)
+    return {'classes': list(classes[0]), 'cells': summarise_grid(drives, classes[0], sizes[0])}
 
 
 def run(
