@@ -5,12 +5,13 @@ What a model finds, and what it takes for something.
 
     python benchmarks/detection_quality.py [--parts video empty drives grid] [--weights default]
     [--data ../shared/data] [--sequences 60] [--grid-sequences 12] [--seconds 5] [--seed 2026]
-    [--geometries gen1 ...] [--workers 2] [--json FILE]
+    [--geometries gen1 ...] [--workers 2] [--json FILE] [--picture FILE]
 
 video    real streets (`real_video`): average precision of the last window before each label, with
          all scores and those of `sast-ros replay`, with a stride of 25 ms, and of windows that
          end at the labels; with noise added; distances of the edges as shares of the label's size
-empty    real recordings without road users: boxes of 0.3 and of 0.1 or more
+empty    real recordings without road users: boxes of 0.3 and of 0.1 or more; --picture shows the
+         windows with the most of them
 drives   held-out simulated drives (simulated_quality.py)
 grid     held-out simulated drives by length and stride of the windows (window_grid.py)
 
@@ -28,6 +29,8 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 import real_quality
 from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
 from workload import host, REPOSITORY
@@ -44,6 +47,12 @@ COLUMNS = {
     'labels': 'labels',
 }
 
+#: Arguments that are of the machine alone.
+OWN_FILES = ('data', 'json', 'picture')
+
+#: Height in pixels of what is shown of each recording.
+PICTURE_HEIGHT = 360
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
@@ -59,10 +68,11 @@ def main() -> None:
     parser.add_argument('--geometries', nargs='+', default=['gen1'])
     parser.add_argument('--workers', type=int, default=2)
     parser.add_argument('--json', type=Path)
+    parser.add_argument('--picture', type=Path)
     arguments = parser.parse_args()
     command = vars(arguments) | {'weights': Path(arguments.weights).name}
     content: dict[str, Any] = {
-        'command': {key: value for key, value in command.items() if key not in ('data', 'json')},
+        'command': {key: value for key, value in command.items() if key not in OWN_FILES},
         'host': host(),
     }
     context = multiprocessing.get_context('spawn')
@@ -89,6 +99,16 @@ def measure_video(arguments: argparse.Namespace, pool: ProcessPoolExecutor) -> d
 
 def measure_empty(arguments: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
     files = {name: (arguments.data / file,) for name, file in real_quality.EMPTY.items()}
+    if arguments.picture:
+        there = [path for (path,) in files.values() if path.exists()]
+        jobs = [
+            pool.submit(real_quality.draw_worst, arguments.weights, path, PICTURE_HEIGHT)
+            for path in there
+        ]
+        pictures = [picture for job in jobs if (picture := job.result()) is not None]
+        if pictures:
+            whole = Image.fromarray(np.hstack(pictures))
+            whole.quantize(64).save(arguments.picture, optimize=True)
     return _of_recordings(arguments, pool, real_quality.measure_empty, files)
 
 

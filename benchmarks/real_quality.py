@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from quality_measures import calibration_error, false_boxes, localisation
 from sast_ros import defaults
 from sast_ros.bags import detection_boxes, open_recording
@@ -29,6 +30,7 @@ from sast_ros.events import EventChunk
 from sast_ros.model import load_model, SAST
 from sast_ros.pipeline import EventPipeline
 from sast_ros.process import keep_heap
+from sast_ros.visualization.overlay import draw_overlay
 import torch
 
 #: Recordings of real_video: class names of the labels.
@@ -216,6 +218,20 @@ def measure_empty(weights: str, path: Path) -> dict[str, Any]:
         detected.stride_us,
         (OPERATING_SCORE, 0.1),
     )
+
+
+def draw_worst(weights: str, path: Path, height: int) -> np.ndarray | None:
+    """Return a picture ``uint8[height, W, 3]`` of the window with the most boxes, if any."""
+    detector = StreamingDetector(_load(weights), OPERATING_SCORE, max_detections=MAX_DETECTIONS)
+    events = read_events(path)
+    size = events.height, events.width
+    steps = EventPipeline(detector, size).steps(events)
+    window, detections = max(steps, key=lambda step: len(step[1]))
+    if not len(detections):
+        return None
+    picture = Image.fromarray(draw_overlay(window, detections, *size))
+    width = round(height * events.width / events.height)
+    return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _load(weights: str) -> SAST:

@@ -10,6 +10,7 @@ import sys
 
 import detection_quality
 import numpy as np
+from PIL import Image
 import pytest
 from quality_measures import calibration_error, false_boxes, label_speeds, localisation
 import real_quality
@@ -190,9 +191,10 @@ def test_script_measures_what_is_there_and_names_what_is_not(
         real_quality, 'EMPTY', {'made': 'real_video/street_td.dat', 'hand': 'none/hand.raw'}
     )
     monkeypatch.setattr(real_quality, 'VIDEOS', {'street': CLASSES, 'alley': CLASSES})
-    written = tmp_path / 'quality.json'
+    written, picture = tmp_path / 'quality.json', tmp_path / 'worst.png'
     data = f'--data={video.parent.parent}'
     options = ['--parts', 'video', 'empty', data, '--workers=1', f'--json={written}']
+    options.append(f'--picture={picture}')
     monkeypatch.setattr(sys, 'argv', ['detection_quality.py', *options])
     detection_quality.main()
     result = json.loads(written.read_text())
@@ -203,6 +205,7 @@ def test_script_measures_what_is_there_and_names_what_is_not(
     assert 'real_video/alley_td.dat' in result['video']['alley']['skipped']
     assert result['command']['parts'] == ['video', 'empty']
     assert str(tmp_path) not in written.read_text()
+    assert Image.open(picture).size == (round(360 * 304 / 240), 360)
     text = capsys.readouterr().out
     assert 'hand: left out, there is no none/hand.raw' in text
     shown = f'{result["video"]["street"]["rows"]["age 0"]["ap50"]:.3f}'
