@@ -220,6 +220,8 @@ def show_drives(result: dict[str, Any]) -> list[str]:
             f'recall {_number(values["recall"])}'
         )
     lines.append(f'calibration error {_number(result["calibration_error"])}')
+    if result['without_road_users']:
+        lines += show_empty({'drives without road users': result['without_road_users']})
     return [*lines, 'edges: ' + show_edges(result['localisation'])]
 
 

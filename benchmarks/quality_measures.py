@@ -18,24 +18,6 @@ MATCH_IOU = 0.4
 MIN_SPEED = 20.0
 
 
-def calibration_error(
-    bins: Sequence[dict[str, Any]], score: float = OPERATING_SCORE
-) -> float | None:
-    """
-    Return the expected calibration error of detections from a score on.
-
-    It is the mean difference of mean score and precision of ``calibration``'s bins, by their
-    numbers of detections; ``None`` without detections.
-    """
-    chosen = [row for row in bins if row['least'] >= score - 1e-9 and row['detections']]
-    count = sum(row['detections'] for row in chosen)
-    if not count:
-        return None
-    return sum(
-        row['detections'] / count * abs(row['mean_score'] - row['precision']) for row in chosen
-    )
-
-
 def localisation(
     recordings: Iterable[Sequence[Frame]], score: float = OPERATING_SCORE
 ) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from quality_measures import calibration_error, false_boxes, localisation
+from quality_measures import false_boxes, localisation
 from sast_ros import defaults
 from sast_ros.bags import detection_boxes, open_recording
 from sast_ros.bags.detections import window_row
@@ -148,7 +148,7 @@ def summarise(paired: PairedRecording) -> dict[str, Any]:
         'ap': metrics['AP'],
         'precision': point['precision'],
         'recall': point['recall'],
-        'calibration_error': calibration_error(metrics['calibration']['bins']),
+        'calibration_error': metrics['calibration']['reported']['expected_error'],
         'age_ms': float(np.mean(ages)) / 1000,
         'frames': metrics['images'],
         'labels': metrics['labels'],

@@ -11,18 +11,19 @@ Prophesee data sets (sast_ros.evaluation): from 0.5 s on, boxes of a diagonal of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from quality_measures import calibration_error, localisation
+from quality_measures import false_boxes, localisation
+from sast_ros import defaults
 from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.box_filter import BoxFilter, choose_box_filter
 from sast_ros.evaluation.metrics.average_precision import mean_average_precision
 from sast_ros.evaluation.metrics.calibration import calibration
 from sast_ros.evaluation.metrics.coco import mark_ignored
-from sast_ros.evaluation.metrics.matching import match_recording
+from sast_ros.evaluation.metrics.matching import match_recording, OPERATING_SCORE
 from sast_ros.evaluation.metrics.operating_point import operating_point
 from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.model import load_model
@@ -36,7 +37,7 @@ import torch
 SIZES = (48, 96)
 
 #: Events of noise per second of a pixel between rows.
-NOISE = (0.05, 0.5)
+NOISE = (0.1, 1.0)
 
 
 def run(weights: str, seed: tuple[int, int], seconds: float, geometry: str) -> dict[str, Any]:
@@ -65,7 +66,8 @@ def run(weights: str, seed: tuple[int, int], seconds: float, geometry: str) -> d
     return {
         'classes': list(model.config.classes),
         'motion': drive.motion,
-        'scene': facts.get('scene', 'street'),
+        'scene': drive.scene,
+        'road_users': sum(facts['actors'].values()),
         'light': 'night' if facts['night'] else 'day',
         'noise_hz': facts['sensor']['noise_hz'],
         'geometry': geometry,
@@ -82,7 +84,8 @@ def summarise(drives: Sequence[dict[str, Any]]) -> dict[str, Any]:
     dict
         ``average_precision``: of the first sensor, by motion, scene, light, noise, size and event
         rate, and of each of the others; of the first sensor, ``operating_point`` of every class,
-        ``calibration_error``, ``localisation``.
+        ``calibration_error``, ``localisation`` and ``without_road_users``, the boxes in drives
+        that have none.
 
     """
     classes, geometry = drives[0]['classes'], drives[0]['geometry']
@@ -110,9 +113,27 @@ def summarise(drives: Sequence[dict[str, Any]]) -> dict[str, Any]:
             name: {'precision': row['precision'], 'recall': row['recall']}
             for name, row in point.items()
         },
-        'calibration_error': calibration_error(calibration(frames)['bins']),
+        'calibration_error': calibration(frames)['reported']['expected_error'],
         'localisation': localisation(recording.frames for recording in recordings),
+        'without_road_users': in_empty_drives(drive for drive in own if not drive['road_users']),
     }
+
+
+def in_empty_drives(drives: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Count boxes where there is no road user, None without such drives."""
+    windows = [found for drive in drives for _, found, _ in drive['images']]
+    if not windows:
+        return None
+    found = np.concatenate(windows)
+    # The same times come in several drives
+    numbers = np.repeat(np.arange(len(windows)), [len(one) for one in windows])
+    return false_boxes(
+        numbers,
+        found['class_confidence'],
+        np.arange(len(windows)),
+        round(1000 * defaults.STRIDE_MS),
+        (OPERATING_SCORE, 0.1),
+    )
 
 
 def judge(drives: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import detection_quality
 import numpy as np
 from PIL import Image
 import pytest
-from quality_measures import calibration_error, false_boxes, label_speeds, localisation
+from quality_measures import false_boxes, label_speeds, localisation
 import real_quality
 from sast_ros.bags import open_recording
 from sast_ros.bags.transcode import transcode
@@ -46,17 +46,6 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # ------------------------------------------------------------------------------------- arithmetic
-
-
-def test_calibration_counts_the_detections_from_a_score_on() -> None:
-    bins = [
-        {'least': 0.2, 'detections': 50, 'mean_score': 0.25, 'precision': 1.0},
-        {'least': 0.3, 'detections': 30, 'mean_score': 0.35, 'precision': 0.45},
-        {'least': 0.8, 'detections': 10, 'mean_score': 0.85, 'precision': 0.65},
-        {'least': 0.9, 'detections': 0, 'mean_score': None, 'precision': None},
-    ]
-    assert calibration_error(bins) == pytest.approx((30 * 0.1 + 10 * 0.2) / 40)
-    assert calibration_error(bins, 0.9) is None
 
 
 def test_edges_are_shares_of_the_size_of_the_label() -> None:

@@ -27,6 +27,7 @@ def drive(found_at, *, times=(500_000, 1_000_000, 1_050_000), size=40, **facts):
         'scene': 'street',
         'light': 'day',
         'noise_hz': 0.01,
+        'road_users': 1,
         'geometry': 'gen1',
         'images': [
             (
@@ -58,18 +59,28 @@ def test_every_row_has_its_drives():
         'street': 4,
         'day': 4,
         'night': 2,
-        'noise 0 to 0.05 Hz': 4,
-        'noise 0.5 Hz and more': 2,
+        'noise 0 to 0.1 Hz': 4,
+        'noise 1 Hz and more': 2,
         'sensor vga': 2,
         **{name: rows[name]['images'] for name in rows if 'Mev/s' in name},
     }
     assert sum(row['images'] for name, row in rows.items() if 'Mev/s' in name) == 6
     wrong = {name for name, row in rows.items() if row['ap50'] == 0}
-    assert wrong == {'near', 'noise 0.5 Hz and more', 'sensor vga'}
+    assert wrong == {'near', 'noise 1 Hz and more', 'sensor vga'}
     assert rows['pan']['ap50'] == rows['street']['ap50'] == 1
     assert result['operating_point']['car'] == {'precision': 2 / 3, 'recall': 2 / 3}
     assert result['calibration_error'] == pytest.approx(0.75 - 2 / 3)
     assert result['localisation']['matches'] == 4
+
+
+def test_boxes_of_drives_without_road_users_are_counted_by_window():
+    assert simulated_quality.in_empty_drives([]) is None
+    empty = [drive(0, road_users=0), drive(0, road_users=0, times=(50_000,))]
+    empty[1]['images'] = [(boxes(), boxes(), 0)]
+    result = simulated_quality.summarise([drive(0), *empty])['without_road_users']
+    assert result['windows'] == 4
+    # The scores are 0.75
+    assert result['0.3'] == {'per_window': 0.75, 'per_minute': 900, 'windows_with_any': 0.75}
 
 
 def test_objects_count_in_the_row_of_their_size():
