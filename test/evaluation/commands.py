@@ -38,7 +38,7 @@ class Command:
                 cwd=REPOSITORY,
             )
 
-    def until(self, condition: Callable[[], Any], patience_s: float = 120) -> Any:
+    def until(self, condition: Callable[[], Any], patience_s: float = 300) -> Any:
         """Wait for a condition while the process runs, and return what it gives."""
         limit = time.monotonic() + patience_s
         while not (value := condition()):

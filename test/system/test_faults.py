@@ -416,11 +416,13 @@ def test_weights_that_are_not_finite(node, tmp_path):
 
 def test_the_node_is_stopped_and_continues(node):
     """What arrives meanwhile waits in the subscription, or is lost."""
-    stream = as_array(batches(2400))
+    count = 40 * (STOPPED_S + 6)
+    made = batches(count)
+    stream = as_array(made)
     observer, process = node.observer, node.nodes[0].process
     activate(node)
     publisher = node.publisher(ARRAY, '--best-effort')
-    publisher.start(stream.messages, [1_000 * MESSAGE_US * number for number in range(2400)])
+    publisher.start(stream.messages, [1_000 * MESSAGE_US * number for number in range(count)])
     publisher.go()
     observer.wait_for(lambda: len(observer.detections) > 3)
     process.send_signal(signal.SIGSTOP)
@@ -428,16 +430,14 @@ def test_the_node_is_stopped_and_continues(node):
         time.sleep(STOPPED_S)
     finally:
         process.send_signal(signal.SIGCONT)
-    last = stamps_of(observer.detections)[-1]
-    observer.wait_for(
-        lambda: stamps_of(observer.detections)[-1] > last + 1_000_000_000 * STOPPED_S
-    )
+    publisher.finish()
+    end = START_NS + 1000 * int(made[-1][3][-1])
+    observer.wait_for(lambda: stamps_of(observer.detections)[-1] > end - 50_000_000)
     stamps = stamps_of(observer.detections)
     assert stamps == sorted(set(stamps))
     observer.diagnostics.clear()
     heard(node, OK + WARN, 'detecting|dropped', format__errors=0)
     assert observer.state() == 'active'
-    publisher.process.kill()
 
 
 def test_a_subscriber_that_never_reads(node):

@@ -275,7 +275,7 @@ def _gaps(
             continue
         steps = int(window[after] - window[before])
         for step in range(1, steps):
-            row = labels[before : before + 1].copy()
+            row = labels[[before]]
             for name in ('x', 'y', 'w', 'h'):
                 row[name] += step / steps * (labels[name][after] - row[name])
             row['t'], row['visibility'] = times[window[before] + step], _IGNORED

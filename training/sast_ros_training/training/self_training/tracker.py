@@ -60,7 +60,7 @@ class IouTracker:
         """
         numbers = np.full(len(boxes), -1, np.int64)
         for track, row in self._pairs(boxes):
-            box = boxes[row : row + 1]
+            box = boxes[[row]]
             span = float(box['t'][0] - track.box['t'][0])
             moved = _centre(box) - _centre(track.box)
             now = moved / span if span else np.zeros(2)
@@ -71,7 +71,7 @@ class IouTracker:
             track.missed += 1
         self._tracks = [track for track in self._tracks if track.missed <= self._max_missed]
         for row in np.flatnonzero(numbers < 0).tolist():
-            self._tracks.append(_Track(self._next, boxes[row : row + 1]))
+            self._tracks.append(_Track(self._next, boxes[[row]]))
             numbers[row] = self._next
             self._next += 1
         return numbers
