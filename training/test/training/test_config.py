@@ -42,7 +42,7 @@ def test_what_it_writes_comes_back():
 
 def test_the_parts_of_the_recipe_go_on_with_other_sequences_in_the_same_folder():
     parts = load_config(FOLDER / 'default.yaml')
-    assert len(parts) == 6
+    assert len(parts) == 7
     trained, held_out = set(), set()
     for part in parts:
         assert part.config.data.cache == parts[0].config.data.cache
