@@ -11,6 +11,7 @@ import numpy as np
 from sast_ros_training.simulation import buses_trucks, people, two_wheelers, vehicles
 from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.distractors import MOVING, STANDING
+from sast_ros_training.simulation.draws import log_uniform
 from sast_ros_training.simulation.motion import make_path, MovingCamera, Path
 from sast_ros_training.simulation.street import Street
 
@@ -206,7 +207,7 @@ class Traffic:
         forward, right = rotation[2, :2], rotation[0, :2]
         forward = forward / np.linalg.norm(forward)
         for _ in range(20):
-            high = np.exp(rng.uniform(np.log(smallest), np.log(most)))
+            high = log_uniform(rng, smallest, most)
             depth = float(np.clip(view.focal * body.size[2] / high, 1.0, 110.0))
             column = rng.uniform(-0.05, 1.05) * view.width
             aside = (column - view.width / 2) / view.focal * depth

@@ -11,6 +11,7 @@ import numpy as np
 from sast_ros_training.simulation import outdoor_bodies as bodies
 from sast_ros_training.simulation import weather
 from sast_ros_training.simulation.actors import Actor
+from sast_ros_training.simulation.draws import log_uniform, log_uniforms
 from sast_ros_training.simulation.mirror import Mirror, MIRRORS
 from sast_ros_training.simulation.motion import make_path, make_waves, MovingCamera
 from sast_ros_training.simulation.street import Street
@@ -120,18 +121,18 @@ def _shaken(
     """Return the camera on a pole that is knocked, or that vibrates all the time."""
     pixel = 1 / camera.focal
     if name == 'vibration':
-        size = np.exp(rng.uniform(np.log(0.15), np.log(1.5))) * pixel
+        size = log_uniform(rng, 0.15, 1.5) * pixel
         slow = rng.uniform(2, 12)
         waves = [make_waves(rng, size * part, slow, 2 * slow) for part in (0.6, 1.0, 0.4)]
         return replace(camera, waves=waves)
     count = 1 + rng.poisson(0.4 * seconds)
-    size = np.exp(rng.uniform(np.log(1.0), np.log(25.0), (count, 1))) * pixel
+    size = log_uniforms(rng, 1.0, 25.0, (count, 1)) * pixel
     jolts = np.concatenate(
         [
             rng.uniform(0, seconds, (count, 1)),
             size * rng.normal(0, (0.6, 1.0, 0.5), (count, 3)),
-            np.exp(rng.uniform(np.log(3), np.log(18), (count, 1))),
-            np.exp(rng.uniform(np.log(0.03), np.log(0.3), (count, 1))),
+            log_uniforms(rng, 3, 18, (count, 1)),
+            log_uniforms(rng, 0.03, 0.3, (count, 1)),
         ],
         axis=1,
     )
@@ -147,7 +148,7 @@ def _make_actors(
     for _ in range(rng.integers(counts[0], counts[1] + 1)):
         body = make(rng)
         when = rng.uniform(0, seconds)
-        depth = np.exp(rng.uniform(np.log(nearest), np.log(farthest)))
+        depth = log_uniform(rng, nearest, farthest)
         rotation, eye = camera.pose(when)[:, :3].astype(float), camera.position(when)
         aside = rng.uniform(-0.45, 0.45) * camera.width / camera.focal * depth
         down = rng.uniform(-0.45, 0.45) * camera.height / camera.focal * depth

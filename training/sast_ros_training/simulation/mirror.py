@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from sast_ros_training.simulation.draws import log_uniform, log_uniforms
 from sast_ros_training.simulation.mesh import assemble, merge, Mesh
 from sast_ros_training.simulation.shapes import rectangle
 from sast_ros_training.simulation.street import Street
@@ -67,7 +68,7 @@ class Mirror:
 def _ripples(rng: np.random.Generator, size: tuple[int, int], largest: float) -> np.ndarray:
     """Return waves of 3 to 40 pixels that run downwards or upwards in the picture."""
     count, unit = int(rng.integers(2, 5)), max(1.0, size[0] / 240)
-    length = np.exp(rng.uniform(np.log(3), np.log(40), count)) * unit
+    length = log_uniforms(rng, 3, 40, count) * unit
     amplitude = rng.uniform(0.1, 1.0, count) * largest * unit
     slope = rng.normal(0, 0.3, count)
     rates = rng.uniform(2, 14, count) * rng.choice((-1, 1), count)
@@ -85,7 +86,7 @@ def make_wet_ground(rng: np.random.Generator, size: tuple[int, int], street: Str
         meshes = []
         for _ in range(rng.integers(4, 25)):
             angle = np.linspace(0, 2 * np.pi, 13)[:12]
-            rim = rng.uniform(0.6, 1.2, 12) * np.exp(rng.uniform(np.log(0.3), np.log(2.5)))
+            rim = rng.uniform(0.6, 1.2, 12) * log_uniform(rng, 0.3, 2.5)
             x, y = rng.uniform(-25, 25), rng.uniform(-street.kerb, street.kerb)
             points = np.stack(
                 [x + 1.8 * rim * np.cos(angle), y + rim * np.sin(angle), np.full(12, 0.006)], -1

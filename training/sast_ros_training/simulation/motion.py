@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from sast_ros_training.simulation.draws import log_uniform, log_uniforms
 
 #: Decay times after which a jolt is over: its swing is then below a tenth of a pixel.
 _JOLT_SPAN = 7.0
@@ -138,10 +139,10 @@ def make_camera(
             turn = rng.choice((-1, 1)) * rng.uniform(0.02, 0.4)
         waves[1] = make_waves(rng, rng.uniform(0, 0.03), 0.1, 0.4)
     elif motion == 'handheld':
-        shake = np.exp(rng.uniform(np.log(0.002), np.log(0.016)))
+        shake = log_uniform(rng, 0.002, 0.016)
         waves = [make_waves(rng, shake * share, 0.4, 3.5) for share in (1, 0.8, 0.5)]
         if rng.random() < 0.15:  # by a quick hand, or on a machine
-            shake = np.exp(rng.uniform(np.log(0.002), np.log(0.02)))
+            shake = log_uniform(rng, 0.002, 0.02)
             fast = [make_waves(rng, shake * share, 3.5, 11.0) for share in (1, 1, 0.7)]
             waves = [np.concatenate(pair) for pair in zip(waves, fast, strict=True)]
         if rng.random() < 0.5:
@@ -157,7 +158,7 @@ def make_camera(
 
 def make_waves(rng: np.random.Generator, size: float, slow: float, fast: float) -> np.ndarray:
     """Return ``float64[4, 3]``: amplitude in radians, Hz from ``slow`` to ``fast``, phase."""
-    frequency = np.exp(rng.uniform(np.log(slow), np.log(fast), 4))
+    frequency = log_uniforms(rng, slow, fast, 4)
     amplitude = size * rng.uniform(0.3, 1, 4) * (slow / frequency) ** 0.7
     return np.stack([amplitude, frequency, rng.uniform(0, 2 * np.pi, 4)], axis=1)
 

@@ -17,6 +17,7 @@ import numpy as np
 from sast_ros_training.simulation import near_objects, near_textures
 from sast_ros_training.simulation.actors import Actor
 from sast_ros_training.simulation.body import Body
+from sast_ros_training.simulation.draws import log_uniform, log_uniforms
 from sast_ros_training.simulation.hands import make_hand
 from sast_ros_training.simulation.mesh import merge, Mesh, textured
 from sast_ros_training.simulation.motion import make_path, MovingCamera, Path
@@ -181,12 +182,12 @@ def _make_room_light(rng: np.random.Generator, seconds: float) -> NearLight:
     height, side = np.radians(rng.uniform(25, 85)), rng.uniform(0, 2 * np.pi)
     level = np.cos(height)
     sun = np.array([level * np.cos(side), level * np.sin(side), np.sin(height)], np.float32)
-    ambient = float(np.exp(rng.uniform(np.log(0.02), np.log(0.7))))
+    ambient = log_uniform(rng, 0.02, 0.7)
     strength = ambient * float(rng.choice((0.0, 0.5, 1.0, 2.0)) * rng.uniform(0.3, 1.0))
     light = NearLight(sun, strength, ambient, ambient, bool(ambient < 0.1))
     kind = rng.random()
     if kind < 0.3:
-        depth = float(np.exp(rng.uniform(np.log(0.005), np.log(0.09))))
+        depth = log_uniform(rng, 0.005, 0.09)
         light = replace(light, flicker=depth, flicker_hz=float(rng.choice((100, 120))))
     elif kind < 0.32:
         light = replace(
@@ -224,20 +225,16 @@ def _draw_walls(rng: np.random.Generator, place: str, people: bool) -> _Walls:
     low, high = {'desk': (0.5, 4.0), 'room': (1.5, 6.0), 'court': (4.0, 20.0)}[place]
     if people:
         low = max(low, 2.5)
-    ahead, back, left, right = np.exp(rng.uniform(np.log(low), np.log(high), 4)).tolist()
+    ahead, back, left, right = log_uniforms(rng, low, high, 4).tolist()
     floor = -_DESK if place == 'desk' else 0.0
     return _Walls(ahead, back, left, right, floor, floor + rng.uniform(2.3, 4.0))
 
 
 def _waves(rng: np.random.Generator, size: float, slow: float, fast: float) -> np.ndarray:
     """Return ``float64[3, 3]`` amplitude (together about ``size``), Hz and phase of sines."""
-    hertz = np.exp(rng.uniform(np.log(slow), np.log(fast), 3))
+    hertz = log_uniforms(rng, slow, fast, 3)
     gain = size * rng.uniform(0.2, 0.6, 3) * (slow / hertz) ** 0.5
     return np.stack([gain, hertz, rng.uniform(0, 2 * np.pi, 3)], 1)
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _make_camera(
@@ -256,7 +253,7 @@ def _make_camera(
             break
         yaw = rng.uniform(0, 2 * np.pi)
     if place == 'desk':
-        height = _log_uniform(rng, 0.08, 1.0)
+        height = log_uniform(rng, 0.08, 1.0)
         steep = rng.uniform(0.9, 1.5) if rng.random() < 0.3 else rng.uniform(0.0, 0.9)
         pitch = -steep if height > 0.25 else -0.4 * steep
     else:
@@ -273,13 +270,13 @@ def _make_camera(
         waves[1] = _waves(rng, rng.uniform(0, 0.15), 0.1, 0.8)
     elif motion == 'handheld':
         if rng.random() < 0.7:
-            shake = _log_uniform(rng, 0.003, 0.05)
+            shake = log_uniform(rng, 0.003, 0.05)
             waves = [_waves(rng, shake * share, 0.4, 4.0) for share in (1, 0.8, 0.6)]
         else:  # shaken
-            shake, beat = _log_uniform(rng, 0.03, 0.3), rng.uniform(1.0, 7.0)
+            shake, beat = log_uniform(rng, 0.03, 0.3), rng.uniform(1.0, 7.0)
             shares = rng.uniform(0.1, 1, 3)
             waves = [_waves(rng, shake * share, beat, 1.2 * beat) for share in shares]
-        far = _DEPTHS[place] * _log_uniform(rng, 0.003, 0.06)
+        far = _DEPTHS[place] * log_uniform(rng, 0.003, 0.06)
         sways = [_waves(rng, far * share, 0.3, 4.0) for share in (1, 1, 1)]
         if place != 'desk' and rng.random() < 0.3:
             heading, speed, bob = yaw, rng.uniform(0.2, 0.8), rng.uniform(0.005, 0.02)
@@ -341,7 +338,7 @@ def _surface(
 ) -> Piece:
     tone = float(np.clip(rng.normal(0.5, 0.25), 0.04, 0.9))
     piece = rectangle(x, y, z, tone)
-    return _solid(textured(piece, int(rng.choice(kinds)), _log_uniform(rng, 0.3, 3.0)))
+    return _solid(textured(piece, int(rng.choice(kinds)), log_uniform(rng, 0.3, 3.0)))
 
 
 def _on_wall(
@@ -374,7 +371,7 @@ def _on_wall(
             continue
         glow = 0.0
         if kind < 0.4:
-            glow = light.ambient * _log_uniform(rng, 0.5, 6.0)
+            glow = light.ambient * log_uniform(rng, 0.5, 6.0)
         elif kind < 0.6:  # a door or cupboard
             rise = (floor, min(floor + rng.uniform(0.6, 2.1), top))
         wall, tone = across + into, rng.uniform(0.05, 0.9)
@@ -423,7 +420,7 @@ class _Stage:
             when = rng.uniform(0, self._seconds)
             eye, pose = camera.position(when), camera.pose(when).astype(float)
             yaw = np.arctan2(pose[2, 1], pose[2, 0])
-            depth = min(_log_uniform(rng, 0.7, 6.0), max(self._far, 0.8))
+            depth = min(log_uniform(rng, 0.7, 6.0), max(self._far, 0.8))
             aside = rng.uniform(-0.6, 0.6) * camera.width / camera.focal * depth
             ahead, right = (
                 np.array((np.cos(yaw), np.sin(yaw))),
@@ -486,7 +483,7 @@ class _Stage:
 
     def _near(self, most: float, least: float = 0.18) -> float:
         """Return a distance in metres, not behind the wall."""
-        return min(_log_uniform(self._rng, least, max(most, 1.2 * least)), max(self._far, least))
+        return min(log_uniform(self._rng, least, max(most, 1.2 * least)), max(self._far, least))
 
     def _standing(self, body: Body) -> Flight:
         """Return a place on the desk or floor, or in a room as often on something in the air."""
@@ -526,8 +523,8 @@ class _Stage:
     def _motion(self, place: np.ndarray, turned: np.ndarray, entry: np.ndarray) -> Flight:
         """Return coming, going and moving about as a hand does it."""
         rng, far = self._rng, float(np.linalg.norm(place - self._camera.start))
-        lively = _log_uniform(rng, 0.02, 0.5)
-        beat = _log_uniform(rng, 0.4, 4.0)
+        lively = log_uniform(rng, 0.02, 0.5)
+        beat = log_uniform(rng, 0.4, 4.0)
         sways = [_waves(rng, far * lively * rng.random(), beat, 2 * beat) for _ in range(3)]
         turns = [_waves(rng, 2 * lively * rng.random(), beat, 2 * beat) for _ in range(3)]
         comes = rng.uniform(-0.5, self._seconds) if rng.random() < 0.35 else -2.0

@@ -23,6 +23,7 @@ from sast_ros_training.simulation.distractors import (
     make_tree,
     make_wedge,
 )
+from sast_ros_training.simulation.draws import log_uniform
 from sast_ros_training.simulation.mesh import grid, merge, Mesh, Surface, textured
 from sast_ros_training.simulation.near_textures import ALL, CLOTHS, KEYS, PRINTS, SCREENS
 from sast_ros_training.simulation.rig import full_turn, Motion, motion, placed, rotation
@@ -51,12 +52,12 @@ def _any_texture(rng: np.random.Generator, piece: Mesh, chance: float = 0.5) -> 
     """Return the piece with a pattern on it, or as it is."""
     if rng.random() >= chance:
         return piece
-    return textured(piece, int(rng.choice(ALL)), np.exp(rng.uniform(np.log(2), np.log(20))))
+    return textured(piece, int(rng.choice(ALL)), log_uniform(rng, 2, 20))
 
 
 def board(rng: np.random.Generator) -> Mesh:
     """Return a sheet or board with print, a checker board, markers or a picture on its front."""
-    wide = np.exp(rng.uniform(np.log(0.08), np.log(0.5)))
+    wide = log_uniform(rng, 0.08, 0.5)
     high, deep = wide * rng.uniform(0.6, 1.5), rng.choice((0.001, 0.004, 0.02))
     back = box((deep, wide, high), (0, 0, 0), _shade(rng))
     front = _printed(rng, wide, high, deep / 2 + 0.001, int(rng.choice(PRINTS)))
@@ -117,7 +118,7 @@ def bottle(rng: np.random.Generator) -> Mesh:
 
 def ball(rng: np.random.Generator) -> Mesh:
     """Return a ball or fruit: plain, patched or striped."""
-    radius = np.exp(rng.uniform(np.log(0.015), np.log(0.13)))
+    radius = log_uniform(rng, 0.015, 0.13)
     radii = radius * rng.uniform(0.85, 1.0, 3)
     cells = np.full((8, 12), _shade(rng))
     kind = rng.integers(3)
@@ -221,12 +222,12 @@ _STEADY: Lamp = (_always, 0.0)
 def blinking(rng: np.random.Generator) -> Lamp:
     """Return a lamp that is steady, ripples with the mains, is pulsed, blinks or flickers."""
     kind = rng.choice(5, p=(0.2, 0.3, 0.2, 0.2, 0.1))
-    hertz = float(np.exp(rng.uniform(np.log(60), np.log(600))))
+    hertz = log_uniform(rng, 60, 600)
     duty, low, start = rng.uniform(0.15, 0.85), float(rng.choice((0.0, 0.1, 0.5))), rng.random()
     if kind == 0:
         return _STEADY
     if kind == 1:
-        mains, depth = float(rng.choice((100, 120))), np.exp(rng.uniform(np.log(0.05), 0.0))
+        mains, depth = float(rng.choice((100, 120))), log_uniform(rng, 0.05, 1.0)
 
         def ripple(seconds: float) -> float:
             return float(1 - depth * (0.5 + 0.5 * np.cos(2 * np.pi * (mains * seconds + start))))
@@ -241,7 +242,7 @@ def blinking(rng: np.random.Generator) -> Lamp:
 
         return candle, base
     if kind == 3:
-        hertz = float(np.exp(rng.uniform(np.log(0.7), np.log(30))))
+        hertz = log_uniform(rng, 0.7, 30)
 
     def square(seconds: float) -> float:
         return 1.0 if (hertz * seconds + start) % 1 < duty else low
@@ -251,7 +252,7 @@ def blinking(rng: np.random.Generator) -> Lamp:
 
 def _turning(rng: np.random.Generator, axis: int, centre: np.ndarray) -> Motion:
     """Return turning about an axis, from slow to as fast as a fan."""
-    period = 1 / np.exp(rng.uniform(np.log(0.4), np.log(30)))
+    period = 1 / log_uniform(rng, 0.4, 30)
     sign = rng.choice((-1, 1))
     return motion([placed(rotation(axis, sign * _WAY), centre)], period, 'seconds', rng.random())
 
@@ -336,7 +337,7 @@ def make_spinning_light(rng: np.random.Generator) -> Body:
     """Return lights that turn about a middle, with the rays that a lens makes of them."""
     radius, high = rng.uniform(0.02, 0.12), rng.uniform(0.05, 0.25)
     middle = np.array((0.0, 0.0, high))
-    glow = np.exp(rng.uniform(np.log(0.5), np.log(8)))
+    glow = log_uniform(rng, 0.5, 8)
     pieces = []
     for angle in full_turn(int(rng.integers(1, 5))) + rng.uniform(0, 6.3):
         far = radius * rng.uniform(0.3, 1.0)
@@ -360,7 +361,7 @@ def make_spinning_light(rng: np.random.Generator) -> Body:
 
 def make_lamp(rng: np.random.Generator) -> Body:
     """Return a lamp, a bulb, a tube, a strip or a panel of light-emitting diodes."""
-    glow, kind = np.exp(rng.uniform(np.log(0.2), np.log(6))), rng.integers(4)
+    glow, kind = log_uniform(rng, 0.2, 6), rng.integers(4)
     high, pieces = rng.uniform(0.02, 0.4), []
     if kind == 0:
         radius = rng.uniform(0.008, 0.06)
@@ -389,14 +390,14 @@ def make_lamp(rng: np.random.Generator) -> Body:
 
 def make_screen(rng: np.random.Generator) -> Body:
     """Return a monitor, television or laptop with still, scrolling, panning or cut pictures."""
-    wide = np.exp(rng.uniform(np.log(0.15), np.log(1.0)))
+    wide = log_uniform(rng, 0.15, 1.0)
     high = wide * rng.uniform(0.5, 0.75)
     low = rng.uniform(0.01, 0.15)
-    glow = np.exp(rng.uniform(np.log(0.15), np.log(1.2)))
+    glow = log_uniform(rng, 0.15, 1.2)
     face = _printed(rng, wide, high, 0.016, int(rng.choice(SCREENS)))
     shades = np.full(2, 0.02, np.float32)
     face = replace(face, emission=np.full(2, glow, np.float32), albedo=shades)
-    zoom = np.exp(rng.uniform(np.log(0.3), np.log(1.0)))
+    zoom = log_uniform(rng, 0.3, 1.0)
     face = replace(face, uv=face.uv * np.float32(zoom))
     lift = (0, 0, low + high / 2)
     frame = box((0.03, wide + 0.03, high + 0.03), lift, _shade(rng))

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from sast_ros_training.simulation.body import Body, RiggedBody, Skin
+from sast_ros_training.simulation.draws import log_uniform
 from sast_ros_training.simulation.human_body import FOREARM, HEAD, HumanBody, PARTS, Postures
 from sast_ros_training.simulation.mesh import merge, Mesh, textured
 from sast_ros_training.simulation.near_textures import CLOTHS, PRINTS
@@ -122,7 +123,7 @@ def _gestures(rng: np.random.Generator, person: HumanBody, seat: float | None) -
         gain, turn = size * rng.uniform(0.3, 1, (most, 1)), rng.uniform(0, 6.3, (most, 1))
         return (gain / number * np.sin(number * _WAY + turn)).sum(0)
 
-    lively = np.exp(rng.uniform(np.log(0.05), np.log(1.0)))
+    lively = log_uniform(rng, 0.05, 1.0)
     if seat is not None:
         made.hips[:, 2] = seat
         made.balls[:, :, 0] += person.thigh * rng.uniform(0.7, 1.2)

@@ -9,6 +9,7 @@ Every texture is ``float32[256, 256]`` and multiplies the albedo or the emission
 from __future__ import annotations
 
 import numpy as np
+from sast_ros_training.simulation.draws import log_uniform
 from sast_ros_training.simulation.textures import bricks, cloudy, grass, hedge, SIDE, sky, Texture
 
 
@@ -18,7 +19,7 @@ def _span(start: int, length: int) -> slice:
 
 def plaster(rng: np.random.Generator) -> np.ndarray:
     """Return a wall, a table top or a floor of nearly one tone."""
-    return cloudy(rng, rng.uniform(0.8, 2.5), np.exp(rng.uniform(np.log(0.004), np.log(0.15))))
+    return cloudy(rng, rng.uniform(0.8, 2.5), log_uniform(rng, 0.004, 0.15))
 
 
 def wood(rng: np.random.Generator) -> np.ndarray:

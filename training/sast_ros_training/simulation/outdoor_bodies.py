@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from sast_ros_training.simulation.body import Body, RiggedBody, Skin
+from sast_ros_training.simulation.draws import log_uniform
 from sast_ros_training.simulation.mesh import assemble, grid, merge, Mesh, quad
 from sast_ros_training.simulation.rig import full_turn, Motion, motion, placed, rotation
 from sast_ros_training.simulation.shapes import box, disc, ellipsoid, rectangle, tube
@@ -103,7 +104,7 @@ def make_foliage(rng: np.random.Generator) -> Body:
     hangs, grass = rng.random() < 0.4, rng.random() < 0.35
     leaf, wide = rng.uniform(0.03, 0.14) * tall**0.5, rng.uniform(0.2, 0.8)
     count = int(rng.integers(15, 60))
-    wind = np.exp(rng.uniform(np.log(0.01), np.log(0.12))) * tall
+    wind = log_uniform(rng, 0.01, 0.12) * tall
     skin, motions = Skin(more=twigs), []
     for number in range(twigs):
         foot = rng.normal(0, 0.25 * tall, 3) * (1, 1, 0)
@@ -208,7 +209,7 @@ def make_beacon(rng: np.random.Generator) -> Body:
     """Return a warning light or direction arrow on a post that blinks 0.7 to 8 times a second."""
     height, size = rng.uniform(0.8, 3.5), rng.uniform(0.06, 0.25)
     glow, tone = rng.uniform(1.0, 6.0), rng.uniform(0.05, 0.6)
-    period = np.exp(rng.uniform(np.log(0.12), np.log(1.4)))
+    period = log_uniform(rng, 0.12, 1.4)
     pieces = [tube([(0, 0, 0), (0, 0, height)], 0.04, 5, tone)]
     pieces.append(box((0.1, 2.4 * size, 2.4 * size), (0, 0, height), tone))
     lights = []
@@ -258,7 +259,7 @@ def make_screen(rng: np.random.Generator) -> Body:
             rectangle(0.0, (-0.1, 0.1), (0.0, low), 0.2),
         ]
     )
-    until = np.exp(rng.uniform(np.log(0.04), np.log(1.0))) * np.arange(1, pictures + 1)
+    until = log_uniform(rng, 0.04, 1.0) * np.arange(1, pictures + 1)
     return BlinkingBody(frame, shown, until, rng.uniform(0, until[-1]))
 
 

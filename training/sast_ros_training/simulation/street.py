@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from sast_ros_training.simulation import textures as surface
+from sast_ros_training.simulation.draws import log_uniform
 from sast_ros_training.simulation.mesh import assemble, Mesh, Values
 
 
@@ -90,7 +91,7 @@ def make_light(rng: np.random.Generator) -> Light:
         return Light(sun, rng.uniform(0, 0.03), ambient, ambient * rng.uniform(1, 3), True)
     # A street lamp instead of the sun
     ambient = rng.uniform(0.004, 0.03)
-    flicker = np.exp(rng.uniform(np.log(0.02), np.log(0.2))) if rng.random() < 0.25 else 0.0
+    flicker = log_uniform(rng, 0.02, 0.2) if rng.random() < 0.25 else 0.0
     strength, sky = ambient * rng.uniform(0, 3), ambient * rng.uniform(0.1, 1)
     return Light(sun, strength, ambient, sky, True, float(flicker), rng.choice((100.0, 120.0)))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+from sast_ros_training.simulation.draws import log_uniform, log_uniforms
 
 
 class Effect(Protocol):
@@ -26,12 +27,6 @@ class Effect(Protocol):
 
 def _unit(size: tuple[int, int]) -> float:
     return max(1.0, size[0] / 240)
-
-
-def _log_uniform(
-    rng: np.random.Generator, low: float, high: float, count: int | None = None
-) -> np.ndarray:
-    return np.exp(rng.uniform(np.log(low), np.log(high), count))
 
 
 def _place(start: np.ndarray, cycle: np.ndarray) -> np.ndarray:
@@ -50,7 +45,7 @@ class Rain:
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int], focal: float) -> None:
         self._size, unit = size, _unit(size)
-        count = int(_log_uniform(rng, 30, 500))
+        count = int(log_uniform(rng, 30, 500))
         depth = 0.4 + 5 * rng.random(count)
         self._speed = rng.uniform(4, 9) * focal / depth
         self._slant = rng.normal(0, 0.15) + rng.normal(0, 0.03, count)
@@ -114,7 +109,7 @@ class Snow:
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int], focal: float) -> None:
         self._size, unit = size, _unit(size)
-        count = int(_log_uniform(rng, 20, 250))
+        count = int(log_uniform(rng, 20, 250))
         depth = 0.35 + 6 * rng.random(count) ** 0.7
         self._radius = np.clip(0.004 * focal / depth, 0.5, 7 * unit)
         self._alpha = np.clip(0.2 + 0.5 * self._radius / unit, 0.2, 0.9) * rng.uniform(0.4, 1)
@@ -147,11 +142,11 @@ class Insects:
     def __init__(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
         height, width = size
         unit, count = _unit(size), int(rng.integers(1, 7))
-        self._radius = _log_uniform(rng, 1.2, 14, count) * unit
+        self._radius = log_uniforms(rng, 1.2, 14, count) * unit
         self._soft = float(rng.uniform(0.5, 3.0)) * unit
         self._alpha, self._beat = rng.uniform(0.3, 0.95, count), rng.uniform(40, 120, count)
         # One or more passages of each through the middle of its way at a time of its own
-        speed = _log_uniform(rng, 60, 900, count) * unit
+        speed = log_uniforms(rng, 60, 900, count) * unit
         heading = rng.uniform(0, 2 * np.pi, count)
         self._velocity = speed * np.array((np.cos(heading), np.sin(heading)))
         self._way = 2.2 * np.hypot(height, width) * rng.uniform(1, 2.5, count)
@@ -195,8 +190,8 @@ class PassingShade:
         across = np.cos(angle) * np.arange(width) + np.sin(angle) * np.arange(height)[:, None]
         self._across = (across / diagonal).astype(np.float32)
         low, high = (0.6, 6.0) if self._fast else (0.05, 0.5)
-        self._speed = float(_log_uniform(rng, low, high)) * rng.choice((-1, 1))
-        self._edge = float(_log_uniform(rng, 0.02, 0.6))
+        self._speed = log_uniform(rng, low, high) * rng.choice((-1, 1))
+        self._edge = log_uniform(rng, 0.02, 0.6)
         self._gaps = rng.uniform(0.3, 2.0, 7)
         self._dark = 1 - rng.uniform(0.1, 0.75, 7)
         self._swell = rng.uniform(0, 0.3), rng.uniform(0.1, 3.0), rng.uniform(0, 6.3)
@@ -230,8 +225,8 @@ class Flashes:
     def __init__(self, rng: np.random.Generator, seconds: float) -> None:
         count = 1 + rng.poisson(0.5 * seconds)
         self._times = rng.uniform(0, seconds, count)
-        self._strength = _log_uniform(rng, 0.3, 8, count)
-        self._rise = _log_uniform(rng, 0.002, 0.05, count)
+        self._strength = log_uniforms(rng, 0.3, 8, count)
+        self._rise = log_uniforms(rng, 0.002, 0.05, count)
         self._fall = self._rise * rng.uniform(1, 8, count)
 
     def apply(self, picture: np.ndarray, seconds: float) -> None:
@@ -250,7 +245,7 @@ class MainsFlicker:
         height, width = size
         self._rate = float(rng.choice((100.0, 120.0, rng.uniform(40, 140))))
         self.pictures_hz = 5 * self._rate
-        self._size = float(_log_uniform(rng, 0.02, 0.35))
+        self._size = log_uniform(rng, 0.02, 0.35)
         self._pulsed = bool(rng.random() < 0.25)
         self._phase = rng.uniform(0, 1)
         x = np.arange(width) - rng.uniform(0, width)
