@@ -20,24 +20,19 @@ much of stage 1 is kept inside and outside the boxes of visible objects, by came
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 import json
 from pathlib import Path
-import tempfile
 from typing import Any
 
 import numpy as np
 from rich.progress import track
-from sast_ros.cli.terminal import columns_table, open_console, print_error, UNTRAINED_WARNING
+from sast_ros.cli.terminal import columns_table, open_console
 from sast_ros.model import SAST
-from sast_ros.model.choice import choose_model
-from sast_ros.process import keep_heap
-from sast_ros_training.training.cache import CachedSequence, list_sequences
+from sast_ros_training.training.cache import CachedSequence
 from sast_ros_training.training.validation import run_sequence, SequenceResult, summarise
 import sparsity
 from sparsity_pictures import MODE_COLOURS, styled_pyplot
-import torch
 from workload import host
 
 FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -184,43 +179,20 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--model', default='default', help='bundled name, file, configuration')
-    parser.add_argument('--drives', type=int, default=60)
-    parser.add_argument('--seconds', type=float, default=2.0, help='length of each drive')
+    parser = sparsity.make_parser(__doc__)
     parser.add_argument('--factors', type=float, nargs='+', default=FACTORS, help='for AMP')
-    parser.add_argument(
-        '--cache', type=Path, metavar='FOLDER', help='instead of simulating; at most DRIVES of it'
-    )
-    parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--json', type=Path, metavar='FILE')
-    parser.add_argument('--plot', type=Path, metavar='FILE')
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    keep_heap()
-    model, trained = choose_model(arguments.model, 'cpu')
-    if not trained:
-        print_error(UNTRAINED_WARNING)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.cache or Path(temporary)
-        if arguments.cache is None:
-            sparsity.simulate(folder, model, arguments.drives, arguments.seconds)
-        paths = list_sequences(folder)
-        if not paths:
-            parser.error(f'{folder} holds no sequence; give the folder of one part of a cache')
-        paths = paths[:: -(-len(paths) // arguments.drives)]  # spread over all
+    with sparsity.open_drives(parser, arguments) as (model, trained, sequences):
         comparison = Comparison(model, sorted({1.0, *arguments.factors}))
         console = open_console(stderr=True)
-        for number, path in enumerate(track(paths, 'watching', console=console)):
-            comparison.watch(CachedSequence(path), number)
+        for number, sequence in enumerate(track(sequences, 'watching', console=console)):
+            comparison.watch(sequence, number)
         result = {
             'benchmark': 'accuracy of one network by selection and share of tokens',
             'host': host(),
             'model': Path(arguments.model).name,
             'trained': trained,
-            'sequences': len(paths),
+            'sequences': len(sequences),
             **comparison.summary(),
         }
     show(result)

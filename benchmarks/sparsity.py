@@ -30,7 +30,8 @@ holds the middle of its 4x4 pixels.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
@@ -492,9 +493,10 @@ def show(result: dict[str, Any]) -> None:
     console.print(', '.join(f'{key} {value}' for key, value in result['host'].items()))
 
 
-def main() -> None:
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser with what every benchmark of the selection takes."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--model', default='default', help='bundled name, file, configuration')
     parser.add_argument('--drives', type=int, default=60)
@@ -504,19 +506,20 @@ def main() -> None:
     )
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--json', type=Path, metavar='FILE')
-    parser.add_argument('--plot', type=Path, metavar='FILE', help='kept tokens, time, accuracy')
-    parser.add_argument('--scenes', type=Path, metavar='FILE', help='three windows with tokens')
-    arguments = parser.parse_args()
+    parser.add_argument('--plot', type=Path, metavar='FILE')
+    return parser
+
+
+@contextmanager
+def open_drives(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> Iterator[tuple[SAST, bool, list[CachedSequence]]]:
+    """Prepare this process; give the network, whether it is trained, and the held-out drives."""
     torch.set_num_threads(arguments.threads)
     keep_heap()
     model, trained = choose_model(arguments.model, 'cpu')
     if not trained:
         print_error(UNTRAINED_WARNING)
-    detectors = {
-        'adaptive': ObservedDetector(model, 'adaptive'),
-        'dense': ObservedDetector(model, 'dense'),
-        'random': RandomDetector(model),
-    }
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.cache or Path(temporary)
         if arguments.cache is None:
@@ -525,7 +528,19 @@ def main() -> None:
         if not paths:
             parser.error(f'{folder} holds no sequence; give the folder of one part of a cache')
         paths = paths[:: -(-len(paths) // arguments.drives)]  # spread over all
-        sequences = [CachedSequence(path) for path in paths]
+        yield model, trained, [CachedSequence(path) for path in paths]
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument('--scenes', type=Path, metavar='FILE', help='three windows with tokens')
+    arguments = parser.parse_args()
+    with open_drives(parser, arguments) as (model, trained, sequences):
+        detectors = {
+            'adaptive': ObservedDetector(model, 'adaptive'),
+            'dense': ObservedDetector(model, 'dense'),
+            'random': RandomDetector(model),
+        }
         observe(detectors, sequences[0], 0)  # the products of most shapes are prepared now
         console = open_console(stderr=True)
         observations = [

@@ -126,11 +126,11 @@ def _shaken(
         waves = [make_waves(rng, size * part, slow, 2 * slow) for part in (0.6, 1.0, 0.4)]
         return replace(camera, waves=waves)
     count = 1 + rng.poisson(0.4 * seconds)
-    size = log_uniforms(rng, 1.0, 25.0, (count, 1)) * pixel
+    sizes = log_uniforms(rng, 1.0, 25.0, (count, 1)) * pixel
     jolts = np.concatenate(
         [
             rng.uniform(0, seconds, (count, 1)),
-            size * rng.normal(0, (0.6, 1.0, 0.5), (count, 3)),
+            sizes * rng.normal(0, (0.6, 1.0, 0.5), (count, 3)),
             log_uniforms(rng, 3, 18, (count, 1)),
             log_uniforms(rng, 0.03, 0.3, (count, 1)),
         ],

@@ -23,9 +23,11 @@ import numpy as np
 from safetensors import safe_open, SafetensorError
 from safetensors.numpy import save
 from sast_ros.events.chunk import MAX_SENSOR_SIDE
+from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import LABEL_DTYPE
 from sast_ros.model import ModelConfig
 from sast_ros.output import write_file
+from sast_ros.pipeline import sensor_geometry
 from sast_ros_training.training.errors import TrainingDataError
 
 SUFFIX = '.safetensors'
@@ -131,6 +133,21 @@ class SequenceWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         # save_file would deny it to other users
         write_file(path, save(tensors, {_INFO_KEY: json.dumps(asdict(self.info))}))
+
+
+def histogram_writer(
+    network: ModelConfig, size: tuple[int, int], **facts: Any
+) -> tuple[StackedHistogram, SequenceWriter]:
+    """
+    Return the histogram of a sensor for a network, and what collects a sequence of it.
+
+    ``size``: (height, width) of the sensor in pixels; ``facts``: the other fields of
+    ``SequenceInfo``.
+    """
+    downsample = sensor_geometry(network, size).downsample
+    histogram = StackedHistogram(*size, bins=network.bins, downsample=downsample)
+    info = SequenceInfo(sensor_size=size, downsample=downsample, shape=histogram.shape, **facts)
+    return histogram, SequenceWriter(info)
 
 
 def _offsets(windows: Items[np.ndarray]) -> np.ndarray:

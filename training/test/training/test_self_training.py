@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sast_ros.cli import main
 from sast_ros.detector import StreamingDetector
+from sast_ros.evaluation.metrics.matching import iou_matrix
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import BOX_DTYPE, MIN_VISIBILITY
@@ -37,7 +38,7 @@ from sast_ros_training.training.self_training.rounds import (
     self_train,
     SelfTraining,
 )
-from sast_ros_training.training.self_training.tracker import IouTracker, overlaps
+from sast_ros_training.training.self_training.tracker import IouTracker
 
 SETTINGS = LabellingSettings(mirror=False)
 
@@ -149,7 +150,7 @@ def test_numbers_of_tracks_are_unique_in_a_window(seed):
 def test_overlaps_of_known_boxes():
     a = boxes((0, 0, 10, 10, 0, 1), (50, 50, 1, 1, 0, 1))
     b = boxes((0, 0, 10, 10, 0, 1), (5, 0, 10, 10, 0, 1))
-    assert np.allclose(overlaps(a, b), [[1, 1 / 3], [0, 0]])
+    assert np.allclose(iou_matrix(a, b), [[1, 1 / 3], [0, 0]])
 
 
 # ---------------------------------------------------------------------------------------- labels

@@ -26,9 +26,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
+from sast_ros.evaluation.metrics.matching import iou_matrix
 from sast_ros.labels import BOX_DTYPE, LABEL_DTYPE, MIN_VISIBILITY
 from sast_ros_training.training.cache import CachedSequence
-from sast_ros_training.training.self_training.tracker import IouTracker, overlaps
+from sast_ros_training.training.self_training.tracker import IouTracker
 
 #: Boxes of two views are of one object if they overlap by this much; those of two classes then
 #: are, too.
@@ -191,7 +192,7 @@ def merge(found: Sequence[np.ndarray], backwards: Sequence[bool]) -> np.ndarray:
     """
     boxes = np.concatenate(list(found))
     view = np.repeat(np.arange(len(found)), [len(rows) for rows in found])
-    iou = overlaps(boxes, boxes)
+    iou = iou_matrix(boxes, boxes)
     iou[boxes['class_id'][:, None] != boxes['class_id'][None]] = 0
     free = np.ones(len(boxes), bool)
     merged = []
@@ -285,7 +286,7 @@ def _gaps(
 
 def _without_rivals(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Ignore a target that lies on a better one, as of another class: it is one object."""
-    iou = overlaps(labels, labels)
+    iou = iou_matrix(labels, labels)
     kept: list[int] = []
     for row in np.argsort(-scores, kind='stable'):
         if labels['visibility'][row] < MIN_VISIBILITY:

@@ -16,15 +16,14 @@ from sast_ros.bags import open_recording, Recording, RecordingError
 from sast_ros.defaults import MAX_GAP_MS
 from sast_ros.detector import StreamingDetector
 from sast_ros.events.chunk import EventFormatError
-from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import MIN_VISIBILITY
 from sast_ros.model import ModelConfig
-from sast_ros.pipeline import default_sensor_size, sensor_geometry
+from sast_ros.pipeline import default_sensor_size
 from sast_ros.windows import EventWindow, microseconds, WindowCutter
 from sast_ros_training.training.cache import (
     CachedSequence,
+    histogram_writer,
     list_sequences,
-    SequenceInfo,
     SequenceWriter,
     SUFFIX,
 )
@@ -89,19 +88,13 @@ def _sequences(recording: Recording, config: TrainingConfig) -> Iterator[Sequenc
             if writer is not None:
                 yield writer
             run += window.reset is not None
-            shown = window.height, window.width
-            downsample = sensor_geometry(network, shown).downsample
-            histogram = StackedHistogram(*shown, bins=network.bins, downsample=downsample)
-            writer = SequenceWriter(
-                SequenceInfo(
-                    source=f'{recording.path.name}, run {run}',
-                    classes=network.classes,
-                    sensor_size=shown,
-                    downsample=downsample,
-                    shape=histogram.shape,
-                    stride_ms=data.stride_ms,
-                    window_ms=data.window_ms,
-                )
+            histogram, writer = histogram_writer(
+                network,
+                (window.height, window.width),
+                source=f'{recording.path.name}, run {run}',
+                classes=network.classes,
+                stride_ms=data.stride_ms,
+                window_ms=data.window_ms,
             )
         writer.add(histogram(window.parts).numpy(), window.t_end, len(window), None)
     if writer is not None:

@@ -7,17 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
-
-def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return IoU ``float64[N, M]`` of boxes of two structured arrays with x, y, w, h."""
-    left = np.maximum(a['x'][:, None], b['x'][None]).astype(np.float64)
-    top = np.maximum(a['y'][:, None], b['y'][None])
-    right = np.minimum((a['x'] + a['w'])[:, None], (b['x'] + b['w'])[None])
-    bottom = np.minimum((a['y'] + a['h'])[:, None], (b['y'] + b['h'])[None])
-    inside = (right - left).clip(min=0) * (bottom - top).clip(min=0)
-    areas = (a['w'] * a['h'])[:, None] + (b['w'] * b['h'])[None] - inside
-    return inside / np.maximum(areas, 1e-9)
+from sast_ros.evaluation.metrics.matching import iou_matrix
 
 
 @dataclass
@@ -85,7 +75,7 @@ class IouTracker:
                 shift = track.speed * float(boxes['t'][0] - predicted['t'][row])
                 predicted['x'][row] += shift[0]
                 predicted['y'][row] += shift[1]
-        iou = overlaps(predicted, boxes)
+        iou = iou_matrix(predicted, boxes)
         iou[predicted['class_id'][:, None] != boxes['class_id'][None]] = 0
         pairs: list[tuple[_Track, int]] = []
         taken: set[tuple[str, int]] = set()

@@ -14,10 +14,8 @@ from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES
 from sast_ros.bags.storage import STORAGE_SUFFIXES
 from sast_ros.evaluation.boxes import read_boxes
 from sast_ros.events import EventChunk
-from sast_ros.histogram import StackedHistogram
-from sast_ros.pipeline import sensor_geometry
 from sast_ros.windows import WindowCutter
-from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
+from sast_ros_training.training.cache import histogram_writer
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
@@ -69,21 +67,16 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
         size = opened.sensor_size or (first.height, first.width)
         if not all(size):
             size = network.frame[0] * network.downsample, network.frame[1] * network.downsample
-        downsample = sensor_geometry(network, size).downsample
-        histogram = StackedHistogram(*size, bins=network.bins, downsample=downsample)
-        writer = SequenceWriter(
-            SequenceInfo(
-                source=recording.name,
-                classes=network.classes,
-                sensor_size=size,
-                downsample=downsample,
-                shape=histogram.shape,
-                stride_ms=data.stride_ms,
-                window_ms=data.window_ms,
-            )
+        histogram, writer = histogram_writer(
+            network,
+            size,
+            source=recording.name,
+            classes=network.classes,
+            stride_ms=data.stride_ms,
+            window_ms=data.window_ms,
         )
         cutter = WindowCutter(round(1000 * data.window_ms), round(1000 * data.stride_ms))
-        history = LabelHistory(labels, size, downsample, data.stride_ms)
+        history = LabelHistory(labels, size, writer.info.downsample, data.stride_ms)
         for chunk in _aligned(first, chunks, labels, cutter):
             for window in cutter.cut(chunk):
                 counts = histogram(window.parts).numpy()

@@ -16,10 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from sast_ros.errors import SettingError
-from sast_ros.histogram import StackedHistogram
 from sast_ros.model.config import model_config
-from sast_ros.pipeline import sensor_geometry
-from sast_ros_training.training.cache import SequenceInfo, SequenceWriter, SUFFIX
+from sast_ros_training.training.cache import histogram_writer, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.processes import end_with_parent
@@ -168,22 +166,14 @@ def simulate_drive(plan: DrivePlan) -> None:
     timing = WindowTiming.from_ms(plan.window_ms, plan.stride_ms)
     wanted = plan.seconds, plan.geometry, plan.motion, models, timing, plan.scene
     drive = SimulatedSequence(plan.seed, *wanted)
-    network = model_config(plan.network)
-    downsample = sensor_geometry(network, (drive.height, drive.width)).downsample
-    histogram = StackedHistogram(
-        drive.height, drive.width, bins=network.bins, downsample=downsample
-    )
-    writer = SequenceWriter(
-        SequenceInfo(
-            source=f'drive {plan.seed}',
-            classes=plan.classes,
-            sensor_size=(drive.height, drive.width),
-            downsample=downsample,
-            shape=histogram.shape,
-            motion=drive.motion,
-            stride_ms=plan.stride_ms,
-            window_ms=plan.window_ms,
-        )
+    histogram, writer = histogram_writer(
+        model_config(plan.network),
+        (drive.height, drive.width),
+        source=f'drive {plan.seed}',
+        classes=plan.classes,
+        motion=drive.motion,
+        stride_ms=plan.stride_ms,
+        window_ms=plan.window_ms,
     )
     for window, labels in drive.cut():
         chosen = choose_classes(labels, CLASSES, plan.classes)
