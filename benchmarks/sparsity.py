@@ -270,6 +270,7 @@ def simulate(folder: Path, model: SAST, drives: int, seconds: float) -> None:
             seconds=seconds,
             geometry='gen1',
             motion=None,
+            scene='street',
             models=None,
             network=config.name,
             classes=config.classes,

@@ -8,6 +8,8 @@ import json
 import sys
 
 import pytest
+from sast_ros.model import untrained_model
+from sast_ros_training.training.cache import CachedSequence, list_sequences
 import selection_accuracy
 import sparsity
 import torch
@@ -51,6 +53,12 @@ def test_script_compares_selections_by_the_tokens_that_they_keep(
     assert kept['scored', 1000] < 0.5 * kept['scored', 1] < kept['dense', None] == 1
     assert kept['random', 1000] == kept['scored', 1000]
     assert set(result['bars']) == set(selection_accuracy.BARS)
+
+
+def test_drives_are_simulated_where_there_is_no_cache(tmp_path):
+    sparsity.simulate(tmp_path, untrained_model('gen1-tiny'), drives=2, seconds=0.1)
+    paths = list_sequences(tmp_path)
+    assert [len(CachedSequence(path)) for path in paths] == [2, 2]
 
 
 def test_random_selection_has_as_many_tokens_in_as_many_partitions():
