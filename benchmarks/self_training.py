@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from sast_ros.detector import StreamingDetector
+from sast_ros.evaluation.metrics.matching import iou_matrix
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import CLASSES, MIN_VISIBILITY
 from sast_ros.model import load_model, SAST
@@ -46,7 +47,6 @@ from sast_ros_training.training.self_training.rounds import (
     self_train,
     SelfTraining,
 )
-from sast_ros_training.training.self_training.tracker import overlaps
 from sast_ros_training.training.validation import describe, run_sequence, summarise
 import torch
 from workload import host
@@ -211,11 +211,11 @@ def judge(folder: Path, labelled: Path) -> dict[str, float]:
                     continue
                 own = own[own['visibility'] >= MIN_VISIBILITY]
                 known = truth[truth['seen'] & (truth['visibility'] >= MIN_VISIBILITY)]
-                same = overlaps(own, truth) >= 0.5
+                same = iou_matrix(own, truth) >= 0.5
                 same &= own['class_id'][:, None] == truth['class_id'][None]
                 right += int(same.any(axis=1).sum())
                 targets += len(own)
-                same = overlaps(known, own) >= 0.5
+                same = iou_matrix(known, own) >= 0.5
                 same &= known['class_id'][:, None] == own['class_id'][None]
                 found += int(same.any(axis=1).sum())
                 objects += len(known)
