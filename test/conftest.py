@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 import itertools
 import os
 from pathlib import Path
+import signal
 
 import hypothesis
 import pytest
@@ -25,6 +26,10 @@ SESSION = os.getppid() if 'PYTEST_XDIST_WORKER' in os.environ else os.getpid()
 limit_spinning()
 if WORKERS > 1:
     os.environ.setdefault('OMP_NUM_THREADS', str(max(available_cores() // WORKERS, 1)))
+
+# A shell lets what it starts in the background ignore SIGINT, and so would what tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile(

@@ -197,7 +197,10 @@ def test_the_process_ends_with_its_parent(long, number):
     ) as parent:
         child = int(parent.stdout.readline())
         parent.send_signal(number)
-        assert parent.wait(60)
+        try:
+            assert parent.wait(60)
+        finally:
+            parent.kill()
     assert wait_for_end(child)
 
 
