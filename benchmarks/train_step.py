@@ -117,7 +117,7 @@ def _work(
         start = time.perf_counter()
         with (
             torch.autocast('cpu', torch.bfloat16, enabled=precision == 'bf16'),
-            attention_backend('cpu'),
+            attention_backend(),
         ):
             output = model.forward_windows(histograms, states)
         loss = detection_loss(output.head, labels, output.input_size)

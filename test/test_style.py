@@ -116,6 +116,13 @@ def test_pep257_finds_nothing():
     assert output('pydocstyle', *PEP257, *tracked('*.py')) == ''
 
 
+def test_no_file_has_what_a_merge_could_not_decide():
+    marks = subprocess.run(
+        ['git', 'grep', '-IlE', r'^(<{7} |>{7} )'], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert (marks.returncode, marks.stdout) == (1, '')
+
+
 def test_workflows_run_targets_that_exist_on_the_pythons_that_are_supported():
     workflow = (REPOSITORY / '.github' / 'workflows' / 'ci.yml').read_text(encoding='utf-8')
     makefile = (REPOSITORY / 'Makefile').read_text(encoding='utf-8')

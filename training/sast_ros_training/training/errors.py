@@ -13,3 +13,7 @@ class TrainingConfigError(SastError, ValueError):
 
 class TrainingDataError(SastError, ValueError):
     """Training data that is missing, damaged or not what the configuration says."""
+
+
+class TrainingDivergedError(SastError, RuntimeError):
+    """Step after step has no finite gradient: nothing is learned any more."""

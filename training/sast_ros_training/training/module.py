@@ -18,6 +18,7 @@ from sast_ros_training.training.averages import estimate_batch_norms, WeightAver
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY
 from sast_ros_training.training.config import TrainingConfig
+from sast_ros_training.training.errors import TrainingDivergedError
 from sast_ros_training.training.hardware import attention_backend
 from sast_ros_training.training.selection import allowed_shares, draw_selection
 from sast_ros_training.training.streams import Batch, StreamLoader
@@ -31,6 +32,10 @@ import torch
 from torch import Tensor
 import torch.distributed as distributed
 
+#: Processes that make the batches of a GPU: with one, an H200 waits two thirds of the time.
+_LOADERS = 4
+#: So many steps in a row without a finite gradient end a training.
+_MOST_SKIPPED = 20
 #: Windows of a sequence from which batch statistics are estimated.
 _STATISTICS_WINDOWS = 10
 
@@ -54,6 +59,8 @@ class DetectionTraining(LightningModule):
         #: Step at which the cycle of the learning rate began.
         self._cycle_start = 0
         self._losses: dict[str, list[Tensor]] = {}
+        #: Steps without a finite gradient, in a row and since the losses were taken.
+        self._skipped = self._skipped_lately = 0
 
     # ----------------------------------------------------------------------------------- training
 
@@ -65,9 +72,9 @@ class DetectionTraining(LightningModule):
         self.average.model.to(self.device)  # not a part of this module
 
     def train_dataloader(self) -> StreamLoader:
-        threads = 4 if self.device.type == 'cuda' else 1
+        processes = _LOADERS if self.device.type == 'cuda' else 0
         loader = StreamLoader(
-            self._folder / 'train', self._settings, self.global_rank, _world(), threads
+            self._folder / 'train', self._settings, self.global_rank, _world(), processes
         )
         if self._positions and not loader.seek(self._positions):
             self._states = None
@@ -100,7 +107,7 @@ class DetectionTraining(LightningModule):
             kept = (~batch.fresh)[:, None, None, None]
             states = [(h.to(kept.device) * kept, c.to(kept.device) * kept) for h, c in states]
         published = draw_selection(self._settings, self.global_step, self.model)
-        with attention_backend(self.device.type):
+        with attention_backend():
             output = self.model.forward_windows(batch.histograms, states)
         self._states = [(h.detach(), c.detach()) for h, c in output.states]
         self._positions = batch.positions
@@ -149,16 +156,43 @@ class DetectionTraining(LightningModule):
     def configure_gradient_clipping(self, *arguments: Any, **keywords: Any) -> None:
         # Lightning's own clipping refuses fused optimizers, because of gradients scaled for fp16
         clip = self._settings.optimizer.gradient_clip
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        if bool(norm.isfinite()):  # the same in all processes
+            self._skipped = 0
+        else:
+            self._skip_step()
+
+    def _skip_step(self) -> None:
+        """Leave the weights as they are, and forget what this step has left elsewhere."""
+        self._skipped += 1
+        self._skipped_lately += 1
+        if self._skipped >= _MOST_SKIPPED:
+            raise TrainingDivergedError(
+                f'step {self.global_step}: the gradients of {self._skipped} steps in a row are '
+                'not finite; go on from the last checkpoint with a lower optimizer.learning_rate, '
+                'or with hardware.precision fp32'
+            )
+        for weight in self.model.parameters():
+            weight.grad = None  # the optimizer passes over it
+        self._states = None
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.reset_running_stats()
 
     def optimizer_step(self, *arguments: Any, **keywords: Any) -> None:
         super().optimizer_step(*arguments, **keywords)
         self.average.update(self.model)
 
     def take_losses(self) -> dict[str, float]:
-        """Return the mean losses of this process since the last call."""
+        """
+        Return the mean losses of this process since the last call.
+
+        ``skipped``, if there is any, is the number of steps without a finite gradient.
+        """
         noted, self._losses = self._losses, {}
-        return {name: float(torch.stack(values).mean()) for name, values in noted.items()}
+        losses = {name: float(torch.stack(values).nanmean()) for name, values in noted.items()}
+        skipped, self._skipped_lately = self._skipped_lately, 0
+        return losses | ({'skipped': skipped} if skipped else {})
 
     # --------------------------------------------------------------------------------- checkpoints
 

@@ -11,7 +11,7 @@ numbers, and a training that resumes sees the batches that it would have seen.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,7 +30,9 @@ from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.labels import LabelMemory, split_labels
 import torch
 from torch import Tensor
+import torch.nn.functional as F
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, get_worker_info, IterableDataset
 
 #: Batches that are made ahead.
 _AHEAD = 3
@@ -59,9 +61,53 @@ class Batch:
 
     def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
         """Return the batch with its tensors on the device."""
-        tensors = {name: getattr(self, name) for name in self.__slots__ if name != 'positions'}
-        moved = {name: t.to(device, non_blocking=non_blocking) for name, t in tensors.items()}
-        return replace(self, **moved)
+        return self._with(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in memory from which a GPU copies."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        tensors = (name for name in self.__slots__ if name != 'positions')
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in tensors}
+        return replace(self, **changed)
+
+
+class SplitBatch:
+    """A batch in ``parts``, which have streams that are next to each other."""
+
+    def __init__(self, parts: Sequence[Batch]) -> None:
+        self.parts = parts
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Batch:
+        """Return the batch as one, on the device: merging there takes no time."""
+        parts = [part.to(device, non_blocking=non_blocking) for part in self.parts]
+
+        def merge(name: str) -> Tensor:
+            rows = [getattr(part, name) for part in parts]
+            most = max(part.shape[1] for part in rows)
+            return torch.cat(
+                [
+                    F.pad(part, (0, 0, 0, most - part.shape[1])).unflatten(0, (windows, -1))
+                    for part in rows
+                ],
+                dim=1,
+            ).flatten(0, 1)
+
+        histograms = torch.cat([part.histograms for part in parts], dim=1)
+        windows = len(histograms)
+        labelled = []
+        for part in parts:
+            mark = torch.zeros(windows * part.histograms.shape[1], dtype=torch.bool, device=device)
+            labelled.append(mark.index_fill_(0, part.labelled, 1).view(windows, -1))
+        return Batch(
+            histograms,
+            merge('labels'),
+            merge('ignored'),
+            torch.cat(labelled, dim=1).flatten().nonzero()[:, 0],
+            torch.cat([part.fresh for part in parts]),
+            [position for part in parts for position in part.positions],
+        )
 
 
 @dataclass
@@ -193,13 +239,14 @@ class StreamLoader:
     """
     Endless batches of process ``rank`` of ``world``, made ahead in the background.
 
-    ``folder``, the training sequences of the cache, may grow meanwhile.
+    They are made in a thread, or in further ``processes``, for a GPU that waits for them: each has
+    its part of the streams. ``folder``, the training sequences of the cache, may grow meanwhile.
     """
 
     def __init__(
-        self, folder: Path, config: TrainingConfig, rank: int, world: int, threads: int = 1
+        self, folder: Path, config: TrainingConfig, rank: int, world: int, processes: int = 0
     ) -> None:
-        self._windows, self._threads = config.streams.windows, threads
+        self._windows, self._processes = config.streams.windows, processes
         network = config.network()
         self._shape = (network.channels, *network.input_size)
         count = config.streams.streams
@@ -221,21 +268,43 @@ class StreamLoader:
             stream.seek(position)
         return True
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | SplitBatch]:
         """Yield batches for ever."""
-        with ThreadPoolExecutor(1) as maker, ThreadPoolExecutor(self._threads) as pool:
-            ahead = deque(maker.submit(self.next_batch, pool) for _ in range(_AHEAD))
+        if self._processes:
+            yield from self._from_processes()
+        with ThreadPoolExecutor(1) as maker:
+            ahead = deque(maker.submit(self.next_batch) for _ in range(_AHEAD))
             while True:
                 batch = ahead.popleft().result()
-                ahead.append(maker.submit(self.next_batch, pool))
+                ahead.append(maker.submit(self.next_batch))
                 yield batch
 
-    def next_batch(self, pool: ThreadPoolExecutor | None = None) -> Batch:
-        """Make the next batch, in this thread or in those of a pool."""
-        count = len(self._streams)
-        histograms = torch.zeros(self._windows, count, *self._shape, dtype=torch.uint8)
+    def _from_processes(self) -> Iterator[SplitBatch]:
+        count, processes = len(self._streams), min(self._processes, len(self._streams))
+        borders = [count * number // processes for number in range(processes + 1)]
+        loader = DataLoader(
+            _Makers(self, [slice(*pair) for pair in zip(borders, borders[1:])]),
+            batch_size=None,
+            num_workers=processes,
+            prefetch_factor=_AHEAD,
+            pin_memory=torch.cuda.is_available(),
+            multiprocessing_context='fork',  # streams hold open files
+        )
+        made = iter(loader)
+        while True:
+            # They come in turn
+            parts = [next(made) for _ in range(processes)]
+            for part in parts:
+                if isinstance(part, Exception):
+                    raise part
+            yield SplitBatch(parts)
+
+    def next_batch(self, chosen: slice = slice(None)) -> Batch:
+        """Make the next batch, of some of the streams."""
+        streams = self._streams[chosen]
+        histograms = torch.zeros(self._windows, len(streams), *self._shape, dtype=torch.uint8)
         cells = histograms.numpy().swapaxes(0, 1)
-        filled = list((map if pool is None else pool.map)(_Stream.fill, self._streams, cells))
+        filled = [stream.fill(place) for stream, place in zip(streams, cells)]
         rows = [part[step] for step in range(self._windows) for _, part in filled]
         return Batch(
             histograms,
@@ -243,5 +312,22 @@ class StreamLoader:
             pad_sequence([torch.from_numpy(ignored) for _, ignored, _ in rows], batch_first=True),
             torch.tensor([row for row, (_, _, labelled) in enumerate(rows) if labelled]).long(),
             torch.tensor([fresh for fresh, _ in filled]),
-            [stream.position() for stream in self._streams],
+            [stream.position() for stream in streams],
         )
+
+
+class _Makers(IterableDataset):
+    """What the processes of a loader make: each the batches of its part of the streams."""
+
+    def __init__(self, loader: StreamLoader, parts: list[slice]) -> None:
+        self._loader, self._parts = loader, parts
+
+    def __iter__(self) -> Iterator[Batch | Exception]:
+        torch.set_num_threads(1)
+        worker = get_worker_info()
+        assert worker is not None
+        while True:
+            try:
+                yield self._loader.next_batch(self._parts[worker.id])
+            except TrainingDataError as error:  # PyTorch would add its traceback to the text
+                yield error

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 import shutil
@@ -18,11 +19,16 @@ from sast_ros.cli import main
 from sast_ros.detector import StreamingDetector
 from sast_ros.example import recording_path
 from sast_ros.model import add_calibration, Calibration, load_model, SAST
-from sast_ros_training.training import fit
+from sast_ros_training.training import fit, module
+from sast_ros_training.training.averages import WeightAverage
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY, LAST
 from sast_ros_training.training.config_file import parse_config, parse_curriculum
-from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
+from sast_ros_training.training.errors import (
+    TrainingConfigError,
+    TrainingDataError,
+    TrainingDivergedError,
+)
 from sast_ros_training.training.fit import train
 from sast_ros_training.training.module import one_cycle
 from sast_ros_training.training.validation import calibrate_scores, run_sequence
@@ -331,3 +337,49 @@ def test_the_command_names_the_mistake(tmp_path, capsys):
     assert main(['train', '--config', str(file)]) == 1
     assert 'optimizer.steps' in capsys.readouterr().err
     assert 'LOCAL_RANK' not in os.environ
+
+
+def spoil(monkeypatch, *calls: int) -> None:
+    """Make the loss of these steps infinite or not a number, whatever is in the weights."""
+    real, count = module.detection_loss, 0
+
+    def detection_loss(*arguments):
+        nonlocal count
+        count += 1
+        loss = real(*arguments)
+        if count in calls:
+            loss.total = loss.total * (math.nan if count % 2 else math.inf)
+        return loss
+
+    monkeypatch.setattr(module, 'detection_loss', detection_loss)
+
+
+@pytest.mark.parametrize('step', [2, 3])
+def test_a_step_without_finite_gradients_leaves_the_weights_as_they_are(
+    cache, tmp_path, monkeypatch, step
+):
+    spoil(monkeypatch, step)
+    weights, skipped = [], []
+    update = WeightAverage.update
+
+    def watch(average: WeightAverage, model: SAST) -> None:
+        weights.append({name: value.clone() for name, value in model.named_parameters()})
+        update(average, model)
+
+    def report(done: int, total: int, values: dict[str, float]) -> None:
+        skipped.append(values.get('skipped', 0))
+
+    monkeypatch.setattr(WeightAverage, 'update', watch)
+    train(parse_curriculum(settings(cache), 'x'), tmp_path, report=report)
+    changed = [differences(before, after) != [] for before, after in zip(weights, weights[1:])]
+    assert changed == [number != step for number in range(2, STEPS + 1)]
+    assert skipped == [int(number == step) for number in range(1, STEPS + 1)]
+    state = content(tmp_path)['state_dict']
+    assert all(bool(value.isfinite().all()) for value in state.values())
+
+
+def test_a_training_without_finite_gradients_ends(cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, '_MOST_SKIPPED', 3)
+    spoil(monkeypatch, *range(2, 20))
+    with pytest.raises(TrainingDivergedError, match=r'step 3: .* lower optimizer.learning_rate'):
+        run(cache, tmp_path)

@@ -76,7 +76,7 @@ def test_a_budget_lowers_what_is_selected_where_nothing_is(batch):
 def test_without_its_weight_loss_and_gradients_are_those_of_the_detections(cache, batch):
     config = parse_config({'data': {'kind': 'cache', 'cache': str(cache)}}, 'x')
     training = DetectionTraining(build_model('gen1-tiny', classes=CLASSES), config)
-    with attention_backend('cpu'):
+    with attention_backend():
         output = training.model.forward_windows(batch.histograms)
     assert len(batch.labelled) == len(output.head)
     expected = detection_loss(output.head, batch.labels, output.input_size, batch.ignored).total

@@ -48,7 +48,10 @@ def equal(a, b) -> bool:
 
 def test_the_same_seed_gives_the_same_batches_whatever_makes_them(cache):
     first = batches(cache, 8)
-    assert all(equal(a, b) for a, b in zip(first, batches(cache, 8, threads=3)))
+    for processes in (1, 2, 5):  # of 3 streams
+        made = [batch.to('cpu') for batch in batches(cache, 8, processes=processes)]
+        assert all(equal(a, b) for a, b in zip(first, made))
+        assert [a.positions for a in first] == [b.positions for b in made]
     other = batches(cache, 8, config=config(seed=2))
     assert not all(equal(a, b) for a, b in zip(first, other))
 
@@ -58,6 +61,8 @@ def test_a_resumed_stream_goes_on_where_it_was(cache):
     for stop in (1, 5, 6, 9):
         rest = batches(cache, 14 - stop, positions=whole[stop - 1].positions)
         assert all(equal(a, b) for a, b in zip(whole[stop:], rest))
+    rest = batches(cache, 3, positions=whole[4].positions, processes=2)
+    assert all(equal(a, b.to('cpu')) for a, b in zip(whole[5:], rest))
 
 
 def test_a_resumed_stream_remembers_what_has_stopped(tmp_path):
@@ -235,6 +240,8 @@ def test_a_dense_batch_has_the_counts_of_the_cache(cache):
 
 
 def test_an_empty_folder_and_other_classes_are_refused(cache, tmp_path):
+    with pytest.raises(TrainingDataError, match='^[^\n]* make data first[^\n]*$'):
+        batches(tmp_path, 1, processes=2)
     with pytest.raises(TrainingDataError, match='holds no sequence of at least 2 windows'):
         StreamLoader(tmp_path, config(), 0, 1).next_batch()
     with pytest.raises(TrainingDataError, match='its classes are pedestrian'):
