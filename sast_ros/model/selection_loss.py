@@ -36,7 +36,7 @@ class SelectionLoss:
     Attributes
     ----------
     total : torch.Tensor
-        ``contrast + budget``.
+        ``contrast + budget_weight * budget``.
     contrast : torch.Tensor
         Cross entropy of the selection, objects and the rest with equal weight.
     budget : torch.Tensor
@@ -78,6 +78,7 @@ def selection_loss(
     bounce: float,
     weights: Sequence[float],
     budgets: Sequence[float],
+    budget_weight: float = 1.0,
 ) -> SelectionLoss:
     """
     Return the loss of a batch, over the four stages.
@@ -96,6 +97,9 @@ def selection_loss(
         Of the stages in the loss.
     budgets : sequence of float
         Share of the tokens of a map that may be selected; never less than its objects have.
+    budget_weight : float
+        Of what is selected beyond it. Up to 1 the contrast prevails: objects are selected with
+        much around them.
 
     """
     contrast = budget = scores[0].new_zeros(())
@@ -113,7 +117,7 @@ def selection_loss(
         both = torch.stack(kept).mean(dim=0)
         inside.append(both[0])
         outside.append(both[1])
-    total = contrast + budget
+    total = contrast + budget_weight * budget
     return SelectionLoss(total, contrast, budget, torch.stack(inside), torch.stack(outside))
 
 

@@ -77,6 +77,17 @@ def test_scores_that_do_not_count_have_no_gradient(seed):
     assert scores.grad[targets.others.flatten(1)].mean() > 0
 
 
+def test_the_budget_has_a_weight():
+    scores, targets = scores_of(1), targets_of(101)
+    losses = [
+        selection_loss([scores], [targets], PART, 1e-3, [1.0], [0.1], weight)
+        for weight in (0.0, 1.0, 6.0)
+    ]
+    assert losses[0].budget > 0
+    for loss, weight in zip(losses, (0.0, 1.0, 6.0)):
+        torch.testing.assert_close(loss.total, loss.contrast + weight * loss.budget)
+
+
 def test_without_labels_only_the_budget_counts():
     scores, targets = scores_of(0), targets_of(1)
     targets.objects[:] = False

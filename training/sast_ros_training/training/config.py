@@ -105,6 +105,7 @@ class SelectionConfig:
     loss_weight: float = _number(0.0, 0, 100)
     stages: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
     budget: tuple[float, float, float, float] = (0.25, 0.4, 0.6, 0.8)
+    budget_weight: float = _number(1.0, 0, 100)
     anneal: float = _number(0.5, 0, 1)
     dense_share: float = _number(0.0, 0, 1)
     budget_share: float = _number(0.0, 0, 1)

@@ -142,6 +142,7 @@ class DetectionTraining(LightningModule):
             self.model.control.bounce,
             settings.stages,
             allowed_shares(settings, self._progress()),
+            settings.budget_weight,
         )
 
     def _progress(self) -> float:

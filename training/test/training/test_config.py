@@ -40,12 +40,11 @@ def test_what_it_writes_comes_back():
         assert parse_config(yaml.safe_load(written), 'x') == part.config
 
 
-def test_the_parts_of_the_recipe_go_on_with_other_sequences_in_the_same_folder():
+def test_the_parts_of_the_recipe_go_on_with_other_sequences():
     parts = load_config(FOLDER / 'default.yaml')
-    assert len(parts) == 7
+    assert len(parts) == 8
     trained, held_out = set(), set()
     for part in parts:
-        assert part.config.data.cache == parts[0].config.data.cache
         if part.config.data.kind == 'cache':
             continue
         simulation = part.config.data.simulation
@@ -57,6 +56,9 @@ def test_the_parts_of_the_recipe_go_on_with_other_sequences_in_the_same_folder()
     assert not trained & held_out
     assert len({part.config.seed for part in parts}) == len(parts)
     assert [part.init for part in parts[:2]] == [(), (parts[0].name,)]
+    # The last two leave out the streets of the others
+    caches = [part.config.data.cache for part in parts]
+    assert caches == [caches[0]] * 6 + [caches[-1]] * 2 and caches[0] != caches[-1]
     assert parts[5].init == (parts[3].name, parts[4].name)
 
 
