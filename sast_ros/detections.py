@@ -59,6 +59,9 @@ class Detections:
         Number of events in the window.
     reset : str or None
         Why the recurrent state was zeroed before this window.
+    track_ids : int64[N] or None
+        Number of the object, from 1, the same as long as it is tracked; 0 for a detection that
+        belongs to no confirmed track. ``None`` where nothing is tracked.
 
     """
 
@@ -77,6 +80,7 @@ class Detections:
     frame_id: str = ''
     events: int = 0
     reset: str | None = None
+    track_ids: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -84,7 +88,8 @@ class Detections:
     def with_score(self, score: float) -> Detections:
         """Return the detections of at least this score."""
         kept = self.scores >= score
-        names = ('boxes', 'scores', 'class_ids', 'objectness', 'class_scores')
+        names = ['boxes', 'scores', 'class_ids', 'objectness', 'class_scores']
+        names += ['track_ids'] * (self.track_ids is not None)
         return replace(self, **{name: getattr(self, name)[kept] for name in names})
 
 
@@ -103,8 +108,9 @@ def detection_array(
     Return the detections of one window as ``vision_msgs/Detection2DArray`` (vision_msgs 4).
 
     A window without detections gives an array without elements. Boxes are in sensor pixels,
-    ``theta`` is 0, ``id`` is empty because nothing is tracked, and the pose is the default one
-    because a detector in the image plane knows none. Every element has the header of the array.
+    ``theta`` is 0, ``id`` is the decimal number of the track, empty without one, and the pose is
+    the default one because a detector in the image plane knows none. Every element has the header
+    of the array.
 
     Parameters
     ----------
@@ -132,9 +138,10 @@ def detection_array(
     # In float64, so that centre and size are not rounded twice
     low, high = np.split(detections.boxes.astype(np.float64), 2, axis=1)
     boxes = np.hstack([(low + high) / 2, high - low]).tolist()
+    tracks = [0] * len(boxes) if detections.track_ids is None else detections.track_ids.tolist()
     elements = []
-    for (x, y, width, height), score, class_id in zip(
-        boxes, detections.scores.tolist(), detections.class_ids.tolist(), strict=True
+    for (x, y, width, height), score, class_id, track in zip(
+        boxes, detections.scores.tolist(), detections.class_ids.tolist(), tracks, strict=True
     ):
         name = detections.class_names[class_id] if class_id_format == 'name' else str(class_id)
         hypothesis = new('vision_msgs/msg/ObjectHypothesis', class_id=name, score=score)
@@ -142,7 +149,8 @@ def detection_array(
         point = new('vision_msgs/msg/Point2D', x=x, y=y)
         center = new('vision_msgs/msg/Pose2D', position=point, theta=0.0)
         box = new('vision_msgs/msg/BoundingBox2D', center=center, size_x=width, size_y=height)
+        text = str(track) if track else ''
         elements.append(
-            new('vision_msgs/msg/Detection2D', header=header, results=[result], bbox=box, id='')
+            new('vision_msgs/msg/Detection2D', header=header, results=[result], bbox=box, id=text)
         )
     return new(DETECTIONS_TYPE, header=header, detections=elements)

@@ -36,13 +36,15 @@ DETECTIONS_TOPIC = '/detections'
 
 
 def detection_boxes(detections: Detections) -> np.ndarray:
-    """Return the detections of one window as ``BOX_DTYPE[N]``; nothing is tracked."""
+    """Return the detections of one window as ``BOX_DTYPE[N]``; ``track_id`` 0: no track."""
     boxes = np.zeros(len(detections), BOX_DTYPE)
     boxes['t'] = detections.t_end
     boxes['x'], boxes['y'] = detections.boxes[:, 0], detections.boxes[:, 1]
     boxes['w'] = detections.boxes[:, 2] - detections.boxes[:, 0]
     boxes['h'] = detections.boxes[:, 3] - detections.boxes[:, 1]
     boxes['class_id'] = detections.class_ids
+    if detections.track_ids is not None:
+        boxes['track_id'] = detections.track_ids
     boxes['class_confidence'] = detections.scores
     return boxes
 

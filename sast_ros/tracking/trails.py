@@ -1,0 +1,55 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Where tracked objects have been, for pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+from sast_ros.detections import Detections
+
+
+class Trails:
+    """
+    Recent positions of the tracked objects of one camera.
+
+    Parameters
+    ----------
+    length_ms : float
+        Older positions, and objects that were not seen for so long, are forgotten.
+
+    """
+
+    def __init__(self, length_ms: float = 1000) -> None:
+        self._length_us = round(1000 * length_ms)
+        self._points: dict[int, list[tuple[int, float, float]]] = {}
+
+    def update(self, detections: Detections) -> dict[int, np.ndarray]:
+        """
+        Add the detections of the next window, and return the trails of all objects by number.
+
+        A reset of the recurrent state forgets what was before it.
+
+        Returns
+        -------
+        dict of int to float32[K, 2]
+            x, y of the middle of the lower edge of the box in sensor pixels, oldest first.
+
+        """
+        if detections.reset is not None:
+            self._points.clear()
+        if detections.t_end is not None and detections.track_ids is not None:
+            now = detections.t_end
+            boxes = detections.boxes.tolist()
+            for (left, _, right, bottom), number in zip(boxes, detections.track_ids.tolist()):
+                if number:
+                    point = now, (left + right) / 2, bottom
+                    self._points.setdefault(number, []).append(point)
+            oldest = now - self._length_us
+            recent = {
+                number: [point for point in points if point[0] > oldest]
+                for number, points in self._points.items()
+            }
+            self._points = {number: points for number, points in recent.items() if points}
+        return {
+            number: np.array(points, np.float32)[:, 1:] for number, points in self._points.items()
+        }
