@@ -69,7 +69,7 @@ ARGUMENTS = {
 PARAMETERS = {'cameras': 'cameras', 'model': 'model.path', 'device': 'model.device'}
 
 #: Topics and services beside ``events`` and ``detections``.
-OTHERS = ('label_info', 'vision_info', 'overlay', 'reset_state', 'enable')
+OTHERS = ('label_info', 'vision_info', 'tracks', 'overlay', 'reset_state', 'enable')
 
 
 def is_set(name):

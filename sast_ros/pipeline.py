@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
+from sast_ros.detections import DetectorError
 from sast_ros.detector import Detections, step_together, StreamingDetector
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, refuse_sensor_size
 from sast_ros.events.filters import FilterChain
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
+from sast_ros.tracking import DEFAULT_TRACKING, Tracker, TrackingSettings
 from sast_ros.windows import Alignment, EventWindow, microseconds, StreamStatistics, WindowCutter
 from torch import Tensor
 
@@ -90,11 +92,14 @@ class WindowDetector:
     ----------
     detector : StreamingDetector
         Its state and its box scale belong to this object.
+    tracker : Tracker, optional
+        Gives the detections their ``track_ids``; ``None`` where nothing is tracked.
 
     """
 
-    def __init__(self, detector: StreamingDetector) -> None:
+    def __init__(self, detector: StreamingDetector, tracker: Tracker | None = None) -> None:
         self.detector = detector
+        self.tracker = tracker
         self.geometry: SensorGeometry | None = None
 
     def process(self, window: EventWindow) -> Detections:
@@ -107,16 +112,43 @@ class WindowDetector:
             The network gave no usable output; its state was reset.
 
         """
-        return _of_window(self.detector.step(self.prepare(window)), window)
+        histogram = self.prepare(window)
+        try:
+            found = self.detector.step(histogram)
+        except DetectorError:
+            self.reset()
+            raise
+        return self.complete(found, window)
 
     def prepare(self, window: EventWindow) -> Tensor:
         """Return the histogram of a window, and bring the detector to where it begins."""
         if window.reset is not None:
-            self.detector.reset()
+            self.reset()
         size = (window.height, window.width)
         if self.geometry is None or size != (self.geometry.height, self.geometry.width):
             self._fit(size)
         return self._histogram(window.parts)
+
+    def complete(self, detections: Detections, window: EventWindow) -> Detections:
+        """Return what the detector found with the facts of the window and the tracks."""
+        detections = replace(
+            detections,
+            t_start=window.t_start,
+            t_end=window.t_end,
+            stamp_ns=window.stamp_ns,
+            frame_id=window.frame_id,
+            events=len(window),
+            reset=window.reset,
+        )
+        if self.tracker is None:
+            return detections
+        return replace(detections, track_ids=self.tracker.step(detections))
+
+    def reset(self) -> None:
+        """Zero the recurrent state and end all tracks."""
+        self.detector.reset()
+        if self.tracker is not None:
+            self.tracker.reset()
 
     def _fit(self, size: tuple[int, int]) -> None:
         config = self.detector.config
@@ -147,21 +179,11 @@ def process_together(
     ready = [detectors[index].detector for index in histograms]
     for index, found in zip(histograms, step_together(ready, list(histograms.values()))):
         if isinstance(found, Detections):
-            found = _of_window(found, windows[index])
+            found = detectors[index].complete(found, windows[index])
+        elif isinstance(found, DetectorError):  # which has reset its state
+            detectors[index].reset()
         results[index] = found
     return [results[index] for index in range(len(windows))]
-
-
-def _of_window(detections: Detections, window: EventWindow) -> Detections:
-    return replace(
-        detections,
-        t_start=window.t_start,
-        t_end=window.t_end,
-        stamp_ns=window.stamp_ns,
-        frame_id=window.frame_id,
-        events=len(window),
-        reset=window.reset,
-    )
 
 
 class EventPipeline:
@@ -185,6 +207,8 @@ class EventPipeline:
         Removes events before they are in windows.
     align : {'first_event', 'epoch'}
         Where windows begin, see windows.py.
+    tracking : TrackingSettings, optional
+        Settings of the tracker; ``None`` for detections without ``track_ids``.
 
     Raises
     ------
@@ -202,6 +226,7 @@ class EventPipeline:
         max_gap_ms: float = MAX_GAP_MS,
         event_filter: FilterChain | None = None,
         align: Alignment = 'first_event',
+        tracking: TrackingSettings | None = DEFAULT_TRACKING,
     ) -> None:
         #: (height, width) of events that do not carry it.
         self.sensor_size = sensor_size or default_sensor_size(detector.config)
@@ -210,7 +235,7 @@ class EventPipeline:
         self.cutter = WindowCutter(
             *times, sensor_size=self.sensor_size, event_filter=event_filter, align=align
         )
-        self._windows = WindowDetector(detector)
+        self._windows = WindowDetector(detector, Tracker(tracking) if tracking else None)
 
     @property
     def detector(self) -> StreamingDetector:

@@ -22,6 +22,7 @@ from sast_ros.bags import DetectionWriter, Recording, RecordingError
 from sast_ros.detections import Detections
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain
+from sast_ros.tracking import DEFAULT_TRACKING, TrackingSettings
 from sast_ros.windows import Alignment, EventWindow, TimestampSource
 
 if TYPE_CHECKING:  # torch takes seconds to import
@@ -69,6 +70,8 @@ class ReplayOptions:
         Score of a detection: objectness x class probability, calibrated where the weights have a
         calibration; the class probability alone; or the product as the network gives it. With the
         last two the threshold is one of the product as the network gives it, too.
+    tracking : TrackingSettings, optional
+        Settings of the tracker; ``None`` for detections without numbers of objects.
     sensor_size : tuple of int, optional
         (height, width) in pixels instead of what the recording states.
     time_unit : {'auto', 's', 'ms', 'us', 'ns'}
@@ -106,6 +109,7 @@ class ReplayOptions:
     classes: tuple[str, ...] = ()
     class_id_format: Literal['name', 'index'] = 'name'
     score: Literal['product', 'class', 'uncalibrated'] = 'product'
+    tracking: TrackingSettings | None = DEFAULT_TRACKING
     sensor_size: tuple[int, int] | None = None
     time_unit: str = 'auto'
     filters: tuple[str, ...] = ()
@@ -226,6 +230,7 @@ def make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventPi
         options.max_gap_ms,
         event_filter=event_filter,
         align=options.align,
+        tracking=options.tracking,
     )
     pipeline.cutter.timestamp_source = options.timestamp_source
     return pipeline, trained

@@ -172,7 +172,7 @@ def detector_options(arguments: argparse.Namespace) -> dict[str, Any]:
 def _of_file(path: Path) -> dict[str, Any]:
     """Return what a parameter file sets, with the token selection of the node."""
     from sast_ros.ros.parameter_file import read_parameter_file
-    from sast_ros.ros.parameters import PARAMETERS
+    from sast_ros.ros.parameters import PARAMETERS, Settings
 
     values = read_parameter_file(path)
     # A model may have been trained with others; the node takes those of its parameters
@@ -186,6 +186,8 @@ def _of_file(path: Path) -> dict[str, Any]:
         for name, value in (selection | values).items()
         if name in OPTIONS
     }
+    tracking = {name: value for name, value in values.items() if name.startswith('tracking.')}
+    options['tracking'] = Settings.from_values(tracking).tracking.settings
     # 0 and [0, 0] leave these to the command and the model
     for name in ('threads', 'partition_size'):
         if not options.get(name):

@@ -420,6 +420,14 @@ def _overview(result: dict[str, Any]) -> Table:
             f'error {reported["expected_error"]:.3f} at {reported["score"]:g} and above, '
             f'{reported["detections"]} detections',
         )
+    tracking = result['tracking']
+    if tracking is not None:
+        table.add_row(
+            'tracking',
+            f'IDF1 {_number(tracking["IDF1"])}, HOTA {_number(tracking["HOTA"])}, '
+            f'{tracking["id_switches"]} identity switches of {tracking["objects"]} objects in '
+            f'{tracking["tracks"]} tracks',
+        )
     latency = result['latency']
     if latency['tracks']:
         detected = latency['tracks'] - latency['never_found']

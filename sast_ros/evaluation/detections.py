@@ -209,7 +209,7 @@ def _read_bag(path: Path, topic: str | None) -> RecordedDetections:
     return RecordedDetections(
         name=recording_stem(path.resolve()).removesuffix('_detections'),
         path=path,
-        boxes=found.boxes,
+        boxes=found.detections,
         classes=tuple(canonical(name) for name in found.classes),
         windows=windows,
         start_us=int(stamps[0]) - _STRIDE_US,

@@ -286,7 +286,7 @@ def _detections(
 ) -> RecordedDetections:
     """Return the detections with the times of their windows on the clock of the events."""
     ends, stamps_us = cut.ends, found.stamps_ns // 1000
-    boxes = found.boxes.copy()
+    boxes = found.detections
     boxes['t'] = ends[np.searchsorted(stamps_us, boxes['t'])]
     windows = np.zeros(len(ends), WINDOW_DTYPE)
     windows['t'], windows['stamp_ns'], windows['events'] = ends, found.stamps_ns, cut.events

@@ -43,6 +43,8 @@ class TopicBoxes:
         its objects.
     restarts : int
         How many stamps are before those of the message received before.
+    tracks : int
+        Number of different ids; objects without one have track ids above it, each its own.
 
     """
 
@@ -52,6 +54,14 @@ class TopicBoxes:
     classes: tuple[str, ...]
     all_classes: bool = False
     restarts: int = 0
+    tracks: int = 0
+
+    @property
+    def detections(self) -> np.ndarray:
+        """The boxes with ``track_id`` 0 for those without ``id``, as detections have it."""
+        boxes = self.boxes.copy()
+        boxes['track_id'][boxes['track_id'] > self.tracks] = 0
+        return boxes
 
 
 def read_topic(
@@ -97,11 +107,12 @@ def read_topic(
         raise EvaluationError(f'{path}: there are no messages on {chosen}; name another recording')
     found = [_class_name(name, names) for _, name, *_ in objects]
     classes = tuple(dict.fromkeys([*names.values(), *sorted(set(found))]))
-    tracks = {name: number for number, name in enumerate(sorted({row[2] for row in objects}))}
+    keys = sorted({key for _, _, key, *_ in objects} - {''})
+    tracks = {key: number for number, key in enumerate(keys, start=1)}
     boxes = np.array(
         [
             # Objects without an id are tracks of their own
-            (t, *box, classes.index(name), tracks[key] if key else len(tracks) + index, score)
+            (t, *box, classes.index(name), tracks[key] if key else len(tracks) + 1 + index, score)
             for index, (name, (t, _, key, score, box)) in enumerate(zip(found, objects))
         ],
         BOX_DTYPE,
@@ -109,7 +120,10 @@ def read_topic(
     check_boxes(boxes, f'{path}, {chosen}')
     times = np.array(stamps, np.int64)
     restarts = int(np.count_nonzero(np.diff(times) < 0))
-    return TopicBoxes(chosen, sort_by_time(boxes), np.sort(times), classes, bool(names), restarts)
+    return TopicBoxes(
+        *(chosen, sort_by_time(boxes), np.sort(times), classes, bool(names), restarts),
+        tracks=len(tracks),
+    )
 
 
 def _class_names(files: list[StorageFile], topic: str) -> dict[int, str]:

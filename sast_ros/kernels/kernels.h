@@ -68,6 +68,10 @@ int64_t sast_candidates(const float *head, int64_t height, int64_t width, int64_
                         int64_t *classes);
 void sast_nms(const float *boxes, const int64_t *classes, int64_t count, float iou, uint8_t *alive);
 
+/* assign.c */
+int64_t sast_assign(const double *weights, int64_t rows, int64_t columns, double *values, int64_t *links,
+                    int64_t *row_of);
+
 /* engine/team.c */
 struct sast_op;
 struct sast_step;

@@ -10,7 +10,7 @@ cameras.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -24,15 +24,16 @@ from sast_ros.errors import escape_controls, format_error, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.events.sequence import SEQUENCE_FIELD
 from sast_ros.ros import messages, qos
-from sast_ros.ros.detector_factory import apply_settings, make_cutter
+from sast_ros.ros.detector_factory import apply_settings, apply_tracking, make_cutter
 from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.log_throttle import LogThrottle
 from sast_ros.ros.node_parameters import make_filter
 from sast_ros.ros.parameters import Settings
 from sast_ros.ros.window_queue import WindowQueue
+from sast_ros.tracking import Tracker
 from sast_ros.windows import EventWindow, LONG_MESSAGE, WindowCutter
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import Image, PointCloud2
 from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
@@ -60,6 +61,8 @@ class Camera:
         Owner of the topics.
     settings : Settings
         Parameters until ``configure``.
+    track_ids : iterator of int
+        Numbers of tracks, which go on from one configuration to the next.
     name : str
         Of ``NAME/events``, ``NAME/detections`` and so on; empty for ``events``, ``detections``.
 
@@ -70,7 +73,9 @@ class Camera:
 
     """
 
-    def __init__(self, node: LifecycleNode, settings: Settings, name: str = '') -> None:
+    def __init__(
+        self, node: LifecycleNode, settings: Settings, track_ids: Iterator[int], name: str = ''
+    ) -> None:
         self._node = node
         self._name, self._prefix = name, f'{name}/' if name else ''
         self._settings = settings
@@ -83,6 +88,7 @@ class Camera:
         self._services: list[Service] = []
         self._enabled = True
         self._untrained = False
+        self._tracker = Tracker(ids=track_ids)
         self._monitor = Monitor()
         self._warnings = LogThrottle(WARNING_PERIOD_S)
         self._logger = node.get_logger().get_child(name) if name else node.get_logger()
@@ -111,6 +117,7 @@ class Camera:
         self._detections_pub = self._publisher(Detection2DArray, 'detections', qos.DETECTIONS)
         self._label_pub = self._publisher(LabelInfo, 'label_info', qos.LATCHED)
         self._vision_pub = self._publisher(VisionInfo, 'vision_info', qos.LATCHED)
+        self._tracks_pub = self._publisher(PointCloud2, 'tracks', qos.DETECTIONS)
         self._overlay_pub = self._publisher(Image, 'overlay', qos.OVERLAY)
         create = self._node.create_service
         self._services = [
@@ -315,6 +322,7 @@ class Camera:
         settings = self._settings
         if settings is not self._applied:
             apply_settings(self._detector.detector, settings, self._applied)
+            apply_tracking(self._detector, self._tracker, settings)
             self._applied = settings
 
     def _begin(self) -> None:
@@ -364,7 +372,7 @@ class Camera:
                 raise
             trace = _trace() if self._failures == 1 else ''
             self._skip(f'{_unexpected(error)}{trace}', error)
-            self._detector.detector.reset()
+            self._detector.reset()
         else:
             self._failures = 0
 
@@ -376,6 +384,10 @@ class Camera:
         self._detections_pub.publish(array)
         age = time.monotonic() - self._queue.completed
         self._monitor.step(time.perf_counter() - began, detections, age)
+        if self._tracks_pub.get_subscription_count():
+            tracks = self._tracker.tracks()
+            cloud = messages.track_cloud(tracks, window.stamp_ns, detections.frame_id)
+            self._tracks_pub.publish(cloud)
         if self._overlay_pub.get_subscription_count():
             self._publish_overlay(window, detections)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; the node is visible before
     from sast_ros.detector import StreamingDetector
     from sast_ros.model import ModelConfig
     from sast_ros.pipeline import WindowDetector
+    from sast_ros.tracking import Tracker
     from sast_ros.windows import WindowCutter
 
 WARM_UP_STEPS = 3
@@ -140,6 +141,16 @@ def apply_settings(
         detector.configure_sparsity(
             sparsity.mode, sparsity.amp, sparsity.bounce, sparsity.latency_budget_ms
         )
+
+
+def apply_tracking(windows: WindowDetector, tracker: Tracker, settings: Settings) -> None:
+    """Apply ``tracking.*``; a tracker that is not used forgets its tracks."""
+    wanted = settings.tracking.settings
+    if wanted is None:
+        tracker.reset()
+    else:
+        tracker.settings = wanted
+    windows.tracker = tracker if wanted is not None else None
 
 
 def set_threads(count: int) -> None:

@@ -11,7 +11,8 @@ executor, here; the worker applies a new ``Settings`` between two windows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import itertools
 import signal
 import sys
 import time
@@ -71,6 +72,7 @@ class DetectorNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__(NODE_NAME, **options)
         self._settings = declare_parameters(self)
+        self._track_ids: dict[str, Iterator[int]] = {}  # of each camera
         self._cameras = self._make_cameras()
         self._config: ModelConfig | None = None  # unless configured
         self._worker: Worker | None = None
@@ -229,7 +231,11 @@ class DetectorNode(LifecycleNode):
             raise StartError(f'the node ends, as autostart_required demands: {self._failure}')
 
     def _make_cameras(self) -> tuple[Camera, ...]:
-        return tuple(Camera(self, self._settings, name) for name in self._settings.cameras)
+        ids = self._track_ids
+        return tuple(
+            Camera(self, self._settings, ids.setdefault(name, itertools.count(1)), name)
+            for name in self._settings.cameras
+        )
 
     def _after_worker_failure(self) -> None:
         for camera in self._cameras:

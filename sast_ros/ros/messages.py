@@ -13,7 +13,8 @@ from builtin_interfaces.msg import Time
 import numpy as np
 from sast_ros import detections as detections_module
 from sast_ros.detections import Detections
-from sensor_msgs.msg import Image
+from sast_ros.tracking import TRACK_DTYPE
+from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass, VisionInfo
 
@@ -65,6 +66,35 @@ def vision_info(method: str, label_topic: str, version: int, stamp_ns: int) -> V
         database_location=label_topic,
         database_version=version,
     )
+
+
+#: Type of a point: a track and ``z`` = 0, without which rviz shows no cloud.
+_TRACK_POINT = np.dtype([*TRACK_DTYPE.descr, ('z', '<f4')])
+
+_FIELD_TYPES = {'<u4': PointField.UINT32, '<f4': PointField.FLOAT32}
+
+
+def track_cloud(tracks: np.ndarray, stamp_ns: int, frame_id: str) -> PointCloud2:
+    """Return tracks, ``TRACK_DTYPE[N]``, as a cloud with a point for each of them."""
+    points = np.zeros(len(tracks), _TRACK_POINT)
+    for name in TRACK_DTYPE.names:
+        points[name] = tracks[name]
+    fields = _TRACK_POINT.fields or {}
+    message = PointCloud2(
+        header=header(stamp_ns, frame_id),
+        height=1,
+        width=len(points),
+        fields=[
+            PointField(name=name, offset=offset, datatype=_FIELD_TYPES[dtype.str], count=1)
+            for name, (dtype, offset) in fields.items()
+        ],
+        is_bigendian=False,
+        point_step=points.itemsize,
+        row_step=points.nbytes,
+        is_dense=True,
+    )
+    message.data.frombytes(points.tobytes())
+    return message
 
 
 def image(picture: np.ndarray, stamp_ns: int, frame_id: str) -> Image:

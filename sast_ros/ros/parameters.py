@@ -20,6 +20,7 @@ from typing import Any, Literal
 from sast_ros import defaults
 from sast_ros.errors import SastError
 from sast_ros.events import EVENT_TYPES
+from sast_ros.tracking import TrackingSettings
 from sast_ros.windows import Alignment, microseconds, TimestampSource
 
 #: When a new value takes effect: between two windows; at the next configure transition; only at
@@ -349,6 +350,57 @@ class StateSettings:
 
 
 @dataclass(frozen=True)
+class TrackingParameters:
+    """``tracking.*``."""
+
+    enabled: bool = _parameter(
+        True,
+        'Give objects a number that they keep: the id of a detection. Off, ids are empty; what is '
+        'detected is the same.',
+    )
+    high_score: float = _parameter(
+        defaults.TRACK_HIGH_SCORE,
+        'Detections from this score on begin tracks, and continue them before those of lower '
+        'scores may.',
+        limits=(0, 1),
+    )
+    low_score: float = _parameter(
+        defaults.TRACK_LOW_SCORE,
+        'Detections from this score on continue tracks. Those below detections.score_threshold '
+        'are not there for it.',
+        limits=(0, 1),
+    )
+    min_iou: float = _parameter(
+        defaults.TRACK_MIN_IOU,
+        'A detection continues a track whose predicted box it overlaps by this IoU.',
+        limits=(0.01, 1),
+    )
+    max_distance: float = _parameter(
+        defaults.TRACK_MAX_DISTANCE,
+        'Without this overlap it continues one whose predicted centre is within so many standard '
+        'deviations; 0 for overlap alone.',
+        limits=(0, 100),
+    )
+    min_hits: int = _parameter(
+        defaults.TRACK_MIN_HITS,
+        'Detections in consecutive windows after which a track has an id; 1 gives it at once.',
+        limits=(1, 100),
+    )
+    max_age_ms: float = _parameter(
+        defaults.TRACK_MAX_AGE_MS,
+        'A track ends when its object was not detected for longer than this, sensor time.',
+        'ms',
+        (0, 3_600_000),
+    )
+
+    @property
+    def settings(self) -> TrackingSettings | None:
+        """Settings of the tracker, ``None`` where nothing is tracked."""
+        values = {field.name: getattr(self, field.name) for field in fields(TrackingSettings)}
+        return TrackingSettings(**values) if self.enabled else None
+
+
+@dataclass(frozen=True)
 class Settings:
     """Values of all parameters."""
 
@@ -380,6 +432,7 @@ class Settings:
     input: InputSettings = field(default_factory=InputSettings)  # noqa: A003 - input.*
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     state: StateSettings = field(default_factory=StateSettings)
+    tracking: TrackingParameters = field(default_factory=TrackingParameters)
 
     @property
     def timing_us(self) -> tuple[int, int, int]:

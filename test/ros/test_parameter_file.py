@@ -12,9 +12,10 @@ from sast_ros.bags import open_recording
 from sast_ros.cli.arguments import detector_options, OPTIONS
 from sast_ros.errors import SettingError
 from sast_ros.replay import make_pipeline, ReplayOptions
-from sast_ros.ros.detector_factory import load_detectors, make_cutter
+from sast_ros.ros.detector_factory import apply_tracking, load_detectors, make_cutter
 from sast_ros.ros.parameter_file import read_parameter_file
 from sast_ros.ros.parameters import PARAMETERS, Settings
+from sast_ros.tracking import Tracker
 from workspace import REPOSITORY
 
 #: Parameters that decide when and where something is computed, not what.
@@ -36,6 +37,7 @@ NOT_DEFAULT = """
       class_id_format: index
     input: {type: auto, width: 320, height: 240, time_unit: us, filter: [hot-pixel]}
     overload.queue_windows: 3
+    tracking: {min_hits: 3, max_age_ms: 250}
     state.max_gap_ms: 300.0
     qos_overrides./parameter_events.publisher.depth: 5
 """
@@ -65,7 +67,8 @@ def test_the_file_with_all_defaults_changes_nothing():
 def test_every_parameter_is_an_option_of_the_replay_or_has_no_meaning_there():
     size = {'input.width', 'input.height'}
     assert OPTIONS.keys() <= PARAMETERS.keys()
-    others = PARAMETERS.keys() - OPTIONS.keys() - size
+    tracking = {name for name in PARAMETERS if name.startswith('tracking.')}
+    others = PARAMETERS.keys() - OPTIONS.keys() - size - tracking
     assert [name for name in others if not name.startswith(WITHOUT_MEANING_OFFLINE)] == []
 
 
@@ -87,6 +90,10 @@ def test_the_replay_has_the_detector_and_the_windows_of_the_node(tmp_path):
         assert getattr(ours, name) == getattr(its, name), name
     assert ours._class_ids == its._class_ids == [ours.config.classes.index('car')]
     assert ours._control == its._control
+    tracker = Tracker()
+    apply_tracking(node, tracker, settings)
+    assert pipeline._windows.tracker.settings == tracker.settings
+    assert (tracker.settings.min_hits, tracker.settings.max_age_ms) == (3, 250.0)
     assert its._control.mode == 'dense'
 
 

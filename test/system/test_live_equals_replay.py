@@ -31,6 +31,7 @@ PARAMETERS = """
     window: {align: ALIGN}
     detections: {score_threshold: SCORE, max_count: 20}
     overload: {queue_windows: 1000}
+    tracking: {enabled: TRACKING}
 """
 
 

@@ -29,7 +29,7 @@ _EDGE = 1 << 20
 _PACKAGE = Path(sast_ros.__file__).parent
 
 #: Parts of the package that have no influence on the detections of a recording.
-_UNRELATED = {'cli', 'demo', 'evaluation', 'example', 'ros', 'tracking', 'visualization'}
+_UNRELATED = {'cli', 'demo', 'evaluation', 'example', 'ros', 'visualization'}
 
 
 def options_digest(options: ReplayOptions, topic: str | None) -> str:

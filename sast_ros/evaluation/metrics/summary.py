@@ -17,6 +17,7 @@ from sast_ros.evaluation.metrics.coco import coco_metrics, CocoMetrics, mark_ign
 from sast_ros.evaluation.metrics.latency import latency
 from sast_ros.evaluation.metrics.matching import match_recording
 from sast_ros.evaluation.metrics.operating_point import false_positives, operating_point
+from sast_ros.evaluation.metrics.tracking import tracking_metrics
 from sast_ros.evaluation.pairing import PairedRecording
 
 
@@ -73,6 +74,7 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
             'latency': latency(matched),
             'by_event_rate': by_event_rate(frames, classes),
             'by_speed': by_speed(recordings, classes),
+            'tracking': tracking_metrics(matched, classes),
             'calibration': calibration([one for whole in matched for one in whole.frames]),
             'recordings': [
                 {

@@ -1,0 +1,206 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the tracker, on objects whose motion is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+import itertools
+
+import numpy as np
+import pytest
+from sast_ros.tracking import Tracker, TrackingSettings
+from tracking.windows import window
+
+SETTINGS = TrackingSettings(
+    high_score=0.5, low_score=0.1, min_iou=0.2, max_distance=3, min_hits=2, max_age_ms=500
+)
+
+
+@pytest.fixture
+def tracker() -> Tracker:
+    return Tracker(SETTINGS)
+
+
+def at(t_ms: float, x_per_s: float = 60, y_per_s: float = 0, x: float = 40, y: float = 100):
+    """Return the box of an object of 20 x 40 pixels with constant velocity."""
+    return [x + x_per_s * t_ms / 1000, y + y_per_s * t_ms / 1000, 20, 40]
+
+
+def ids(tracker: Tracker, *arguments, **options) -> list[int]:
+    return tracker.step(window(*arguments, **options)).tolist()
+
+
+def test_an_object_keeps_the_number_that_its_second_window_gives_it(tracker):
+    assert ids(tracker, 0, [at(0)]) == [0]
+    assert [ids(tracker, t, [at(t)]) for t in range(50, 1000, 50)] == [[1]] * 19
+
+
+def test_numbers_follow_the_detections_in_whatever_order(tracker):
+    near, far = at(0), at(0, x=200)
+    ids(tracker, 0, [near, far])
+    assert ids(tracker, 50, [at(50), at(50, x=200)]) == [1, 2]
+    assert ids(tracker, 100, [at(100, x=200), at(100)]) == [2, 1]
+
+
+def test_velocity_is_that_of_the_object(tracker):
+    for t in range(0, 1500, 50):
+        ids(tracker, t, [at(t, x_per_s=100, y_per_s=-20)])
+    (track,) = tracker.tracks()
+    assert track['id'] == 1 and track['class_id'] == 0 and track['age_ms'] == 0
+    assert track['velocity_x'] == pytest.approx(100, rel=0.02)
+    assert track['velocity_y'] == pytest.approx(-20, rel=0.1)
+    assert abs(track['velocity_width']) < 1 and abs(track['velocity_height']) < 1
+    assert track['x'] == pytest.approx(at(1450, x_per_s=100)[0], abs=1)
+
+
+def test_velocity_carries_a_track_through_a_gap(tracker):
+    """400 ms at 120 pixels/s are more than two widths: without it nothing would overlap."""
+    for t in range(0, 1000, 50):
+        ids(tracker, t, [at(t, x_per_s=120)])
+    assert [ids(tracker, t, []) for t in range(1000, 1350, 50)] == [[]] * 7
+    (track,) = tracker.tracks()
+    assert track['age_ms'] == 350
+    assert track['x'] == pytest.approx(at(1300, x_per_s=120)[0], abs=3)
+    assert ids(tracker, 1350, [at(1350, x_per_s=120)]) == [1]
+
+
+def test_a_gap_without_windows_is_the_same_gap(tracker):
+    other = Tracker(SETTINGS)
+    for t in range(0, 1000, 50):
+        ids(tracker, t, [at(t)]), ids(other, t, [at(t)])
+    for t in range(1000, 1300, 50):
+        ids(other, t, [])
+    assert ids(tracker, 1300, [at(1300)]) == ids(other, 1300, [at(1300)]) == [1]
+    for name in tracker.tracks().dtype.names:
+        np.testing.assert_allclose(tracker.tracks()[name], other.tracks()[name], rtol=1e-3)
+
+
+def test_irregular_time_steps_give_the_velocity_of_real_time(tracker):
+    random = np.random.default_rng(0)
+    times = np.cumsum(random.uniform(5, 200, 60))
+    found = [ids(tracker, t, [at(t, x_per_s=30)]) for t in times.tolist()]
+    assert found == [[0]] + [[1]] * 59
+    assert tracker.tracks()['velocity_x'][0] == pytest.approx(30, rel=0.1)
+
+
+def test_a_track_ends_after_its_maximum_age(tracker):
+    for t in range(0, 500, 50):
+        ids(tracker, t, [at(0)])
+    assert ids(tracker, 950, []) == [] and len(tracker.tracks()) == 1
+    assert ids(tracker, 951, []) == [] and len(tracker.tracks()) == 0
+    assert ids(tracker, 1000, [at(0)]) == [0]
+    assert ids(tracker, 1050, [at(0)]) == [2]
+
+
+def test_objects_that_cross_keep_their_numbers(tracker):
+    """They meet in the middle and overlap wholly; only the velocities tell them apart."""
+    for t in range(0, 2050, 50):
+        right, left = at(t, x_per_s=60), at(t, x_per_s=-60, x=160)
+        found = ids(tracker, t, [left, right] if t % 100 else [right, left])
+        if t > 0:
+            assert found == ([2, 1] if t % 100 else [1, 2]), t
+
+
+def test_low_scores_continue_a_track_and_begin_none(tracker):
+    for t in range(0, 300, 50):
+        ids(tracker, t, [at(t)])
+    for t in range(300, 900, 50):
+        assert ids(tracker, t, [at(t), at(t, x=250)], [0.15, 0.45]) == [1, 0]
+    assert ids(tracker, 900, [at(900)], [0.05]) == [0]
+
+
+def test_high_scores_choose_first(tracker):
+    """A low score that fits better does not take the track of a high one."""
+    for t in range(0, 300, 50):
+        ids(tracker, t, [at(0)])
+    box = at(0)
+    shifted = [box[0] + 4, *box[1:]]
+    assert ids(tracker, 300, [shifted, box], [0.9, 0.2]) == [1, 0]
+
+
+def test_a_track_has_one_class(tracker):
+    for t in range(0, 300, 50):
+        ids(tracker, t, [at(t), at(t)], class_ids=[0, 2])
+    assert ids(tracker, 300, [at(300), at(300)], class_ids=[2, 0]) == [2, 1]
+    assert ids(tracker, 350, [at(350)], class_ids=[1]) == [0]
+
+
+def test_what_is_seen_once_has_no_number(tracker):
+    assert ids(tracker, 0, [at(0)]) == [0]
+    assert ids(tracker, 50, []) == []
+    assert ids(tracker, 100, [at(100)]) == [0]
+    assert ids(tracker, 150, [at(150)]) == [1]
+
+
+def test_min_hits_of_one_gives_a_number_at_once():
+    tracker = Tracker(replace(SETTINGS, min_hits=1))
+    assert ids(tracker, 0, [at(0), at(0, x=200)]) == [1, 2]
+
+
+def test_a_small_fast_object_is_followed_without_overlap():
+    """Without an overlap the distance decides; 0 forbids that."""
+    small = [[40 + 9 * step, 100, 8, 8] for step in range(4)]  # 45 pixels a second
+    for distance, expected in ((3, [[0], [1], [1], [1]]), (0, [[0], [0], [0], [0]])):
+        tracker = Tracker(replace(SETTINGS, max_distance=distance))
+        assert [ids(tracker, 200 * i, [box]) for i, box in enumerate(small)] == expected
+
+
+def test_numbers_go_on_after_a_reset(tracker):
+    for t in (0, 50):
+        ids(tracker, t, [at(t)])
+    tracker.reset()
+    assert len(tracker.tracks()) == 0
+    assert ids(tracker, 10, [at(0)]) == [0]  # time may have jumped back
+    assert ids(tracker, 60, [at(50)]) == [2]
+
+
+def test_two_trackers_may_share_the_source_of_numbers():
+    numbers = itertools.count(1)
+    found = []
+    for tracker in (Tracker(SETTINGS, numbers), Tracker(SETTINGS, numbers)):
+        found += [ids(tracker, t, [at(t)]) for t in (0, 50)]
+    assert found == [[0], [1], [0], [2]]
+
+
+def test_settings_change_between_two_windows(tracker):
+    for t in (0, 50):
+        ids(tracker, t, [at(t)])
+    tracker.settings = replace(SETTINGS, max_age_ms=100, min_hits=1)
+    assert ids(tracker, 100, [at(100), at(100, x=200)]) == [1, 2]
+    ids(tracker, 201, [])
+    assert len(tracker.tracks()) == 0
+
+
+def test_the_same_windows_give_the_same_numbers():
+    def crowd(seed: int) -> list[list[int]]:
+        random = np.random.default_rng(seed)
+        tracker, found = Tracker(SETTINGS), []
+        centres = random.uniform(0, 300, (30, 2))
+        for step in range(40):
+            seen = random.random(30) < 0.8
+            boxes = np.hstack([centres + random.normal(0, 3, (30, 2)), np.full((30, 2), 30)])
+            scores = random.random(30)
+            found.append(ids(tracker, 50 * step, boxes[seen], scores[seen]))
+        return found
+
+    assert crowd(0) == crowd(0) != crowd(1)
+
+
+def test_a_number_is_never_at_two_boxes_and_never_comes_back():
+    """Random boxes for a long time; the tracks of the tracker are those that it has numbered."""
+    random = np.random.default_rng(5)
+    tracker, ended, before = Tracker(SETTINGS), set(), set()
+    for step in range(300):
+        count = int(random.integers(0, 12))
+        boxes = np.hstack([random.uniform(0, 240, (count, 2)), random.uniform(1, 90, (count, 2))])
+        numbers = ids(tracker, 40 * step, boxes, random.random(count))
+        given = [number for number in numbers if number]
+        alive = set(tracker.tracks()['id'].tolist())
+        assert len(set(given)) == len(given) and set(given) <= alive
+        ended |= before - alive
+        assert not ended & alive
+        before = alive
+        for name in tracker.tracks().dtype.names:
+            assert np.isfinite(tracker.tracks()[name]).all()
+    assert len(ended) > 20
