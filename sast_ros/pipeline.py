@@ -243,6 +243,11 @@ class EventPipeline:
         return self._windows.detector
 
     @property
+    def tracker(self) -> Tracker | None:
+        """What gives the detections their ``track_ids``, with its tracks."""
+        return self._windows.tracker
+
+    @property
     def geometry(self) -> SensorGeometry | None:
         """How the sensor of the last window reaches the network."""
         return self._windows.geometry

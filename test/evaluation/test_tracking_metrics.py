@@ -58,7 +58,7 @@ def test_a_number_that_changes_in_the_middle():
     found = metrics(*[('a1', 'a1')] * 5, *[('a1', 'a2')] * 5)
     assert found['id_switches'] == 1
     assert found['MOTA'] == pytest.approx(1 - 1 / 10)
-    assert found['IDF1'] == pytest.approx(2 * 5 / 20)
+    assert found['IDF1'] == pytest.approx(2 * 5 / 20) and found['F1'] == 1
     assert found['DetA'] == pytest.approx(1)
     assert found['AssA'] == pytest.approx(5 / 10)
     assert found['HOTA'] == pytest.approx(sqrt(0.5))
@@ -77,7 +77,7 @@ def test_missed_and_false_boxes():
     assert found['AssA'] == pytest.approx(4 / 8)
     assert found['HOTA'] == pytest.approx(sqrt(0.2))
     assert found['MOTA'] == pytest.approx(1 - 6 / 8)
-    assert found['IDF1'] == pytest.approx(2 * 4 / (8 + 6))
+    assert found['IDF1'] == found['F1'] == pytest.approx(2 * 4 / (8 + 6))
     assert found['id_switches'] == 0
 
 
@@ -142,3 +142,10 @@ def test_recordings_without_numbers_are_left_out():
     tracked = recording(*[('a1', 'a1')] * 4)
     numbered = recording(*[('a0 b0', 'a1 b2')] * 3)
     assert tracking_metrics([tracked, numbered], CLASSES)['labels'] == 4
+
+
+def test_tracks_in_a_recording_without_labels_are_false():
+    tracked, empty = recording(*[('a1', 'a1')] * 4), recording(*[('', 'b1')] * 4)
+    found = tracking_metrics([tracked, empty], CLASSES)
+    assert found['IDF1'] == found['F1'] == pytest.approx(8 / 12)
+    assert found['MOTA'] == 0 and found['recordings'] == 2

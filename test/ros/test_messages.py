@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from rclpy.serialization import serialize_message  # noqa: E402
 from sast_ros.bags import detection_message  # noqa: E402
 from sast_ros.detector import Detections  # noqa: E402
 from sast_ros.ros import messages  # noqa: E402
+from sast_ros.tracking import TRACK_DTYPE  # noqa: E402
 
 STAMP_NS = 1_700_000_000_123_456_789
 
@@ -40,6 +43,35 @@ def test_every_element_has_the_header_of_the_array():
     assert (array.header.stamp.sec, array.header.stamp.nanosec) == (1_700_000_000, 123_456_789)
     assert array.header.frame_id == 'camera'
     assert all(element.header == array.header and element.id == '' for element in array.detections)
+
+
+def test_the_id_is_the_number_of_the_track():
+    tracked = replace(detections(3), track_ids=np.array([12, 0, 7]))
+    array = messages.detection_array(tracked, STAMP_NS)
+    assert [element.id for element in array.detections] == ['12', '', '7']
+
+
+def test_tracks_are_points_with_named_fields():
+    tracks = np.zeros(2, TRACK_DTYPE)
+    tracks['id'], tracks['class_id'], tracks['x'] = [3, 2**32 - 1], [0, 2], [10.5, 300]
+    tracks['velocity_y'] = [-4.25, 1e6]
+    cloud = messages.track_cloud(tracks, STAMP_NS, 'camera')
+    assert (cloud.header.frame_id, cloud.width, cloud.height) == ('camera', 2, 1)
+    read = np.dtype(
+        {
+            'names': [field.name for field in cloud.fields],
+            'formats': [{6: '<u4', 7: '<f4'}[field.datatype] for field in cloud.fields],
+            'offsets': [field.offset for field in cloud.fields],
+            'itemsize': cloud.point_step,
+        }
+    )
+    points = np.frombuffer(bytes(cloud.data), read)
+    assert {'x', 'y', 'z'} <= set(read.names) and not points['z'].any()
+    for name in TRACK_DTYPE.names:
+        assert points[name].tolist() == tracks[name].tolist(), name
+    empty = messages.track_cloud(tracks[:0], STAMP_NS, 'camera')
+    assert empty.width == 0 and empty.fields == cloud.fields
+    assert len(serialize_message(empty)) < len(serialize_message(cloud))
 
 
 def test_boxes_are_centre_and_size():

@@ -92,7 +92,7 @@ def test_the_replay_has_the_detector_and_the_windows_of_the_node(tmp_path):
     assert ours._control == its._control
     tracker = Tracker()
     apply_tracking(node, tracker, settings)
-    assert pipeline._windows.tracker.settings == tracker.settings
+    assert pipeline.tracker.settings == tracker.settings
     assert (tracker.settings.min_hits, tracker.settings.max_age_ms) == (3, 250.0)
     assert its._control.mode == 'dense'
 

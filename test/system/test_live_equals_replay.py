@@ -77,9 +77,10 @@ def play(bench, stored):
     return do
 
 
-def write_parameters(folder: Path, path: str, align: str, score: float) -> Path:
+def write_parameters(folder: Path, path: str, align: str, score: float, tracking: bool) -> Path:
     file = folder / 'detector.yaml'
     text = PARAMETERS.replace('PATH', path).replace('ALIGN', align)
+    text = text.replace('TRACKING', str(tracking).lower())
     file.write_text(text.replace('SCORE', str(score)))
     return file
 
@@ -107,9 +108,14 @@ def stamp_of(array) -> int:
     return array.header.stamp.sec * 10**9 + array.header.stamp.nanosec
 
 
+def ids_of(array) -> list[str]:
+    return [detection.id for detection in array.detections]
+
+
 @pytest.mark.parametrize('rate', [0.5, 1.0, 2.0])
 def test_who_joins_late_publishes_what_the_replay_has(bench, play, stored, tmp_path, rate):
-    file = write_parameters(tmp_path, 'gen1-tiny', 'epoch', 0.0)
+    # Who joins late counts the objects from another one on
+    file = write_parameters(tmp_path, 'gen1-tiny', 'epoch', 0.0, tracking=False)
     expected = replayed(tmp_path, stored, file)
     bench.start_node_with(file, use_sim_time=True, overload__max_age_ms=3_600_000.0)
     observer = bench.observer
@@ -132,7 +138,7 @@ def test_who_joins_late_publishes_what_the_replay_has(bench, play, stored, tmp_p
 def test_live_detections_are_scored_as_those_of_the_replay(bench, play, stored, tmp_path):
     from rclpy.serialization import serialize_message
 
-    file = write_parameters(tmp_path, 'default', 'first_event', 0.1)
+    file = write_parameters(tmp_path, 'default', 'first_event', 0.1, tracking=True)
     expected = replayed(tmp_path, stored, file)
     bench.start_node_with(file, use_sim_time=True, overload__max_age_ms=3_600_000.0)
     observer = bench.observer
@@ -143,6 +149,11 @@ def test_live_detections_are_scored_as_those_of_the_replay(bench, play, stored, 
         what='for all windows',
     )
     assert [stamp_of(array) for array in observer.detections] == list(expected)
+    ids = [ids_of(array) for array in observer.detections]
+    assert ids == [ids_of(array) for array in expected.values()]
+    boxes = np.load(tmp_path / 'replay' / 'detections.npy')
+    assert [int(text or 0) for window in ids for text in window] == boxes['track_id'].tolist()
+    assert len(set(boxes['track_id'].tolist())) > 3
     topics = {
         '/events': (PACKET, stored),
         '/detections': (
@@ -167,3 +178,4 @@ def test_live_detections_are_scored_as_those_of_the_replay(bench, play, stored, 
         del one['inputs'], one['recordings'][0]['name']
     assert scores[0] == scores[1]
     assert scores[0]['AP'] > 0.5
+    assert scores[0]['tracking']['IDF1'] > 0.5

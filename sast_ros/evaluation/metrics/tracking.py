@@ -10,6 +10,8 @@ Object Tracking Performance: The CLEAR MOT Metrics", 2008) count where the numbe
 (Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", IJCV 2021) is
 the geometric mean of detection and association accuracy, averaged over IoU thresholds.
 
+F1 of the same boxes is what IDF1 would be with the right number at each of them.
+
 Detections without a track are not part of a tracker's output and do not count. Objects are
 compared within their class. Sums over recordings and classes are taken before ratios.
 """
@@ -80,6 +82,7 @@ class TrackCounts:
         errors = total - 2 * self.matches + self.switches
         return {
             'IDF1': 2 * self.identity_matches / total if total else None,
+            'F1': 2 * self.matches / total if total else None,
             'HOTA': float(np.sqrt(detection * association).mean()) if total else None,
             'DetA': float(detection.mean()) if total else None,
             'AssA': float(association.mean()) if total else None,
@@ -99,10 +102,13 @@ def tracking_metrics(
     Return the metrics of all classes together, and ``per_class``.
 
     ``None`` where no number of an object or no number of a detection comes twice: nothing was
-    tracked there. Recordings without numbers of objects are left out.
+    tracked there. Recordings whose labels have no numbers are left out; all tracks of one without
+    labels are false.
     """
-    chosen = [one for one in recordings if _has_tracks(_labels(one))]
-    if not any(_has_tracks(map(_tracked, one.frames)) for one in chosen):
+    known = [one for one in recordings if _has_tracks(_labels(one))]
+    empty = [one for one in recordings if not any(map(len, _labels(one)))]
+    chosen = [*known, *empty]
+    if not known or not any(_has_tracks(map(_tracked, one.frames)) for one in chosen):
         return None
     sums = [TrackCounts() for _ in classes]
     for recording in chosen:
