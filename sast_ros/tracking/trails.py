@@ -32,7 +32,7 @@ class Trails:
         Returns
         -------
         dict of int to float32[K, 2]
-            x, y of the middle of the lower edge of the box in sensor pixels, oldest first.
+            Middle of the lower edge of the box (x, y) in sensor pixels, oldest first.
 
         """
         if detections.reset is not None:

@@ -3,7 +3,7 @@
 """
 How well objects keep their numbers in held-out simulated drives, and what the tracker takes.
 
-    python benchmarks/tracking.py [--model default] [--sequences 30] [--seconds 5] [--seed 2026]
+    python benchmarks/tracking_quality.py [--model default] [--sequences 30] [--seconds 5] [--seed 2026]
     [--workers 2] [--objects 20] [--json FILE]
 
 The drives and what counts in them are those of detection_quality.py, by the cameras of which
