@@ -3,10 +3,10 @@
 """
 How well objects keep their numbers in held-out simulated drives, and what the tracker takes.
 
-    python benchmarks/tracking_quality.py [--model default] [--sequences 30] [--seconds 5] [--seed 2026]
-    [--workers 2] [--objects 20] [--json FILE]
+    python benchmarks/tracking_quality.py [--model default] [--sequences 30] [--seconds 5]
+    [--seed 2026] [--workers 2] [--objects 20] [--json FILE]
 
-The drives and what counts in them are those of detection_quality.py, by the cameras of which
+The drives and what counts in them are those of simulated_quality.py, by the cameras of which
 results are printed. F1 is what IDF1 would be if each of the boxes that have a number had the right
 one: the rest is missed, or is no labelled object. `--sequences 0` measures the time alone: a step
 of the tracker with so many objects that move, each detected, and with none detected.
@@ -22,7 +22,6 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
-from detection_quality import run
 import numpy as np
 from sast_ros.bench.timing import time_actions, Timing
 from sast_ros.detections import Detections
@@ -31,6 +30,7 @@ from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecordi
 from sast_ros.evaluation.metrics.tracking import tracking_metrics
 from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.tracking import Tracker
+from simulated_quality import run
 from workload import host
 
 SHOWN = ('IDF1', 'F1', 'HOTA', 'AssA', 'id_switches', 'objects', 'tracks')

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import functools
 import importlib
-from typing import Literal
+from typing import Any, Literal
 
 from builtin_interfaces.msg import Time
 import numpy as np
@@ -77,16 +77,17 @@ _FIELD_TYPES = {'<u4': PointField.UINT32, '<f4': PointField.FLOAT32}
 def track_cloud(tracks: np.ndarray, stamp_ns: int, frame_id: str) -> PointCloud2:
     """Return tracks, ``TRACK_DTYPE[N]``, as a cloud with a point for each of them."""
     points = np.zeros(len(tracks), _TRACK_POINT)
-    for name in TRACK_DTYPE.names:
+    for name in TRACK_DTYPE.names or ():
         points[name] = tracks[name]
-    fields = _TRACK_POINT.fields or {}
+    fields: Any = _TRACK_POINT.fields
     message = PointCloud2(
         header=header(stamp_ns, frame_id),
         height=1,
         width=len(points),
         fields=[
             PointField(name=name, offset=offset, datatype=_FIELD_TYPES[dtype.str], count=1)
-            for name, (dtype, offset) in fields.items()
+            for name in _TRACK_POINT.names or ()
+            for dtype, offset in [fields[name]]
         ],
         is_bigendian=False,
         point_step=points.itemsize,
