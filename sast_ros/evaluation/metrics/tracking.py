@@ -137,7 +137,7 @@ def _has_tracks(frames: Iterable[np.ndarray]) -> bool:
     if any(len(np.unique(one)) < len(one) for one in numbers):
         return False
     whole = np.concatenate([*numbers, np.zeros(0, np.uint32)])
-    return len(np.unique(whole[whole > 0])) < np.count_nonzero(whole)
+    return len(np.unique(whole[whole > 0])) < int((whole > 0).sum())
 
 
 def _frames(recording: MatchedRecording, class_id: int) -> list[TrackedFrame]:
@@ -219,6 +219,6 @@ def _associations(
     for one in frames:
         rows, columns = assign(alignment[np.ix_(one.objects, one.tracks)] * one.iou)
         reached = one.iou[rows, columns] >= ALPHAS[:, None] - _SMALLEST
-        np.add.at(counts, (slice(None), one.objects[rows], one.tracks[columns]), reached)
+        counts[:, one.objects[rows], one.tracks[columns]] += reached
     union = np.maximum(objects[:, None] + tracks - counts, 1)
     return np.stack([counts.sum(axis=(1, 2)), (counts * counts / union).sum(axis=(1, 2))])
