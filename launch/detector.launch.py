@@ -69,7 +69,18 @@ ARGUMENTS = {
 PARAMETERS = {'cameras': 'cameras', 'model': 'model.path', 'device': 'model.device'}
 
 #: Topics and services beside ``events`` and ``detections``.
-OTHERS = ('label_info', 'vision_info', 'tracks', 'overlay', 'reset_state', 'enable')
+OTHERS = (
+    'label_info',
+    'vision_info',
+    'tracks',
+    'overlay',
+    'overlay/compressed',
+    'event_image',
+    'markers',
+    'event_cloud',
+    'reset_state',
+    'enable',
+)
 
 
 def is_set(name):

@@ -16,3 +16,8 @@ TRACK_MIN_IOU = 0.2
 TRACK_MAX_DISTANCE = 3.0
 TRACK_MIN_HITS = 2
 TRACK_MAX_AGE_MS = 500.0
+
+#: What a picture of a window may show, see ``OverlayStyle``, and what it shows by default.
+OVERLAY_LAYERS = ('events', 'tokens', 'boxes', 'ids', 'status')
+SHOWN_LAYERS = ('events', 'boxes', 'ids', 'status')
+OVERLAY_THEMES = ('dark', 'light')

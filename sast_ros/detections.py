@@ -27,6 +27,25 @@ class StageShare:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TokenMap:
+    """
+    Which tokens of a stage attended, in place.
+
+    Attributes
+    ----------
+    kinds : uint8[rows, columns]
+        Kinds of attention, by window and by grid, that took the token: 0 to 2.
+    side : int
+        Side of a token in sensor pixels; the first one lies at the upper left corner, the last
+        ones may lie outside the sensor.
+
+    """
+
+    kinds: np.ndarray
+    side: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Detections:
     """
     What was detected in one window, best score first.

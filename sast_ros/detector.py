@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 from sast_ros import defaults
-from sast_ros.detections import Detections, DetectorError, StageShare
+from sast_ros.detections import Detections, DetectorError, StageShare, TokenMap
 from sast_ros.errors import SettingError
 from sast_ros.histogram import sampling_offset
 from sast_ros.model import SAST
 from sast_ros.model.backbone import State
+from sast_ros.model.config import STRIDES
 from sast_ros.model.inference import Engine
 from sast_ros.model.inference.postprocess import Found, NotFiniteError, probabilities
+from sast_ros.model.sast import StepOutput
+from sast_ros.model.selection import Selection
 import torch
 from torch import Tensor
 
@@ -54,6 +57,40 @@ class SparsityBudget:
         return self.amp * self.factor
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SelectedTokens:
+    """
+    What a step selected; brought to the host and into place only when it is asked for.
+
+    Attributes
+    ----------
+    selections : list of tuple of Selection
+        As in ``StepOutput``.
+    sample : int
+        The one of its batch.
+    input_size : tuple of int
+        (height, width) in cells after padding.
+    downsample : int
+        Sensor pixels per cell.
+
+    """
+
+    selections: list[tuple[Selection, Selection]]
+    sample: int
+    input_size: tuple[int, int]
+    downsample: int
+
+    def token_map(self, stage: int = 1) -> TokenMap:
+        """Return which tokens of a stage (1 to 4) attended."""
+        stride = STRIDES[stage - 1]
+        rows, columns = (side // stride for side in self.input_size)
+        kinds = np.zeros(rows * columns, np.uint8)
+        for selection in self.selections[stage - 1]:
+            order, mask = selection.order, selection.mask[self.sample]
+            kinds[order.cpu().numpy().ravel()] += mask.cpu().numpy().ravel()
+        return TokenMap(kinds.reshape(rows, columns), stride * self.downsample)
+
+
 class StreamingDetector:
     """
     Recurrent detector of one event stream.
@@ -86,6 +123,8 @@ class StreamingDetector:
     calibration : Calibration or None
         That of the network; None for scores as the network gives them. May be changed between two
         steps.
+    selected : SelectedTokens or None
+        What the last step selected.
 
     Raises
     ------
@@ -114,6 +153,7 @@ class StreamingDetector:
         self.downsample = downsample or self.config.downsample
         self.sensor_size = sensor_size
         self._states: list[State] | None = None
+        self.selected: SelectedTokens | None = None
         self._budget: SparsityBudget | None = None
         self.configure_detections(score_threshold, nms_iou, max_detections, classes)
 
@@ -219,7 +259,7 @@ class StreamingDetector:
 
     def reset(self) -> None:
         """Zero the recurrent state: the next histogram starts a new stream."""
-        self._states = None
+        self._states = self.selected = None
 
     def step(self, histogram: Tensor | np.ndarray) -> Detections:
         """
@@ -248,7 +288,7 @@ class StreamingDetector:
                 )
             except NotFiniteError:
                 raise self._not_finite() from None
-        self._states = output.states
+        self._keep(output)
         detections = self._detections(found, histogram)
         if self._budget is not None:
             self._control.amp = self._budget.update(1e3 * (time.perf_counter() - started))
@@ -270,7 +310,7 @@ class StreamingDetector:
         with torch.inference_mode(), self.engine.lock:
             self._set_control()
             output = self.engine.step(histogram[None], self._states)
-            self._states = output.states
+            self._keep(output)
             return {
                 'features': {stage: h for stage, (h, _) in enumerate(output.states, start=1)},
                 'states': list(output.states),
@@ -292,6 +332,13 @@ class StreamingDetector:
         if self.calibration is None:
             return self.score_threshold
         return self.calibration.lowest_raw(self.score_threshold)
+
+    def _keep(self, output: StepOutput, sample: int = 0) -> None:
+        """Keep what the next step and viewers need of this one."""
+        self._states = output.states
+        self.selected = SelectedTokens(
+            output.selections, sample, output.input_size, self.downsample
+        )
 
     def _set_control(self) -> None:
         """Select as this stream does; its engine may be that of others too."""
@@ -436,10 +483,11 @@ def _step_batch(
     except Exception as error:  # of the whole step
         return [error] * len(detectors)
     results: list[Detections | Exception] = []
-    for detector, histogram, (states, found) in zip(detectors, histograms, steps):
+    for sample, (detector, histogram) in enumerate(zip(detectors, histograms)):
+        output, found = steps[sample]
         if isinstance(found, NotFiniteError):
             results.append(detector._not_finite())
             continue
-        detector._states = states
+        detector._keep(output, sample)
         results.append(detector._detections(found, histogram))
     return results

@@ -87,6 +87,10 @@ class ReplayOptions:
         Whether to write ``overlay.mp4``.
     video_min_score : float
         Minimum score of detections in the video.
+    layers : tuple of str
+        What the video shows, of ``defaults.OVERLAY_LAYERS``.
+    theme : {'dark', 'light'}
+        Its colours.
 
     """
 
@@ -118,6 +122,8 @@ class ReplayOptions:
     threads: int | None = None
     video: bool = False
     video_min_score: float = 0
+    layers: tuple[str, ...] = defaults.SHOWN_LAYERS
+    theme: str = 'dark'
 
 
 def replay_to_folder(

@@ -315,3 +315,28 @@ def test_a_fault_of_one_stream_costs_the_others_nothing(model):
         SettingError,
     ]
     assert detectors[1]._states is None and detectors[3]._states is not None
+
+
+def test_the_token_map_has_the_selected_tokens_in_place(model):
+    detector = StreamingDetector(model, downsample=2)
+    assert detector.selected is None
+    raw = detector.raw_step(histogram(5, 240, 304))
+    rows, columns = (side // 4 for side in model.config.padded_size((240, 304)))
+    height, width = model.config.partitions((4 * rows, 4 * columns))
+    kinds = np.zeros((rows, columns), int)
+    window, grid = (raw['selected'][0][kind].numpy() for kind in ('window', 'grid'))
+    down, across = rows // height, columns // width
+    for number in range(down * across):
+        y, x = divmod(number, across)
+        tile = window[number].reshape(height, width)
+        kinds[y * height : (y + 1) * height, x * width : (x + 1) * width] += tile
+        kinds[y::down, x::across] += grid[number].reshape(height, width)
+    found = detector.selected.token_map()
+    assert found.side == 8
+    assert 0 < (kinds > 0).mean() < 1
+    np.testing.assert_array_equal(found.kinds, kinds)
+    share = detector.step(histogram(5, 240, 304)).kept[0].tokens
+    assert detector.selected.token_map().kinds.mean() / 2 == pytest.approx(share)
+    assert detector.selected.token_map(4).kinds.shape == (rows // 8, columns // 8)
+    detector.reset()
+    assert detector.selected is None

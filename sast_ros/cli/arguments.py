@@ -146,6 +146,8 @@ OPTIONS = {
     'input.time_unit': 'time_unit',
     'input.filter': 'filters',
     'state.max_gap_ms': 'max_gap_ms',
+    'overlay.layers': 'layers',
+    'overlay.theme': 'theme',
 }
 
 

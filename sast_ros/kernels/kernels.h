@@ -87,6 +87,6 @@ int64_t sast_network_run(int32_t set, const struct sast_op *ops, int64_t count, 
 int64_t sast_picture_count(const uint16_t *x, const uint16_t *y, const uint8_t *p, int64_t n, int32_t width,
                            int32_t height, uint8_t *cells);
 void sast_picture_colour(const uint8_t *cells, int32_t width, int32_t height, int32_t scale, const uint8_t *table,
-                         uint8_t *rgb);
+                         const uint8_t *kinds, int32_t columns, int32_t side, uint8_t *rgb);
 
 #endif

@@ -30,10 +30,11 @@ from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.log_throttle import LogThrottle
 from sast_ros.ros.node_parameters import make_filter
 from sast_ros.ros.parameters import Settings
+from sast_ros.ros.viewers import Viewers
 from sast_ros.ros.window_queue import WindowQueue
 from sast_ros.tracking import Tracker
 from sast_ros.windows import EventWindow, LONG_MESSAGE, WindowCutter
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
@@ -84,6 +85,7 @@ class Camera:
         self._detector: WindowDetector = None  # type: ignore[assignment]
         self._queue: WindowQueue = None  # type: ignore[assignment]
         self._subscription: EventSubscription | None = None
+        self._viewers: Viewers = None  # type: ignore[assignment]
         self._publishers: list[LifecyclePublisher] = []
         self._services: list[Service] = []
         self._enabled = True
@@ -118,7 +120,7 @@ class Camera:
         self._label_pub = self._publisher(LabelInfo, 'label_info', qos.LATCHED)
         self._vision_pub = self._publisher(VisionInfo, 'vision_info', qos.LATCHED)
         self._tracks_pub = self._publisher(PointCloud2, 'tracks', qos.DETECTIONS)
-        self._overlay_pub = self._publisher(Image, 'overlay', qos.OVERLAY)
+        self._viewers = Viewers(self._publisher, self._logger)
         create = self._node.create_service
         self._services = [
             create(SetBool, f'{prefix}enable', self._on_enable),
@@ -169,12 +171,14 @@ class Camera:
     def deactivate(self) -> None:
         """Discard the queue, when the worker has ended."""
         self._queue = None  # type: ignore[assignment]
+        if self._viewers is not None:
+            self._viewers.stop()
 
     def release(self) -> None:
         """End what ``configure`` began."""
         if self._detector is None:
             return
-        self._cutter = self._detector = None  # type: ignore[assignment]
+        self._cutter = self._detector = self._viewers = None  # type: ignore[assignment]
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.pop())
         while self._services:
@@ -388,24 +392,19 @@ class Camera:
             tracks = self._tracker.tracks()
             cloud = messages.track_cloud(tracks, window.stamp_ns, detections.frame_id)
             self._tracks_pub.publish(cloud)
-        if self._overlay_pub.get_subscription_count():
-            self._publish_overlay(window, detections)
+        self._viewers.show(
+            window,
+            detections,
+            self._detector.detector.selected,
+            self._applied.overlay,
+            self._untrained,
+        )
 
     def _skip(self, reason: str, error: Exception) -> None:
         """Count and report a window that gives no detections."""
         self._monitor.step_error(reason)
         if self._warnings.is_due('window', type(error).__name__):
             self._logger.error(f'a window was skipped: {reason}')
-
-    def _publish_overlay(self, window: EventWindow, detections: Detections) -> None:
-        try:
-            from sast_ros.visualization import draw_overlay, UNTRAINED_NOTE
-        except ModuleNotFoundError as error:
-            self._logger.warning(f'no overlay: {format_error(error)}', once=True)
-            return
-        note = UNTRAINED_NOTE if self._untrained else ''
-        picture = draw_overlay(window, detections, detections.height, detections.width, note=note)
-        self._overlay_pub.publish(messages.image(picture, window.stamp_ns, detections.frame_id))
 
     # ---------------------------------------------------------------------------------- parameters
 
@@ -492,6 +491,7 @@ class Camera:
                 'engine': str(detector.engine),
                 'sparsity': settings.sparsity.mode,
                 'filters': ' '.join(self._cutter.event_filter.texts),
+                'messages for viewers': self._viewers.published,
             }
         if topic is not None:
             facts |= {

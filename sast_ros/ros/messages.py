@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import functools
 import importlib
+import io
 from typing import Any, Literal
 
 from builtin_interfaces.msg import Time
 import numpy as np
 from sast_ros import detections as detections_module
 from sast_ros.detections import Detections
+from sast_ros.events.chunk import EventChunk
 from sast_ros.tracking import TRACK_DTYPE
-from sensor_msgs.msg import Image, PointCloud2, PointField
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass, VisionInfo
 
@@ -111,4 +113,67 @@ def image(picture: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
     )
     # The setter of an array('B') field would check a list element by element.
     message.data.frombytes(np.ascontiguousarray(picture).tobytes())
+    return message
+
+
+def compressed_image(
+    picture: np.ndarray, stamp_ns: int, frame_id: str, quality: int = 85
+) -> CompressedImage:
+    """Return ``uint8[height, width, 3]`` RGB as a JPEG; format as of image_transport."""
+    from PIL import Image as PillowImage
+
+    file = io.BytesIO()
+    PillowImage.fromarray(picture).save(file, 'JPEG', quality=quality)
+    message = CompressedImage(
+        header=header(stamp_ns, frame_id), format='rgb8; jpeg compressed bgr8'
+    )
+    message.data.frombytes(file.getvalue())
+    return message
+
+
+#: Size of a sensor pixel and speed of the time in a scene, metres and metres a second.
+PIXEL_M, TIME_M_S = 0.001, 5.0
+
+#: Most points of an event cloud.
+MAX_POINTS = 10_000
+
+_POINT = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('polarity', '<f4')])
+
+
+def event_cloud(
+    parts: Iterable[EventChunk], t_end: int, stamp_ns: int, frame_id: str
+) -> PointCloud2:
+    """
+    Return the events of a window as points, every n-th where they are more than ``MAX_POINTS``.
+
+    x to the right and y down by ``PIXEL_M`` a pixel, as in the optical frame of a camera; z is
+    time, 0 at the end of the window, ``t_end`` in microseconds, and negative before.
+    """
+    chunks = list(parts)
+    count = sum(map(len, chunks))
+    step = max(1, -(-count // MAX_POINTS))
+    points = np.zeros(-(-count // step), _POINT)
+    for name, scale, offset in (
+        ('x', PIXEL_M, 0.5),
+        ('y', PIXEL_M, 0.5),
+        ('t', TIME_M_S / 1e6, -t_end),
+        ('p', 1, 0),
+    ):
+        values = [getattr(chunk, name) for chunk in chunks]
+        taken = np.concatenate(values)[::step] if values else np.zeros(0)
+        points[{'t': 'z', 'p': 'polarity'}.get(name, name)] = scale * (taken + offset)
+    message = PointCloud2(
+        header=header(stamp_ns, frame_id),
+        height=1,
+        width=len(points),
+        fields=[
+            PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
+            for index, name in enumerate(_POINT.names or ())
+        ],
+        is_bigendian=False,
+        point_step=_POINT.itemsize,
+        row_step=_POINT.itemsize * len(points),
+        is_dense=True,
+    )
+    message.data.frombytes(points.tobytes())
     return message

@@ -349,6 +349,31 @@ class StateSettings:
     )
 
 
+def _are_layers(names: list[str]) -> bool:
+    known = len(set(names)) == len(names) and set(names) <= set(defaults.OVERLAY_LAYERS)
+    return names == [''] or known
+
+
+@dataclass(frozen=True)
+class OverlaySettings:
+    """``overlay.*``."""
+
+    layers: list[str] = _parameter(
+        list(defaults.SHOWN_LAYERS),
+        "What the topic overlay shows: 'events', 'boxes' with class and score, 'ids' (numbers of "
+        "tracked objects and their trails), 'tokens' (a tint where stage 1 attends) and 'status' "
+        "(a strip with time and numbers); [''] for an empty picture.",
+        check=_are_layers,
+        must=f'a list without repetitions of {", ".join(defaults.OVERLAY_LAYERS)}',
+    )
+    theme: str = _parameter(
+        'dark',
+        'Colours of the topics overlay and event_image; both themes are safe for the '
+        'colour-blind.',
+        choices=defaults.OVERLAY_THEMES,
+    )
+
+
 @dataclass(frozen=True)
 class TrackingParameters:
     """``tracking.*``."""
@@ -433,6 +458,7 @@ class Settings:
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     state: StateSettings = field(default_factory=StateSettings)
     tracking: TrackingParameters = field(default_factory=TrackingParameters)
+    overlay: OverlaySettings = field(default_factory=OverlaySettings)
 
     @property
     def timing_us(self) -> tuple[int, int, int]:

@@ -43,8 +43,8 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 #: Status, as publishers of it usually offer.
 DIAGNOSTICS = QoSProfile(depth=10)
 
-#: Pictures for viewers: only the newest.
-OVERLAY = QoSProfile(depth=2)
+#: Pictures and the like for viewers: only the newest.
+VIEWERS = QoSProfile(depth=2)
 
 
 def create_publisher(

@@ -12,6 +12,7 @@ import numpy as np
 Colour = tuple[int, int, int]
 
 _INK = (16, 18, 24)
+_LIGHT_INK = (255, 255, 255)
 
 
 def text_size(picture_height: int) -> int:
@@ -24,14 +25,19 @@ def strip_height(size: int) -> int:
     return _text_mask('', size).shape[0] + size // 4
 
 
-def draw_strip(picture: np.ndarray, text: str, size: int, *, at_top: bool, colour: Colour) -> None:
-    """Write a line along an edge of the picture, on a darkened ground."""
+def draw_strip(
+    picture: np.ndarray, text: str, size: int, *, at_top: bool, colour: Colour, light: bool = False
+) -> None:
+    """Write a line along an edge of the picture, on a darkened or ``light`` ground."""
     margin = size // 4
     mask = _fitting_mask(text, size, picture.shape[1] - 2 * margin)
     high = strip_height(size)
     top = 0 if at_top else max(0, picture.shape[0] - high)
     bottom = top + high
-    picture[top:bottom] //= 4
+    strip = picture[top:bottom]
+    strip >>= 2
+    if light:
+        strip += 255 - 255 // 4
     _blend(picture, mask, top + (high - mask.shape[0]) // 2, margin, colour)
 
 
@@ -45,7 +51,13 @@ def draw_label(
     left = max(0, min(x, picture.shape[1] - wide))
     bottom, right = top + high, left + wide
     picture[top:bottom, left:right] = colour
-    _blend(picture, mask, top + 1, left + 2, _INK)
+    _blend(picture, mask, top + 1, left + 2, _ink(colour))
+
+
+def _ink(ground: Colour) -> Colour:
+    """Return the colour of letters that stands out."""
+    red, green, blue = ground
+    return _INK if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else _LIGHT_INK
 
 
 def _blend(picture: np.ndarray, mask: np.ndarray, top: int, left: int, colour: Colour) -> None:
@@ -68,12 +80,19 @@ def _fitting_mask(text: str, size: int, width: int) -> np.ndarray:
 @functools.lru_cache(maxsize=512)
 def _text_mask(text: str, size: int) -> np.ndarray:
     """Return the coverage of the text, ``uint8[h, w]``; h depends on the size alone."""
+    return np.concatenate([_glyph(letter, size) for letter in text or ' '], axis=1)
+
+
+@functools.lru_cache(maxsize=2048)
+def _glyph(letter: str, size: int) -> np.ndarray:
+    """Return the coverage of a letter: rendered once, because every picture has other numbers."""
     from PIL import Image, ImageDraw
 
     font = _font(size)
     ascent, descent = font.getmetrics()
-    canvas = Image.new('L', (max(1, int(np.ceil(font.getlength(text)))), ascent + descent), 0)
-    ImageDraw.Draw(canvas).text((0, 0), text, font=font, fill=255)
+    width = max(1, round(font.getlength(letter))) + (letter == ' ')
+    canvas = Image.new('L', (width, ascent + descent), 0)
+    ImageDraw.Draw(canvas).text((0, 0), letter, font=font, fill=255)
     return np.asarray(canvas)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import copy
+from dataclasses import replace
 import math
 import threading
 import time
@@ -276,7 +277,7 @@ class Engine:
         states: Sequence[list[State] | None],
         score_threshold: float,
         nms_iou: float,
-    ) -> list[tuple[list[State], Found | NotFiniteError]]:
+    ) -> list[tuple[StepOutput, Found | NotFiniteError]]:
         """
         Advance several streams by one window each, in one step; on a GPU.
 
@@ -292,17 +293,22 @@ class Engine:
         Returns
         -------
         list of tuple
-            Of each stream, the states after the window, and what was found, or why there is
-            nothing.
+            Of each stream, the output of the step with the states of this stream alone, and what
+            was found, or why there is nothing.
 
         """
         network = cast(GraphNetwork, self.network)
         limits = network.box_control
         limits.score_threshold, limits.nms_iou = score_threshold, nms_iou
         output = self.step(histograms, _joined_states(states))
-        found: list[tuple[list[State], Found | NotFiniteError]] = []
+        found: list[tuple[StepOutput, Found | NotFiniteError]] = []
         for sample in range(len(histograms)):
-            own = [(h.narrow(0, sample, 1), c.narrow(0, sample, 1)) for h, c in output.states]
+            own = replace(
+                output,
+                states=[
+                    (h.narrow(0, sample, 1), c.narrow(0, sample, 1)) for h, c in output.states
+                ],
+            )
             try:
                 found.append((own, network.download(sample)))
             except NotFiniteError as error:

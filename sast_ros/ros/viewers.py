@@ -1,0 +1,217 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a camera publishes for people: pictures, markers, events as points, annotations.
+
+The worker hands a window over when its detections are published; a thread of low priority makes
+the messages that somebody listens to. A window that comes while it does replaces the one that
+waits, so that no viewer ever delays a detection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+from dataclasses import dataclass
+import functools
+import os
+import threading
+from typing import Any, TYPE_CHECKING
+
+import numpy as np
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from sast_ros.detections import Detections, TokenMap
+from sast_ros.errors import escape_controls, format_error
+from sast_ros.ros import messages, qos
+from sast_ros.ros.parameters import OverlaySettings
+from sast_ros.tracking import Trails
+from sast_ros.windows import EventWindow
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
+
+if TYPE_CHECKING:  # torch takes seconds to import
+    from sast_ros.detector import SelectedTokens
+
+#: Niceness of the thread, as of nice(1).
+_NICENESS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """
+    One window with all that viewers may want of it.
+
+    Attributes
+    ----------
+    window : EventWindow
+        The events.
+    detections : Detections
+        What was found.
+    selected : SelectedTokens or None
+        What the network attended to.
+    settings : OverlaySettings
+        Layers and theme.
+    untrained : bool
+        Whether the weights are random.
+    trails : dict of int to numpy.ndarray
+        Of ``Trails``.
+
+    """
+
+    window: EventWindow
+    detections: Detections
+    selected: SelectedTokens | None
+    settings: OverlaySettings
+    untrained: bool
+    trails: dict[int, np.ndarray]
+
+    def stamped(self, build: Callable[..., Any], content: Any) -> Any:
+        """Return a message with stamp and frame of the detections."""
+        return build(content, self.window.stamp_ns, self.detections.frame_id)
+
+    @functools.cached_property
+    def overlay(self) -> np.ndarray:
+        """The picture with its layers, ``uint8[height, width, 3]``."""
+        from sast_ros.visualization import draw_overlay, OverlayStyle, UNTRAINED_NOTE
+
+        found, layers = self.detections, tuple(filter(None, self.settings.layers))
+        tokens: TokenMap | None = None
+        if 'tokens' in layers and self.selected is not None:
+            tokens = self.selected.token_map()
+        return draw_overlay(
+            self.window,
+            found,
+            found.height,
+            found.width,
+            note=UNTRAINED_NOTE if self.untrained else '',
+            style=OverlayStyle(layers, self.settings.theme),
+            tokens=tokens,
+            trails=self.trails,
+        )
+
+    @property
+    def event_image(self) -> np.ndarray:
+        """The events alone, ``uint8[height, width, 3]``."""
+        from sast_ros.visualization import draw_events, THEMES
+
+        found, theme = self.detections, THEMES[self.settings.theme]
+        return draw_events(self.window.parts, found.height, found.width, theme=theme)
+
+
+def _markers(view: View) -> MarkerArray:
+    from sast_ros.ros.markers import marker_array
+
+    return marker_array(view.detections, view.window.stamp_ns)
+
+
+def _event_cloud(view: View) -> PointCloud2:
+    window = view.window
+    return messages.event_cloud(
+        window.parts, window.t_end, window.stamp_ns, view.detections.frame_id
+    )
+
+
+#: Type of each topic, and what makes a message of a window.
+TOPICS: dict[str, tuple[type, Callable[[View], Any]]] = {
+    'overlay': (Image, lambda view: view.stamped(messages.image, view.overlay)),
+    'overlay/compressed': (
+        CompressedImage,
+        lambda view: view.stamped(messages.compressed_image, view.overlay),
+    ),
+    'event_image': (Image, lambda view: view.stamped(messages.image, view.event_image)),
+    'markers': (MarkerArray, _markers),
+    'event_cloud': (PointCloud2, _event_cloud),
+}
+
+
+class Viewers:
+    """
+    The topics for viewers of one camera.
+
+    Parameters
+    ----------
+    create : callable
+        Returns a publisher of a message class, a topic and a QoS.
+    logger : object
+        Logger of the node.
+
+    Attributes
+    ----------
+    published : int
+        Messages that were made.
+
+    """
+
+    def __init__(self, create: Callable[[type, str, QoSProfile], Publisher], logger: Any) -> None:
+        self._publishers = {
+            topic: create(message_class, topic, qos.VIEWERS)
+            for topic, (message_class, _) in TOPICS.items()
+        }
+        self._logger = logger
+        self._trails = Trails()
+        self._condition = threading.Condition()
+        self._waiting: Callable[[], View] | None = None
+        self._stopped = False
+        self._thread: threading.Thread | None = None
+        self.published = 0
+
+    def show(
+        self,
+        window: EventWindow,
+        detections: Detections,
+        selected: SelectedTokens | None,
+        settings: OverlaySettings,
+        untrained: bool,
+    ) -> None:
+        """Hand a window over if anybody listens; see ``View``."""
+        if not any(map(self._is_wanted, TOPICS)):
+            return
+
+        def view() -> View:
+            trails = self._trails.update(detections)
+            return View(window, detections, selected, settings, untrained, trails)
+
+        with self._condition:
+            self._waiting = view
+            self._condition.notify()
+        if self._thread is None:
+            self._stopped = False
+            self._thread = threading.Thread(target=self._run, name='sast_viewers', daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the present message and end the thread; ``show`` starts it again."""
+        if self._thread is None:
+            return
+        with self._condition:
+            self._stopped = True
+            self._waiting = None
+            self._condition.notify()
+        self._thread.join()
+        self._thread = None
+
+    def _is_wanted(self, topic: str) -> bool:
+        return self._publishers[topic].get_subscription_count() > 0
+
+    def _run(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # where threads have no priority
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._stopped or self._waiting is not None)
+                waiting, self._waiting = self._waiting, None
+            if waiting is None:
+                return
+            view = waiting()
+            for topic, (_, build) in TOPICS.items():
+                if self._is_wanted(topic) and not self._stopped:
+                    self._publish(topic, build, view)
+
+    def _publish(self, topic: str, build: Callable[[View], Any], view: View) -> None:
+        try:
+            self._publishers[topic].publish(build(view))
+            self.published += 1
+        except Exception as error:  # it costs a viewer one message, and the detector nothing
+            sentence = escape_controls(format_error(error))
+            self._logger.warning(f'nothing on {topic}: {sentence}', once=True)
