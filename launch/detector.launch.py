@@ -11,7 +11,7 @@ from pathlib import Path
 from launch import Condition, LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
-from launch_ros.actions import LifecycleNode, SetParameter, SetParametersFromFile
+from launch_ros.actions import LifecycleNode, Node, SetParameter, SetParametersFromFile
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -64,6 +64,8 @@ ARGUMENTS = {
         'Least severity that is logged.',
         ('debug', 'info', 'warn', 'error', 'fatal'),
     ),
+    'rviz': ('false', 'Start rviz2 with the topics of the node.', SWITCH),
+    'frame': ('event_camera', 'The frame_id of the events, fixed frame of rviz2.'),
 }
 
 PARAMETERS = {'cameras': 'cameras', 'model': 'model.path', 'device': 'model.device'}
@@ -96,6 +98,27 @@ def check_params_file(context):
         raise FileNotFoundError(f'params_file:={path} does not exist; give the path of a file')
 
 
+def start_rviz(context):
+    """Return rviz2 with the file of this package for namespace, name and frame of the node."""
+    given = context.launch_configurations
+    if given['rviz'] not in ('true', 'True'):
+        return []
+    from sast_ros.ros.rviz_config import write_rviz_config
+
+    template = Path(FindPackageShare('sast_ros').perform(context), 'config/rviz/detections.rviz')
+    below = '' if given['name'] == NODE_NAME else given['name']
+    path = write_rviz_config(template, f'{given["namespace"]}/{below}', given['frame'])
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            arguments=['-d', str(path)],
+            parameters=[{'use_sim_time': given['use_sim_time'] in ('true', 'True')}],
+            output='screen',
+        )
+    ]
+
+
 def remappings(argument):
     """Return the names of topics and services: below the name of the node unless by default."""
     prefix = ["'' if '", argument['name'], f"' == '{NODE_NAME}' else '", argument['name'], "/'"]
@@ -122,6 +145,7 @@ def generate_launch_description():
                 for name, (default, description, *choices) in ARGUMENTS.items()
             ),
             OpaqueFunction(function=check_params_file),
+            OpaqueFunction(function=start_rviz),
             # The group limits these parameters to this node. Later ones win: a given argument
             # overrides the parameter file.
             GroupAction(

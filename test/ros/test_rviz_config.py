@@ -1,0 +1,76 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What the rviz file subscribes to is what the node offers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
+
+from sast_ros.ros import messages, qos, rviz_config, viewers  # noqa: E402
+
+FILE = Path(__file__).resolve().parents[2] / 'config' / 'rviz' / 'detections.rviz'
+
+#: Messages that a display of rviz2 takes.
+DISPLAYS = {
+    'rviz_default_plugins/Image': 'sensor_msgs/msg/Image',
+    'rviz_default_plugins/MarkerArray': 'visualization_msgs/msg/MarkerArray',
+    'rviz_default_plugins/PointCloud2': 'sensor_msgs/msg/PointCloud2',
+}
+
+
+def displays(text: str) -> list[dict[str, Any]]:
+    return yaml.safe_load(text)['Visualization Manager']['Displays']
+
+
+def type_name(message_class: type) -> str:
+    package, _, _ = message_class.__module__.partition('.')
+    return f'{package}/msg/{message_class.__name__}'
+
+
+def test_topics_types_and_qos_are_those_that_the_node_offers() -> None:
+    found = displays(FILE.read_text())
+    assert {display['Class'] for display in found} == DISPLAYS.keys()
+    for display in found:
+        topic = display['Topic']
+        message_class, _ = viewers.TOPICS[topic['Value'].removeprefix('/')]
+        assert type_name(message_class) == DISPLAYS[display['Class']]
+        offered = qos.VIEWERS
+        for policy in ('reliability', 'durability', 'history'):
+            requested = topic[f'{policy.title()} Policy'].upper().replace(' ', '_')
+            assert getattr(offered, policy).name == requested
+        assert topic['Depth'] == offered.depth
+
+
+def test_the_cloud_is_coloured_by_a_field_that_it_has() -> None:
+    (cloud,) = (one for one in displays(FILE.read_text()) if one['Name'] == 'Events')
+    fields = messages.event_cloud([], 0, 0, 'camera').fields
+    assert cloud['Channel Name'] in {field.name for field in fields}
+
+
+@pytest.mark.parametrize(
+    ('prefix', 'expected'),
+    [('', '/overlay'), ('/', '/overlay'), ('/robot/', '/robot/overlay'), ('a//b', '/a/b/overlay')],
+)
+def test_the_file_follows_namespace_and_frame(
+    prefix: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+    path = rviz_config.write_rviz_config(FILE, prefix, 'no')
+    content = yaml.safe_load(path.read_text())
+    assert path.suffix == '.rviz' and path.parent == tmp_path
+    assert content['Visualization Manager']['Global Options']['Fixed Frame'] == 'no'
+    topics = [display['Topic']['Value'] for display in displays(path.read_text())]
+    base = expected.removesuffix('overlay')
+    assert topics == [f'{base}{name}' for name in ('overlay', 'markers', 'event_cloud')]
+
+
+def test_the_launch_file_remaps_every_topic_for_viewers() -> None:
+    source = (FILE.parents[2] / 'launch' / 'detector.launch.py').read_text()
+    others = source.split('OTHERS = (', 1)[1].split(')', 1)[0]
+    assert all(f"'{topic}'" in others for topic in viewers.TOPICS)
