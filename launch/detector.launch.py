@@ -80,6 +80,7 @@ OTHERS = (
     'event_image',
     'markers',
     'event_cloud',
+    'annotations',
     'reset_state',
     'enable',
 )

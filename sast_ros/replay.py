@@ -26,10 +26,12 @@ from sast_ros.tracking import DEFAULT_TRACKING, TrackingSettings
 from sast_ros.windows import Alignment, EventWindow, TimestampSource
 
 if TYPE_CHECKING:  # torch takes seconds to import
+    from sast_ros.detector import StreamingDetector
     from sast_ros.model import SAST
     from sast_ros.pipeline import EventPipeline
 
 VIDEO = 'overlay.mp4'
+GIF = 'overlay.gif'
 
 #: Called with ``(done, total, unit)``.
 Progress = Callable[[int, int, str], None]
@@ -83,14 +85,19 @@ class ReplayOptions:
     threads : int, optional
         CPU threads of the network, which affect the last bits of sums; by default those of the
         process.
-    video : bool
-        Whether to write ``overlay.mp4``.
+    video, gif : bool
+        Whether to write ``overlay.mp4``, ``overlay.gif``.
+    video_speed : float
+        Of both: 1 for real time, 0.25 for a quarter of it.
     video_min_score : float
-        Minimum score of detections in the video.
+        Minimum score of detections in them.
+    visual : bool
+        Whether to write a picture of the events and the annotations of Foxglove for each window
+        into ``detections.mcap``.
     layers : tuple of str
-        What the video shows, of ``defaults.OVERLAY_LAYERS``.
+        What the videos show, of ``defaults.OVERLAY_LAYERS``.
     theme : {'dark', 'light'}
-        Its colours.
+        Their colours, and those of the picture.
 
     """
 
@@ -121,6 +128,9 @@ class ReplayOptions:
     end: float | None = None
     threads: int | None = None
     video: bool = False
+    gif: bool = False
+    video_speed: float = 1
+    visual: bool = False
     video_min_score: float = 0
     layers: tuple[str, ...] = defaults.SHOWN_LAYERS
     theme: str = 'dark'
@@ -143,7 +153,7 @@ def replay_to_folder(
         Source of the events.
     folder : Path
         Folder of ``detections.npy``, ``detections.mcap``, ``windows.npy``, ``summary.json`` and,
-        optionally, ``overlay.mp4``; created if needed.
+        optionally, ``overlay.mp4`` and ``overlay.gif``; created if needed.
     options : ReplayOptions
         Settings.
     progress : callable, optional
@@ -169,7 +179,7 @@ def replay_to_folder(
             folder, log_offset_ns=recording.log_offset_ns, class_id_format=options.class_id_format
         ) as writer,
     ):
-        with _window_writer(writer, options, trained) as write:
+        with _window_writer(writer, options, pipeline.detector, trained) as write:
             summary = replay(
                 recording,
                 pipeline,
@@ -191,8 +201,9 @@ def replay_to_folder(
                 f'{size["height"]} pixels, those of the network, are taken; give another with '
                 '--sensor-size.'
             )
-        if not (options.video and summary['windows']):  # that of an earlier run would not match
-            (folder / VIDEO).unlink(missing_ok=True)
+        for wanted, name in ((options.video, VIDEO), (options.gif, GIF)):
+            if not (wanted and summary['windows']):  # that of an earlier run would not match
+                (folder / name).unlink(missing_ok=True)
         writer.finish(summary)
     return summary
 
@@ -244,23 +255,34 @@ def make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventPi
 
 @contextlib.contextmanager
 def _window_writer(
-    writer: DetectionWriter, options: ReplayOptions, trained: bool
+    writer: DetectionWriter, options: ReplayOptions, detector: StreamingDetector, trained: bool
 ) -> Iterator[Callable[[EventWindow, Detections], None]]:
     """Yield a function that writes a window with its detections into files and video."""
     with contextlib.ExitStack() as stack:
-        draw = None
-        if options.video:
-            from sast_ros.visualization import replay_video
+        videos = []
+        for wanted, name in ((options.video, VIDEO), (options.gif, GIF)):
+            if wanted:
+                from sast_ros.visualization import OverlayStyle, replay_video, Replayed
 
-            video = replay_video(writer.folder / VIDEO, options.stride_ms, trained)
-            draw = stack.enter_context(video)
+                style = OverlayStyle(options.layers, options.theme)
+                replayed = Replayed(options.stride_ms, trained, options.video_speed, style)
+                videos.append(stack.enter_context(replay_video(writer.folder / name, replayed)))
 
         def write(window: EventWindow, detections: Detections) -> None:
             if options.score == 'class':
                 detections = replace(detections, scores=detections.class_scores)
             writer.write(detections)
-            if draw is not None:
-                draw(window, detections.with_score(options.video_min_score))
+            tokens = None
+            if videos and 'tokens' in options.layers and detector.selected is not None:
+                tokens = detector.selected.token_map()
+            for draw in videos:
+                draw(window, detections.with_score(options.video_min_score), tokens=tokens)
+            if options.visual:
+                from sast_ros.visualization.annotations import visual_messages
+
+                shown = detections.with_score(options.video_min_score)
+                for message in visual_messages(window, shown, options.theme):
+                    writer.write_beside(detections, *message)
 
         yield write
 

@@ -42,6 +42,17 @@ DEFINITIONS = {
     'vision_msgs/msg/Detection2D': 'std_msgs/Header header\nObjectHypothesisWithPose[] results\n'
     'BoundingBox2D bbox\nstring id',
     'vision_msgs/msg/Detection2DArray': 'std_msgs/Header header\nDetection2D[] detections',
+    'foxglove_msgs/msg/Color': 'float64 r\nfloat64 g\nfloat64 b\nfloat64 a',
+    'foxglove_msgs/msg/Point2': 'float64 x\nfloat64 y',
+    'foxglove_msgs/msg/CircleAnnotation': 'builtin_interfaces/Time timestamp\nPoint2 position\n'
+    'float64 diameter\nfloat64 thickness\nColor fill_color\nColor outline_color',
+    'foxglove_msgs/msg/PointsAnnotation': 'builtin_interfaces/Time timestamp\nuint8 type\n'
+    'Point2[] points\nColor outline_color\nColor[] outline_colors\nColor fill_color\n'
+    'float64 thickness',
+    'foxglove_msgs/msg/TextAnnotation': 'builtin_interfaces/Time timestamp\nPoint2 position\n'
+    'string text\nfloat64 font_size\nColor text_color\nColor background_color',
+    'foxglove_msgs/msg/ImageAnnotations': 'CircleAnnotation[] circles\n'
+    'PointsAnnotation[] points\nTextAnnotation[] texts',
     'vision_msgs/msg/VisionClass': 'uint16 class_id\nstring class_name',
     'vision_msgs/msg/LabelInfo': 'std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
     'float32 threshold',

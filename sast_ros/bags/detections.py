@@ -129,15 +129,27 @@ class DetectionWriter:
             self._stream = create_file(self._part('detections.mcap'))
             stack.callback(discard_file, self._stream)
             self._mcap = McapTopic(self._stream, DETECTIONS_TOPIC, DETECTIONS_TYPE)
+            self._beside: dict[str, McapTopic] = {}
             self._stack = stack.pop_all()
 
     def write(self, detections: Detections) -> None:
         """Append the detections of one window; a window without any is a message without boxes."""
         self._boxes.append(detection_boxes(detections))
         self._rows.append(window_row(detections))
+        message = detection_message(detections, self._class_id_format)
+        self._mcap.write(message, self._log_time_ns(detections))
+
+    def write_beside(
+        self, detections: Detections, topic: str, type_name: str, message: bytes
+    ) -> None:
+        """Add a serialised message of another topic to ``detections.mcap``, at the same time."""
+        if topic not in self._beside:
+            self._beside[topic] = self._mcap.beside(topic, type_name)
+        self._beside[topic].write(message, self._log_time_ns(detections))
+
+    def _log_time_ns(self, detections: Detections) -> int:
         # mcap has no time before 1970.
-        log_time_ns = max(0, window_stamp_ns(detections) + self._log_offset_ns)
-        self._mcap.write(detection_message(detections, self._class_id_format), log_time_ns)
+        return max(0, window_stamp_ns(detections) + self._log_offset_ns)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Complete the files, write the summary and rename all of them."""

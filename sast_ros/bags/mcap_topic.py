@@ -1,10 +1,11 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""One topic in an mcap file, described so that any reader of rosbag2 understands it."""
+"""Topics in an mcap file, described so that any reader of rosbag2 understands it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+import copy
 from dataclasses import dataclass, replace
 import re
 from typing import BinaryIO, Literal
@@ -79,9 +80,18 @@ class McapTopic:
     def __init__(
         self, stream: BinaryIO, topic: str, type_name: str, clock: StreamClock | None = None
     ) -> None:
-        self._count = 0
         self._writer = Writer(stream)
         self._writer.start(profile='ros2', library='sast_ros')
+        self._begin(topic, type_name, clock)
+
+    def beside(self, topic: str, type_name: str) -> McapTopic:
+        """Return another topic of the same file, which ``finish`` of this one completes."""
+        other = copy.copy(self)
+        other._begin(topic, type_name, None)
+        return other
+
+    def _begin(self, topic: str, type_name: str, clock: StreamClock | None) -> None:
+        self._count = 0
         types = message_types()
         definition, _ = types.generate_msgdef(type_name, ros_version=2)
         schema = self._writer.register_schema(type_name, 'ros2msg', definition.encode())

@@ -123,6 +123,25 @@ def add_detector(
     )
 
 
+def add_overlay(command: argparse.ArgumentParser) -> None:
+    """Add what pictures show, ``--layers`` and ``--theme``."""
+    command.add_argument(
+        '--layers',
+        action=_Given,
+        nargs='+',
+        choices=defaults.OVERLAY_LAYERS,
+        default=defaults.SHOWN_LAYERS,
+        help=f'what pictures show (default: {" ".join(defaults.SHOWN_LAYERS)})',
+    )
+    command.add_argument(
+        '--theme',
+        action=_Given,
+        choices=defaults.OVERLAY_THEMES,
+        default='dark',
+        help='colours of pictures (default: %(default)s)',
+    )
+
+
 #: Fields of ``ReplayOptions`` by the parameters of the node that they are.
 OPTIONS = {
     'model.path': 'model',
@@ -164,11 +183,15 @@ def detector_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
     """
     names = 'model device window_ms stride_ms score_threshold nms_iou align sensor_size filters'
-    options = {name: getattr(arguments, name) for name in names.split()}
+    names += ' layers theme'
+    options = {
+        name: getattr(arguments, name) for name in names.split() if hasattr(arguments, name)
+    }
     if arguments.params is not None:
         given = {name: options[name] for name in getattr(arguments, 'given', ())}
         options |= _of_file(arguments.params) | given
-    return {**options, 'filters': tuple(options['filters'])}
+    lists = {name: tuple(options[name]) for name in ('filters', 'layers') if name in options}
+    return options | lists
 
 
 def _of_file(path: Path) -> dict[str, Any]:

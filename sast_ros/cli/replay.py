@@ -10,7 +10,13 @@ from pathlib import Path
 import re
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_detector, add_interval, detector_options
+from sast_ros.cli.arguments import (
+    add_detector,
+    add_interval,
+    add_overlay,
+    detector_options,
+    number_between,
+)
 from sast_ros.cli.terminal import (
     kept_text,
     new_table,
@@ -34,7 +40,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='recording -> detections',
         description='Run a recording through the detector, without ROS. Writes detections.npy '
         '(Prophesee box layout), detections.mcap (vision_msgs/Detection2DArray), windows.npy, '
-        'summary.json and, with --video, overlay.mp4.',
+        'summary.json and, with --video and --gif, overlay.mp4 and overlay.gif.',
     )
     command.add_argument(
         'bag',
@@ -55,10 +61,28 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)'
     )
-    command.add_argument('--video', action='store_true', help='write overlay.mp4')
+    command.add_argument(
+        '--visual',
+        action='store_true',
+        help='add the picture of the events and the annotations of Foxglove to detections.mcap',
+    )
+    _add_pictures(command)
     add_detector(command)
     command.set_defaults(command=run)
     return command
+
+
+def _add_pictures(command: argparse.ArgumentParser) -> None:
+    command.add_argument('--video', action='store_true', help='write overlay.mp4')
+    command.add_argument('--gif', action='store_true', help='write overlay.gif')
+    command.add_argument(
+        '--speed',
+        type=number_between(0.01, 10),
+        default=1.0,
+        metavar='S',
+        help='of video and GIF: 1 for real time, 0.25 for a quarter of it (default: 1)',
+    )
+    add_overlay(command)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -101,20 +125,22 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
 
 def _replay(arguments: argparse.Namespace, recording: Recording, out: Path) -> None:
     """Replay one topic, with a state of its own, and show the results."""
-    from sast_ros.replay import replay_to_folder, ReplayOptions, VIDEO
+    from sast_ros.replay import GIF, replay_to_folder, ReplayOptions, VIDEO
 
     options = ReplayOptions(
         **detector_options(arguments),
         start=arguments.start,
         end=arguments.end,
         video=arguments.video,
+        gif=arguments.gif,
+        video_speed=arguments.speed,
+        visual=arguments.visual,
     )
     title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
     with show_progress(title) as progress:
         summary = replay_to_folder(recording, out, options, progress=progress)
     names = ['detections.npy', 'detections.mcap', 'windows.npy', 'summary.json']
-    if (out / VIDEO).exists():
-        names.append(VIDEO)
+    names += [name for name in (VIDEO, GIF) if (out / name).exists()]
     warnings = list(summary['warnings'])
     if summary['weights'] == 'untrained':
         warnings.append(UNTRAINED_WARNING)

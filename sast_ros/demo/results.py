@@ -33,7 +33,7 @@ from sast_ros.evaluation.report.page import write_report
 from sast_ros.events.shift import header_stamp_ns
 from sast_ros.output import write_file
 from sast_ros.ros.messages import stamp_ns
-from sast_ros.visualization import replay_video, VideoError
+from sast_ros.visualization import replay_video, Replayed, VideoError
 from sast_ros.windows import EventWindow, WindowCutter
 from vision_msgs.msg import Detection2DArray
 
@@ -218,7 +218,7 @@ def _write_video(
     path: Path, playback: Playback, session: DemoSession, labels: Labels | None, trained: bool
 ) -> None:
     """Draw the detections of at least the operating score, and the labels."""
-    with replay_video(path, WINDOW_US / 1000, trained) as draw:
+    with replay_video(path, Replayed(WINDOW_US / 1000, trained)) as draw:
         for window, detections in _answered_windows(playback, session):
             draw(window, detections.with_score(OPERATING_SCORE), _labels_of(labels, window))
 

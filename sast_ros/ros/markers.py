@@ -7,7 +7,7 @@ from __future__ import annotations
 from geometry_msgs.msg import Point, Vector3
 from sast_ros.detections import Detections
 from sast_ros.ros.messages import header, PIXEL_M
-from sast_ros.visualization.overlay import THEMES
+from sast_ros.visualization.overlay import detection_text, THEMES
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -22,13 +22,13 @@ def marker_array(detections: Detections, stamp_ns: int) -> MarkerArray:
     """
     top = header(stamp_ns, detections.frame_id)
     array = MarkerArray(markers=[Marker(header=top, action=Marker.DELETEALL)])
-    colours = THEMES['dark']
     frames: dict[int, Marker] = {}
     for index, class_id in enumerate(detections.class_ids.tolist()):
         name = detections.class_names[class_id]
+        text_of, rgb_of = detection_text(detections, index, THEMES['dark'], detections.track_ids)
         frame = frames.get(class_id)
         if frame is None:
-            rgb = [value / 255 for value in colours.class_colour(name, class_id)]
+            rgb = [value / 255 for value in rgb_of]
             colour = ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=1.0)
             frame = Marker(header=top, ns=name, type=Marker.LINE_LIST, color=colour)
             frame.scale.x = 1.5 * PIXEL_M
@@ -50,14 +50,8 @@ def marker_array(detections: Detections, stamp_ns: int) -> MarkerArray:
             type=Marker.TEXT_VIEW_FACING,
             scale=Vector3(z=PIXEL_M * max(8.0, detections.height / 30)),
             color=frame.color,
-            text=_text(detections, index, name),
+            text=text_of,
         )
         text.pose.position = Point(x=(left + right) / 2, y=upper - text.scale.z / 2)
         array.markers.append(text)
     return array
-
-
-def _text(detections: Detections, index: int, name: str) -> str:
-    score = f'{name} {detections.scores[index]:.2f}'
-    ids = detections.track_ids
-    return score if ids is None or not ids[index] else f'#{ids[index]} {score}'

@@ -36,11 +36,12 @@ def detection_array(
     detections: Detections, stamp_ns: int, class_id_format: Literal['name', 'index'] = 'name'
 ) -> Detection2DArray:
     """Return the detections of one window, see ``sast_ros.detections.detection_array``."""
-    return detections_module.detection_array(detections, stamp_ns, _message_class, class_id_format)
+    return detections_module.detection_array(detections, stamp_ns, message_class, class_id_format)
 
 
 @functools.cache
-def _message_class(type_name: str) -> type:
+def message_class(type_name: str) -> type:
+    """Return the class of a message by its full type name."""
     package, _, name = type_name.split('/')
     return getattr(importlib.import_module(f'{package}.msg'), name)
 

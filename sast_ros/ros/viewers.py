@@ -112,6 +112,12 @@ def _event_cloud(view: View) -> PointCloud2:
     )
 
 
+def _annotations(view: View) -> Any:
+    from sast_ros.visualization.annotations import image_annotations
+
+    return image_annotations(view.detections, view.window.stamp_ns, messages.message_class)
+
+
 #: Type of each topic, and what makes a message of a window.
 TOPICS: dict[str, tuple[type, Callable[[View], Any]]] = {
     'overlay': (Image, lambda view: view.stamped(messages.image, view.overlay)),
@@ -123,6 +129,12 @@ TOPICS: dict[str, tuple[type, Callable[[View], Any]]] = {
     'markers': (MarkerArray, _markers),
     'event_cloud': (PointCloud2, _event_cloud),
 }
+try:
+    from foxglove_msgs.msg import ImageAnnotations
+except ImportError:  # an optional package
+    pass
+else:
+    TOPICS['annotations'] = (ImageAnnotations, _annotations)
 
 
 class Viewers:

@@ -9,13 +9,22 @@ from sast_ros.visualization.overlay import (
     THEMES,
     UNTRAINED_NOTE,
 )
-from sast_ros.visualization.video import OverlayVideo, replay_video, video_scale, VideoError
+from sast_ros.visualization.video import (
+    OverlayGif,
+    OverlayVideo,
+    replay_video,
+    Replayed,
+    video_scale,
+    VideoError,
+)
 
 __all__ = [
     'THEMES',
     'UNTRAINED_NOTE',
+    'OverlayGif',
     'OverlayStyle',
     'OverlayVideo',
+    'Replayed',
     'VideoError',
     'draw_events',
     'draw_overlay',

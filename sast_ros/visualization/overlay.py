@@ -244,7 +244,7 @@ def draw_overlay(
         for index in order:
             trail = trails.get(int(track_ids[index]))
             if trail is not None:
-                pen.draw_trail(trail, _class(detections, index, theme)[1])
+                pen.draw_trail(trail, detection_text(detections, index, theme)[1])
     for index in order if 'boxes' in layers else ():
         pen.draw_detection(detections, index, track_ids)
     light = style.theme == 'light'
@@ -309,11 +309,17 @@ def _status(detections: Detections) -> str:
     return '   '.join(words)
 
 
-def _class(detections: Detections, index: int, theme: Theme) -> tuple[str, Colour]:
-    """Return name and colour of the class of a detection."""
+def detection_text(
+    detections: Detections, index: int, theme: Theme, track_ids: np.ndarray | None = None
+) -> tuple[str, Colour]:
+    """Return number, class and score of a detection, and the colour of its class."""
     class_id, names = int(detections.class_ids[index]), detections.class_names
     name = names[class_id] if 0 <= class_id < len(names) else f'class {class_id}'
-    return name, theme.class_colour(name, class_id)
+    score = float(detections.scores[index])
+    text = f'{name} {score:.2f}' if score >= 0.01 else f'{name} <0.01'
+    if track_ids is not None and track_ids[index] > 0:
+        text = f'#{track_ids[index]} {text}'
+    return text, theme.class_colour(name, class_id)
 
 
 @dataclass(frozen=True, eq=False)
@@ -330,13 +336,9 @@ class _Pen:
     def draw_detection(
         self, detections: Detections, index: int, track_ids: np.ndarray | None
     ) -> None:
-        name, colour = _class(detections, index, self.theme)
+        text, colour = detection_text(detections, index, self.theme, track_ids)
         box = detections.boxes[index] * self.scale
         x, y = _draw_box(self.picture, box, colour, self.line)
-        score = float(detections.scores[index])
-        text = f'{name} {score:.2f}' if score >= 0.01 else f'{name} <0.01'
-        if track_ids is not None and track_ids[index] > 0:
-            text = f'#{track_ids[index]} {text}'
         draw_label(self.picture, text, x, y, colour, self.letters, self.ceiling)
 
     def draw_trail(self, trail: np.ndarray, colour: Colour) -> None:

@@ -1,20 +1,28 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Write pictures into an MP4 that any browser plays."""
+"""Write pictures into an MP4 that any browser plays, or into a GIF."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sast_ros.detections import Detections
+from sast_ros.detections import Detections, TokenMap
 from sast_ros.errors import SastError
 from sast_ros.output import create_file
-from sast_ros.visualization.overlay import draw_overlay, LABELS_NOTE, UNTRAINED_NOTE
+from sast_ros.tracking import Trails
+from sast_ros.visualization.overlay import (
+    DEFAULT_STYLE,
+    draw_overlay,
+    LABELS_NOTE,
+    OverlayStyle,
+    UNTRAINED_NOTE,
+)
 from sast_ros.windows import EventWindow
 
 
@@ -65,34 +73,41 @@ class OverlayVideo:
             ) from error
         self.path = Path(path)
         self.partial_path = self.path.with_name(f'{self.path.stem}.partial{self.path.suffix}')
-        self.codec = video_encoder()
-        self._width, self._height = width - width % 2, height - height % 2
+        self._width, self._height = self._fit(width), self._fit(height)
         self._pictures = 0
         self._av = av
         try:
             create_file(self.partial_path).close()  # FFmpeg opens it with the first picture only
-            # With the index at the front a browser starts before the download is complete.
-            self._container: Any = av.open(
-                str(self.partial_path), 'w', options={'movflags': '+faststart'}
-            )
+            self._container: Any = av.open(str(self.partial_path), 'w', options=self._options(fps))
         except OSError as error:
             raise VideoError(
                 f'the video {self.partial_path} cannot be opened: {error.strerror}'
             ) from error
-        rate = Fraction(fps).limit_denominator(1000)
-        self._stream: Any
-        self._stream = self._container.add_stream(self.codec, rate=rate)
-        self._stream.width, self._stream.height = self._width, self._height
-        self._stream.pix_fmt = 'yuv420p'
-        context = self._stream.codec_context
+        self._stream: Any = self._open_stream(fps)
+
+    @staticmethod
+    def _options(fps: float) -> dict[str, str]:
+        # With the index at the front a browser starts before the download is complete
+        return {'movflags': '+faststart'}
+
+    @staticmethod
+    def _fit(side: int) -> int:
+        return side - side % 2
+
+    def _open_stream(self, fps: float) -> Any:
+        codec = video_encoder()
+        stream = self._container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
+        stream.width, stream.height = self._width, self._height
+        stream.pix_fmt = 'yuv420p'
+        context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = 1  # ITU-R BT.709
         context.color_range = 1  # limited, as players expect
-        if self.codec == 'libx264':
+        if codec == 'libx264':
             # Without mbtree, whose arithmetic is not deterministic
-            options = {'preset': 'veryfast', 'crf': '20', 'x264-params': 'mbtree=0'}
-            self._stream.options = options
+            stream.options = {'preset': 'veryfast', 'crf': '20', 'x264-params': 'mbtree=0'}
         else:
-            self._stream.bit_rate = max(1_000_000, self._width * self._height * 8)
+            stream.bit_rate = max(1_000_000, self._width * self._height * 8)
+        return stream
 
     def write(self, picture: np.ndarray) -> None:
         """Append a picture, ``uint8[height, width, 3]`` RGB."""
@@ -102,12 +117,15 @@ class OverlayVideo:
                 f'a picture of shape {picture.shape} and type {picture.dtype} does not fit the '
                 f'video {self.path}, which takes uint8 [{self._height}, {self._width}, 3]'
             )
-        frame = self._av.VideoFrame.from_ndarray(cut, format='rgb24')
+        self._mux(self._frame(cut))
+        self._pictures += 1
+
+    def _frame(self, picture: np.ndarray) -> Any:
+        frame = self._av.VideoFrame.from_ndarray(picture, format='rgb24')
         frame = frame.reformat(format='yuv420p', dst_colorspace='ITU709', dst_color_range='MPEG')
         frame.pts = self._pictures
         frame.time_base = 1 / self._stream.codec_context.framerate
-        self._pictures += 1
-        self._mux(frame)
+        return frame
 
     def close(self) -> None:
         """Flush the encoder and rename the file."""
@@ -149,24 +167,87 @@ class OverlayVideo:
             self._finish()
 
 
-@contextlib.contextmanager
-def replay_video(
-    path: str | Path, stride_ms: float, trained: bool
-) -> Iterator[Callable[..., None]]:
+class OverlayGif(OverlayVideo):
     """
-    Yield a function that draws a window with detections and, optionally, labels into a video.
+    The same as a GIF that repeats; each picture has its own 256 colours.
 
-    The file is created with the first window, when the size of the sensor is known; without
-    windows there is no file.
+    Its times are hundredths of a second.
+    """
+
+    @staticmethod
+    def _options(fps: float) -> dict[str, str]:
+        return {'loop': '0', 'final_delay': str(round(100 / fps))}
+
+    @staticmethod
+    def _fit(side: int) -> int:
+        return side
+
+    def _open_stream(self, fps: float) -> Any:
+        self._fps = fps
+        stream = self._container.add_stream('gif', rate=100)
+        stream.width, stream.height, stream.pix_fmt = self._width, self._height, 'pal8'
+        return stream
+
+    def _frame(self, picture: np.ndarray) -> Any:
+        from PIL import Image
+
+        # Without dithering, so that what does not change costs nothing
+        small = Image.fromarray(picture).quantize(
+            255, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )
+        palette = np.full((256, 4), 255, np.uint8)  # alpha, red, green, blue
+        colours = np.array(small.getpalette('RGB'), np.uint8).reshape(-1, 3)
+        palette[: len(colours), 1:] = colours
+        frame = self._av.VideoFrame.from_ndarray((np.asarray(small), palette), format='pal8')
+        frame.pts = round(100 * self._pictures / self._fps)
+        frame.time_base = Fraction(1, 100)
+        return frame
+
+
+def gif_scale(height: int, width: int) -> int:
+    """Return the side of a sensor pixel in a GIF: 304x240 pixels become 608x480."""
+    return max(1, min(480 // height, 640 // width))
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """
+    What is drawn of a replay.
+
+    Attributes
+    ----------
+    stride_ms : float
+        Time from one window to the next.
+    trained : bool
+        Whether the weights are trained; if not, every picture has a note.
+    speed : float
+        Of the video: 1 for real time, 0.25 for a quarter of it.
+    style : OverlayStyle
+        Layers and colours.
+
+    """
+
+    stride_ms: float
+    trained: bool
+    speed: float = 1.0
+    style: OverlayStyle = DEFAULT_STYLE
+
+
+@contextlib.contextmanager
+def replay_video(path: str | Path, replayed: Replayed) -> Iterator[Callable[..., None]]:
+    """
+    Yield a function that draws a window with detections into a video.
+
+    It takes the window, its detections and, optionally, labels and the tokens that stage 1
+    attends to. The file is created with the first window, when the size of the sensor is known;
+    without windows there is no file.
 
     Parameters
     ----------
     path : path-like
-        The file to write, ending in ``.mp4``; its folder must exist.
-    stride_ms : float
-        Time from one window to the next; the video runs in real time.
-    trained : bool
-        Whether the weights are trained; if not, every frame has a note.
+        The file to write, ending in ``.mp4`` or ``.gif``; its folder must exist.
+    replayed : Replayed
+        What is drawn.
 
     Raises
     ------
@@ -174,21 +255,38 @@ def replay_video(
         See ``OverlayVideo``.
 
     """
+    gif = Path(path).suffix == '.gif'
+    kind, scale_of = (OverlayGif, gif_scale) if gif else (OverlayVideo, video_scale)
     video: OverlayVideo | None = None
+    trails = Trails()
     with contextlib.ExitStack() as stack:
 
         def draw(
-            window: EventWindow, detections: Detections, labels: np.ndarray | None = None
+            window: EventWindow,
+            detections: Detections,
+            labels: np.ndarray | None = None,
+            tokens: TokenMap | None = None,
         ) -> None:
             nonlocal video
             height, width = detections.height, detections.width
-            scale = video_scale(height, width)
+            scale = scale_of(height, width)
             if video is None:
-                video = stack.enter_context(
-                    OverlayVideo(path, width * scale, height * scale, 1000 / stride_ms)
-                )
-            note = UNTRAINED_NOTE if not trained else LABELS_NOTE if labels is not None else ''
-            video.write(draw_overlay(window, detections, height, width, scale, note, labels))
+                fps = 1000 / replayed.stride_ms * replayed.speed
+                video = stack.enter_context(kind(path, width * scale, height * scale, fps))
+            note = LABELS_NOTE if labels is not None else ''
+            picture = draw_overlay(
+                window,
+                detections,
+                height,
+                width,
+                scale,
+                note if replayed.trained else UNTRAINED_NOTE,
+                labels,
+                style=replayed.style,
+                tokens=tokens,
+                trails=trails.update(detections),
+            )
+            video.write(picture)
 
         yield draw
 

@@ -8,8 +8,17 @@ from pathlib import Path
 
 from facts import facts
 import numpy as np
+from PIL import Image
 import pytest
-from sast_ros.visualization import OverlayVideo, video_scale, VideoError
+from sast_ros.detections import Detections
+from sast_ros.visualization import (
+    OverlayGif,
+    OverlayVideo,
+    replay_video,
+    Replayed,
+    video_scale,
+    VideoError,
+)
 
 HEIGHT, WIDTH = 240, 304
 
@@ -72,3 +81,50 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     pytest.importorskip('av')
     with pytest.raises(VideoError, match='nowhere'):
         OverlayVideo(tmp_path / 'nowhere' / 'overlay.mp4', WIDTH, HEIGHT, 20)
+
+
+@pytest.mark.parametrize(('fps', 'duration'), [(20, 50), (5, 200)])
+def test_a_gif_repeats_and_holds_every_picture_for_its_time(
+    tmp_path: Path, fps: float, duration: int
+) -> None:
+    pytest.importorskip('av')
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (200, 3)).astype(np.uint8)
+    pictures = [colours[rng.integers(0, 200, (31, 41))] for _ in range(4)]
+    path = tmp_path / 'overlay.gif'
+    with OverlayGif(path, 41, 31, fps) as gif:
+        for picture in pictures:
+            gif.write(picture)
+    with Image.open(path) as file:
+        assert file.info['loop'] == 0 and file.size == (41, 31)
+        assert file.n_frames == len(pictures)
+        for index, picture in enumerate(pictures):
+            file.seek(index)
+            assert file.info['duration'] == duration
+            shown = np.asarray(file.convert('RGB')).astype(int)
+            assert np.abs(shown - picture).mean() < 8
+    assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.gif']
+
+
+def test_a_video_may_be_slowed(tmp_path: Path) -> None:
+    av = pytest.importorskip('av')
+    one = np.array([0.9], np.float32)
+    found = Detections(
+        boxes=np.array([[5, 5, 30, 30]], np.float32),
+        scores=one,
+        objectness=one,
+        class_scores=one,
+        class_ids=np.zeros(1, np.int64),
+        class_names=('car',),
+        width=WIDTH,
+        height=HEIGHT,
+    )
+    rates = []
+    for speed in (1, 0.25):
+        path = tmp_path / f'{speed}.mp4'
+        with replay_video(path, Replayed(50, True, speed)) as draw:
+            for _ in range(3):
+                draw([], found)
+        with av.open(str(path)) as container:
+            rates.append(float(container.streams.video[0].average_rate))
+    assert rates == [20, 5]

@@ -1,0 +1,120 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Detections as ``foxglove_msgs/ImageAnnotations``, which Foxglove draws over a picture.
+
+Fields: https://docs.foxglove.dev/docs/sdk/schemas/image-annotations; those that later releases
+added keep their defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sast_ros.bags.definitions import message_types
+from sast_ros.bags.detections import window_stamp_ns
+from sast_ros.detections import Detections, ros_stamp
+from sast_ros.visualization.overlay import detection_text, draw_events, THEMES
+from sast_ros.visualization.text import text_size
+from sast_ros.windows import EventWindow
+
+ANNOTATIONS_TYPE = 'foxglove_msgs/msg/ImageAnnotations'
+IMAGE_TYPE = 'sensor_msgs/msg/Image'
+
+#: ``PointsAnnotation.LINE_LOOP``: a closed polygon.
+_LINE_LOOP = 2
+
+
+def image_annotations(
+    detections: Detections, stamp_ns: int, message_class: Callable[[str], Any]
+) -> Any:
+    """
+    Return a frame and a text for each detection, in sensor pixels.
+
+    Parameters
+    ----------
+    detections : Detections
+        Of one window.
+    stamp_ns : int
+        Their stamp, that of the picture, in nanoseconds.
+    message_class : callable
+        Returns the class of a message by its full type name, of ``rosbags`` or of ROS.
+
+    """
+
+    def new(name: str, **fields: Any) -> Any:
+        return message_class(name)(**fields)
+
+    def colour(rgb: tuple[int, ...], alpha: float = 1.0) -> Any:
+        red, green, blue = (value / 255 for value in rgb)
+        return new('foxglove_msgs/msg/Color', r=red, g=green, b=blue, a=alpha)
+
+    def point(x: float, y: float) -> Any:
+        return new('foxglove_msgs/msg/Point2', x=x, y=y)
+
+    sec, nanosec = ros_stamp(stamp_ns)
+    stamp = new('builtin_interfaces/msg/Time', sec=sec, nanosec=nanosec)
+    size = text_size(detections.height)
+    frames, texts = [], []
+    for index, (left, top, right, bottom) in enumerate(detections.boxes.astype(float).tolist()):
+        text, rgb = detection_text(detections, index, THEMES['dark'], detections.track_ids)
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        frames.append(
+            new(
+                'foxglove_msgs/msg/PointsAnnotation',
+                timestamp=stamp,
+                type=_LINE_LOOP,
+                points=[point(*corner) for corner in corners],
+                outline_color=colour(rgb),
+                outline_colors=[],
+                fill_color=colour(rgb, 0.0),
+                thickness=max(1.0, size / 7),
+            )
+        )
+        texts.append(
+            new(
+                'foxglove_msgs/msg/TextAnnotation',
+                timestamp=stamp,
+                position=point(left, top if top > 1.3 * size else bottom),
+                text=text,
+                font_size=float(size),
+                text_color=colour((16, 18, 24)),
+                background_color=colour(rgb),
+            )
+        )
+    return new(ANNOTATIONS_TYPE, circles=[], points=frames, texts=texts)
+
+
+def visual_messages(
+    window: EventWindow, detections: Detections, theme: str = 'dark'
+) -> Iterator[tuple[str, str, bytes]]:
+    """
+    Yield topic, type and serialised message of picture and annotations of a window.
+
+    Topics and types are those of the node, so that a layout or an rviz file serves both.
+    """
+    types = message_types()
+    new, stamp_ns = types.types, window_stamp_ns(detections)
+    sec, nanosec = ros_stamp(stamp_ns)
+    picture = draw_events(window.parts, detections.height, detections.width, theme=THEMES[theme])
+    header = new['std_msgs/msg/Header'](
+        stamp=new['builtin_interfaces/msg/Time'](sec=sec, nanosec=nanosec),
+        frame_id=detections.frame_id,
+    )
+    image = new[IMAGE_TYPE](
+        header=header,
+        height=picture.shape[0],
+        width=picture.shape[1],
+        encoding='rgb8',
+        is_bigendian=0,
+        step=3 * picture.shape[1],
+        data=picture.reshape(-1),
+    )
+    yield '/event_image', IMAGE_TYPE, bytes(types.serialize_cdr(image, IMAGE_TYPE))
+    annotations = image_annotations(detections, stamp_ns, types.types.__getitem__)
+    yield (
+        '/annotations',
+        ANNOTATIONS_TYPE,
+        bytes(types.serialize_cdr(annotations, ANNOTATIONS_TYPE)),
+    )
