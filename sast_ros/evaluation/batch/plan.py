@@ -50,7 +50,8 @@ def options_digest(options: ReplayOptions, topic: str | None) -> str:
     trained = weights.suffix == '.safetensors'
     fields = {**asdict(options), 'topic': topic, 'model': None if trained else options.model}
     fields['filters'] = FilterChain(options.filters).identity
-    del fields['video'], fields['video_min_score']
+    for name in ('video', 'gif', 'video_speed', 'video_min_score', 'layers', 'theme'):
+        del fields[name]
     with contextlib.suppress(metadata.PackageNotFoundError):
         fields['torch'] = metadata.version('torch').partition('+')[0]  # of any build
     content = hashlib.sha256(json.dumps(fields, sort_keys=True).encode())
