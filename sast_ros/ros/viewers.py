@@ -162,6 +162,7 @@ class Viewers:
         }
         self._logger = logger
         self._trails = Trails()
+        self._failed: set[str] = set()
         self._condition = threading.Condition()
         self._waiting: Callable[[], View] | None = None
         self._stopped = False
@@ -225,5 +226,7 @@ class Viewers:
             self._publishers[topic].publish(build(view))
             self.published += 1
         except Exception as error:  # it costs a viewer one message, and the detector nothing
-            sentence = escape_controls(format_error(error))
-            self._logger.warning(f'nothing on {topic}: {sentence}', once=True)
+            if topic not in self._failed:
+                self._failed.add(topic)
+                sentence = escape_controls(format_error(error))
+                self._logger.warning(f'nothing on {topic}: {sentence}')

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sast_ros.bags.definitions import message_types
-from sast_ros.bags.detections import window_stamp_ns
 from sast_ros.detections import Detections, ros_stamp
 from sast_ros.visualization.overlay import detection_text, draw_events, THEMES
 from sast_ros.visualization.text import text_size
@@ -94,6 +92,10 @@ def visual_messages(
 
     Topics and types are those of the node, so that a layout or an rviz file serves both.
     """
+    # Not needed by a node, which has no rosbags
+    from sast_ros.bags.definitions import message_types
+    from sast_ros.bags.detections import window_stamp_ns
+
     types = message_types()
     new, stamp_ns = types.types, window_stamp_ns(detections)
     sec, nanosec = ros_stamp(stamp_ns)
