@@ -61,7 +61,8 @@ def test_annotations_frame_the_detections(visual: dict[str, list[Any]]) -> None:
             assert frame.type == 2  # a closed polygon
             assert str(frame.timestamp) == str(array.ros_msg.header.stamp)
             hypothesis = detection.results[0].hypothesis
-            assert text.text == f'{hypothesis.class_id} {hypothesis.score:.2f}'
+            number = f'#{detection.id} ' if detection.id else ''
+            assert text.text == f'{number}{hypothesis.class_id} {hypothesis.score:.2f}'
             colour = frame.outline_color
             class_colour = THEMES['dark'].class_colour(hypothesis.class_id, 0)
             rgb = np.rint(np.multiply((colour.r, colour.g, colour.b), 255))
