@@ -329,7 +329,7 @@ def test_the_token_map_has_the_selected_tokens_in_place(model):
     for number in range(down * across):
         y, x = divmod(number, across)
         tile = window[number].reshape(height, width)
-        kinds[y * height : (y + 1) * height, x * width : (x + 1) * width] += tile
+        kinds[y * height :, x * width :][:height, :width] += tile
         kinds[y::down, x::across] += grid[number].reshape(height, width)
     found = detector.selected.token_map()
     assert found.side == 8

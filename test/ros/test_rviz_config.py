@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
+pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 from sast_ros.ros import messages, qos, rviz_config, viewers  # noqa: E402
+import yaml  # noqa: E402
 
 FILE = Path(__file__).resolve().parents[2] / 'config' / 'rviz' / 'detections.rviz'
 
