@@ -329,7 +329,8 @@ def test_the_token_map_has_the_selected_tokens_in_place(model):
     for number in range(down * across):
         y, x = divmod(number, across)
         tile = window[number].reshape(height, width)
-        kinds[y * height :, x * width :][:height, :width] += tile
+        down_here = slice(y * height, (y + 1) * height)
+        kinds[down_here, slice(x * width, (x + 1) * width)] += tile
         kinds[y::down, x::across] += grid[number].reshape(height, width)
     found = detector.selected.token_map()
     assert found.side == 8
