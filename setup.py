@@ -54,6 +54,7 @@ setup(
         f'{PACKAGE}.example': ['*.mcap', '*.npy', '*.json', '*.md'],
         f'{PACKAGE}.kernels': ['*.h', 'engine/engine.h'],
         f'{PACKAGE}.model': ['weights/*'],
+        f'{PACKAGE}.page': ['*.css', '*.html', '*.js'],
     },
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
@@ -75,12 +76,15 @@ setup(
     install_requires=['numpy', 'safetensors', 'torch>=2.6'],
     # replay: the commands, recordings, the overlay. evaluate: metrics and report. ray: replays
     # on a Ray cluster. hdf5: recordings of DSEC, M3ED, Metavision, v2e and others. export: ONNX.
+    # page: the live page. view: the viewer Rerun, which needs numpy 2.
     extras_require={
         'replay': REPLAY,
         'evaluate': EVALUATE,
         'ray': [*EVALUATE, 'ray>=2.52'],
         'hdf5': [*REPLAY, 'h5py>=3.9', 'hdf5plugin'],
         'export': ['onnx', 'onnxscript'],
+        'page': ['aiohttp>=3.9', 'pillow>=10.1'],
+        'view': [*REPLAY, 'rerun-sdk>=0.39'],
     },
     zip_safe=False,
     entry_points={

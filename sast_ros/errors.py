@@ -51,6 +51,8 @@ _EXTRAS = {
     'ray': ('ray',),
     'hdf5': ('h5py', 'hdf5plugin'),
     'export': ('onnx', 'onnxscript'),
+    'page': ('aiohttp',),
+    'view': ('rerun', 'rerun_cli'),
 }
 _EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names}
 

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 import platform
 import re
+import signal
 import sys
 
 from sast_ros.errors import SettingError
@@ -57,6 +58,9 @@ _HELD: dict[str, tuple[str, dict[str, str]]] = {
     'neon': ('asimd', {}),
 }
 INSTRUCTION_SETS = tuple(_HELD)
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)  # loaded here, because little is safe between fork and exec
 
 
 def processor_name() -> str:
@@ -212,3 +216,10 @@ def keep_heap() -> None:
         trim_threshold, mmap_threshold, limit = -1, -3, 1 << 30
         mallopt(trim_threshold, limit)
         mallopt(mmap_threshold, limit)
+
+
+def end_with_parent() -> None:
+    """Interrupt this process when its parent is gone, even killed (Linux); after a fork."""
+    # A shell starts jobs in the background with interruption ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

@@ -31,12 +31,16 @@ from sast_ros.cli import (
     label,
     replay,
     transcode,
+    view,
 )
 from sast_ros.cli.terminal import discard_output, open_closed_streams, print_error, print_line
 from sast_ros.errors import escape_controls, format_error, is_expected
 from sast_ros.version import installed_version
 
-_COMMANDS = (demo, replay, transcode, evaluate, label, calibrate, convert, export, bench, doctor)
+_COMMANDS = (
+    *(demo, view, replay, transcode, evaluate, label, calibrate, convert, export, bench),
+    doctor,
+)
 
 #: Entry-point group of the commands that other packages add: modules with a function ``add``.
 COMMAND_GROUP = 'sast_ros.commands'

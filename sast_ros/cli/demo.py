@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+import shutil
+import sys
 from typing import Any, TYPE_CHECKING
 
 from sast_ros.cli.arguments import MODEL_HELP, number_between
@@ -13,6 +16,7 @@ from sast_ros.cli.terminal import (
     kept_text,
     new_table,
     print_error,
+    print_line,
     show_results,
     step_logger,
     thousands,
@@ -22,6 +26,9 @@ from sast_ros.example import EXAMPLE
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+#: What to run next, to see boxes move: arguments of the command line.
+NEWCOMER = ('view', EXAMPLE, '--page')
 
 _FILES = ('overlay.mp4', 'report.html', 'summary.json', 'detections.mcap', 'detections.npy')
 
@@ -65,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     if 'report.html' in files:
         table.add_row('report', f'{arguments.out / "report.html"}: curves and pictures of errors')
     show_results(table, '' if summary['trained'] else UNTRAINED_WARNING, arguments.out, files)
+    print_line(f'see boxes move in a browser: {_program()} {" ".join(NEWCOMER)}', sys.stdout)
     for name, reason in summary['not_written'].items():
         print_error(f'{name} was not written: {reason}')
     if not summary['complete']:
@@ -74,6 +82,14 @@ def run(arguments: argparse.Namespace) -> int:
             f'order; the machine may be too slow, see {arguments.out / "node.log"}'
         )
     return 0 if summary['complete'] else 1
+
+
+def _program() -> str:
+    """Return how this program is called: by its path where its folder is not on the PATH."""
+    program = Path(sys.argv[0])
+    if program.name != 'sast-ros' or shutil.which(program.name):
+        return 'sast-ros'
+    return os.path.relpath(program)
 
 
 def _table(summary: dict[str, Any]) -> Table:

@@ -44,6 +44,7 @@ PARAMETERS = {
     'recording_topic': ('', 'Topic in the recording; empty: the only one with events.'),
     'seconds': (0.0, 'Play only so much of the recording; 0 is all of it.'),
     'subscriptions': (1, 'Subscriptions to wait for.'),
+    'loop': (False, 'Play the recording again and again.'),
 }
 
 _POLL_S = 0.02
@@ -53,7 +54,7 @@ _DELIVERY_S = 10
 
 def play(node: Node) -> None:
     """Play the recording that the parameters of the node name."""
-    recording_name, topic, seconds, subscriptions = (
+    recording_name, topic, seconds, subscriptions, loop = (
         node.declare_parameter(
             name, default, ParameterDescriptor(description=text, dynamic_typing=True)
         ).value
@@ -74,6 +75,8 @@ def play(node: Node) -> None:
         node.get_logger().info(f'playing {recording.path} on {publisher.topic_name}')
         playback = Playback(recording, float(seconds) or None)
         count, late_ms = _publish_in_real_time(publisher, playback)
+        while loop:
+            count, late_ms = _publish_in_real_time(publisher, playback)
         publisher.wait_for_all_acked(Duration(seconds=_DELIVERY_S))
     node.get_logger().info(f'sent {count} messages, at most {late_ms:.1f} ms late')
 

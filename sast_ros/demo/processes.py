@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-import ctypes
 import json
 import os
 from pathlib import Path
@@ -19,12 +18,10 @@ from typing import Any
 
 from sast_ros.errors import SastError
 from sast_ros.output import create_file
+from sast_ros.process import end_with_parent
 
 #: Domains from 1 on; the ports of higher ones reach into the ephemeral range of Linux.
 _DOMAINS = 100
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)  # loaded here, because little is safe between fork and exec
 
 
 class DemoError(SastError, RuntimeError):
@@ -68,7 +65,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_end_with_parent if sys.platform == 'linux' else None,
+                preexec_fn=end_with_parent if sys.platform == 'linux' else None,
                 # ^C reaches the parent alone, which then ends its children in order
                 start_new_session=True,
             )
@@ -119,13 +116,6 @@ class Child:
                 self._process.wait(self.patience_s)
             except subprocess.TimeoutExpired:
                 continue
-
-
-def _end_with_parent() -> None:
-    """Ask the kernel to interrupt this process when its parent is gone, even killed (Linux)."""
-    # A shell starts jobs in the background with interruption ignored, which children inherit.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 @contextmanager

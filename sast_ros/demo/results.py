@@ -17,7 +17,7 @@ import numpy as np
 from sast_ros.bags import DetectionWriter
 from sast_ros.demo.observer import DemoSession
 from sast_ros.demo.playback import Playback, WINDOW_US
-from sast_ros.detector import Detections, StageShare
+from sast_ros.detections import Detections, StageShare
 from sast_ros.errors import format_error
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.detections import read_detections, RecordedDetections
@@ -32,10 +32,10 @@ from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.evaluation.report.page import write_report
 from sast_ros.events.shift import header_stamp_ns
 from sast_ros.output import write_file
-from sast_ros.ros.messages import stamp_ns
+from sast_ros.ros.diagnostics import kept_shares
+from sast_ros.ros.messages import detections_of, stamp_ns
 from sast_ros.visualization import replay_video, Replayed, VideoError
 from sast_ros.windows import EventWindow, WindowCutter
-from vision_msgs.msg import Detection2DArray
 
 VIDEO_FILE = 'overlay.mp4'
 REPORT_FILE = 'report.html'
@@ -115,37 +115,8 @@ def _answered_windows(
                     t_end=window.t_end + clock_us,
                     stamp_ns=window.stamp_ns - shift_ns,
                 )
-                yield window, _as_detections(array, window, session)
-
-
-def _as_detections(
-    array: Detection2DArray, window: EventWindow, session: DemoSession
-) -> Detections:
-    """Return the ``Detections`` that the node made the message from, as far as it tells."""
-    boxes = [one.bbox for one in array.detections]
-    hypotheses = [one.results[0].hypothesis for one in array.detections]
-    centres = [(box.center.position.x, box.center.position.y) for box in boxes]
-    middle = np.array(centres).reshape(-1, 2)
-    half = np.array([(box.size_x, box.size_y) for box in boxes]).reshape(-1, 2) / 2
-    ids = [session.class_names.index(hypothesis.class_id) for hypothesis in hypotheses]
-    unknown = np.full(len(boxes), np.nan, np.float32)
-    return Detections(
-        boxes=np.hstack([middle - half, middle + half]).astype(np.float32),
-        scores=np.array([hypothesis.score for hypothesis in hypotheses], np.float32),
-        class_ids=np.array(ids, np.int64),
-        objectness=unknown,
-        class_scores=unknown,
-        class_names=session.class_names,
-        t_start=window.t_start,
-        t_end=window.t_end,
-        stamp_ns=window.stamp_ns,
-        frame_id=window.frame_id,
-        width=window.width,
-        height=window.height,
-        events=len(window),
-        reset=None,
-        kept=_kept_at(session, stamp_ns(array.header.stamp)),
-    )
+                kept = _kept_at(session, stamp_ns(array.header.stamp))
+                yield window, detections_of(array, window, session.class_names, kept)
 
 
 def _summary(
@@ -161,7 +132,7 @@ def _summary(
     late = [(at - planned) / 1e6 for at, planned in zip(session.arrivals_ns, due)]
     status = _values(session.diagnostics[-1][1]) if session.diagnostics else {}
     trained = status.get('untrained') != 'True'
-    shares = [kept for _, one in session.diagnostics if (kept := _kept(one))]
+    shares = [kept for _, one in session.diagnostics if (kept := kept_shares(_values(one)))]
     return {
         'complete': bool(received and received == content.windows == len(stamps) and in_order),
         'recording': playback.recording.path.name,
@@ -238,23 +209,10 @@ def _values(status: DiagnosticStatus) -> dict[str, str]:
     return {pair.key: pair.value for pair in status.values}
 
 
-def _kept(status: DiagnosticStatus) -> tuple[StageShare, ...]:
-    """Return the shares that the node reports, stage by stage; none before its first window."""
-    values = _values(status)
-    return tuple(
-        StageShare(
-            float(values[f'stage {stage} windows kept (%)']) / 100,
-            float(values[f'stage {stage} tokens kept (%)']) / 100,
-        )
-        for stage in range(1, 5)
-        if f'stage {stage} tokens kept (%)' in values
-    )
-
-
 def _kept_at(session: DemoSession, time_ns: int) -> tuple[StageShare, ...]:
     """Return the shares of the first report after that time; messages do not carry them."""
     later = (status for at, status in session.diagnostics if at >= time_ns)
-    return next(filter(None, map(_kept, later)), ())
+    return next(filter(None, (kept_shares(_values(status)) for status in later)), ())
 
 
 def _means(shares: list[list[float]]) -> list[float]:

@@ -38,6 +38,7 @@ from sast_ros.ros import messages, qos
 from sast_ros.ros.camera import Camera, process_windows
 from sast_ros.ros.detector_factory import load_detectors, set_threads
 from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
+from sast_ros.ros.page_process import PageProcess
 from sast_ros.ros.rclpy_compat import (
     after_parameters,
     lifecycle_state,
@@ -88,6 +89,9 @@ class DetectorNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         self._worker_failed = self.create_guard_condition(self._after_worker_failure)
+        camera = self._settings.cameras[0]
+        events = f'{camera}/events' if camera else 'events'
+        self._page = PageProcess(self, events, self._settings.page)
         if self._settings.autostart:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 
@@ -171,6 +175,7 @@ class DetectorNode(LifecycleNode):
 
     def close(self) -> None:
         """End the worker and destroy the node, when the process exits."""
+        self._page.close()
         self._stop()
         self.destroy_node()
 
@@ -263,6 +268,7 @@ class DetectorNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         if self._worker is not None:
             self._heap.poll()
+        self._page.poll()
         state, now = lifecycle_state(self), self.get_clock().now().nanoseconds
         status = [camera.status(state, self._failure) for camera in self._cameras]
         self._diagnostics.publish(DiagnosticArray(header=messages.header(now, ''), status=status))

@@ -13,7 +13,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 import numpy as np
-from sast_ros.detections import Detections
+from sast_ros.detections import Detections, StageShare
 from sast_ros.events.chunk import OTHER_SIZE, STRAY_TIME
 from sast_ros.windows import StreamStatistics
 
@@ -295,4 +295,16 @@ def diagnostic_status(report: Report, name: str, hardware_id: str) -> Diagnostic
         message=report.message,
         hardware_id=hardware_id,
         values=[KeyValue(key=key, value=value) for key, value in report.values.items()],
+    )
+
+
+def kept_shares(values: Mapping[str, str]) -> tuple[StageShare, ...]:
+    """Return what the values of a status say was kept, stage by stage; none before a window."""
+    return tuple(
+        StageShare(
+            float(values[f'stage {stage} windows kept (%)']) / 100,
+            float(values[f'stage {stage} tokens kept (%)']) / 100,
+        )
+        for stage in range(1, 5)
+        if f'stage {stage} tokens kept (%)' in values
     )

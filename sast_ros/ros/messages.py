@@ -13,9 +13,10 @@ from typing import Any, Literal
 from builtin_interfaces.msg import Time
 import numpy as np
 from sast_ros import detections as detections_module
-from sast_ros.detections import Detections
+from sast_ros.detections import Detections, StageShare
 from sast_ros.events.chunk import EventChunk
 from sast_ros.tracking import TRACK_DTYPE
+from sast_ros.windows import EventWindow
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass, VisionInfo
@@ -178,3 +179,49 @@ def event_cloud(
     )
     message.data.frombytes(points.tobytes())
     return message
+
+
+def detections_of(
+    array: Detection2DArray,
+    window: EventWindow,
+    class_names: Sequence[str],
+    kept: tuple[StageShare, ...] = (),
+) -> Detections:
+    """
+    Return the ``Detections`` that the node made a message from, as far as it tells.
+
+    Raises
+    ------
+    ValueError
+        A class that is not in ``class_names``.
+
+    """
+    boxes = [one.bbox for one in array.detections]
+    hypotheses = [one.results[0].hypothesis for one in array.detections]
+    centres = [(box.center.position.x, box.center.position.y) for box in boxes]
+    middle = np.array(centres).reshape(-1, 2)
+    half = np.array([(box.size_x, box.size_y) for box in boxes]).reshape(-1, 2) / 2
+    names = tuple(class_names)
+    ids = [
+        int(one.class_id) if one.class_id.isdecimal() else names.index(one.class_id)
+        for one in hypotheses
+    ]
+    unknown = np.full(len(boxes), np.nan, np.float32)
+    return Detections(
+        boxes=np.hstack([middle - half, middle + half]).astype(np.float32),
+        scores=np.array([hypothesis.score for hypothesis in hypotheses], np.float32),
+        class_ids=np.array(ids, np.int64),
+        objectness=unknown,
+        class_scores=unknown,
+        class_names=names,
+        t_start=window.t_start,
+        t_end=window.t_end,
+        stamp_ns=window.stamp_ns,
+        frame_id=window.frame_id,
+        width=window.width,
+        height=window.height,
+        events=len(window),
+        reset=None,
+        kept=kept,
+        track_ids=np.array([int(one.id or 0) for one in array.detections], np.int64),
+    )

@@ -426,6 +426,27 @@ class TrackingParameters:
 
 
 @dataclass(frozen=True)
+class PageSettings:
+    """``page.*``."""
+
+    port: int = _parameter(
+        0,
+        'Port of the live page with pictures, charts and settings of the (first) camera, served '
+        'by a process of its own; 0 for none.',
+        limits=(0, 65535),
+        when='start',
+    )
+    host: str = _parameter(
+        '127.0.0.1',
+        'Address that the page is served on. Pages on another than a loopback one need the token '
+        'that is logged with the address.',
+        check=bool,
+        must='an address of this machine',
+        when='start',
+    )
+
+
+@dataclass(frozen=True)
 class Settings:
     """Values of all parameters."""
 
@@ -459,6 +480,7 @@ class Settings:
     state: StateSettings = field(default_factory=StateSettings)
     tracking: TrackingParameters = field(default_factory=TrackingParameters)
     overlay: OverlaySettings = field(default_factory=OverlaySettings)
+    page: PageSettings = field(default_factory=PageSettings)
 
     @property
     def timing_us(self) -> tuple[int, int, int]:

@@ -47,6 +47,7 @@ def test_every_window_of_the_bundled_recording_comes_back_in_order(
     arguments = ['--seconds', '1.5', '--model', str(sure_weights), '--out', str(tmp_path)]
     assert main(['demo', *arguments]) == 0
     said = capsys.readouterr().out
+    assert 'sast-ros view example --page' in said
     assert 'UNTRAINED' not in said
     assert '0 lost, in order' in said
     summary = json.loads((tmp_path / 'summary.json').read_text())

@@ -1,0 +1,200 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""``sast-ros view``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+import subprocess
+import sys
+from time import perf_counter
+from typing import Any, TYPE_CHECKING
+
+from sast_ros.cli.arguments import add_detector, detector_options, OPTIONS, whole_number
+from sast_ros.cli.terminal import (
+    print_error,
+    print_line,
+    show_progress,
+    step_logger,
+    UNTRAINED_WARNING,
+)
+from sast_ros.errors import SettingError
+from sast_ros.process import limit_spinning
+
+if TYPE_CHECKING:
+    from sast_ros.detections import Detections
+    from sast_ros.visualization.rerun_log import RerunLog
+    from sast_ros.windows import EventWindow
+
+PAGE_PORT = 8090
+LOGS = Path('out/view')
+
+
+def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command to the parser and return its own parser."""
+    command = commands.add_parser(
+        'view',
+        help='see events and detections, live or of a recording',
+        description='Show events, boxes and figures of a node that runs (--topic), or of a '
+        'recording, in the viewer Rerun or, with --page, on a page in the browser.',
+    )
+    command.add_argument(
+        'recording',
+        nargs='?',
+        metavar='RECORDING',
+        help='as for replay; "example" is the bundled one',
+    )
+    command.add_argument(
+        '--topic',
+        metavar='T',
+        help='topic with the events, live or in the recording (default there: the only one)',
+    )
+    how = command.add_mutually_exclusive_group()
+    how.add_argument(
+        '--page',
+        action='store_true',
+        help='serve a page with pictures, charts and settings of the node; a recording is played '
+        'again and again through a node of its own',
+    )
+    how.add_argument('--save', type=Path, metavar='FILE', help='write a file .rrd for Rerun')
+    how.add_argument(
+        '--web', action='store_true', help='serve Rerun as a web page on 127.0.0.1, not a window'
+    )
+    command.add_argument(
+        '--host',
+        default='127.0.0.1',
+        metavar='ADDRESS',
+        help='address of --page; another than a loopback one needs the token that is printed '
+        '(default: %(default)s)',
+    )
+    command.add_argument(
+        '--port',
+        type=whole_number(0, 65535),
+        default=PAGE_PORT,
+        metavar='N',
+        help='port of --page and --web; 0 for any free one (default: %(default)s)',
+    )
+    add_detector(command)
+    command.set_defaults(command=run)
+    return command
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show it until it is interrupted, and return the exit code."""
+    if arguments.recording is None and arguments.topic is None:
+        raise SettingError('there is nothing to view; name a recording, or a topic with --topic')
+    if arguments.recording is None and vars(arguments).get('given'):
+        raise SettingError(
+            'the node has its own settings; leave the options of the detector out, or name a '
+            'recording'
+        )
+    try:
+        if arguments.page:
+            _view_page(arguments)
+        else:
+            _view_in_rerun(arguments)
+    except KeyboardInterrupt:  # the way to end it
+        pass
+    return 0
+
+
+def _view_page(arguments: argparse.Namespace) -> None:
+    if arguments.recording is None:
+        _serve_page(arguments.topic, arguments)
+        return
+    from sast_ros.demo.live import EVENTS_TOPIC, playing
+
+    step_logger()(f'starting the detector node, which takes seconds; logs in {LOGS}')
+    parameters = _node_parameters(arguments)
+    with playing(LOGS, arguments.recording, arguments.topic, parameters) as check:
+        _serve_page(EVENTS_TOPIC, arguments, check)
+
+
+def _serve_page(topic: str, arguments: argparse.Namespace, check: Any = None) -> None:
+    from sast_ros.ros.page_node import PageNode
+
+    with PageNode(topic, arguments.host, arguments.port) as node:
+        print_line(f'live page of {node.topic}: {node.url}', sys.stdout)
+        while True:
+            node.spin()
+            if check is not None:
+                check()
+
+
+def _node_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the detector as parameters of the node."""
+    options = detector_options(arguments)
+    names = set(vars(arguments).get('given', ()))
+    if arguments.params is not None:
+        names |= options.keys()
+    parameters = {
+        name: list(options[field]) if isinstance(options[field], tuple) else options[field]
+        for name, field in OPTIONS.items()
+        if field in names and field in options
+    }
+    if 'sensor_size' in names and options['sensor_size']:
+        parameters['input.height'], parameters['input.width'] = options['sensor_size']
+    return {name: value for name, value in parameters.items() if value not in (None, [])}
+
+
+def _view_in_rerun(arguments: argparse.Namespace) -> None:
+    from sast_ros.visualization import rerun_log
+
+    log = rerun_log.RerunLog('recording' if arguments.recording else 'ros')
+    with contextlib.ExitStack() as stack:
+        stack.callback(log.close)
+        process = None
+        if arguments.save is not None:
+            log.save(arguments.save)
+        else:
+            web_port = (arguments.port or rerun_log.free_port()) if arguments.web else None
+            port, process = stack.enter_context(rerun_log.viewer(web_port=web_port))
+            log.connect(port)
+            if web_port is not None:
+                address = rerun_log.web_address(port, web_port)
+                print_line(f'Rerun: {address}', sys.stdout)
+        if arguments.recording is None:
+            _log_live(arguments.topic, log, process)
+        else:
+            _log_recording(arguments, log)
+            if process is not None:
+                process.wait()
+    if arguments.save is not None:
+        print_line(f'in {arguments.save}', sys.stdout)
+
+
+def _log_recording(arguments: argparse.Namespace, log: RerunLog) -> None:
+    """Run the detector over a recording, as replay does, and log every window."""
+    from sast_ros.bags import open_recording
+
+    limit_spinning()
+    with open_recording(arguments.recording, arguments.topic) as recording:
+        from sast_ros.replay import make_pipeline, replay, ReplayOptions
+
+        pipeline, trained = make_pipeline(recording, ReplayOptions(**detector_options(arguments)))
+        if not trained:
+            print_error(UNTRAINED_WARNING)
+        began = perf_counter()
+
+        def write(window: EventWindow, detections: Detections) -> None:
+            nonlocal began
+            log.log(window, detections, 1000 * (perf_counter() - began))
+            selected = getattr(pipeline.detector, 'selected', None)
+            if selected is not None:
+                tokens = selected.token_map()
+                log.log_tokens(tokens.kinds, tokens.side)
+            began = perf_counter()
+
+        with show_progress(f'view {recording.path.name}') as progress:
+            replay(recording, pipeline, progress=progress, on_window=write)
+
+
+def _log_live(topic: str, log: RerunLog, process: subprocess.Popen[bytes] | None) -> None:
+    """Log what a node publishes, until the viewer is closed."""
+    from sast_ros.ros.rerun_node import RerunNode
+
+    with RerunNode(topic, log) as node:
+        while process is None or process.poll() is None:
+            node.spin()

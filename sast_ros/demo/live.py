@@ -1,0 +1,73 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""A recording, played again and again through the detector node, on the live page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from sast_ros.bags import open_recording
+from sast_ros.demo.processes import Child, DemoError, private_domain, ros_arguments
+
+EVENTS_TOPIC = '/event_camera/events'
+
+
+@contextlib.contextmanager
+def playing(
+    folder: Path, path: str | Path, topic: str | None, parameters: Mapping[str, Any]
+) -> Iterator[Callable[[], None]]:
+    """
+    Play a recording through the node in a ROS domain of its own, while a ``with`` block lasts.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder for the logs of the processes.
+    path : str or Path
+        What to play; see ``open_recording``.
+    topic : str or None
+        Topic with the events in the recording; by default the only one.
+    parameters : mapping
+        Parameters of the node by their names.
+
+    Yields
+    ------
+    callable
+        Raises ``DemoError`` if one of the processes has ended.
+
+    Raises
+    ------
+    RecordingError
+        There is no such recording.
+
+    """
+    with open_recording(path, topic) as recording:
+        player_parameters = {
+            'recording': str(recording.path),
+            'recording_topic': recording.topic,
+            'loop': True,
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    detector = Child(
+        'the detector node',
+        'sast_ros.ros.detector_node',
+        ros_arguments(dict(parameters), EVENTS_TOPIC),
+        folder / 'node.log',
+    )
+    player = Child(
+        'the player',
+        'sast_ros.demo.player',
+        ros_arguments(player_parameters, EVENTS_TOPIC),
+        folder / 'player.log',
+    )
+
+    def check() -> None:
+        for child in (detector, player):
+            if child.exit_code() is not None:
+                raise DemoError(child.failure())
+
+    with private_domain(), detector, player:
+        yield check

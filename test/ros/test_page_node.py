@@ -1,0 +1,70 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What a page may set, and how pictures and the graph are read."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+pytest.importorskip('aiohttp', reason='the live page needs aiohttp')
+Picture = pytest.importorskip('PIL.Image')
+
+from sast_ros.errors import SettingError  # noqa: E402 - after the skip
+from sast_ros.ros import messages, page_node  # noqa: E402 - after the skip
+from sast_ros.ros.graph import DetectorTopics  # noqa: E402 - after the skip
+
+SCORE, MODE = 'detections.score_threshold', 'sparsity.mode'
+
+
+@pytest.mark.parametrize('value', [0, 1, 0.25])
+def test_numbers_are_taken_with_the_type_of_the_parameter(value):
+    taken = page_node.checked_setting(SCORE, value)
+    assert taken == value
+    assert type(taken) is float
+
+
+def test_texts_are_left_to_the_node():
+    assert page_node.checked_setting(MODE, 'dense') == 'dense'
+    assert page_node.checked_setting(MODE, 'no such mode') == 'no such mode'
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        *[('model.path', 'x'), ('page.port', 1), ('', 0), ('x' * 5000, 0)],
+        *[(SCORE, value) for value in (None, True, '0.5', [], {}, [0.5], 10**400)],
+        *[(MODE, value) for value in (None, 1, ['dense'], 'x' * 101, 'a\n', '\ud800', '\x1b')],
+    ],
+)
+def test_anything_else_is_refused(name, value):
+    with pytest.raises(SettingError) as refused:
+        page_node.checked_setting(name, value)
+    assert len(str(refused.value)) < 120
+
+
+def test_what_is_not_finite_is_left_to_the_node():
+    """Which refuses it with its limits."""
+    assert math.isnan(page_node.checked_setting(SCORE, math.nan))
+
+
+def test_a_picture_becomes_jpeg():
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:, 32:] = (255, 64, 0)
+    jpeg = page_node.encode_jpeg(messages.image(picture, 0, ''))
+    read = np.asarray(Picture.open(io.BytesIO(jpeg)))
+    assert read.shape == picture.shape
+    assert np.abs(read[:, [8, 56]].astype(int) - picture[:, [8, 56]]).max() < 8
+
+
+def test_a_status_belongs_to_the_camera():
+    left = DetectorTopics('/ns/sast_detector', '/ns/left/detections', '/ns/left/overlay')
+    assert left.is_status('ns/sast_detector: detector left')
+    assert not left.is_status('ns/sast_detector: detector right')
+    assert not left.is_status('other/sast_detector: detector left')
+    alone = DetectorTopics('/sast_detector', '/found', '/overlay')
+    assert alone.is_status('sast_detector: detector')

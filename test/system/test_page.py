@@ -1,0 +1,188 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The live page in a real browser, beside a real node that detects in a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+import re
+import signal
+import subprocess
+import sys
+import time
+
+from browser import Browser, CHROMIUM, NO_CHROMIUM
+import numpy as np
+import pytest
+from sast_ros.cli.demo import NEWCOMER
+from sast_ros.example import EXAMPLE
+
+pytest.importorskip('aiohttp', reason='the live page needs aiohttp')
+Picture = pytest.importorskip('PIL.Image')
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+
+EVENTS = 'events'
+PATIENCE_S = 60.0
+
+#: The picture as text, to see whether it changes.
+CONTENT = "document.querySelector('#picture').toDataURL()"
+
+MOVE = """(() => {{
+  const row = document.querySelector('[data-setting="{name}"]');
+  const input = row.querySelector('input, select');
+  input.value = {value};
+  input.dispatchEvent(new Event('input', {{ bubbles: true }}));
+  input.dispatchEvent(new Event('change', {{ bubbles: true }}));
+}})()"""
+
+
+class Program:
+    """A command of sast-ros as a process, and what it prints."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], *command: str) -> None:
+        self._path = folder / f'{len(list(folder.glob("program_*")))}_program.log'
+        with self._path.open('wb') as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', *command],
+                env=environment,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+            )
+
+    @property
+    def log(self) -> str:
+        return self._path.read_text(errors='replace')
+
+    def end(self, request: int = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(request)
+        return self.process.wait(PATIENCE_S)
+
+
+def wait_for_url(log: object, text: str = 'http://') -> str:
+    """Wait until a program has printed the address of its page, and return it."""
+    limit = time.monotonic() + PATIENCE_S
+    while not (found := re.search(rf'({text}\S+)', log())):
+        assert time.monotonic() < limit, log()
+        time.sleep(0.05)
+    return found.group(1)
+
+
+def move(browser: Browser, name: str, value: str) -> None:
+    """Move a slider or choose from a list, as a hand does."""
+    browser.evaluate(MOVE.format(name=name, value=value))
+
+
+@pytest.fixture
+def playing(bench) -> Iterator[object]:
+    """Start a node with the bundled weights, and a player that repeats the bundled recording."""
+    bench.start_node(model__path='default', page__port=free_port())
+    player = Program(
+        bench.folder,
+        bench.environment,
+        *('sast_ros.demo.player', '--ros-args', '-p', f'recording:={EXAMPLE}'),
+        *('-p', 'loop:=true'),
+    )
+    yield bench
+    assert player.end() == 0
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def overlay_readers(bench) -> int:
+    return bench.observer.node.count_subscribers('overlay')
+
+
+@needs_chromium
+def test_the_picture_moves_and_a_slider_changes_what_is_published(playing, tmp_path):
+    observer = playing.observer
+    url = wait_for_url(lambda: playing.nodes[0].log)
+    observer.wait_for(lambda: observer.detections and observer.diagnostics)
+    assert overlay_readers(playing) == 0  # nobody looks: the node draws nothing
+
+    def listen() -> None:
+        observer._executor.spin_once(timeout_sec=0.0)
+
+    with Browser(tmp_path / 'profile') as browser:
+        browser.show_as(1280, 900)
+        browser.open(url)
+        browser.wait_for('page.pictures > 0 && samples.length > 0', meanwhile=listen)
+        first = browser.evaluate(CONTENT)
+        browser.wait_for(f'{CONTENT} !== {first!r}', meanwhile=listen)
+        observer.wait_for(lambda: overlay_readers(playing) == 1)
+        assert browser.evaluate("document.querySelector('#topic').textContent") == '/events'
+        assert browser.evaluate("page.settings['detections.score_threshold']") == 0.1
+
+        move(browser, 'detections.score_threshold', '1')
+        observer.wait_for(lambda: observer.parameter('detections.score_threshold') == 1.0)
+        observer.wait_for(lambda: not any(a.detections for a in observer.detections[-5:]))
+        move(browser, 'detections.score_threshold', '0.05')
+        observer.wait_for(lambda: all(a.detections for a in observer.detections[-5:]))
+
+        move(browser, 'sparsity.mode', "'dense'")
+        values = observer.status(lambda status, values: values.get('sparsity') == 'dense')
+        assert values['sparsity'] == 'dense'
+        browser.wait_for("page.settings['sparsity.mode'] === 'dense'")
+        # Changes of others are shown, too
+        assert observer.set_parameters(detections__score_threshold=0.25) == []
+        browser.wait_for("document.querySelector('output').value === '0.25'")
+
+        assert browser.problems == []
+        assert browser.hosts == {url.rstrip('/')}
+    observer.wait_for(lambda: overlay_readers(playing) == 0)
+
+
+@needs_chromium
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_it_fits_a_phone(playing, tmp_path, scheme):
+    url = wait_for_url(lambda: playing.nodes[0].log)
+    with Browser(tmp_path / 'profile') as browser:
+        browser.show_as(360, 740, scheme=scheme, phone=True)
+        browser.open(url)
+        browser.wait_for('page.pictures > 0 && samples.length > 1')
+        assert browser.evaluate('innerWidth') == 360
+        assert browser.evaluate('document.documentElement.scrollWidth') <= 360
+        small = browser.evaluate(
+            "Math.min(...[...document.querySelectorAll('input, select')].filter((one) => "
+            'one.offsetParent).map((one) => one.offsetHeight))'
+        )
+        assert small >= 22  # pixels, for a finger
+        shown = Picture.open(browser.screenshot(tmp_path / 'page.png')).convert('RGB')
+        assert shown.size == (720, 1480)
+        light = {'light': (244, 245, 248), 'dark': (15, 18, 24)}[scheme]
+        assert shown.getpixel((2, 2)) == light
+        assert len(np.unique(np.asarray(shown.convert('L')))) > 100
+        assert browser.problems == []
+
+
+def test_a_page_that_cannot_be_served_costs_no_detection(bench):
+    node = bench.start_node(page__port=1, page__host='192.0.2.1')
+    observer = bench.observer
+    observer.wait_for(lambda: 'the live page has ended with exit code 1' in node.log)
+    assert '192.0.2.1' in node.log
+    observer.wait_for_state('active')
+    assert node.end() == 0
+
+
+@needs_chromium
+def test_a_newcomer_sees_boxes_move(bench, tmp_path):
+    """The command that ``make demo`` prints."""
+    program = Program(tmp_path, bench.environment, 'sast_ros', *NEWCOMER, '--port', '0')
+    try:
+        url = wait_for_url(lambda: program.log)
+        with Browser(tmp_path / 'profile') as browser:
+            browser.open(url)
+            browser.wait_for('page.pictures > 0')
+            first = browser.evaluate(CONTENT)
+            browser.wait_for(f'{CONTENT} !== {first!r}')
+            assert browser.problems == []
+    finally:
+        assert program.end() in (0, 128 + signal.SIGTERM)
