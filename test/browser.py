@@ -32,7 +32,7 @@ class Browser:
     ----------
     profile : Path
         Folder for the profile.
-    flags : str
+    *flags : str
         Further options of Chromium.
 
     Attributes

@@ -19,7 +19,9 @@ from sast_ros.tracking import Tracker
 from workspace import REPOSITORY
 
 #: Parameters that decide when and where something is computed, not what.
-WITHOUT_MEANING_OFFLINE = ('autostart', 'cameras', 'input.type', 'input.queue_depth', 'overload.')
+WITHOUT_MEANING_OFFLINE = (
+    *('autostart', 'cameras', 'input.type', 'input.queue_depth', 'overload.', 'page.'),
+)
 
 NOT_DEFAULT = """
 /**:

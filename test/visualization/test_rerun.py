@@ -21,7 +21,7 @@ from sast_ros.windows import EventWindow
 
 pytest.importorskip('rerun', reason='it needs rerun-sdk')
 Picture = pytest.importorskip('PIL.Image')
-from sast_ros.visualization import rerun_log  # noqa: E402 - after the skip
+rerun_log = pytest.importorskip('sast_ros.visualization.rerun_log')
 
 WIDTH, HEIGHT, WINDOW_US = 304, 240, 50_000
 
