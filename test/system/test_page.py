@@ -186,3 +186,33 @@ def test_a_newcomer_sees_boxes_move(bench, tmp_path):
             assert browser.problems == []
     finally:
         assert program.end() in (0, 128 + signal.SIGTERM)
+
+
+def test_rerun_holds_what_a_node_publishes(playing, tmp_path):
+    pytest.importorskip('rerun', reason='it needs rerun-sdk')
+    from visualization.test_rerun import read
+
+    path = tmp_path / 'live.rrd'
+    program = Program(
+        tmp_path,
+        playing.environment,
+        *('sast_ros', 'view', '--topic', '/events', '--save', str(path)),
+    )
+    observer = playing.observer
+    observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
+    observer.wait_for(lambda: path.exists() and path.stat().st_size > 200_000)
+    assert program.end() == 128 + signal.SIGTERM
+    found = read(path)
+    published = {
+        (array.header.stamp.sec * 10**9 + array.header.stamp.nanosec, len(array.detections))
+        for array in observer.detections
+    }
+    logged = [
+        (int(time.timestamp() * 1e6), len(labels))
+        for time, labels in zip(
+            found['/camera/detections']['time'], found['/camera/detections']['Boxes2D:labels']
+        )
+    ]
+    assert len(logged) > 5
+    assert set(logged) <= {(stamp // 1000, count) for stamp, count in published}
+    assert max(map(len, found['/events']['Points3D:positions'])) > 100
