@@ -167,7 +167,7 @@ def blueprint() -> layout.Blueprint:
 
 
 def _boxes(detections: Detections) -> rerun.Boxes2D:
-    ids = getattr(detections, 'track_ids', None)
+    ids = detections.track_ids
     ids = np.zeros(len(detections), int) if ids is None else ids
     names = [detections.class_names[class_id] for class_id in detections.class_ids]
     return rerun.Boxes2D(
