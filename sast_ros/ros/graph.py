@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-import os
 
 from rclpy.node import Node
 
@@ -55,7 +54,11 @@ def find_detector(node: Node, topic: str) -> DetectorTopics | None:
         except RuntimeError:  # it has just gone
             continue
         arrays = [name for name, types in offered if _DETECTIONS_TYPE in types]
-        pictures = [name for name, types in offered if _IMAGE_TYPE in types]
+        pictures = [
+            name
+            for name, types in offered
+            if _IMAGE_TYPE in types and not name.endswith('/event_image')
+        ]
         if arrays and pictures:
             return DetectorTopics(
                 f'{end.node_namespace.rstrip("/")}/{end.node_name}',
@@ -66,7 +69,12 @@ def find_detector(node: Node, topic: str) -> DetectorTopics | None:
 
 
 def _closest(names: list[str], topic: str, ending: str) -> str:
-    """Return the topic with the longest common beginning, of several that of the usual name."""
-    return max(
-        names, key=lambda name: (len(os.path.commonprefix([name, topic])), name.endswith(ending))
-    )
+    """Return the topic with the most folders in common, of several that of the usual name."""
+    folders = set(topic.split('/')[:-1])
+
+    def rank(name: str) -> tuple[bool, int, int, bool]:
+        *path, last = name.split('/')
+        own = set(path)
+        return name == topic, len(folders & own), -len(own - folders), last == ending
+
+    return max(names, key=rank)
