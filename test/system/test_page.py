@@ -22,7 +22,7 @@ pytest.importorskip('aiohttp', reason='the live page needs aiohttp')
 Picture = pytest.importorskip('PIL.Image')
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
-EVENTS = 'events'
+LAYERS = 'overlay.layers'
 PATIENCE_S = 60.0
 
 #: The picture as text, to see whether it changes.
@@ -138,6 +138,38 @@ def test_the_picture_moves_and_a_slider_changes_what_is_published(playing, tmp_p
         assert browser.problems == []
         assert browser.hosts == {url.rstrip('/')}
     observer.wait_for(lambda: overlay_readers(playing) == 0)
+
+
+@needs_chromium
+def test_the_switch_shows_and_hides_the_mask(playing, tmp_path):
+    from sast_ros.visualization import THEMES
+    from sensor_msgs.msg import Image
+
+    observer, tints = playing.observer, THEMES['dark'].table[1:, 0]
+    url = wait_for_url(lambda: playing.nodes[0].log)
+    observer.wait_for(lambda: observer.detections)
+    tinted: list[bool] = []
+
+    def look(image: Image) -> None:
+        picture = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+        tinted.append(bool((picture[:, :, None] == tints).all(axis=-1).any()))
+
+    observer.subscribe(Image, 'overlay', look, 10)
+    with Browser(tmp_path / 'profile') as browser:
+        browser.open(url)
+        switch = """document.querySelector('[data-layer="tokens"] input')"""
+        browser.wait_for(f'!{switch}.closest("label").hidden && page.pictures > 0')
+        for shown in (True, False, True):
+            browser.evaluate(f'{switch}.click()')
+            observer.wait_for(lambda on=shown: on == ('tokens' in observer.parameter(LAYERS)))
+            tinted.clear()
+            observer.wait_for(lambda on=shown: len(tinted) > 3 and set(tinted[-3:]) == {on})
+            browser.wait_for(
+                f'page.settings["{LAYERS}"].includes("tokens") === {str(shown).lower()}'
+            )
+            assert browser.evaluate(f'{switch}.checked') == shown
+        assert set(observer.parameter(LAYERS)) > {'events', 'boxes', 'tokens'}
+        assert browser.problems == []
 
 
 @needs_chromium

@@ -109,6 +109,27 @@ def test_layers_and_theme_are_live(node):
     assert 'overlay.layers' in node.observer.set_parameters(overlay__layers=['sky'])[0]
 
 
+def test_the_mask_is_switched_on_and_off_while_it_runs(node):
+    from sast_ros.visualization import THEMES
+
+    observer, pictures = node.observer, []
+    tints = THEMES['dark'].table[1:, 0]
+    activate(node, overlay__layers=['events'], detections__score_threshold=1.0)
+    observer.subscribe(message_types()['overlay'], 'overlay', pictures.append, 10)
+    observer.wait_for(lambda: observer.node.count_publishers('overlay'))
+    for part, layers in enumerate((['events'], ['events', 'tokens'], ['tokens'], [''])):
+        assert observer.set_parameters(overlay__layers=layers) == []
+        assert observer.parameter('overlay.layers') == layers
+        pictures.clear()
+        node.publish(ARRAY, as_array(batches(4, start_us=part * 100_000)).messages)
+        observer.wait_for(lambda: pictures)
+        shown = as_picture(pictures[-1])[HEIGHT // 2 :]  # below the note on untrained weights
+        tinted = (shown[:, :, None] == tints).all(axis=-1).any()
+        assert tinted == ('tokens' in layers), layers
+        lit = (shown != THEMES['dark'].background).any(axis=-1).mean()
+        assert (lit > 0) == (layers != ['']), layers
+
+
 def test_markers_and_points_lie_where_the_detections_and_events_are(node):
     from sast_ros.ros.messages import PIXEL_M, TIME_M_S
 
