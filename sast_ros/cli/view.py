@@ -181,7 +181,7 @@ def _log_recording(arguments: argparse.Namespace, log: RerunLog) -> None:
         def write(window: EventWindow, detections: Detections) -> None:
             nonlocal began
             log.log(window, detections, 1000 * (perf_counter() - began))
-            selected = getattr(pipeline.detector, 'selected', None)
+            selected = pipeline.detector.selected
             if selected is not None:
                 tokens = selected.token_map()
                 log.log_tokens(tokens.kinds, tokens.side)

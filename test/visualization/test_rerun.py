@@ -115,6 +115,7 @@ def test_the_command_writes_the_windows_of_the_replay(tmp_path):
     windows = np.load(replayed / 'windows.npy')
     times = [round(1e6 * value.total_seconds()) for value in found['/camera/events']['time']]
     assert times == windows['t'].tolist()
+    assert found['/camera/tokens']['time'] == found['/camera/events']['time']
     labels = [
         label for labels in found['/camera/detections']['Boxes2D:labels'] for label in labels
     ]
