@@ -7,11 +7,14 @@ from __future__ import annotations
 from facts import facts
 import numpy as np
 import pytest
+from sast_ros.detections import Detections, DetectorError
 from sast_ros.detector import StreamingDetector
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import CONFIGS, untrained_model
-from sast_ros.pipeline import EventPipeline, sensor_geometry
+from sast_ros.pipeline import EventPipeline, process_together, sensor_geometry, WindowDetector
+from sast_ros.tracking import Tracker, TrackingSettings
+from sast_ros.windows import EventWindow
 
 
 @pytest.fixture(scope='module')
@@ -178,3 +181,38 @@ def test_timing_can_change_between_two_windows(model):
     assert set(steps[2:]) == {40_000}
     with pytest.raises(ValueError, match=facts(0)):
         pipeline.set_timing(0, 40, 1000)
+
+
+@pytest.mark.parametrize('together', [False, True])
+def test_a_failed_step_ends_the_tracks_with_the_state(model, together):
+    everything = TrackingSettings(high_score=0, low_score=0, min_hits=1)
+    detector = StreamingDetector(model, score_threshold=0, max_detections=3)
+    windows = WindowDetector(detector, Tracker(everything))
+
+    def step(number: int, reset: str | None = None) -> Detections | Exception:
+        begin = 50_000 * number
+        part = noise(number, 2_000, begin, begin + 50_000)
+        window = EventWindow(begin, begin + 50_000, (part,), 304, 240, 0, reset=reset)
+        if together:
+            return process_together([windows], [window])[0]
+        try:
+            return windows.process(window)
+        except DetectorError as error:
+            return error
+
+    before = [step(0, 'start'), step(1)]
+    assert all(len(one.track_ids) == 3 and one.track_ids.min() > 0 for one in before)
+    last = max(one.track_ids.max() for one in before)
+    bias = detector.engine.network._weights.lateral.bias
+    whole, bias[0] = float(bias[0]), float('nan')
+    failed = step(2)
+    bias[0] = whole
+    assert isinstance(failed, DetectorError)
+    assert len(windows.tracker.tracks()) == 0 and detector.selected is None
+    after = step(3)
+    assert sorted(after.track_ids) == [last + 1, last + 2, last + 3]
+    # As a new stream
+    fresh = WindowDetector(StreamingDetector(model, score_threshold=0, max_detections=3))
+    part = noise(3, 2_000, 150_000, 200_000)
+    again = fresh.process(EventWindow(150_000, 200_000, (part,), 304, 240, 0, reset='start'))
+    np.testing.assert_array_equal(after.boxes, again.boxes)
