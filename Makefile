@@ -64,9 +64,9 @@ SANITIZED := test/events test/bags/test_bad_events.py test/bags/test_event_files
   test/test_kernels.py test/test_histogram.py test/test_windows.py \
   test/model/inference/test_postprocess.py test/model/inference/test_cpu.py::test_density_of_any_size \
   test/model/inference/test_cpu.py::test_every_instruction_set_gives_the_results_of_the_reference \
-  test/visualization/test_overlay.py training/test/simulation/test_camera.py \
-  training/test/simulation/test_renderer.py training/test/training/test_augmentation.py \
-  training/test/training/test_streams.py
+  test/tracking test/visualization/test_layers.py test/visualization/test_overlay.py \
+  training/test/simulation/test_camera.py training/test/simulation/test_renderer.py \
+  training/test/training/test_augmentation.py training/test/training/test_streams.py
 
 sanitize: setup
 	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/pytest -q -p no:cacheprovider $(PARALLEL) $(SANITIZED)
