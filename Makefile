@@ -10,7 +10,7 @@ VENV := $(CURDIR)/.venv
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-arm sanitize fuzz lint docs clean
+.PHONY: help setup demo test test-view test-arm sanitize fuzz lint docs clean
 
 # These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
 # of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
@@ -22,6 +22,7 @@ endif
 help:
 	@echo 'make demo      set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
 	@echo 'make test      set up, then run every test and print the coverage'
+	@echo 'make test-view set up, install Rerun (700 MB), then test "sast-ros view" with it'
 	@echo 'make test-arm  test the compiled loops and the network on aarch64, emulated by qemu (a quarter of an hour)'
 	@echo 'make sanitize  set up, then test the compiled loops under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make fuzz      set up, then run all decoders and readers on 10 million generated inputs under the same (an hour)'
@@ -42,6 +43,14 @@ demo: setup
 
 test: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest $(PARALLEL) --cov --cov-report=term
+
+# Tests of Rerun, which "make test" leaves out where it is not installed: with pyarrow it is a quarter of all that set-up
+# installs. Its version is that of constraints.txt.
+VIEW_TESTS := test/visualization/test_rerun.py test/system/test_page.py
+
+test-view: setup
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt rerun-sdk
+	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest -k rerun $(VIEW_TESTS)
 
 # What differs between processors: compiled loops and the network, which is compared with the selections of the authors'
 # own implementation. One module: make test-arm ARM_TESTS=test/test_windows.py

@@ -221,7 +221,7 @@ def test_a_newcomer_sees_boxes_move(bench, tmp_path):
 
 
 def test_rerun_holds_what_a_node_publishes(playing, tmp_path):
-    pytest.importorskip('rerun', reason='it needs rerun-sdk')
+    pytest.importorskip('rerun', reason='rerun-sdk is not installed: make test-view')
     from visualization.test_rerun import read
 
     path = tmp_path / 'live.rrd'

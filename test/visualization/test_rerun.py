@@ -19,7 +19,7 @@ from sast_ros.events import EventChunk
 from sast_ros.example import EXAMPLE
 from sast_ros.windows import EventWindow
 
-pytest.importorskip('rerun', reason='it needs rerun-sdk')
+pytest.importorskip('rerun', reason='rerun-sdk is not installed: make test-view')
 Picture = pytest.importorskip('PIL.Image')
 rerun_log = pytest.importorskip('sast_ros.visualization.rerun_log')
 
