@@ -100,15 +100,17 @@ def check_params_file(context):
 
 
 def start_rviz(context):
-    """Return rviz2 with the file of this package for namespace, name and frame of the node."""
+    """Return rviz2 with the file of this package for the topics and the frame of the node."""
     given = context.launch_configurations
     if given['rviz'] not in ('true', 'True'):
         return []
-    from sast_ros.ros.rviz_config import write_rviz_config
+    from sast_ros.ros.rviz_config import camera_names, write_rviz_config
 
     template = Path(FindPackageShare('sast_ros').perform(context), 'config/rviz/detections.rviz')
-    below = '' if given['name'] == NODE_NAME else given['name']
-    path = write_rviz_config(template, f'{given["namespace"]}/{below}', given['frame'])
+    cameras = camera_names(given['cameras'], Path(given['params_file']))
+    # The topics of cameras with names do not lie below the name of the node, see remappings()
+    below = '' if given['name'] == NODE_NAME or cameras else given['name']
+    path = write_rviz_config(template, f'{given["namespace"]}/{below}', given['frame'], cameras)
     return [
         Node(
             package='rviz2',

@@ -70,6 +70,30 @@ def test_the_file_follows_namespace_and_frame(
     assert topics == [f'{base}{name}' for name in ('overlay', 'markers', 'event_cloud')]
 
 
+def test_each_camera_has_displays_of_its_own() -> None:
+    text = rviz_config.rviz_config(FILE.read_text(), '/robot', 'map', ['left', 'front/right'])
+    shown = {display['Name']: display for display in displays(text)}
+    assert len(shown) == len(displays(text)) == 2 * len(displays(FILE.read_text()))
+    for camera in ('left', 'front/right'):
+        for original in displays(FILE.read_text()):
+            display = shown[f'{original["Name"]} {camera}']
+            assert display['Topic'].pop('Value') == f'/robot/{camera}{original["Topic"]["Value"]}'
+            del original['Topic']['Value']
+            assert {**display, 'Name': original['Name']} == original
+
+
+def test_names_of_cameras_are_those_that_the_node_has(tmp_path: Path) -> None:
+    default = FILE.parents[1] / 'detector.yaml'
+    assert rviz_config.camera_names('', default) == []
+    assert rviz_config.camera_names('[left, right]', default) == ['left', 'right']
+    own = tmp_path / 'own.yaml'
+    own.write_text('/robot:\n  sast_detector:\n    ros__parameters: {cameras: [a, b/c]}\n')
+    assert rviz_config.camera_names('', own) == ['a', 'b/c']
+    assert rviz_config.camera_names("['']", own) == []
+    own.write_text('')
+    assert rviz_config.camera_names('', own) == []
+
+
 def test_the_launch_file_remaps_every_topic_for_viewers() -> None:
     source = (FILE.parents[2] / 'launch' / 'detector.launch.py').read_text()
     others = source.split('OTHERS = (', 1)[1].split(')', 1)[0]
