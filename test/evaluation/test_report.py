@@ -130,6 +130,13 @@ def test_it_says_what_was_found(tmp_path):
     assert 'gen1-tiny, weights default' in page.text
 
 
+def test_numbers_of_objects_are_evaluated_where_there_are_any(tmp_path):
+    assert 'IDF1' not in report(tmp_path, entry('drive')).text
+    tracking = {'IDF1': 0.25, 'id_switches': 3, 'objects': 4}
+    page = report(tmp_path, entry('drive'), tracking=tracking)
+    assert 'IDF1 0.25 of tracked objects; 3 identity switches of 4 objects' in page.text
+
+
 def test_what_is_not_known_is_said_in_words(tmp_path):
     """No windows, no speeds, no new objects, a class without labels, no time without labels."""
     page = report(tmp_path, entry(seconds=1.0, windows=False, summary=False, tracked=False))
@@ -327,6 +334,18 @@ class TestPictures:
         assert bright.sum() > 200
         assert left.sum() > 10 * right.sum()
         assert marked.sum() > 50
+
+    def test_a_picture_shows_the_number_of_an_object(self, recording):
+        end = next(iter(open_recording(recording))).t[0] + 50_000
+        found = boxes([end])
+        found['x'], found['y'], found['w'], found['h'] = 2, 20, 12, 20
+        entry = self.entry(recording, self.detected(sensor_size=(HEIGHT, WIDTH)))
+        pictures = set()
+        for number in (0, 7, 8):
+            found['track_id'] = number
+            case = ErrorCase('bag', int(end), found[0], 'car', 0, 1.0, '', found[:0], found)
+            pictures.add(draw_case(case, [], entry))
+        assert len(pictures) == 3
 
     @pytest.mark.parametrize('size', [(240, 304), (720, 1280), (48, 64), (100, 1000)])
     def test_a_picture_lies_inside_the_sensor(self, size):

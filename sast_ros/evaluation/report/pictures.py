@@ -108,7 +108,7 @@ def draw_case(case: ErrorCase, events: Sequence[EventChunk], entry: ReportEntry)
     )
     # The fields of Detections that are drawn, without importing torch
     shown: Any = SimpleNamespace(
-        track_ids=None,
+        track_ids=found['track_id'].astype(np.int64),
         boxes=np.stack(
             [found['x'], found['y'], found['x'] + found['w'], found['y'] + found['h']], axis=1
         ),
