@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from sast_ros.defaults import OVERLAY_LAYERS, OVERLAY_THEMES
 from sast_ros.detections import Detections, TokenMap
+from sast_ros.detector import StreamingDetector
 from sast_ros.events import EventChunk
+from sast_ros.model import untrained_model
+from sast_ros.pipeline import EventPipeline
 from sast_ros.visualization import draw_overlay, OverlayStyle, THEMES
 
 HEIGHT, WIDTH = 240, 304
@@ -130,6 +133,30 @@ def test_each_layer_changes_its_own_pixels(theme: str) -> None:
     assert rows.start < 60 and (rows.stop, columns) == (120, slice(100, 160))
     rows, _ = changed('status')
     assert rows.start > HEIGHT - 20 and rows.stop == HEIGHT
+
+
+def test_tokens_of_a_sensor_larger_than_the_network_lie_on_its_pixels() -> None:
+    height, width = 720, 1280
+    pipeline = EventPipeline(StreamingDetector(untrained_model('gen1-tiny', seed=1)))
+    random = np.random.default_rng(0)
+    count = 60_000  # a window of 50 ms, and an event that ends it
+    t = np.append(np.sort(random.integers(0, 50_000, count)), 50_001)
+    x, y = random.integers(width // 2, width, count + 1), random.integers(0, height, count + 1)
+    p = random.integers(0, 2, count + 1)
+    ((window, found),) = pipeline.steps(EventChunk(x, y, p, t, width=width, height=height))
+    tokens = pipeline.detector.selected.token_map()
+    assert tokens.side == 16 and 0 < (tokens.kinds > 0).mean() < 1
+    style = OverlayStyle(('events', 'tokens'))
+    picture = draw_overlay(window, found, height, width, style=style, tokens=tokens)
+    assert picture.shape == (height, width, 3)
+    rows, columns = np.indices((height, width)) // tokens.side
+    expected = THEMES['dark'].table[tokens.kinds[rows, columns], 0]
+    without_events = np.ones((height, width), bool)
+    for part in window.parts:
+        without_events[part.y, part.x] = False
+    assert without_events[:, : width // 2].all() and not without_events.all()
+    np.testing.assert_array_equal(picture[without_events], expected[without_events])
+    assert (picture != expected)[~without_events].any(axis=-1).all()
 
 
 def test_tokens_tint_the_ground_more_where_both_kinds_attend_and_leave_the_events() -> None:
