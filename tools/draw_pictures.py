@@ -19,6 +19,7 @@ from sast_ros.detections import Detections, TokenMap
 from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
 from sast_ros.example import recording_path
 from sast_ros.replay import make_pipeline, replay, ReplayOptions
+from sast_ros.tracking import Trails
 from sast_ros.visualization import draw_overlay, OverlayStyle, THEMES, video_scale
 from sast_ros.visualization.overlay import LABELS_NOTE
 from sast_ros.windows import EventWindow
@@ -29,7 +30,7 @@ MOMENT_S = 5.55
 
 def main(folder: Path) -> None:
     """Write overlay.png and viewers.png."""
-    window, found, tokens = detect()
+    window, found, tokens, trails = detect()
     height, width = found.height, found.width
     scale = video_scale(height, width)
     labels = np.load(recording_path('example').with_name('example_bbox.npy'))
@@ -47,24 +48,30 @@ def main(folder: Path) -> None:
             2,
             style=OverlayStyle(OVERLAY_LAYERS, theme),
             tokens=tokens,
+            trails=trails,
         )
         for theme in THEMES
     ]
     Image.fromarray(np.hstack(themes)).save(folder / 'viewers.png', optimize=True)
 
 
-def detect() -> tuple[EventWindow, Detections, TokenMap]:
-    """Return the window of ``MOMENT_S``, what is detected in it, and what stage 1 attends to."""
-    drawn: list[tuple[EventWindow, Detections, TokenMap]] = []
+Drawn = tuple[EventWindow, Detections, TokenMap, dict[int, np.ndarray]]
+
+
+def detect() -> Drawn:
+    """Return the window of ``MOMENT_S``, its detections, what stage 1 attends to, and trails."""
+    drawn: list[Drawn] = []
+    trails = Trails()
     with open_recording(recording_path('example')) as recording:
         pipeline, _ = make_pipeline(
             recording, ReplayOptions(score_threshold=OPERATING_SCORE, threads=1)
         )
 
         def keep(window: EventWindow, found: Detections) -> None:
+            shown = trails.update(found)
             selected = pipeline.detector.selected
             if abs(window.t_end - 1e6 * MOMENT_S) < 1000 * STRIDE_MS / 2 and selected is not None:
-                drawn.append((window, found, selected.token_map()))
+                drawn.append((window, found, selected.token_map(), shown))
 
         replay(recording, pipeline, end=MOMENT_S + 0.1, on_window=keep)
     return drawn[0]
