@@ -32,6 +32,10 @@ PAGE_PORT = 8090
 LOGS = Path('out/view')
 
 
+class _ViewerClosed(Exception):
+    """The user has closed the viewer."""
+
+
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
@@ -95,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
             _view_page(arguments)
         else:
             _view_in_rerun(arguments)
-    except KeyboardInterrupt:  # the way to end it
+    except (KeyboardInterrupt, _ViewerClosed):  # the ways to end it
         pass
     return 0
 
@@ -144,7 +148,6 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
 
     log = rerun_log.RerunLog('recording' if arguments.recording else 'ros')
     with contextlib.ExitStack() as stack:
-        stack.callback(log.close)
         process = None
         if arguments.save is not None:
             log.save(arguments.save)
@@ -155,17 +158,20 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
             if web_port is not None:
                 address = rerun_log.web_address(port, web_port)
                 print_line(f'Rerun: {address}', sys.stdout)
+        stack.callback(log.close)  # before the viewer ends
         if arguments.recording is None:
             _log_live(arguments.topic, log, process)
         else:
-            _log_recording(arguments, log)
+            _log_recording(arguments, log, process)
             if process is not None:
                 process.wait()
     if arguments.save is not None:
         print_line(f'in {arguments.save}', sys.stdout)
 
 
-def _log_recording(arguments: argparse.Namespace, log: RerunLog) -> None:
+def _log_recording(
+    arguments: argparse.Namespace, log: RerunLog, process: subprocess.Popen[bytes] | None
+) -> None:
     """Run the detector over a recording, as replay does, and log every window."""
     from sast_ros.bags import open_recording
 
@@ -180,6 +186,8 @@ def _log_recording(arguments: argparse.Namespace, log: RerunLog) -> None:
 
         def write(window: EventWindow, detections: Detections) -> None:
             nonlocal began
+            if process is not None and process.poll() is not None:
+                raise _ViewerClosed
             log.log(window, detections, 1000 * (perf_counter() - began))
             selected = pipeline.detector.selected
             if selected is not None:

@@ -25,10 +25,11 @@ import rerun_cli
 from sast_ros.detections import Detections
 from sast_ros.errors import SastError
 from sast_ros.process import end_with_parent
-from sast_ros.visualization.overlay import BACKGROUND, draw_events, OFF, ON
+from sast_ros.visualization.overlay import detection_text, draw_events, THEMES, TINT
 from sast_ros.windows import EventWindow
 
 APPLICATION = 'sast_ros'
+THEME = THEMES['dark']
 TIMELINE = 'time'
 
 #: Events of a window in x-y-t; more cost time and are not seen.
@@ -61,6 +62,7 @@ class RerunLog:
         self.stream = rerun.RecordingStream(APPLICATION)
         self.stream.set_log_time_enabled(False)
         self.stream.set_log_tick_enabled(False)
+        self._to_viewer = False
 
     def save(self, path: Path) -> None:
         """
@@ -76,17 +78,39 @@ class RerunLog:
             self.stream.save(path, default_blueprint=blueprint())
         except (OSError, RuntimeError) as error:
             raise RerunError(f'{path} cannot be written: {error}') from error
+        self._begin()
 
     def connect(self, port: int) -> None:
         """Send everything from now on to the viewer on this port of this machine."""
         self.stream.connect_grpc(
             f'rerun+http://127.0.0.1:{port}/proxy', default_blueprint=blueprint()
         )
+        self._to_viewer = True
+        self._begin()
 
     def close(self) -> None:
-        """Write what is still in memory."""
-        self.stream.flush()
+        """
+        Write what is still in memory.
+
+        Raises
+        ------
+        RerunError
+            The file cannot be written. That a viewer was closed is no error.
+
+        """
+        try:
+            self.stream.flush()
+        except (OSError, RuntimeError) as error:
+            if not self._to_viewer:
+                raise RerunError(f'the end of the file cannot be written: {error}') from error
         self.stream.disconnect()
+
+    def _begin(self) -> None:
+        """Write what does not change: the colours of the kinds of attention."""
+        colours = [(*THEME.token, round(255 * TINT * kinds / 2)) for kinds in range(3)]
+        names = ('not attended', 'attended by window or by grid', 'attended by both')
+        context = rerun.AnnotationContext(list(zip(range(3), names, colours)))
+        self.stream.log('camera/tokens', context, static=True)
 
     def log(
         self, window: EventWindow, detections: Detections, latency_ms: float | None = None
@@ -131,7 +155,7 @@ class RerunLog:
 
         """
         mask = np.repeat(np.repeat(kinds, side, axis=0), side, axis=1)
-        self.stream.log('camera/tokens', rerun.SegmentationImage(mask, opacity=0.3))
+        self.stream.log('camera/tokens', rerun.SegmentationImage(mask, opacity=1.0))
 
     def _set_time(self, window: EventWindow) -> None:
         if self._clock == 'ros':
@@ -146,10 +170,10 @@ def blueprint() -> layout.Blueprint:
         layout.Horizontal(
             layout.Vertical(
                 layout.Spatial2DView(
-                    origin='camera', name='events and detections', background=BACKGROUND
+                    origin='camera', name='events and detections', background=THEME.background
                 ),
                 layout.Spatial3DView(
-                    origin='events', name='events in x, y, t', background=BACKGROUND
+                    origin='events', name='events in x, y, t', background=THEME.background
                 ),
                 row_shares=[3, 2],
             ),
@@ -169,15 +193,13 @@ def blueprint() -> layout.Blueprint:
 def _boxes(detections: Detections) -> rerun.Boxes2D:
     ids = detections.track_ids
     ids = np.zeros(len(detections), int) if ids is None else ids
-    names = [detections.class_names[class_id] for class_id in detections.class_ids]
+    texts = [detection_text(detections, index, THEME, ids) for index in range(len(detections))]
     return rerun.Boxes2D(
         array=detections.boxes,
         array_format=rerun.Box2DFormat.XYXY,
         class_ids=detections.class_ids,
-        labels=[
-            f'{name} {score:.2f}' + (f' #{number}' if number else '')
-            for name, score, number in zip(names, detections.scores, ids)
-        ],
+        colors=np.array([colour for _, colour in texts], np.uint8).reshape(-1, 3),
+        labels=[text for text, _ in texts],
         show_labels=True,
     )
 
@@ -192,7 +214,7 @@ def _points(window: EventWindow) -> rerun.Points3D:
     )
     z = (t - window.t_start) * (POINTS_PER_SECOND / 1e6)
     positions = np.stack([x, window.height - y.astype(np.float64), z], axis=1)
-    colours = np.where(p[:, None] > 0, np.array(ON, np.uint8), np.array(OFF, np.uint8))
+    colours = np.where(p[:, None] > 0, np.array(THEME.on, np.uint8), np.array(THEME.off, np.uint8))
     return rerun.Points3D(positions, colors=colours, radii=0.6)
 
 
@@ -229,6 +251,8 @@ def viewer(*, web_port: int | None = None) -> Iterator[tuple[int, subprocess.Pop
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         env={'RUST_LOG': 'warn', **os.environ},
+        # ^C reaches this process alone, which then ends the viewer
+        start_new_session=True,
         preexec_fn=end_with_parent if sys.platform == 'linux' else None,
     )
     try:

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -129,28 +131,81 @@ def test_there_must_be_something_to_view(capsys):
     assert 'node' in capsys.readouterr().err
 
 
+class WebViewer:
+    """``sast-ros view example --web``, while a ``with`` block lasts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._folder = folder / 'view.log', folder
+
+    def __enter__(self) -> WebViewer:
+        with self._path.open('wb') as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', 'sast_ros', 'view', str(EXAMPLE), '--web', '--port', '0'],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        self.url = self.wait_for(r'Rerun: (\S+)')
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait(60)
+
+    @property
+    def log(self) -> str:
+        return self._path.read_text(errors='replace')
+
+    def wait_for(self, text: str) -> str:
+        """Wait until it has printed this, and return the first group of it."""
+        limit = time.monotonic() + 60
+        while not (found := re.search(text, self.log)):
+            assert time.monotonic() < limit and self.process.poll() is None, self.log
+            time.sleep(0.05)
+        return found.group(1)
+
+
+def viewers_of(process: subprocess.Popen) -> list[int]:
+    """Return the processes that a process has started."""
+    path = Path(f'/proc/{process.pid}/task/{process.pid}/children')
+    return list(map(int, path.read_text().split()))
+
+
+@pytest.mark.parametrize('when', [r'(Rerun: )', r'(100 %)'], ids=['at once', 'at the end'])
+@pytest.mark.parametrize(
+    ('request_to_end', 'code'), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)]
+)
+def test_it_ends_when_it_is_told_to(tmp_path, when, request_to_end, code):
+    with WebViewer(tmp_path) as view:
+        view.wait_for(when)
+        (viewer,) = viewers_of(view.process)
+        view.process.send_signal(request_to_end)
+        assert view.process.wait(60) == code
+        assert 'Traceback' not in view.log and 'ERROR' not in view.log
+        assert not Path(f'/proc/{viewer}').exists()
+
+
+@pytest.mark.parametrize('when', [r'(Rerun: )', r'(100 %)'], ids=['at once', 'at the end'])
+def test_it_ends_when_the_viewer_is_closed(tmp_path, when):
+    with WebViewer(tmp_path) as view:
+        view.wait_for(when)
+        (viewer,) = viewers_of(view.process)
+        os.kill(viewer, signal.SIGTERM)
+        assert view.process.wait(60) == 0
+        assert 'Traceback' not in view.log and 'bug' not in view.log
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 def test_the_web_viewer_shows_a_picture_that_moves(tmp_path):
-    log_path = tmp_path / 'view.log'
-    with log_path.open('wb') as stream:
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'sast_ros', 'view', str(EXAMPLE), '--web', '--port', '0'],
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            cwd=tmp_path,
-        )
-    try:
-        limit = time.monotonic() + 60
-        while not (found := re.search(r'Rerun: (\S+)', log_path.read_text())):
-            assert time.monotonic() < limit and process.poll() is None, log_path.read_text()
-            time.sleep(0.05)
+    with WebViewer(tmp_path) as view:
         flags = (
             *('--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'),
             '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',  # no internet
         )
         with Browser(tmp_path / 'profile', *flags) as browser:
             browser.show_as(1000, 700)
-            browser.open(found.group(1))
+            browser.open(view.url)
 
             def picture() -> np.ndarray:
                 shown = Picture.open(browser.screenshot(tmp_path / 'shown.png')).convert('RGB')
@@ -169,6 +224,3 @@ def test_the_web_viewer_shows_a_picture_that_moves(tmp_path):
 
             first = wait_for(has_boxes)
             wait_for(lambda seen: has_boxes(seen) and (seen != first).any(axis=2).mean() > 0.005)
-    finally:
-        process.terminate()
-        process.wait(60)
