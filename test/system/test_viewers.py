@@ -9,7 +9,7 @@ import io
 import numpy as np
 from PIL import Image as PillowImage
 import pytest
-from system.streams import activate, ARRAY, as_array, batches, HEIGHT, stamps_of, WIDTH
+from system.streams import activate, ARRAY, as_array, batches, HEIGHT, stamps_of, START_NS, WIDTH
 
 COUNTER = 'messages for viewers'
 
@@ -115,19 +115,23 @@ def test_the_mask_is_switched_on_and_off_while_it_runs(node):
     observer, pictures = node.observer, []
     tints = THEMES['dark'].table[1:, 0]
     activate(node, overlay__layers=['events'], detections__score_threshold=1.0)
-    observer.subscribe(message_types()['overlay'], 'overlay', pictures.append, 10)
+    subscription = observer.subscribe(message_types()['overlay'], 'overlay', pictures.append, 10)
     observer.wait_for(lambda: observer.node.count_publishers('overlay'))
-    for part, layers in enumerate((['events'], ['events', 'tokens'], ['tokens'], [''])):
-        assert observer.set_parameters(overlay__layers=layers) == []
-        assert observer.parameter('overlay.layers') == layers
-        pictures.clear()
-        node.publish(ARRAY, as_array(batches(4, start_us=part * 100_000)).messages)
-        observer.wait_for(lambda: pictures)
-        shown = as_picture(pictures[-1])[HEIGHT // 2 :]  # below the note on untrained weights
-        tinted = (shown[:, :, None] == tints).all(axis=-1).any()
-        assert tinted == ('tokens' in layers), layers
-        lit = (shown != THEMES['dark'].background).any(axis=-1).mean()
-        assert (lit > 0) == (layers != ['']), layers
+    try:
+        for part, layers in enumerate((['events'], ['events', 'tokens'], ['tokens'], [''])):
+            assert observer.set_parameters(overlay__layers=layers) == []
+            assert observer.parameter('overlay.layers') == layers
+            messages = as_array(batches(4, start_us=part * 100_000)).messages
+            node.publish(ARRAY, messages).finish()
+            stamp = START_NS + 1000 * (part * 100_000 + 50_000)  # of its first window
+            observer.wait_for(lambda at=stamp: stamps_of(pictures[-1:]) >= [at])
+            _, shown = np.vsplit(as_picture(pictures[-1]), 2)  # above is a note
+            tinted = (shown[:, :, None] == tints).all(axis=-1).any()
+            assert tinted == ('tokens' in layers), layers
+            lit = (shown != THEMES['dark'].background).any(axis=-1).mean()
+            assert (lit > 0) == (layers != ['']), layers
+    finally:
+        observer.node.destroy_subscription(subscription)
 
 
 def test_markers_and_points_lie_where_the_detections_and_events_are(node):
