@@ -5,11 +5,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
 import contextlib
 from pathlib import Path
+import signal
 import subprocess
 import sys
 from time import perf_counter
+from types import FrameType
 from typing import Any, TYPE_CHECKING
 
 from sast_ros.cli.arguments import add_detector, detector_options, OPTIONS, whole_number
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 PAGE_PORT = 8090
 LOGS = Path('out/view')
+
+_WAIT_S = 0.2
 
 
 class _ViewerClosed(Exception):
@@ -119,9 +124,13 @@ def _view_page(arguments: argparse.Namespace) -> None:
 def _serve_page(topic: str, arguments: argparse.Namespace, check: Any = None) -> None:
     from sast_ros.ros.page_node import PageNode
 
-    with PageNode(topic, arguments.host, arguments.port) as node:
+    with (
+        _deferred_signals() as check_signals,
+        PageNode(topic, arguments.host, arguments.port) as node,
+    ):
         print_line(f'live page of {node.topic}: {node.url}', sys.stdout)
         while True:
+            check_signals()
             node.spin()
             if check is not None:
                 check()
@@ -148,7 +157,8 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
 
     log = rerun_log.RerunLog('recording' if arguments.recording else 'ros')
     with contextlib.ExitStack() as stack:
-        process = None
+        check_signals = stack.enter_context(_deferred_signals())
+        process: subprocess.Popen[bytes] | None = None
         if arguments.save is not None:
             log.save(arguments.save)
         else:
@@ -159,18 +169,55 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
                 address = rerun_log.web_address(port, web_port)
                 print_line(f'Rerun: {address}', sys.stdout)
         stack.callback(log.close)  # before the viewer ends
+
+        def check() -> None:
+            check_signals()
+            if process is not None and process.poll() is not None:
+                raise _ViewerClosed
+
         if arguments.recording is None:
-            _log_live(arguments.topic, log, process)
+            _log_live(arguments.topic, log, check)
         else:
-            _log_recording(arguments, log, process)
-            if process is not None:
-                process.wait()
+            _log_recording(arguments, log, check)
+            while process is not None:
+                check()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_WAIT_S)
     if arguments.save is not None:
         print_line(f'in {arguments.save}', sys.stdout)
 
 
+@contextlib.contextmanager
+def _deferred_signals() -> Iterator[Callable[[], None]]:
+    """
+    Yield a function that ends the command if a signal has come.
+
+    What a handler raises within a call of rclpy or of a kernel would become another error.
+    """
+    received: list[int] = []
+
+    def keep(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    def check() -> None:
+        if received:
+            number = received.pop()
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):  # only the main thread may set handlers
+        for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(wanted) != signal.SIG_IGN:
+                before[wanted] = signal.signal(wanted, keep)
+    try:
+        yield check
+    finally:
+        for wanted, handler in before.items():
+            signal.signal(wanted, handler)
+
+
 def _log_recording(
-    arguments: argparse.Namespace, log: RerunLog, process: subprocess.Popen[bytes] | None
+    arguments: argparse.Namespace, log: RerunLog, check: Callable[[], None]
 ) -> None:
     """Run the detector over a recording, as replay does, and log every window."""
     from sast_ros.bags import open_recording
@@ -186,8 +233,6 @@ def _log_recording(
 
         def write(window: EventWindow, detections: Detections) -> None:
             nonlocal began
-            if process is not None and process.poll() is not None:
-                raise _ViewerClosed
             log.log(window, detections, 1000 * (perf_counter() - began))
             selected = pipeline.detector.selected
             if selected is not None:
@@ -195,14 +240,20 @@ def _log_recording(
                 log.log_tokens(tokens.kinds, tokens.side)
             began = perf_counter()
 
-        with show_progress(f'view {recording.path.name}') as progress:
+        with show_progress(f'view {recording.path.name}') as show:
+
+            def progress(done: int, total: int, unit: str) -> None:
+                check()
+                show(done, total, unit)
+
             replay(recording, pipeline, progress=progress, on_window=write)
 
 
-def _log_live(topic: str, log: RerunLog, process: subprocess.Popen[bytes] | None) -> None:
-    """Log what a node publishes, until the viewer is closed."""
+def _log_live(topic: str, log: RerunLog, check: Callable[[], None]) -> None:
+    """Log what a node publishes, until ``check`` ends it."""
     from sast_ros.ros.rerun_node import RerunNode
 
     with RerunNode(topic, log) as node:
-        while process is None or process.poll() is None:
+        while True:
+            check()
             node.spin()
