@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from facts import facts
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -78,14 +78,20 @@ def test_stride_shorter_than_the_window_gives_events_to_several_windows():
     st.lists(st.integers(0, 200), max_size=20),
     st.sampled_from([(50, 50), (50, 125), (50, 20), (10, 10)]),
 )
+@example([0] * 12 + [4001, 0, 0, 0, 10_001], [2], (10, 10))  # the last may be a stray: it waits
 def test_windows_do_not_depend_on_how_events_were_packed(steps, borders, timing):
     times = np.cumsum(steps)
     duration, stride = timing
-    whole = cut_all(WindowCutter(duration * MS, stride * MS), [chunk_at(times)])
     edges = [0, *sorted(min(b, len(times)) for b in borders), len(times)]
-    packed = cut_all(
-        WindowCutter(duration * MS, stride * MS),
-        [chunk_at(times[a:b]) for a, b in zip(edges, edges[1:])],
+    whole, packed = (
+        cut_all(cutter, chunks) + list(cutter.finish())
+        for cutter, chunks in (
+            (WindowCutter(duration * MS, stride * MS), [chunk_at(times)]),
+            (
+                WindowCutter(duration * MS, stride * MS),
+                [chunk_at(times[a:b]) for a, b in zip(edges, edges[1:])],
+            ),
+        )
     )
     described = [
         [(w.t_start, w.t_end, times_of(w), w.reset) for w in found] for found in (whole, packed)
