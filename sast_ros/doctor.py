@@ -40,10 +40,17 @@ _SOCKET_BUFFER = 16 << 20
 _MEBI, _GIBI = 1 << 20, 1 << 30
 
 #: Lowest versions, those of setup.py (a test compares), by the name of the distribution.
-MINIMUMS = {'h5py': '3.9', 'pillow': '10.1', 'ray': '2.52', 'torch': '2.6'}
+MINIMUMS = {
+    'aiohttp': '3.9',
+    'h5py': '3.9',
+    'pillow': '10.1',
+    'ray': '2.52',
+    'rerun-sdk': '0.39',
+    'torch': '2.6',
+}
 
 #: Of these, what has a line in the report only where it is too old.
-_OPTIONAL = ('h5py', 'ray')
+_OPTIONAL = ('aiohttp', 'h5py', 'ray', 'rerun-sdk')
 
 
 @dataclass(frozen=True)
