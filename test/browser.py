@@ -12,6 +12,7 @@ from pathlib import Path
 import select
 import shutil
 import subprocess
+import sys
 import time
 from types import TracebackType
 from typing import Any
@@ -22,6 +23,17 @@ CHROMIUM = next(
 NO_CHROMIUM = 'no Chromium: install the package chromium (apt install chromium)'
 
 PATIENCE_S = 60.0
+
+#: Becomes Chromium, with the two descriptors as 3 and 4. Moved above them first, as one may be 3
+#: or 4. Not in preexec_fn, which can hang a process with threads.
+_CONNECT = """
+import os, sys
+one, other = (os.dup2(int(text), place) for text, place in zip(sys.argv[1:3], (30, 31)))
+os.dup2(one, 3)
+os.dup2(other, 4)
+os.closerange(5, 256)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -70,19 +82,9 @@ class Browser:
         """Start Chromium; it reads from its descriptor 3 and writes to 4."""
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
-
-        def connect() -> None:
-            # Above 4 first, as one of them may be 3 or 4
-            one, other = os.dup(theirs_in), os.dup(theirs_out)
-            os.dup2(one, 30)
-            os.dup2(other, 31)
-            os.dup2(30, 3)
-            os.dup2(31, 4)
-
         self._process = subprocess.Popen(
-            self._command,
-            preexec_fn=connect,
-            close_fds=False,
+            [sys.executable, '-c', _CONNECT, str(theirs_in), str(theirs_out), *self._command],
+            pass_fds=(theirs_in, theirs_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
