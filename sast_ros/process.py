@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import ctypes
 import gc
@@ -12,7 +12,6 @@ import os
 from pathlib import Path
 import platform
 import re
-import signal
 import sys
 
 from sast_ros.errors import SettingError
@@ -59,8 +58,15 @@ _HELD: dict[str, tuple[str, dict[str, str]]] = {
 }
 INSTRUCTION_SETS = tuple(_HELD)
 
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)  # loaded here, because little is safe between fork and exec
+#: Becomes a command that ends with the process of a number. A shell starts jobs in the background
+#: with interruption ignored, which children inherit. PR_SET_PDEATHSIG is 1.
+_TIED = """
+import ctypes, os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+ctypes.CDLL(None).prctl(1, signal.SIGINT)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 def processor_name() -> str:
@@ -218,8 +224,13 @@ def keep_heap() -> None:
         mallopt(mmap_threshold, limit)
 
 
-def end_with_parent() -> None:
-    """Interrupt this process when its parent is gone, even killed (Linux); after a fork."""
-    # A shell starts jobs in the background with interruption ignored, which children inherit.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+def tied_command(command: Sequence[str]) -> list[str]:
+    """
+    Return a command that is interrupted when this process is gone, even killed (Linux).
+
+    Its first word must be a path. The new process arranges it itself: between fork and exec, where
+    ``preexec_fn`` runs, a process whose parent has threads may hang.
+    """
+    if sys.platform != 'linux':
+        return list(command)
+    return [sys.executable, '-I', '-S', '-c', _TIED, str(os.getpid()), *command]

@@ -18,7 +18,7 @@ from typing import Any
 
 from sast_ros.errors import SastError
 from sast_ros.output import create_file
-from sast_ros.process import end_with_parent
+from sast_ros.process import tied_command
 
 #: Domains from 1 on; the ports of higher ones reach into the ephemeral range of Linux.
 _DOMAINS = 100
@@ -60,12 +60,11 @@ class Child:
         """Start the process."""
         with create_file(self.log) as log:
             self._process = subprocess.Popen(
-                self._command,
+                tied_command(self._command),
                 env={**os.environ, 'PYTHONUNBUFFERED': '1'},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=end_with_parent if sys.platform == 'linux' else None,
                 # ^C reaches the parent alone, which then ends its children in order
                 start_new_session=True,
             )

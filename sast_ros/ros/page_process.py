@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from rclpy.node import Node
-from sast_ros.process import end_with_parent
+from sast_ros.process import tied_command
 from sast_ros.ros.parameters import PageSettings
 
 _PATIENCE_S = 5.0
@@ -38,12 +38,13 @@ class PageProcess:
             return
         address = ('--host', settings.host, '--port', str(settings.port))
         self._process = subprocess.Popen(
-            (
-                *(sys.executable, '-m', 'sast_ros', 'view', '--page'),
-                *('--topic', node.resolve_topic_name(topic), *address),
+            tied_command(
+                (
+                    *(sys.executable, '-m', 'sast_ros', 'view', '--page'),
+                    *('--topic', node.resolve_topic_name(topic), *address),
+                )
             ),
             stdin=subprocess.DEVNULL,
-            preexec_fn=end_with_parent if sys.platform == 'linux' else None,
         )
 
     def poll(self) -> None:

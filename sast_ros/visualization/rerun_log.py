@@ -15,7 +15,6 @@ import os
 from pathlib import Path
 import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -24,7 +23,7 @@ import rerun.blueprint as layout
 import rerun_cli
 from sast_ros.detections import Detections
 from sast_ros.errors import SastError
-from sast_ros.process import end_with_parent
+from sast_ros.process import tied_command
 from sast_ros.visualization.overlay import detection_text, draw_events, THEMES, TINT
 from sast_ros.windows import EventWindow
 
@@ -247,13 +246,12 @@ def viewer(*, web_port: int | None = None) -> Iterator[tuple[int, subprocess.Pop
     if web_port is not None:
         command += ['--serve-web', '--web-viewer-port', str(web_port)]
     process = subprocess.Popen(
-        command,
+        tied_command(command),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         env={'RUST_LOG': 'warn', **os.environ},
         # ^C reaches this process alone, which then ends the viewer
         start_new_session=True,
-        preexec_fn=end_with_parent if sys.platform == 'linux' else None,
     )
     try:
         _wait_for(process, [port] if web_port is None else [port, web_port])
