@@ -28,6 +28,11 @@ ARGUMENTS = {
         '',
         'Topic for the detections; empty: detections, or NAME/detections of a node with a name.',
     ),
+    'camera_info': (
+        '',
+        'Topic with the calibration of the camera, passed on beside the detections; empty: '
+        'camera_info beside the events, as of image topics.',
+    ),
     'params_file': (
         PathJoinSubstitution([FindPackageShare('sast_ros'), 'config', 'detector.yaml']),
         'Parameters of the node; config/detector.yaml of this package lists them all.',
@@ -70,7 +75,7 @@ ARGUMENTS = {
 
 PARAMETERS = {'cameras': 'cameras', 'model': 'model.path', 'device': 'model.device'}
 
-#: Topics and services beside ``events`` and ``detections``.
+#: Topics and services beside ``events``, ``detections`` and their ``camera_info``.
 OTHERS = (
     'label_info',
     'vision_info',
@@ -125,10 +130,15 @@ def start_rviz(context):
 def remappings(argument):
     """Return the names of topics and services: below the name of the node unless by default."""
     prefix = ["'' if '", argument['name'], f"' == '{NODE_NAME}' else '", argument['name'], "/'"]
-    detections = ["'", argument['detections'], "' or (", *prefix, ") + 'detections'"]
+    detections = ["('", argument['detections'], "' or (", *prefix, ") + 'detections')"]
+    # Of an image topic camera/image_raw it is camera/camera_info (image_transport)
+    beside = ["'", argument['events'], "'.rpartition('/')"]
+    info = ["'", argument['camera_info'], "' or ''.join(", *beside, "[:2]) + 'camera_info'"]
     return [
         ('events', argument['events']),
+        ('camera_info', PythonExpression(info)),
         ('detections', PythonExpression(detections)),
+        ('detections/camera_info', PythonExpression([*detections, " + '/camera_info'"])),
         *((name, [PythonExpression(prefix), name]) for name in OTHERS),
     ]
 

@@ -29,11 +29,20 @@ def generate_launch_description():
                 )
                 for camera in CAMERAS
             ),
+            *(
+                DeclareLaunchArgument(
+                    f'{camera}_camera_info',
+                    default_value=f'{camera}/camera_info',
+                    description=f'Topic with the calibration of the {camera} camera.',
+                )
+                for camera in CAMERAS
+            ),
             GroupAction(
                 [
                     *(
-                        SetRemap(f'{camera}/events', LaunchConfiguration(f'{camera}_events'))
+                        SetRemap(f'{camera}/{topic}', LaunchConfiguration(f'{camera}_{topic}'))
                         for camera in CAMERAS
+                        for topic in ('events', 'camera_info')
                     ),
                     IncludeLaunchDescription(
                         PythonLaunchDescriptionSource(detector),

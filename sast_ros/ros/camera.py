@@ -23,7 +23,8 @@ from sast_ros.detections import Detections, DetectorError
 from sast_ros.errors import escape_controls, format_error, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.events.sequence import SEQUENCE_FIELD
-from sast_ros.ros import messages, qos
+from sast_ros.ros import camera_info, messages, qos
+from sast_ros.ros.camera_info import CameraInfoRelay
 from sast_ros.ros.detector_factory import apply_settings, apply_tracking, make_cutter
 from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
@@ -34,7 +35,7 @@ from sast_ros.ros.viewers import Viewers
 from sast_ros.ros.window_queue import WindowQueue
 from sast_ros.tracking import Tracker
 from sast_ros.windows import EventWindow, LONG_MESSAGE, WindowCutter
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_srvs.srv import SetBool, Trigger
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
@@ -86,6 +87,7 @@ class Camera:
         self._queue: WindowQueue = None  # type: ignore[assignment]
         self._subscription: EventSubscription | None = None
         self._viewers: Viewers = None  # type: ignore[assignment]
+        self._camera_info: CameraInfoRelay = None  # type: ignore[assignment]
         self._publishers: list[LifecyclePublisher] = []
         self._services: list[Service] = []
         self._enabled = True
@@ -115,11 +117,14 @@ class Camera:
         self._settings, self._detector, self._untrained = settings, detector, untrained
         self._monitor = Monitor()
         prefix = self._prefix
-        qos.read_events_qos(self._node, f'{prefix}events', settings.input.queue_depth)
+        qos.read_subscription_qos(self._node, f'{prefix}events', settings.input.queue_depth)
         self._detections_pub = self._publisher(Detection2DArray, 'detections', qos.DETECTIONS)
         self._label_pub = self._publisher(LabelInfo, 'label_info', qos.LATCHED)
         self._vision_pub = self._publisher(VisionInfo, 'vision_info', qos.LATCHED)
         self._tracks_pub = self._publisher(PointCloud2, 'tracks', qos.DETECTIONS)
+        info_pub = self._publisher(CameraInfo, camera_info.OUTPUT, qos.DETECTIONS)
+        info_topic = f'{prefix}{camera_info.INPUT}'
+        self._camera_info = CameraInfoRelay(self._node, info_topic, info_pub, self._logger)
         self._viewers = Viewers(self._publisher, self._logger)
         create = self._node.create_service
         self._services = [
@@ -161,12 +166,14 @@ class Camera:
             self._refuse,
             self._on_new_stream,
         )
+        self._camera_info.listen()
 
     def unsubscribe(self) -> None:
         """Take no more events."""
         if self._subscription is not None:
             self._subscription.close()
             self._subscription = None
+            self._camera_info.close()
 
     def deactivate(self) -> None:
         """Discard the queue, when the worker has ended."""
@@ -179,6 +186,7 @@ class Camera:
         if self._detector is None:
             return
         self._cutter = self._detector = self._viewers = None  # type: ignore[assignment]
+        self._camera_info = None  # type: ignore[assignment]
         while self._publishers:
             self._node.destroy_lifecycle_publisher(self._publishers.pop())
         while self._services:
@@ -392,6 +400,7 @@ class Camera:
             tracks = self._tracker.tracks()
             cloud = messages.track_cloud(tracks, window.stamp_ns, detections.frame_id)
             self._tracks_pub.publish(cloud)
+        self._camera_info.publish(array.header, detections.width, detections.height)
         self._viewers.show(
             window,
             detections,
@@ -492,6 +501,7 @@ class Camera:
                 'sparsity': settings.sparsity.mode,
                 'filters': ' '.join(self._cutter.event_filter.texts),
                 'messages for viewers': self._viewers.published,
+                'camera_info published': self._camera_info.published,
             }
         if topic is not None:
             facts |= {

@@ -28,7 +28,7 @@ from sast_ros.ros.qos import (
     choose_type,
     describe,
     is_satisfied,
-    read_events_qos,
+    read_subscription_qos,
     same_requests,
 )
 from sast_ros.ros.rclpy_compat import GatedCallbackGroup, take_serialized
@@ -100,7 +100,7 @@ class EventSubscription:
         self._subscription: Subscription | None = None
         self._decoder: EventDecoder
         self._order: MessageOrder
-        self._wanted_qos = read_events_qos(node, topic, settings.queue_depth)
+        self._wanted_qos = read_subscription_qos(node, topic, settings.queue_depth)
         self._qos: QoSProfile | None = None
         self._last_logged = ''
         self._last_taken: float | None = None  # monotonic time, None before the first message

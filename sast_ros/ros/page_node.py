@@ -31,7 +31,7 @@ from sast_ros.page import PageServer
 from sast_ros.ros.graph import DetectorTopics, find_detector
 from sast_ros.ros.node_parameters import as_number
 from sast_ros.ros.parameters import PARAMETERS
-from sast_ros.ros.qos import DIAGNOSTICS, EventsQos
+from sast_ros.ros.qos import DIAGNOSTICS, SubscriptionQos
 from sensor_msgs.msg import Image
 
 #: Parameters that a page may change.
@@ -190,7 +190,7 @@ class PageNode:
         node, self._detector = self._node, detector
         publishers = node.get_publishers_info_by_topic(detector.overlay)
         picture = node.create_subscription(
-            Image, detector.overlay, self._on_image, EventsQos(depth=1).request(publishers)
+            Image, detector.overlay, self._on_image, SubscriptionQos(depth=1).request(publishers)
         )
         self._get = node.create_client(GetParameters, f'{detector.node}/get_parameters')
         self._set_client = node.create_client(SetParameters, f'{detector.node}/set_parameters')

@@ -79,9 +79,9 @@ def create_publisher(
 
 
 @dataclass(frozen=True)
-class EventsQos:
+class SubscriptionQos:
     """
-    QoS of the subscription to events.
+    QoS of a subscription that follows its publishers.
 
     Attributes
     ----------
@@ -120,9 +120,9 @@ class EventsQos:
         )
 
 
-def read_events_qos(node: Node, topic: str, depth: int) -> EventsQos:
+def read_subscription_qos(node: Node, topic: str, depth: int) -> SubscriptionQos:
     """
-    Return the QoS for the events of a topic; its parameters are declared the first time.
+    Return the QoS of the subscription to a topic; its parameters are declared the first time.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def read_events_qos(node: Node, topic: str, depth: int) -> EventsQos:
     name = f'qos_overrides.{node.resolve_topic_name(topic)}.subscription'
     reliability = ('reliable', 'best_effort')
     durability = ('volatile', 'transient_local')
-    return EventsQos(
+    return SubscriptionQos(
         _override(node, f'{name}.depth', 0, range(1, 1 << 31)) or depth,
         HistoryPolicy[_override(node, f'{name}.history', 'keep_last', ('keep_all',)).upper()],
         _policy(ReliabilityPolicy, _override(node, f'{name}.reliability', AUTO, reliability)),
@@ -147,7 +147,7 @@ def _override(node: Node, name: str, default: Any, others: Sequence[Any]) -> Any
 
     meaning = "'auto' follows the publishers" if default == AUTO else 'QoS of the subscription'
     if default == 0:
-        meaning = '0 takes input.queue_depth'
+        meaning = '0 takes the default; for events that is input.queue_depth'
     descriptor = ParameterDescriptor(description=f'{meaning}.', read_only=True)
     try:
         if not node.has_parameter(name):

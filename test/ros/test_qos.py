@@ -14,7 +14,7 @@ pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sast_ros.events import EVENT_TYPES  # noqa: E402
 from sast_ros.ros import qos  # noqa: E402
-from sast_ros.ros.qos import choose_type, describe, EventsQos  # noqa: E402
+from sast_ros.ros.qos import choose_type, describe, SubscriptionQos  # noqa: E402
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 VOLATILE, LATCHED = DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL
@@ -22,7 +22,7 @@ PACKET, ARRAY = EVENT_TYPES[:2]
 
 
 def events_qos(publishers, depth):
-    return EventsQos(depth).request(publishers)
+    return SubscriptionQos(depth).request(publishers)
 
 
 def publisher(reliability=RELIABLE, durability=VOLATILE, topic_type=PACKET):
@@ -69,13 +69,13 @@ def test_a_request_that_all_publishers_satisfy_need_not_change():
 
 
 def test_parameters_override_what_follows_the_publishers():
-    wanted = EventsQos(5, HistoryPolicy.KEEP_ALL, BEST_EFFORT)
+    wanted = SubscriptionQos(5, HistoryPolicy.KEEP_ALL, BEST_EFFORT)
     profile = wanted.request([publisher(RELIABLE, LATCHED)])
     assert (profile.reliability, profile.durability) == (BEST_EFFORT, LATCHED)
     assert describe(profile) == 'best effort, transient local, keep all'
-    assert describe(EventsQos(5, durability=VOLATILE).request([publisher(RELIABLE, LATCHED)])) == (
-        'reliable, volatile, keep last 5'
-    )
+    assert describe(
+        SubscriptionQos(5, durability=VOLATILE).request([publisher(RELIABLE, LATCHED)])
+    ) == ('reliable, volatile, keep last 5')
 
 
 def test_a_profile_in_words():

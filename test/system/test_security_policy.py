@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree
 
+from sensor_msgs.msg import CameraInfo
 from system.streams import ARRAY
 
 POLICY = Path(__file__).resolve().parents[2] / 'config' / 'sros2' / 'policy.xml'
-EVENTS = '/event_camera/events'
+EVENTS, INFO = '/event_camera/events', '/event_camera/camera_info'
 
 # Rule of the policy -> method of rclpy's Node that lists names and types in the graph.
 RULES = {
@@ -71,10 +72,12 @@ def differences(observer) -> list[str]:
 def test_the_policy_allows_what_the_node_does_and_nothing_else(bench):
     observer = bench.observer
     bench.publisher(ARRAY, topic=EVENTS).start([])
+    observer.node.create_publisher(CameraInfo, INFO, 1)
     # With simulated time the node subscribes to /clock too.
-    bench.start_node('-r', f'events:={EVENTS}', autostart='true', use_sim_time='true')
+    remapped = ['-r', f'events:={EVENTS}', '-r', f'camera_info:={INFO}']
+    bench.start_node(*remapped, autostart='true', use_sim_time='true')
     observer.wait_for(lambda: 'sast_detector' in observer.node.get_node_names())
-    # The node subscribes once it is active and knows the publisher.
+    # The node subscribes once it is active and knows the publishers.
     with suppress(AssertionError):
         observer.wait_for(lambda: not differences(observer))
     assert differences(observer) == []
