@@ -36,7 +36,9 @@ def bag(tmp_path_factory):
 
 def test_every_example_is_run_here():
     source = Path(__file__).read_text()
-    source += Path(__file__).with_name('test_export.py').read_text()  # which has a network for it
+    # Which have a network, or the node, for it
+    for other in ('test_export.py', 'system/test_detections_to_3d.py'):
+        source += Path(__file__).parent.joinpath(other).read_text()
     assert [path.name for path in EXAMPLES.glob('*.py') if f"'{path.name}'" not in source] == []
 
 
