@@ -144,6 +144,7 @@ def state(node, name: str, log: Path) -> str:
 def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp_path):
     from event_camera_msgs.msg import EventPacket
     from rcl_interfaces.srv import GetParameters
+    from sensor_msgs.msg import CameraInfo
 
     log = tmp_path / 'launch.txt'
     observer.create_publisher(EventPacket, '/dvs/events', 10)
@@ -163,6 +164,10 @@ def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp
         wait_until(
             observer, lambda: observer.count_publishers('/camera/objects') == 1, 'publisher', log
         )
+        # The calibration comes from beside the events, and goes beside the detections
+        info = observer.create_publisher(CameraInfo, '/dvs/camera_info', 1)
+        wait_until(observer, lambda: info.get_subscription_count() == 1, 'camera_info', log)
+        assert observer.count_publishers('/camera/objects/camera_info') == 1
         request = GetParameters.Request(
             names=['model.path', 'model.device', 'autostart', 'use_sim_time']
         )
