@@ -76,7 +76,8 @@ setup(
     install_requires=['numpy', 'safetensors', 'torch>=2.6'],
     # replay: the commands, recordings, the overlay. evaluate: metrics and report. ray: replays
     # on a Ray cluster. hdf5: recordings of DSEC, M3ED, Metavision, v2e and others. export: ONNX.
-    # page: the live page. view: the viewer Rerun, which needs numpy 2.
+    # page: the live page. view: the viewer Rerun, which needs numpy 2. foxglove: a server for
+    # Foxglove.
     extras_require={
         'replay': REPLAY,
         'evaluate': EVALUATE,
@@ -85,6 +86,7 @@ setup(
         'export': ['onnx', 'onnxscript'],
         'page': ['aiohttp>=3.9', 'pillow>=10.1'],
         'view': [*REPLAY, 'rerun-sdk>=0.39'],
+        'foxglove': [*REPLAY, 'foxglove-sdk>=0.22'],
     },
     zip_safe=False,
     entry_points={

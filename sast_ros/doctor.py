@@ -42,6 +42,7 @@ _MEBI, _GIBI = 1 << 20, 1 << 30
 #: Lowest versions, those of setup.py (a test compares), by the name of the distribution.
 MINIMUMS = {
     'aiohttp': '3.9',
+    'foxglove-sdk': '0.22',
     'h5py': '3.9',
     'pillow': '10.1',
     'ray': '2.52',
@@ -50,7 +51,7 @@ MINIMUMS = {
 }
 
 #: Of these, what has a line in the report only where it is too old.
-_OPTIONAL = ('aiohttp', 'h5py', 'ray', 'rerun-sdk')
+_OPTIONAL = ('aiohttp', 'foxglove-sdk', 'h5py', 'ray', 'rerun-sdk')
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ _EXTRAS = {
     'export': ('onnx', 'onnxscript'),
     'page': ('aiohttp',),
     'view': ('rerun', 'rerun_cli'),
+    'foxglove': ('foxglove',),
 }
 _EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names}
 

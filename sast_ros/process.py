@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import ctypes
 import gc
+import ipaddress
 import os
 from pathlib import Path
 import platform
@@ -234,3 +235,13 @@ def tied_command(command: Sequence[str]) -> list[str]:
     if sys.platform != 'linux':
         return list(command)
     return [sys.executable, '-I', '-S', '-c', _TIED, str(os.getpid()), *command]
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an address: localhost or such a number."""
+    if host == 'localhost':
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

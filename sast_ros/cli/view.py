@@ -11,7 +11,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
-from time import perf_counter
+from time import monotonic, perf_counter, sleep
 from types import FrameType
 from typing import Any, TYPE_CHECKING
 
@@ -24,17 +24,24 @@ from sast_ros.cli.terminal import (
     UNTRAINED_WARNING,
 )
 from sast_ros.errors import SettingError
-from sast_ros.process import limit_spinning
+from sast_ros.process import is_loopback, limit_spinning
 
 if TYPE_CHECKING:
     from sast_ros.detections import Detections
-    from sast_ros.visualization.rerun_log import RerunLog
+    from sast_ros.visualization.foxglove_log import FoxgloveLog
+    from sast_ros.visualization.window_log import WindowLog
     from sast_ros.windows import EventWindow
 
 PAGE_PORT = 8090
+FOXGLOVE_PORT = 8765
 LOGS = Path('out/view')
 
 _WAIT_S = 0.2
+
+#: Longest pause between two windows of a recording that is played, seconds.
+_MAX_PAUSE_S = 2.0
+
+_NO_BAR = contextlib.nullcontext(lambda done, total, unit: None)
 
 
 class _ViewerClosed(Exception):
@@ -47,7 +54,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'view',
         help='see events and detections, live or of a recording',
         description='Show events, boxes and figures of a node that runs (--topic), or of a '
-        'recording, in the viewer Rerun or, with --page, on a page in the browser.',
+        'recording, in the viewer Rerun, in Foxglove (--foxglove) or on a page in the browser '
+        '(--page).',
     )
     command.add_argument(
         'recording',
@@ -71,19 +79,25 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     how.add_argument(
         '--web', action='store_true', help='serve Rerun as a web page on 127.0.0.1, not a window'
     )
+    how.add_argument(
+        '--foxglove',
+        action='store_true',
+        help='serve the topics of the node for Foxglove, by a websocket; a recording is played '
+        'again and again',
+    )
     command.add_argument(
         '--host',
         default='127.0.0.1',
         metavar='ADDRESS',
-        help='address of --page; another than a loopback one needs the token that is printed '
-        '(default: %(default)s)',
+        help='address of --page and --foxglove; another than a loopback one needs the token that '
+        'is printed for the page, and is open to everybody for Foxglove (default: %(default)s)',
     )
     command.add_argument(
         '--port',
         type=whole_number(0, 65535),
-        default=PAGE_PORT,
         metavar='N',
-        help='port of --page and --web; 0 for any free one (default: %(default)s)',
+        help=f'port of --page and --web (default: {PAGE_PORT}) or --foxglove (default: '
+        f'{FOXGLOVE_PORT}); 0 for any free one',
     )
     add_detector(command)
     command.set_defaults(command=run)
@@ -99,9 +113,13 @@ def run(arguments: argparse.Namespace) -> int:
             'the node has its own settings; leave the options of the detector out, or name a '
             'recording'
         )
+    if arguments.port is None:
+        arguments.port = FOXGLOVE_PORT if arguments.foxglove else PAGE_PORT
     try:
         if arguments.page:
             _view_page(arguments)
+        elif arguments.foxglove:
+            _view_in_foxglove(arguments)
         else:
             _view_in_rerun(arguments)
     except (KeyboardInterrupt, _ViewerClosed):  # the ways to end it
@@ -187,6 +205,48 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
         print_line(f'in {arguments.save}', sys.stdout)
 
 
+def _view_in_foxglove(arguments: argparse.Namespace) -> None:
+    from sast_ros.visualization.foxglove_log import FoxgloveLog
+
+    with _deferred_signals() as check, FoxgloveLog(arguments.host, arguments.port) as log:
+        print_line(f'Foxglove: open a connection to {log.url}', sys.stdout)
+        if not is_loopback(arguments.host):
+            print_error('everybody who reaches this address can see the events and detections')
+        if arguments.recording is None:
+            _log_live(arguments.topic, log, check)
+        playback = _Playback(log, check)
+        while True:
+            _log_recording(arguments, log, check, playback)
+            log.repeat()
+
+
+class _Playback:
+    """Windows of a recording at its speed, from when somebody looks."""
+
+    def __init__(self, log: FoxgloveLog, check: Callable[[], None]) -> None:
+        self._log, self._check = log, check
+        self._began: float | None = None
+        self.repeats = False
+
+    def begin(self) -> None:
+        """Wait until somebody looks."""
+        while not self._log.watched:
+            self._check()
+            sleep(_WAIT_S)
+        self._began = None
+
+    def wait_for(self, window: EventWindow) -> None:
+        """Wait until as much time has passed as in the recording."""
+        self.repeats = True
+        end, now = window.t_end / 1e6, monotonic()
+        began = now - end if self._began is None else self._began
+        # What comes late does not make the rest faster; a gap is shortened
+        self._began = min(max(began, now - end), now - end + _MAX_PAUSE_S)
+        while (left := self._began + end - monotonic()) > 0:
+            self._check()
+            sleep(min(left, _WAIT_S))
+
+
 @contextlib.contextmanager
 def _deferred_signals() -> Iterator[Callable[[], None]]:
     """
@@ -217,43 +277,56 @@ def _deferred_signals() -> Iterator[Callable[[], None]]:
 
 
 def _log_recording(
-    arguments: argparse.Namespace, log: RerunLog, check: Callable[[], None]
+    arguments: argparse.Namespace,
+    log: WindowLog,
+    check: Callable[[], None],
+    playback: _Playback | None = None,
 ) -> None:
     """Run the detector over a recording, as replay does, and log every window."""
     from sast_ros.bags import open_recording
 
+    repeated = playback is not None and playback.repeats
     limit_spinning()
     with open_recording(arguments.recording, arguments.topic) as recording:
         from sast_ros.replay import make_pipeline, replay, ReplayOptions
 
         pipeline, trained = make_pipeline(recording, ReplayOptions(**detector_options(arguments)))
-        if not trained:
+        if not (trained or repeated):
             print_error(UNTRAINED_WARNING)
+        if playback is not None:
+            playback.begin()
         began = perf_counter()
 
         def write(window: EventWindow, detections: Detections) -> None:
             nonlocal began
-            log.log(window, detections, 1000 * (perf_counter() - began))
+            latency_ms = 1000 * (perf_counter() - began)
+            if playback is not None:
+                playback.wait_for(window)
             selected = pipeline.detector.selected
-            if selected is not None:
-                tokens = selected.token_map()
-                log.log_tokens(tokens.kinds, tokens.side)
+            tokens = None if selected is None else selected.token_map()
+            log.log(window, detections, latency_ms, tokens)
             began = perf_counter()
 
-        with show_progress(f'view {recording.path.name}') as show:
+        # What is played again and again has no end to tell
+        bar = _NO_BAR if playback is not None else show_progress(f'view {recording.path.name}')
+        with bar as show:
 
             def progress(done: int, total: int, unit: str) -> None:
                 check()
                 show(done, total, unit)
 
             replay(recording, pipeline, progress=progress, on_window=write)
+    if playback is not None and not playback.repeats:
+        raise SettingError(
+            f'{recording.path} is shorter than a window; choose a shorter one with --window-ms'
+        )
 
 
-def _log_live(topic: str, log: RerunLog, check: Callable[[], None]) -> None:
+def _log_live(topic: str, log: WindowLog, check: Callable[[], None]) -> None:
     """Log what a node publishes, until ``check`` ends it."""
-    from sast_ros.ros.rerun_node import RerunNode
+    from sast_ros.ros.view_node import ViewNode
 
-    with RerunNode(topic, log) as node:
+    with ViewNode(topic, log) as node:
         while True:
             check()
             node.spin()

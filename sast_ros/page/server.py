@@ -19,7 +19,6 @@ import asyncio
 from collections.abc import Callable
 import contextlib
 from importlib import resources
-import ipaddress
 import json
 import secrets
 import threading
@@ -27,6 +26,7 @@ from typing import Any
 
 from aiohttp import web, WSCloseCode, WSMsgType
 from sast_ros.errors import SastError
+from sast_ros.process import is_loopback
 
 #: Pages that are served at a time, and bytes of a message from one.
 MAX_PAGES = 16
@@ -58,16 +58,6 @@ _HEADERS = {
 
 class PageError(SastError, RuntimeError):
     """The page cannot be served."""
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches an address: localhost or such a number."""
-    if host == 'localhost':
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class PageServer:

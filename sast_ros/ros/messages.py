@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 import functools
 import importlib
-import io
 from typing import Any, Literal
 
 from builtin_interfaces.msg import Time
@@ -122,14 +121,10 @@ def compressed_image(
     picture: np.ndarray, stamp_ns: int, frame_id: str, quality: int = 85
 ) -> CompressedImage:
     """Return ``uint8[height, width, 3]`` RGB as a JPEG; format as of image_transport."""
-    from PIL import Image as PillowImage
+    from sast_ros.visualization.overlay import encode_jpeg, JPEG_FORMAT
 
-    file = io.BytesIO()
-    PillowImage.fromarray(picture).save(file, 'JPEG', quality=quality)
-    message = CompressedImage(
-        header=header(stamp_ns, frame_id), format='rgb8; jpeg compressed bgr8'
-    )
-    message.data.frombytes(file.getvalue())
+    message = CompressedImage(header=header(stamp_ns, frame_id), format=JPEG_FORMAT)
+    message.data.frombytes(encode_jpeg(picture, quality))
     return message
 
 

@@ -4,7 +4,8 @@
 Detections as ``foxglove_msgs/ImageAnnotations``, which Foxglove draws over a picture.
 
 Fields: https://docs.foxglove.dev/docs/sdk/schemas/image-annotations; those that later releases
-added keep their defaults.
+added keep their defaults. rosbags, which a node has not, is imported only where messages are
+serialised.
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 from sast_ros.detections import Detections, ros_stamp
-from sast_ros.visualization.overlay import detection_text, draw_events, THEMES
+from sast_ros.visualization.overlay import (
+    detection_text,
+    draw_events,
+    encode_jpeg,
+    JPEG_FORMAT,
+    THEMES,
+)
 from sast_ros.visualization.text import text_size
 from sast_ros.windows import EventWindow
 
 ANNOTATIONS_TYPE = 'foxglove_msgs/msg/ImageAnnotations'
 IMAGE_TYPE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE_TYPE = 'sensor_msgs/msg/CompressedImage'
+
+EVENT_IMAGE_TOPIC = '/event_image'
+ANNOTATIONS_TOPIC = '/annotations'
 
 #: ``PointsAnnotation.LINE_LOOP``: a closed polygon.
 _LINE_LOOP = 2
@@ -92,18 +104,39 @@ def visual_messages(
 
     Topics and types are those of the node, so that a layout or an rviz file serves both.
     """
-    # Not needed by a node, which has no rosbags
+    picture = draw_events(window.parts, detections.height, detections.width, theme=THEMES[theme])
+    yield EVENT_IMAGE_TOPIC, IMAGE_TYPE, image_message(picture, detections)
+    yield ANNOTATIONS_TOPIC, ANNOTATIONS_TYPE, annotations_message(detections)
+
+
+def image_message(picture: np.ndarray, detections: Detections, *, jpeg: bool = False) -> bytes:
+    """
+    Return a picture of a window as serialised message.
+
+    Parameters
+    ----------
+    picture : uint8[height, width, 3]
+        RGB.
+    detections : Detections
+        Of the window; their stamp and frame are those of the picture.
+    jpeg : bool
+        Whether it is a ``COMPRESSED_IMAGE_TYPE`` instead of an ``IMAGE_TYPE``.
+
+    """
     from sast_ros.bags.definitions import message_types
     from sast_ros.bags.detections import window_stamp_ns
 
     types = message_types()
-    new, stamp_ns = types.types, window_stamp_ns(detections)
-    sec, nanosec = ros_stamp(stamp_ns)
-    picture = draw_events(window.parts, detections.height, detections.width, theme=THEMES[theme])
+    new = types.types
+    sec, nanosec = ros_stamp(window_stamp_ns(detections))
     header = new['std_msgs/msg/Header'](
         stamp=new['builtin_interfaces/msg/Time'](sec=sec, nanosec=nanosec),
         frame_id=detections.frame_id,
     )
+    if jpeg:
+        data = np.frombuffer(encode_jpeg(picture), np.uint8)
+        compressed = new[COMPRESSED_IMAGE_TYPE](header=header, format=JPEG_FORMAT, data=data)
+        return bytes(types.serialize_cdr(compressed, COMPRESSED_IMAGE_TYPE))
     image = new[IMAGE_TYPE](
         header=header,
         height=picture.shape[0],
@@ -113,10 +146,15 @@ def visual_messages(
         step=3 * picture.shape[1],
         data=picture.reshape(-1),
     )
-    yield '/event_image', IMAGE_TYPE, bytes(types.serialize_cdr(image, IMAGE_TYPE))
+    return bytes(types.serialize_cdr(image, IMAGE_TYPE))
+
+
+def annotations_message(detections: Detections) -> bytes:
+    """Return the detections of a window as serialised ``ANNOTATIONS_TYPE``."""
+    from sast_ros.bags.definitions import message_types
+    from sast_ros.bags.detections import window_stamp_ns
+
+    types = message_types()
+    stamp_ns = window_stamp_ns(detections)
     annotations = image_annotations(detections, stamp_ns, types.types.__getitem__)
-    yield (
-        '/annotations',
-        ANNOTATIONS_TYPE,
-        bytes(types.serialize_cdr(annotations, ANNOTATIONS_TYPE)),
-    )
+    return bytes(types.serialize_cdr(annotations, ANNOTATIONS_TYPE))

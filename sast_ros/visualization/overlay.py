@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 import functools
+import io
 
 import numpy as np
 from sast_ros.defaults import OVERLAY_LAYERS, SHOWN_LAYERS
@@ -163,6 +164,9 @@ class OverlayStyle:
 
 DEFAULT_STYLE = OverlayStyle()
 
+#: ``format`` of a ``CompressedImage``, as of image_transport.
+JPEG_FORMAT = 'rgb8; jpeg compressed bgr8'
+
 
 def draw_overlay(
     events: EventWindow | Iterable[EventChunk],
@@ -292,6 +296,15 @@ def draw_events(
         cells, width, height, scale, theme.table, kinds, columns, side, picture
     )
     return picture
+
+
+def encode_jpeg(picture: np.ndarray, quality: int = 85) -> bytes:
+    """Return ``uint8[height, width, 3]`` RGB as JPEG."""
+    from PIL import Image  # the node draws without it
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, 'JPEG', quality=quality)
+    return stream.getvalue()
 
 
 def _status(detections: Detections) -> str:

@@ -21,10 +21,11 @@ import numpy as np
 import rerun
 import rerun.blueprint as layout
 import rerun_cli
-from sast_ros.detections import Detections
+from sast_ros.detections import Detections, TokenMap
 from sast_ros.errors import SastError
 from sast_ros.process import tied_command
 from sast_ros.visualization.overlay import detection_text, draw_events, THEMES, TINT
+from sast_ros.visualization.window_log import event_rate
 from sast_ros.windows import EventWindow
 
 APPLICATION = 'sast_ros'
@@ -112,21 +113,13 @@ class RerunLog:
         self.stream.log('camera/tokens', context, static=True)
 
     def log(
-        self, window: EventWindow, detections: Detections, latency_ms: float | None = None
+        self,
+        window: EventWindow,
+        detections: Detections,
+        latency_ms: float | None = None,
+        tokens: TokenMap | None = None,
     ) -> None:
-        """
-        Write a window with its detections.
-
-        Parameters
-        ----------
-        window : EventWindow
-            The events.
-        detections : Detections
-            What was detected in it.
-        latency_ms : float, optional
-            Time from the complete window to its detections, milliseconds.
-
-        """
+        """Write a window with its detections, see ``WindowLog``."""
         self._set_time(window)
         height, width = detections.height, detections.width
         picture = draw_events(window.parts, height, width)
@@ -134,27 +127,14 @@ class RerunLog:
         log('camera/events', rerun.Image(picture).compress(jpeg_quality=JPEG_QUALITY))
         log('camera/detections', _boxes(detections))
         log('events', _points(window))
-        duration_s = (window.t_end - window.t_start) / 1e6
-        log('rate/events', rerun.Scalars([len(window) / duration_s / 1e6]))
+        log('rate/events', rerun.Scalars([event_rate(window)]))
         for stage, share in enumerate(detections.kept, start=1):
             log(f'kept/stage_{stage}', rerun.Scalars([100 * share.tokens]))
         if latency_ms is not None:
             log('latency/step', rerun.Scalars([latency_ms]))
-
-    def log_tokens(self, kinds: np.ndarray, side: int) -> None:
-        """
-        Write which tokens attended in the window that was written last.
-
-        Parameters
-        ----------
-        kinds : uint8[rows, columns]
-            Kinds of attention that took the token: 0 to 2.
-        side : int
-            Side of a token in sensor pixels.
-
-        """
-        mask = np.repeat(np.repeat(kinds, side, axis=0), side, axis=1)
-        self.stream.log('camera/tokens', rerun.SegmentationImage(mask, opacity=1.0))
+        if tokens is not None:
+            mask = np.repeat(np.repeat(tokens.kinds, tokens.side, axis=0), tokens.side, axis=1)
+            log('camera/tokens', rerun.SegmentationImage(mask, opacity=1.0))
 
     def _set_time(self, window: EventWindow) -> None:
         if self._clock == 'ros':

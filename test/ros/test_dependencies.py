@@ -24,6 +24,7 @@ OPTIONAL = (
         'onnxruntime',
         'aiohttp',
         'rerun',
+        'foxglove',
         'pyarrow',
         'lightning',
         'scipy',

@@ -251,3 +251,33 @@ def test_rerun_holds_what_a_node_publishes(playing, tmp_path):
     assert len(logged) > 5
     assert set(logged) <= published
     assert max(map(len, found['/events']['Points3D:positions'])) > 100
+
+
+def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
+    for package in ('foxglove', 'mcap_ros2'):
+        pytest.importorskip(package)
+    from foxglove_client import Client, visit
+
+    program = Program(
+        tmp_path,
+        playing.environment,
+        *('sast_ros', 'view', '--topic', '/events', '--foxglove', '--port', '0'),
+    )
+    observer = playing.observer
+    observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
+
+    async def look(client: Client) -> None:
+        await client.subscribe('/event_image', '/annotations')
+        await client.wait_for(lambda: len(client.heard['/event_image']) > 5)
+
+    heard = visit(wait_for_url(lambda: program.log, 'ws://'), look).heard
+    assert program.end(signal.SIGINT) == 0 and 'Traceback' not in program.log
+    last = max(stamp for messages in heard.values() for stamp, _ in messages)
+    observer.wait_for(lambda: stamps_of(observer.detections[-1:])[0] >= last)
+    published = dict(zip(stamps_of(observer.detections), observer.detections))
+    for stamp, drawn in heard['/annotations']:
+        ids = [one.id for one in published[stamp].detections]
+        shown = [re.match(r'#(\d+) ', text.text) for text in drawn.texts]
+        assert [found.group(1) if found else '' for found in shown] == ids
+    pictures = [bytes(image.data) for _, image in heard['/event_image']]
+    assert len(set(pictures)) > 3 and all(one.startswith(b'\xff\xd8') for one in pictures)

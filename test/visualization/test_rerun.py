@@ -16,7 +16,7 @@ from browser import Browser, CHROMIUM, NO_CHROMIUM
 import numpy as np
 import pytest
 from sast_ros.cli import main
-from sast_ros.detections import Detections, StageShare
+from sast_ros.detections import Detections, StageShare, TokenMap
 from sast_ros.events import EventChunk
 from sast_ros.example import EXAMPLE
 from sast_ros.windows import EventWindow
@@ -82,8 +82,8 @@ def test_a_file_holds_every_window_on_one_timeline(tmp_path):
     log.save(path)
     counts = [0, 1, 5 * rerun_log.MAX_POINTS + 1]
     for number, count in enumerate(counts):
-        log.log(*window_of(number, count), latency_ms=10.0 * number)
-        log.log_tokens(np.full((60, 76), number % 3, np.uint8), 4)
+        tokens = TokenMap(np.full((60, 76), number % 3, np.uint8), 4)
+        log.log(*window_of(number, count), latency_ms=10.0 * number, tokens=tokens)
     log.close()
     found = read(path)
     assert found.keys() == {

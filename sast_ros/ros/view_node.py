@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The node that shows a running detector in Rerun: its events and what it publishes."""
+"""The node that shows a running detector in a viewer: its events and what it publishes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sast_ros.ros.diagnostics import kept_shares
 from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.graph import DetectorTopics, find_detector
 from sast_ros.ros.parameters import InputSettings
-from sast_ros.visualization.rerun_log import RerunLog
+from sast_ros.visualization.window_log import WindowLog
 from sast_ros.windows import EventWindow, WindowCutter
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
@@ -38,20 +38,20 @@ _POLL_PERIOD_S = 0.5
 _WAIT_S = 0.2
 
 
-class RerunNode:
+class ViewNode:
     """
-    Node ``sast_rerun_PID``, while a ``with`` block lasts.
+    Node ``sast_view_PID``, while a ``with`` block lasts.
 
     Parameters
     ----------
     topic : str
         Topic of the events.
-    log : RerunLog
+    log : WindowLog
         Where they go, on the clock of ROS.
 
     """
 
-    def __init__(self, topic: str, log: RerunLog) -> None:
+    def __init__(self, topic: str, log: WindowLog) -> None:
         self._topic, self._log = topic, log
         self.windows = 0
         self._slices: deque[EventWindow] = deque(maxlen=MAX_SLICES)
@@ -59,12 +59,12 @@ class RerunNode:
         self._class_names: tuple[str, ...] = ()
         self._detector: DetectorTopics | None = None
 
-    def __enter__(self) -> RerunNode:
+    def __enter__(self) -> ViewNode:
         """Create the node and subscribe."""
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         node = self._node = Node(
-            f'sast_rerun_{os.getpid()}',
+            f'sast_view_{os.getpid()}',
             context=self._context,
             start_parameter_services=False,
             enable_rosout=False,

@@ -1,0 +1,277 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""A recording in Foxglove: what a real client of its websocket receives."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from sast_ros.bags import open_recording
+from sast_ros.cli import main
+from sast_ros.detections import Detections
+from sast_ros.errors import format_error
+from sast_ros.example import EXAMPLE
+from sast_ros.replay import make_pipeline, replay, replay_to_folder, ReplayOptions
+from sast_ros.windows import EventWindow
+from workspace import REPOSITORY
+
+for package in ('aiohttp', 'foxglove', 'mcap_ros2'):
+    pytest.importorskip(package, reason=f'{package} is not installed')
+Picture = pytest.importorskip('PIL.Image')
+
+from foxglove_client import Client, visit  # noqa: E402 - after the skip
+from sast_ros.visualization import foxglove_log  # noqa: E402 - after the skip
+
+IMAGE, ANNOTATIONS = '/event_image', '/annotations'
+WINDOWS = 6
+THRESHOLD = 0.05
+
+
+class Server:
+    """``sast-ros view example --foxglove``, while a ``with`` block lasts."""
+
+    def __init__(self, folder: Path, *options: str, recording: Path = EXAMPLE) -> None:
+        self._recording = recording
+        self._path, self._folder, self._options = folder / 'view.log', folder, options
+
+    def __enter__(self) -> Server:
+        command = [sys.executable, '-m', 'sast_ros', 'view', str(self._recording), '--foxglove']
+        with self._path.open('wb') as stream:
+            self.process = subprocess.Popen(
+                [*command, '--port', '0', *self._options],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder,
+            )
+        limit = time.monotonic() + 60
+        while not (found := re.search(r'(ws://\S+)', self.log)):
+            assert time.monotonic() < limit and self.process.poll() is None, self.log
+            time.sleep(0.05)
+        self.url = found.group(1)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.wait(60)
+
+    @property
+    def log(self) -> str:
+        return self._path.read_text(errors='replace')
+
+
+@pytest.fixture(scope='module')
+def windows() -> list[tuple[EventWindow, Detections]]:
+    """Return the first windows of the example."""
+    found: list[tuple[EventWindow, Detections]] = []
+    with open_recording(EXAMPLE) as recording:
+        pipeline, _ = make_pipeline(recording, ReplayOptions(score_threshold=THRESHOLD))
+        replay(recording, pipeline, end=0.4, on_window=lambda *pair: found.append(pair))
+    return found
+
+
+def decode(message: object) -> np.ndarray:
+    """Return the pixels of a ``CompressedImage``, which must be a JPEG."""
+    with Picture.open(io.BytesIO(bytes(message.data))) as file:
+        assert file.format == 'JPEG'
+        return np.asarray(file.convert('RGB')).astype(int)
+
+
+def corners(message: object) -> list[tuple[float, ...]]:
+    """Return the boxes of ``ImageAnnotations``."""
+    points = [[(p.x, p.y) for p in frame.points] for frame in message.points]
+    return [(*np.min(box, axis=0), *np.max(box, axis=0)) for box in points]
+
+
+def test_the_example_comes_as_its_replay(tmp_path):
+    with open_recording(EXAMPLE) as recording:
+        options = ReplayOptions(score_threshold=THRESHOLD)
+        replay_to_folder(recording, tmp_path / 'replay', options)
+    rows = np.load(tmp_path / 'replay' / 'windows.npy')
+    boxes = np.load(tmp_path / 'replay' / 'detections.npy')
+    assert (boxes['track_id'] > 0).any()
+
+    async def look(client: Client) -> None:
+        await client.subscribe(IMAGE, ANNOTATIONS, '/detections', '/figures')
+        await client.wait_for(lambda: all(len(client.heard[topic]) > WINDOWS for topic in topics))
+
+    topics = (IMAGE, ANNOTATIONS, '/detections', '/figures')
+    with Server(tmp_path, '--score-threshold', str(THRESHOLD)) as server:
+        heard = visit(server.url, look).heard
+        assert 'Traceback' not in server.log
+    stamps = {topic: [stamp for stamp, _ in heard[topic]] for topic in topics}
+    first = rows['stamp_ns'].tolist().index(stamps[ANNOTATIONS][0])
+    for stamp, drawn in heard[ANNOTATIONS]:
+        row = rows[rows['stamp_ns'] == stamp]
+        assert len(row) == 1 and stamp in rows['stamp_ns'][first:]
+        expected = boxes[boxes['t'] == row['t']]
+        shown = corners(drawn)
+        assert len(shown) == len(expected) == len(drawn.texts)
+        for box, text, want in zip(shown, drawn.texts, expected, strict=True):
+            edges = (want['x'], want['y'], want['x'] + want['w'], want['y'] + want['h'])
+            np.testing.assert_allclose(box, edges, atol=1e-3)
+            number = re.match(r'#(\d+) ', text.text)
+            assert int(number.group(1) if number else 0) == want['track_id']
+            assert text.text.endswith(f'{want["class_confidence"]:.2f}')
+    assert any(drawn.texts for _, drawn in heard[ANNOTATIONS])
+    for _, array in heard['/detections']:
+        assert array.header.stamp.sec * 10**9 + array.header.stamp.nanosec in rows['stamp_ns']
+    pictures = [decode(image) for _, image in heard[IMAGE]]
+    assert all((one != other).mean() > 0.001 for one, other in zip(pictures, pictures[1:]))
+    for stamp, figures in heard['/figures']:
+        row = rows[rows['stamp_ns'] == stamp][0]
+        assert figures['event_rate_mev_s'] == pytest.approx(row['events'] / 0.05 / 1e6)
+        assert figures['kept_tokens_percent'] == pytest.approx(100 * row['kept_tokens'], rel=1e-4)
+        assert figures['latency_ms'] > 0
+
+
+def test_only_what_somebody_subscribed_to_is_encoded(windows):
+    with foxglove_log.FoxgloveLog('127.0.0.1', 0) as log:
+        log.log(*windows[0])
+        assert not log.watched and not log.encoded
+
+        async def look(client: Client) -> None:
+            await client.wait_for(lambda: client.channels)
+            log.log(*windows[1])
+            assert not log.encoded  # connected, but not subscribed
+            await client.subscribe(ANNOTATIONS)
+            while not client.heard[ANNOTATIONS]:
+                log.log(*windows[2])
+                if log.encoded:
+                    await client.wait_for(lambda: client.heard[ANNOTATIONS])
+
+        visit(log.url, look)
+        assert log.encoded.keys() == {ANNOTATIONS}
+
+
+def test_a_recording_that_begins_again_has_later_stamps(windows):
+    async def look(client: Client) -> None:
+        await client.subscribe(ANNOTATIONS, '/detections')
+        while not log.watched:
+            await client.wait_for(lambda: client.channels)
+        for _ in range(3):
+            for pair in windows:
+                log.log(*pair)
+            log.repeat()
+        await client.wait_for(lambda: len(client.heard['/detections']) == 3 * len(windows))
+
+    with foxglove_log.FoxgloveLog('127.0.0.1', 0) as log:
+        heard = visit(log.url, look).heard['/detections']
+    stamps = [stamp for stamp, _ in heard]
+    assert stamps[: len(windows)] == [detections.stamp_ns for _, detections in windows]
+    assert set(np.diff(stamps)) == {50_000_000}
+    for stamp, array in heard:
+        assert array.header.stamp.sec * 10**9 + array.header.stamp.nanosec == stamp
+
+
+def test_the_picture_registers_to_the_pixel_and_the_overlay_shows_more(windows):
+    async def look(client: Client) -> None:
+        await client.subscribe(IMAGE, '/overlay/compressed')
+        while not all(client.heard[topic] for topic in (IMAGE, '/overlay/compressed')):
+            log.log(*windows[3])
+            if log.encoded.keys() >= {IMAGE, '/overlay/compressed'}:
+                await client.wait_for(
+                    lambda: client.heard[IMAGE] and client.heard['/overlay/compressed']
+                )
+
+    with foxglove_log.FoxgloveLog('127.0.0.1', 0) as log:
+        heard = visit(log.url, look).heard
+    window, detections = windows[3]
+    picture = decode(heard[IMAGE][0][1])
+    assert picture.shape == (detections.height, detections.width, 3)
+    lit = np.zeros(picture.shape[:2], bool)
+    for part in window.parts:
+        lit[part.y, part.x] = True
+    bright = picture.max(axis=2)
+    assert bright[lit].mean() > 3 * bright[~lit].mean()
+    overlay = decode(heard['/overlay/compressed'][0][1])
+    assert overlay.shape == picture.shape and (overlay != picture).any()
+
+
+def test_the_layout_finds_its_topics(windows):
+    layout = json.loads((REPOSITORY / 'config' / 'foxglove' / 'detections.json').read_text())
+    panel = layout['configById']['Image!detections']['imageMode']
+    raw = layout['configById']['RawMessages!detections']['topicPath']
+    wanted = {panel['imageTopic'], *panel['annotations'], raw}
+
+    async def look(client: Client) -> None:
+        await client.wait_for(lambda: client.channels.keys() >= wanted)
+
+    with foxglove_log.FoxgloveLog('127.0.0.1', 0) as log:
+        channels = visit(log.url, look).channels
+    types = {topic: channel['schemaName'] for topic, channel in channels.items()}
+    assert types[panel['imageTopic']] == 'sensor_msgs/msg/CompressedImage'
+    assert types['/annotations'] == 'foxglove_msgs/msg/ImageAnnotations'
+    assert types['/detections'] == 'vision_msgs/msg/Detection2DArray'
+
+
+@pytest.mark.parametrize(
+    ('request_to_end', 'code'), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)]
+)
+@pytest.mark.parametrize('watched', [False, True])
+def test_it_ends_when_it_is_told_to(tmp_path, request_to_end, code, watched):
+    async def look(client: Client) -> None:
+        await client.subscribe(IMAGE)
+        await client.wait_for(lambda: client.heard[IMAGE])
+        server.process.send_signal(request_to_end)
+
+    with Server(tmp_path) as server:
+        if watched:
+            visit(server.url, look)
+        else:
+            server.process.send_signal(request_to_end)
+        assert server.process.wait(60) == code
+        assert 'Traceback' not in server.log
+
+
+def test_a_port_in_use_is_one_sentence(capsys):
+    with foxglove_log.FoxgloveLog('127.0.0.1', 0) as log:
+        port = log.url.rpartition(':')[2]
+        assert main(['view', str(EXAMPLE), '--foxglove', '--port', port]) == 1
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1 and port in said and '--port' in said and 'in use' in said
+
+
+def test_another_address_is_open_to_everybody_and_says_so(capsys, monkeypatch):
+    monkeypatch.setattr('sast_ros.cli.view._log_recording', interrupt)
+    assert main(['view', str(EXAMPLE), '--foxglove', '--port', '0', '--host', '0.0.0.0']) == 0
+    assert 'everybody' in capsys.readouterr().err
+    assert main(['view', str(EXAMPLE), '--foxglove', '--port', '0']) == 0
+    assert capsys.readouterr().err == ''
+
+
+def interrupt(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_without_the_package_its_extra_is_named(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'foxglove', None)
+    monkeypatch.delitem(sys.modules, 'sast_ros.visualization.foxglove_log')
+    assert main(['view', str(EXAMPLE), '--foxglove']) == 1
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1 and 'sast_ros[foxglove]' in said
+    assert 'sast_ros[foxglove]' in format_error(ModuleNotFoundError('no', name='foxglove'))
+
+
+def test_a_recording_shorter_than_a_window_is_one_sentence(tmp_path):
+    events = np.zeros(100, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
+    events['t'] = np.arange(100)
+    np.save(tmp_path / 'short.npy', events)
+
+    async def look(client: Client) -> None:
+        await client.subscribe(IMAGE)
+        await client.wait_for(lambda: False)
+
+    with Server(tmp_path, recording=tmp_path / 'short.npy') as server:
+        with pytest.raises(ConnectionError):
+            visit(server.url, look)
+        assert server.process.wait(60) == 1
+        assert '--window-ms' in server.log and 'Traceback' not in server.log
