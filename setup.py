@@ -86,7 +86,7 @@ setup(
         'export': ['onnx', 'onnxscript'],
         'page': ['aiohttp>=3.9', 'pillow>=10.1'],
         'view': [*REPLAY, 'rerun-sdk>=0.39'],
-        'foxglove': [*REPLAY, 'foxglove-sdk>=0.22'],
+        'foxglove': [*REPLAY, 'foxglove-sdk>=0.25'],
     },
     zip_safe=False,
     entry_points={

@@ -42,7 +42,7 @@ _MEBI, _GIBI = 1 << 20, 1 << 30
 #: Lowest versions, those of setup.py (a test compares), by the name of the distribution.
 MINIMUMS = {
     'aiohttp': '3.9',
-    'foxglove-sdk': '0.22',
+    'foxglove-sdk': '0.25',
     'h5py': '3.9',
     'pillow': '10.1',
     'ray': '2.52',
