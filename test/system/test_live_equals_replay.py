@@ -177,5 +177,5 @@ def test_live_detections_are_scored_as_those_of_the_replay(bench, play, stored, 
     for one in scores:
         del one['inputs'], one['recordings'][0]['name']
     assert scores[0] == scores[1]
-    assert scores[0]['AP'] > 0.5
-    assert scores[0]['tracking']['IDF1'] > 0.5
+    assert scores[0]['AP'] > 0.4
+    assert scores[0]['tracking']['IDF1'] > 0.4

@@ -223,7 +223,9 @@ def test_weights_are_exported_with_the_calibration_of_their_validation(tmp_path)
     found = json.loads((tmp_path / 'validation.json').read_text())
     assert found['calibration'] == model.calibration.as_dict()
     # It is fitted to the scores of the network, without the calibration of the first weights
-    detector = StreamingDetector(load_model('default'), 0.01, max_detections=100)
+    raw = load_model('default')
+    raw.calibration = None
+    detector = StreamingDetector(raw, 0.01, max_detections=100)
     (path,) = list_sequences(cache / 'validation')
     expected = calibrate_scores(
         [run_sequence(detector, CachedSequence(path))], model.config.classes
