@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-import io
 import os
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+import numpy as np
 from rcl_interfaces.srv import GetParameters, SetParameters
 import rclpy
 from rclpy.clock import Clock, ClockType
@@ -50,8 +50,6 @@ SETTINGS = tuple(
 #: Length of a list of texts, and of a text, that a page may set.
 MAX_ITEMS = 20
 MAX_TEXT = 100
-
-JPEG_QUALITY = 85
 
 #: Period of looking for the detector and reading its parameters while a page is open, seconds.
 POLL_PERIOD_S = 1.0
@@ -300,10 +298,8 @@ def _is_text(value: Any) -> bool:
 
 def encode_jpeg(image: Image) -> bytes:
     """Return a picture of encoding ``rgb8`` as JPEG."""
-    from PIL import Image as Picture
+    from sast_ros.visualization import overlay
 
-    size = (image.width, image.height)
-    picture = Picture.frombuffer('RGB', size, image.data, 'raw', 'RGB', image.step, 1)
-    stream = io.BytesIO()
-    picture.save(stream, 'JPEG', quality=JPEG_QUALITY)
-    return stream.getvalue()
+    height, width, step = image.height, image.width, image.step
+    rows = np.frombuffer(image.data, np.uint8, height * step).reshape(height, step)
+    return overlay.encode_jpeg(rows[:, : 3 * width].reshape(height, width, 3))
