@@ -162,10 +162,11 @@ def test_detections_of_consecutive_steps_are_those_of_the_detector(
         corners = np.clip(corners[kept], 0, [304, 240, 304, 240])
         assert ids[kept].tolist() == expected.class_ids.tolist()
         np.testing.assert_allclose(corners, expected.boxes, rtol=0, atol=0.01)
-        np.testing.assert_allclose(scores[over][kept], expected.scores, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(scores[over][kept], expected.scores, rtol=0, atol=1e-4)
         compared += len(expected)
     for state, (stage, part) in zip(states, ((s, p) for p in (0, 1) for s in range(4))):
-        np.testing.assert_allclose(state, detector._states[stage][part], rtol=0, atol=5e-5)
+        # The rounding of all steps, which differs between processors.
+        np.testing.assert_allclose(state, detector._states[stage][part], rtol=1e-5, atol=2e-4)
     assert compared >= STEPS
 
 
