@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+import contextlib
 from dataclasses import dataclass, field, replace
 from itertools import chain
 import json
@@ -131,20 +132,16 @@ class Listener:
 
     def __init__(self) -> None:
         from diagnostic_msgs.msg import DiagnosticArray
-        import rclpy
-        from rclpy.executors import SingleThreadedExecutor
+        from sast_ros.ros.own_node import own_node
         from vision_msgs.msg import Detection2DArray
 
         self.heard = Heard()
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context)
-        self._node = rclpy.create_node('soak', context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._node.create_subscription(
+        self._closing = contextlib.ExitStack()
+        node, self._executor = self._closing.enter_context(own_node('soak'))
+        node.create_subscription(
             Detection2DArray, 'detections', self._on_detections, 1000, raw=True
         )
-        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
+        node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 100)
 
     def _on_detections(self, raw: bytes) -> None:
         seconds, nanoseconds = STAMP.unpack_from(raw, 4)
@@ -169,9 +166,7 @@ class Listener:
 
     def close(self) -> None:
         """Leave the graph."""
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        self._closing.close()
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> float:

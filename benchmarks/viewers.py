@@ -1,15 +1,17 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
 """
-What a viewer costs the detections: their latency with and without each of them attached.
+What a viewer costs the detections: their latency while one is attached, and while none is.
 
-    python benchmarks/viewers.py [--rate 1] [--seconds 10] [--rounds 3]
+    python benchmarks/viewers.py [--rate 1] [--seconds 60]
     [--viewers overlay overlay/compressed event_image markers event_cloud tracks] [--json FILE]
 
-In each round the same stream goes to a new node once without a viewer and once with each of them,
-in changing order: a process that subscribes to the topic and throws its messages away, on the same
-cores. Reported: latency of the detections, p50 and p99 as medians of the rounds, the difference to
-no viewer, and how many messages the viewer got.
+For each viewer a node of its own gets one stream. A process on the same cores subscribes to the
+topic for two seconds, throws the messages away, leaves it for two seconds, and so on: both states
+are compared on the same node at the same time, as machines are slower in one minute than in the
+next. Reported: latency of the detections, p50 and p99 of the windows with and without the viewer,
+the difference of p99 with its standard error (bootstrap over the intervals), and how many messages
+the viewer got.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ import contextlib
 import json
 from pathlib import Path
 import signal
-import statistics
 import subprocess
 import sys
+import time
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from sast_ros.bench.node import NodeOptions, run_stream
 from sast_ros.bench.workload import synthetic_workload
@@ -46,40 +49,51 @@ VIEWERS = {
 }
 
 
+#: Length of an interval with the viewer or without, and what is left out at its beginning.
+INTERVAL_S, SETTLING_S = 2.0, 0.3
+
+
 def watch(topic: str) -> None:
-    """Subscribe until interrupted, and print the number of messages."""
+    """Come and go until interrupted; print when, in ns, and the number of messages each time."""
     import rclpy
     from sast_ros.ros.event_subscription import find_message_class
 
-    received = 0
-
-    def count(message: bytes) -> None:
-        nonlocal received
-        received += 1
-
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
+    intervals: list[tuple[int, int, int]] = []
+    message_class = find_message_class(VIEWERS[topic])
     rclpy.init(signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     node = rclpy.create_node('viewer')
-    node.create_subscription(find_message_class(VIEWERS[topic]), topic, count, 1, raw=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:  # a signal is handled between two waits
+
+    def spin() -> None:
+        end = time.monotonic() + INTERVAL_S
+        while time.monotonic() < end:  # a signal is handled between two waits
             rclpy.spin_once(node, timeout_sec=0.1)
-    print(received)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            received: list[None] = []
+            began = time.time_ns()
+            subscription = node.create_subscription(
+                message_class, topic, lambda _, to=received: to.append(None), 1, raw=True
+            )
+            spin()
+            node.destroy_subscription(subscription)
+            intervals.append((began, time.time_ns(), len(received)))
+            spin()
+    print(json.dumps(intervals))
 
 
 @contextlib.contextmanager
-def attached(topic: str | None) -> Iterator[list[int]]:
-    """Let a viewer run; afterwards the list has the number of its messages."""
-    received: list[int] = []
-    if topic is None:
-        yield received
-        return
+def attached(topic: str) -> Iterator[list[tuple[int, int, int]]]:
+    """Let a viewer come and go; afterwards the list has what ``watch`` prints."""
+    intervals: list[tuple[int, int, int]] = []
     command = [sys.executable, __file__, '--watch', topic]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield received
+            yield intervals
         finally:
             process.send_signal(signal.SIGINT)
-            received.append(int(process.communicate(timeout=30)[0]))
+            intervals += json.loads(process.communicate(timeout=30)[0])
 
 
 def main() -> int:
@@ -88,8 +102,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--rate', type=float, default=1.0, help='million events per second')
-    parser.add_argument('--seconds', type=float, default=10.0)
-    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--seconds', type=float, default=60.0)
     parser.add_argument('--viewers', nargs='+', choices=VIEWERS, default=[*VIEWERS])
     parser.add_argument('--model', default='default')
     parser.add_argument('--json', type=Path, help='write the results into this file')
@@ -100,22 +113,18 @@ def main() -> int:
         return 0
     size = default_sensor_size(model_config('gen1-tiny'))
     stream = synthetic_workload(size, arguments.seconds, 1e6 * arguments.rate, 'EventPacket')
-    ways: list[str | None] = [None, *arguments.viewers]
-    found: dict[str | None, list[dict[str, Any]]] = {way: [] for way in ways}
-    for number in range(arguments.rounds):
-        for way in ways[:: 1 if number % 2 else -1]:
-            with private_domain(), attached(way) as received:
-                result = run_stream(load_observer(), NodeOptions(arguments.model), stream)
-            found[way].append(result | {'received': sum(received)})
-    rows = {way or 'none': summary(results, found[None]) for way, results in found.items()}
-    names = ['viewer', *rows['none']]
-    Console().print(
-        columns_table(
-            f'latency of detections with a viewer, {arguments.rate:g} Mev/s',
-            names,
-            [[name, *map(str, row.values())] for name, row in rows.items()],
-        )
-    )
+    rows = {}
+    for viewer in arguments.viewers:
+        arrivals: list[tuple[int, float]] = []
+        with private_domain(), attached(viewer) as intervals:
+            options = NodeOptions(arguments.model)
+            result = run_stream(load_observer(), options, stream, arrivals)
+        rows[viewer] = compare(arrivals, intervals)
+        assert result['loss'] == 0, result
+    title = f'latency of detections with a viewer and without [ms], {arguments.rate:g} Mev/s'
+    names = ['viewer', *next(iter(rows.values()))]
+    cells = [[name, *map(str, row.values())] for name, row in rows.items()]
+    Console().print(columns_table(title, names, cells))
     about = host()
     print(', '.join(f'{name} {value}' for name, value in about.items()))
     if arguments.json:
@@ -124,19 +133,40 @@ def main() -> int:
     return 0
 
 
-def summary(results: list[dict[str, Any]], without: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the medians of the rounds."""
+def compare(
+    arrivals: list[tuple[int, float]], intervals: list[tuple[int, int, int]]
+) -> dict[str, Any]:
+    """Return the latencies inside the intervals and between them, and how they differ."""
+    at, latency = np.array(arrivals).T
+    settling = 1e9 * SETTLING_S
+    inside, between = [], []
+    ends = [began for began, _, _ in intervals[1:]] + [int(at[-1]) + 1]
+    for (began, left, _), end in zip(intervals, ends, strict=True):
+        inside.append(latency[(at >= began + settling) & (at < left)])
+        between.append(latency[(at >= left + settling) & (at < end)])
+    inside, between = ([part for part in parts if len(part)] for parts in (inside, between))
+    rng = np.random.default_rng(0)
 
-    def median(rows: list[dict[str, Any]], name: str) -> float:
-        return statistics.median(row['latency_ms'][name] for row in rows)
+    def p99(parts: list[np.ndarray], chosen: Any) -> float:
+        return float(np.percentile(np.concatenate([parts[index] for index in chosen]), 99))
 
-    p50, p99 = median(results, 'p50'), median(results, 'p99')
+    differences = [
+        p99(inside, rng.integers(len(inside), size=len(inside)))
+        - p99(between, rng.integers(len(between), size=len(between)))
+        for _ in range(500)
+    ]
+    all_inside, all_between = np.concatenate(inside), np.concatenate(between)
+    (p50, high), (p50_without, high_without) = (
+        np.percentile(values, (50, 99)) for values in (all_inside, all_between)
+    )
     return {
-        'p50 ms': round(p50, 2),
-        'p99 ms': round(p99, 2),
-        'p99 difference ms': round(p99 - median(without, 'p99'), 2),
-        'loss': max(row['loss'] for row in results),
-        'messages': round(statistics.median(row['received'] for row in results)),
+        'windows': len(all_inside),
+        'p50': round(p50, 2),
+        'without': round(p50_without, 2),
+        'p99': round(high, 2),
+        'without it': round(high_without, 2),
+        'difference': f'{high - high_without:.2f} +- {np.std(differences):.2f}',
+        'messages': sum(received for _, _, received in intervals),
     }
 
 

@@ -238,9 +238,26 @@ def measure_start(
     return {'first_detection_s': round((arrived - began) / 1e9, 2)}
 
 
-def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) -> dict[str, Any]:
+def run_stream(
+    observing: ModuleType,
+    options: NodeOptions,
+    workload: Workload,
+    arrivals: list[tuple[int, float]] | None = None,
+) -> dict[str, Any]:
     """
     Send a stream to a node of its own and return what became of it.
+
+    Parameters
+    ----------
+    observing : module
+        Of ``load_observer``.
+    options : NodeOptions
+        Of the node.
+    workload : Workload
+        The stream.
+    arrivals : list, optional
+        Is filled with the arrival of each window's detections in nanoseconds of the wall clock,
+        and its latency in milliseconds.
 
     Returns
     -------
@@ -268,30 +285,47 @@ def run_stream(observing: ModuleType, options: NodeOptions, workload: Workload) 
             used = processor_seconds(node.pid) - before
             memory = memory_mb(node.pid)
         published = json.loads((folder / 'published.json').read_text())['published_ns']
-    return _summarize(workload, observer.session, expected, published) | {
+    found = _latencies(observer.session, expected, published)
+    if arrivals is not None:
+        arrivals += found
+    return _summarize(workload, observer.session, expected, published, found) | {
         'processor_s': round(used, 2),
         'memory_mb': memory,
     }
 
 
+def _latencies(
+    session: DemoSession, expected: dict[int, int], published: list[int]
+) -> list[tuple[int, float]]:
+    """Return arrival (ns) and latency (ms) of each window that was ``expected``."""
+    from sast_ros.ros.messages import stamp_ns
+
+    received = [(at, stamp_ns(array.header.stamp)) for at, array in session.detections]
+    return [
+        (at, (at - published[expected[stamp]]) / 1e6)
+        for at, stamp in received
+        if stamp in expected
+    ]
+
+
 def _summarize(
-    workload: Workload, session: DemoSession, expected: dict[int, int], published: list[int]
+    workload: Workload,
+    session: DemoSession,
+    expected: dict[int, int],
+    published: list[int],
+    arrivals: list[tuple[int, float]],
 ) -> dict[str, Any]:
     """
     Compare what was received with what was sent.
 
     ``expected`` has the message of each window by the window's stamp, ``published`` the time of
-    each message.
+    each message; ``arrivals`` as ``_latencies`` returns them.
     """
     from sast_ros.ros.messages import stamp_ns
 
     status = {pair.key: pair.value for pair in session.diagnostics[-1][1].values}
     stamps = [stamp_ns(array.header.stamp) for _, array in session.detections]
-    latencies = [
-        (at - published[expected[stamp]]) / 1e6
-        for stamp, (at, _) in zip(stamps, session.detections)
-        if stamp in expected
-    ]
+    latencies = [latency for _, latency in arrivals]
     due = [published[0] + after - workload.messages[0][0] for after, _ in workload.messages]
     late = max(at - planned for at, planned in zip(published, due))
     decode = open_decoder(workload.message_type)

@@ -12,24 +12,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+import contextlib
 import os
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import numpy as np
 from rcl_interfaces.srv import GetParameters, SetParameters
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter import parameter_value_to_python
-from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from sast_ros.errors import escape_controls, SettingError
 from sast_ros.page import PageServer
 from sast_ros.ros.graph import DetectorTopics, find_detector
 from sast_ros.ros.node_parameters import as_number
+from sast_ros.ros.own_node import own_node
 from sast_ros.ros.parameters import PARAMETERS
 from sast_ros.ros.qos import DIAGNOSTICS, SubscriptionQos
 from sensor_msgs.msg import Image
@@ -98,28 +96,18 @@ class PageNode:
 
     def __enter__(self) -> PageNode:
         """Create the node and start the server."""
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node(
-            f'sast_page_{os.getpid()}',
-            context=self._context,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
+        self._closing = contextlib.ExitStack()
+        own = self._closing.enter_context(own_node(f'sast_page_{os.getpid()}'))
+        self._node, self._executor = own
         self._wake = self._node.create_guard_condition(self._handle_requests)
         self.topic = self._node.resolve_topic_name(self._given_topic)
         self._server.show_state({'topic': self.topic, **self._waiting()})
-        self._server.__enter__()
+        self._closing.enter_context(self._server)
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Stop the server and destroy the node."""
-        self._server.__exit__()
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        self._closing.close()
 
     @property
     def url(self) -> str:

@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 from collections import deque
+import contextlib
 import itertools
 import os
 
 from diagnostic_msgs.msg import DiagnosticArray
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sast_ros.defaults import WINDOW_MS
 from sast_ros.detections import StageShare
 from sast_ros.errors import format_error
@@ -22,6 +19,7 @@ from sast_ros.ros import messages, qos
 from sast_ros.ros.diagnostics import kept_shares
 from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.graph import DetectorTopics, find_detector
+from sast_ros.ros.own_node import own_node
 from sast_ros.ros.parameters import InputSettings
 from sast_ros.visualization.window_log import WindowLog
 from sast_ros.windows import EventWindow, WindowCutter
@@ -61,16 +59,10 @@ class ViewNode:
 
     def __enter__(self) -> ViewNode:
         """Create the node and subscribe."""
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        node = self._node = Node(
-            f'sast_view_{os.getpid()}',
-            context=self._context,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(node)
+        self._closing = contextlib.ExitStack()
+        own = self._closing.enter_context(own_node(f'sast_view_{os.getpid()}'))
+        self._node, self._executor = own
+        node = self._node
         self._cutter = WindowCutter(SLICE_US, SLICE_US, now_ns=self._now_ns)
         self._events = EventSubscription(
             node,
@@ -90,9 +82,7 @@ class ViewNode:
     def __exit__(self, *exception: object) -> None:
         """Destroy the node."""
         self._events.close()
-        self._executor.shutdown()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        self._closing.close()
 
     def spin(self) -> None:
         """Handle what arrives within a moment."""
