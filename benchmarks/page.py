@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 import contextlib
+import importlib
 import json
 from pathlib import Path
 import re
@@ -30,7 +31,7 @@ from sast_ros.bench.node import memory_mb
 from workload import host, REPOSITORY
 
 sys.path.append(str(REPOSITORY / 'test'))
-from browser import Browser  # noqa: E402 - drives Chromium for the tests, too
+Browser = importlib.import_module('browser').Browser  # drives Chromium for the tests, too
 
 _SETTLING_S = 10.0
 _PATIENCE_S = 90.0
@@ -40,8 +41,7 @@ _PATIENCE_S = 90.0
 def served(recording: str) -> Iterator[tuple[int, str]]:
     """Let the command run; yield its process number and the address of the page."""
     with tempfile.TemporaryDirectory() as folder, Path(folder, 'log').open('wb+') as log:
-        program = 'import sys; from sast_ros.cli import main; sys.exit(main())'
-        command = [sys.executable, '-c', program, 'view', recording, '--page']
+        command = [sys.executable, '-m', 'sast_ros', 'view', recording, '--page']
         with subprocess.Popen([*command, '--port', '0'], stdout=log, stderr=log) as process:
             try:
                 limit = time.monotonic() + _PATIENCE_S
@@ -64,7 +64,7 @@ def resident_mb(parent: int) -> dict[str, float]:
     return sizes
 
 
-def look(browser: Browser, parent: int) -> dict[str, Any]:
+def look(browser: Any, parent: int) -> dict[str, Any]:
     """Return pictures so far, and memory."""
     browser.call('HeapProfiler.collectGarbage')
     heap = browser.call('Runtime.getHeapUsage')['usedSize'] / 1e6

@@ -6,15 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 import re
 import signal
-import subprocess
-import sys
-import time
 
 from browser import Browser, CHROMIUM, NO_CHROMIUM
 import numpy as np
+from program import Program, wait_for_text
 import pytest
 from sast_ros.cli.demo import NEWCOMER
 from sast_ros.example import EXAMPLE
@@ -25,7 +22,7 @@ Picture = pytest.importorskip('PIL.Image')
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 LAYERS = 'overlay.layers'
-PATIENCE_S = 60.0
+URL = r'(http://\S+)'
 
 #: The picture as text, to see whether it changes.
 CONTENT = "document.querySelector('#picture').toDataURL()"
@@ -39,39 +36,6 @@ MOVE = """(() => {{
 }})()"""
 
 
-class Program:
-    """A command of sast-ros as a process, and what it prints."""
-
-    def __init__(self, folder: Path, environment: dict[str, str], *command: str) -> None:
-        self._path = folder / f'{len(list(folder.glob("*_program.log")))}_program.log'
-        with self._path.open('wb') as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, '-m', *command],
-                env=environment,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-            )
-
-    @property
-    def log(self) -> str:
-        return self._path.read_text(errors='replace')
-
-    def end(self, request: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(request)
-        return self.process.wait(PATIENCE_S)
-
-
-def wait_for_url(log: object, text: str = 'http://') -> str:
-    """Wait until a program has printed the address of its page, and return it."""
-    limit = time.monotonic() + PATIENCE_S
-    while not (found := re.search(rf'({text}\S+)', log())):
-        assert time.monotonic() < limit, log()
-        time.sleep(0.05)
-    return found.group(1)
-
-
 def move(browser: Browser, name: str, value: str) -> None:
     """Move a slider or choose from a list, as a hand does."""
     browser.evaluate(MOVE.format(name=name, value=value))
@@ -83,9 +47,9 @@ def playing(bench) -> Iterator[object]:
     bench.start_node(model__path='default', page__port=free_port())
     player = Program(
         bench.folder,
-        bench.environment,
         *('sast_ros.demo.player', '--ros-args', '-p', f'recording:={EXAMPLE}'),
         *('-p', 'loop:=true'),
+        environment=bench.environment,
     )
     yield bench
     assert player.end() == 0
@@ -106,7 +70,7 @@ def overlay_readers(bench) -> int:
 @needs_chromium
 def test_the_picture_moves_and_a_slider_changes_what_is_published(playing, tmp_path):
     observer = playing.observer
-    url = wait_for_url(lambda: playing.nodes[0].log)
+    url = wait_for_text(lambda: playing.nodes[0].log, URL)
     observer.wait_for(lambda: observer.detections and observer.diagnostics)
     assert overlay_readers(playing) == 0  # nobody looks: the node draws nothing
 
@@ -148,7 +112,7 @@ def test_the_switch_shows_and_hides_the_mask(playing, tmp_path):
     from sensor_msgs.msg import Image
 
     observer, tints = playing.observer, THEMES['dark'].table[1:, 0]
-    url = wait_for_url(lambda: playing.nodes[0].log)
+    url = wait_for_text(lambda: playing.nodes[0].log, URL)
     observer.wait_for(lambda: observer.detections)
     tinted: list[bool] = []
 
@@ -177,7 +141,7 @@ def test_the_switch_shows_and_hides_the_mask(playing, tmp_path):
 @needs_chromium
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
 def test_it_fits_a_phone(playing, tmp_path, scheme):
-    url = wait_for_url(lambda: playing.nodes[0].log)
+    url = wait_for_text(lambda: playing.nodes[0].log, URL)
     with Browser(tmp_path / 'profile') as browser:
         browser.show_as(360, 740, scheme=scheme, phone=True)
         browser.open(url)
@@ -209,9 +173,11 @@ def test_a_page_that_cannot_be_served_costs_no_detection(bench):
 @needs_chromium
 def test_a_newcomer_sees_boxes_move(bench, tmp_path):
     """The command that ``make demo`` prints."""
-    program = Program(tmp_path, bench.environment, 'sast_ros', *NEWCOMER, '--port', '0')
+    program = Program(
+        tmp_path, 'sast_ros', *NEWCOMER, '--port', '0', environment=bench.environment
+    )
     try:
-        url = wait_for_url(lambda: program.log)
+        url = program.wait_for(URL)
         with Browser(tmp_path / 'profile') as browser:
             browser.open(url)
             browser.wait_for('page.pictures > 0')
@@ -229,8 +195,8 @@ def test_rerun_holds_what_a_node_publishes(playing, tmp_path):
     path = tmp_path / 'live.rrd'
     program = Program(
         tmp_path,
-        playing.environment,
         *('sast_ros', 'view', '--topic', '/events', '--save', str(path)),
+        environment=playing.environment,
     )
     observer = playing.observer
     observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
@@ -262,8 +228,8 @@ def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
 
     program = Program(
         tmp_path,
-        playing.environment,
         *('sast_ros', 'view', '--topic', '/events', '--foxglove', '--port', '0'),
+        environment=playing.environment,
     )
     observer = playing.observer
     observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
@@ -272,7 +238,7 @@ def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
         await client.subscribe('/event_image', '/annotations')
         await client.wait_for(lambda: len(client.heard['/event_image']) > 5)
 
-    heard = visit(wait_for_url(lambda: program.log, 'ws://'), look).heard
+    heard = visit(program.wait_for(r'(ws://\S+)'), look).heard
     assert program.end(signal.SIGINT) == 0 and 'Traceback' not in program.log
     last = max(stamp for messages in heard.values() for stamp, _ in messages)
     observer.wait_for(lambda: max(stamps_of(observer.detections), default=0) >= last)

@@ -9,11 +9,10 @@ import json
 from pathlib import Path
 import re
 import signal
-import subprocess
 import sys
-import time
 
 import numpy as np
+from program import Program
 import pytest
 from sast_ros.bags import open_recording
 from sast_ros.cli import main
@@ -33,39 +32,14 @@ Client, visit = client_module.Client, client_module.visit
 IMAGE, ANNOTATIONS = '/event_image', '/annotations'
 LAYOUT = Path(__file__).resolve().parents[2] / 'config' / 'foxglove' / 'detections.json'
 WINDOWS = 6
+URL = r'(ws://\S+)'
 THRESHOLD = 0.05
 
 
-class Server:
-    """``sast-ros view example --foxglove``, while a ``with`` block lasts."""
-
-    def __init__(self, folder: Path, *options: str, recording: Path = EXAMPLE) -> None:
-        self._recording = recording
-        self._path, self._folder, self._options = folder / 'view.log', folder, options
-
-    def __enter__(self) -> Server:
-        command = [sys.executable, '-m', 'sast_ros', 'view', str(self._recording), '--foxglove']
-        with self._path.open('wb') as stream:
-            self.process = subprocess.Popen(
-                [*command, '--port', '0', *self._options],
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-            )
-        limit = time.monotonic() + 60
-        while not (found := re.search(r'(ws://\S+)', self.log)):
-            assert time.monotonic() < limit and self.process.poll() is None, self.log
-            time.sleep(0.05)
-        self.url = found.group(1)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.wait(60)
-
-    @property
-    def log(self) -> str:
-        return self._path.read_text(errors='replace')
+def serve(folder: Path, *options: str, recording: Path = EXAMPLE) -> Program:
+    """Start ``sast-ros view --foxglove``, for a ``with`` block."""
+    command = ('sast_ros', 'view', str(recording), '--foxglove', '--port', '0', *options)
+    return Program(folder, *command)
 
 
 @pytest.fixture(scope='module')
@@ -104,8 +78,8 @@ def test_the_example_comes_as_its_replay(tmp_path):
         await client.wait_for(lambda: all(len(client.heard[topic]) > WINDOWS for topic in topics))
 
     topics = (IMAGE, ANNOTATIONS, '/detections', '/figures')
-    with Server(tmp_path, '--score-threshold', str(THRESHOLD)) as server:
-        heard = visit(server.url, look).heard
+    with serve(tmp_path, '--score-threshold', str(THRESHOLD)) as server:
+        heard = visit(server.wait_for(URL), look).heard
         assert 'Traceback' not in server.log
     stamps = {topic: [stamp for stamp, _ in heard[topic]] for topic in topics}
     first = rows['stamp_ns'].tolist().index(stamps[ANNOTATIONS][0])
@@ -226,9 +200,10 @@ def test_it_ends_when_it_is_told_to(tmp_path, request_to_end, code, watched):
         await client.wait_for(lambda: client.heard[IMAGE])
         server.process.send_signal(request_to_end)
 
-    with Server(tmp_path) as server:
+    with serve(tmp_path) as server:
+        url = server.wait_for(URL)
         if watched:
-            visit(server.url, look)
+            visit(url, look)
         else:
             server.process.send_signal(request_to_end)
         assert server.process.wait(60) == code
@@ -273,8 +248,8 @@ def test_a_recording_shorter_than_a_window_is_one_sentence(tmp_path):
         await client.subscribe(IMAGE)
         await client.wait_for(lambda: False)
 
-    with Server(tmp_path, recording=tmp_path / 'short.npy') as server:
+    with serve(tmp_path, recording=tmp_path / 'short.npy') as server:
         with pytest.raises(ConnectionError):
-            visit(server.url, look)
+            visit(server.wait_for(URL), look)
         assert server.process.wait(60) == 1
         assert '--window-ms' in server.log and 'Traceback' not in server.log

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-import re
 import signal
 import subprocess
-import sys
 import time
 
 from browser import Browser, CHROMIUM, NO_CHROMIUM
 import numpy as np
+from program import Program
 import pytest
 from sast_ros.cli import main
 from sast_ros.detections import Detections, StageShare, TokenMap
@@ -131,39 +130,12 @@ def test_there_must_be_something_to_view(capsys):
     assert 'node' in capsys.readouterr().err
 
 
-class WebViewer:
-    """``sast-ros view example --web``, while a ``with`` block lasts."""
+URL = r'Rerun: (\S+)'
 
-    def __init__(self, folder: Path) -> None:
-        self._path, self._folder = folder / 'view.log', folder
 
-    def __enter__(self) -> WebViewer:
-        with self._path.open('wb') as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, '-m', 'sast_ros', 'view', str(EXAMPLE), '--web', '--port', '0'],
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                start_new_session=True,
-            )
-        self.url = self.wait_for(r'Rerun: (\S+)')
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.wait(60)
-
-    @property
-    def log(self) -> str:
-        return self._path.read_text(errors='replace')
-
-    def wait_for(self, text: str) -> str:
-        """Wait until it has printed this, and return the first group of it."""
-        limit = time.monotonic() + 60
-        while not (found := re.search(text, self.log)):
-            assert time.monotonic() < limit and self.process.poll() is None, self.log
-            time.sleep(0.05)
-        return found.group(1)
+def serve(folder: Path) -> Program:
+    """Start ``sast-ros view example --web``, for a ``with`` block."""
+    return Program(folder, 'sast_ros', 'view', str(EXAMPLE), '--web', '--port', '0')
 
 
 def viewers_of(process: subprocess.Popen) -> list[int]:
@@ -177,7 +149,7 @@ def viewers_of(process: subprocess.Popen) -> list[int]:
     ('request_to_end', 'code'), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)]
 )
 def test_it_ends_when_it_is_told_to(tmp_path, when, request_to_end, code):
-    with WebViewer(tmp_path) as view:
+    with serve(tmp_path) as view:
         view.wait_for(when)
         (viewer,) = viewers_of(view.process)
         view.process.send_signal(request_to_end)
@@ -188,7 +160,7 @@ def test_it_ends_when_it_is_told_to(tmp_path, when, request_to_end, code):
 
 @pytest.mark.parametrize('when', [r'(Rerun: )', r'(100 %)'], ids=['at once', 'at the end'])
 def test_it_ends_when_the_viewer_is_closed(tmp_path, when):
-    with WebViewer(tmp_path) as view:
+    with serve(tmp_path) as view:
         view.wait_for(when)
         (viewer,) = viewers_of(view.process)
         os.kill(viewer, signal.SIGTERM)
@@ -198,14 +170,14 @@ def test_it_ends_when_the_viewer_is_closed(tmp_path, when):
 
 @pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 def test_the_web_viewer_shows_a_picture_that_moves(tmp_path):
-    with WebViewer(tmp_path) as view:
+    with serve(tmp_path) as view:
         flags = (
             *('--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--ignore-gpu-blocklist'),
             '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',  # no internet
         )
         with Browser(tmp_path / 'profile', *flags) as browser:
             browser.show_as(1000, 700)
-            browser.open(view.url)
+            browser.open(view.wait_for(URL))
 
             def picture() -> np.ndarray:
                 shown = Picture.open(browser.screenshot(tmp_path / 'shown.png')).convert('RGB')
