@@ -14,6 +14,7 @@ from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, Pyth
 from launch_ros.actions import LifecycleNode, Node, SetParameter, SetParametersFromFile
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+from launch_ros.utilities import prefix_namespace
 
 NODE_NAME = 'sast_detector'
 SWITCH = ('true', 'false', 'True', 'False')
@@ -115,7 +116,9 @@ def start_rviz(context):
     cameras = camera_names(given['cameras'], Path(given['params_file']))
     # The topics of cameras with names do not lie below the name of the node, see remappings()
     below = '' if given['name'] == NODE_NAME or cameras else given['name']
-    path = write_rviz_config(template, f'{given["namespace"]}/{below}', given['frame'], cameras)
+    # Of PushRosNamespace around this file
+    namespace = prefix_namespace(given.get('ros_namespace'), given['namespace'])
+    path = write_rviz_config(template, f'{namespace}/{below}', given['frame'], cameras)
     return [
         Node(
             package='rviz2',

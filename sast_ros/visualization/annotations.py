@@ -3,9 +3,9 @@
 """
 Detections as ``foxglove_msgs/ImageAnnotations``, which Foxglove draws over a picture.
 
-Fields: https://docs.foxglove.dev/docs/sdk/schemas/image-annotations; those that later releases
-added keep their defaults. rosbags, which a node has not, is imported only where messages are
-serialised.
+Fields: https://docs.foxglove.dev/docs/sdk/schemas/image-annotations; others that later
+releases added keep their defaults. rosbags, which a node has not, is imported only where messages
+are serialised.
 """
 
 from __future__ import annotations
@@ -93,7 +93,10 @@ def image_annotations(
                 background_color=colour(rgb),
             )
         )
-    return new(ANNOTATIONS_TYPE, circles=[], points=frames, texts=texts)
+    annotations = new(ANNOTATIONS_TYPE, circles=[], points=frames, texts=texts)
+    if hasattr(annotations, 'timestamp'):  # since foxglove_msgs 3.2.5, in place of those above
+        annotations.timestamp = stamp
+    return annotations
 
 
 def visual_messages(

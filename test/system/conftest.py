@@ -99,8 +99,15 @@ class PublisherProcess:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self.process.stdout.readline() == 'here\n'
+        self._hear('here')
         return self
+
+    def _hear(self, word: str) -> list[str]:
+        """Return the line that begins with a word; the middleware writes lines of its own."""
+        for line in self.process.stdout:
+            if line.split()[:1] == [word]:
+                return line.split()
+        raise AssertionError(f'the publisher has ended without saying {word!r}')
 
     def go(self) -> None:
         """Publish as soon as there are subscribers."""
@@ -109,16 +116,22 @@ class PublisherProcess:
 
     def finish(self) -> None:
         """Wait until everything has been acknowledged."""
-        assert self.process.stdout.readline() == 'begin\n'
-        assert self.process.stdout.readline().split()[:2] == ['done', 'True']
+        self._hear('begin')
+        assert self._hear('done')[1] == 'True'
 
     def end(self) -> None:
         """Leave the graph."""
         if self.process is not None:
             self.process.stdin.close()
-            self.process.wait(PATIENCE_S)
-            self.process.stdout.close()
-            self.process = None
+            try:
+                self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+            finally:
+                self.process.stdout.close()
+                self.process = None
 
 
 class Observer:

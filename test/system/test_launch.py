@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+import os
 from pathlib import Path
 import shutil
 import signal
@@ -21,6 +22,7 @@ from bags.recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
 import pytest
 import sast_ros
 from workspace import colcon_build, without_coverage
+import yaml
 
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 executors = pytest.importorskip('rclpy.executors')
@@ -80,11 +82,12 @@ def installed(prefix: Path, log: Path) -> dict[str, str]:
 
 
 def start(
-    prefix: Path, log: Path, *arguments: str, file_name: str = 'detector'
+    prefix: Path, log: Path, *arguments: str, file_name: str | Path = 'detector'
 ) -> subprocess.Popen:
     """Launch an installed file."""
     environment = installed(prefix, log)
-    file = prefix / 'share' / 'sast_ros' / 'launch' / f'{file_name}.launch.py'
+    folder = prefix / 'share' / 'sast_ros' / 'launch'
+    file = folder / f'{file_name}.launch.py'  # a path of its own stays that
     with log.open('w') as output:
         return subprocess.Popen(
             [sys.executable, '-c', PROGRAM, str(file), *arguments],
@@ -98,7 +101,7 @@ def start(
 
 @contextmanager
 def launched(
-    prefix: Path, log: Path, *arguments: str, file_name: str = 'detector', last: str = CLEAN
+    prefix: Path, log: Path, *arguments: str, file_name: str | Path = 'detector', last: str = CLEAN
 ) -> Iterator[subprocess.Popen]:
     """Launch an installed file; at the end interrupt it as Ctrl-C does, insisting on exit 0."""
     process = start(prefix, log, *arguments, file_name=file_name)
@@ -107,10 +110,22 @@ def launched(
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0, log.read_text()
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        if process.poll() is None:  # a kill would leave the nodes behind
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     assert last in log.read_text(), log.read_text()
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> str:
+    """Argument for a node whose windows become as old as they need to on a busy machine."""
+    file = tmp_path / 'patient.yaml'
+    file.write_text('/**: {ros__parameters: {overload.max_age_ms: 3600000.0}}\n')
+    return f'params_file:={file}'
 
 
 def wait_until(
@@ -176,7 +191,7 @@ def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp
         assert [values[2].bool_value, values[3].bool_value] == [True, False]
 
 
-def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path):
+def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path, patient):
     from event_camera_msgs.msg import EventPacket
     from vision_msgs.msg import Detection2DArray
 
@@ -190,7 +205,7 @@ def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path):
         observer.create_publisher(EventPacket, topic, 100)
         for topic in ('/car/left/events', '/cam_1/events')
     ]
-    arguments = ['namespace:=car', 'right_events:=/cam_1/events', 'model:=gen1-tiny']
+    arguments = ['namespace:=car', 'right_events:=/cam_1/events', 'model:=gen1-tiny', patient]
     with launched(prefix, log, *arguments, file_name='stereo'):
         wait_until(
             observer,
@@ -211,7 +226,7 @@ def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path):
         )
 
 
-def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path):
+def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path, patient):
     from event_camera_msgs.msg import EventPacket
     from vision_msgs.msg import Detection2DArray
 
@@ -222,7 +237,7 @@ def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path):
     observer.create_subscription(EventPacket, '/left/events', events.append, 100)
     observer.create_subscription(Detection2DArray, '/objects', detections.append, 100)
     arguments = [f'recording:={bag}', 'subscriptions:=2', 'model:=gen1-tiny']
-    arguments += ['events:=/left/events', 'detections:=/objects']
+    arguments += ['events:=/left/events', 'detections:=/objects', patient]
     with launched(prefix, log, *arguments, file_name='demo'):
         wait_until(observer, lambda: len(events) == 60, 'all messages', log)
         wait_until(observer, lambda: len(detections) == 11, 'all detections', log)
@@ -311,6 +326,68 @@ def test_topics_and_services_of_a_node_with_a_name_lie_below_it(prefix, observer
         below = {name.removeprefix('/robot/left/') for name in names}
         assert below >= {'detections', 'label_info', 'overlay', 'reset_state', 'get_state'}
         assert not any(name.startswith('/') for name in below), names
+
+
+# In the place of rviz2: keeps its file, and waits to be interrupted
+RVIZ2 = """#!{python}
+import pathlib, shutil, signal, sys
+shutil.copy(sys.argv[sys.argv.index('-d') + 1], '{kept}.part')
+pathlib.Path('{kept}.part').rename('{kept}')
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+signal.pause()
+"""
+
+# As of a robot that includes detector.launch.py
+FLEET = """
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import PushRosNamespace
+
+
+def generate_launch_description():
+    detector = IncludeLaunchDescription(PythonLaunchDescriptionSource({file!r}))
+    return LaunchDescription([PushRosNamespace('fleet'), detector])
+"""
+
+
+@pytest.mark.parametrize(
+    ('file_name', 'arguments', 'above'),
+    [
+        ('detector', [], ['/']),
+        ('detector', ['namespace:=robot', 'name:=left'], ['/robot/left/']),
+        ('detector', ['name:=eyes', 'cameras:=[left, right]'], ['/left/', '/right/']),
+        ('stereo', ['namespace:=/car'], ['/car/left/', '/car/right/']),
+        ('fleet', ['namespace:=robot'], ['/fleet/robot/']),
+    ],
+)
+def test_rviz2_gets_the_topics_of_the_node(
+    prefix, observer, tmp_path, monkeypatch, file_name, arguments, above
+):
+    log, kept, peers = tmp_path / 'launch.txt', tmp_path / 'kept.rviz', tmp_path / 'peers'
+    program = peers / 'lib' / 'rviz2' / 'rviz2'
+    marker = peers / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'rviz2'
+    for file in (program, marker):
+        file.parent.mkdir(parents=True)
+        file.touch(mode=0o755)
+    program.write_text(RVIZ2.format(python=sys.executable, kept=kept))
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(peers), prepend=os.pathsep)
+    monkeypatch.setenv('TMPDIR', str(tmp_path))
+    folder = prefix / 'share' / 'sast_ros' / 'launch'
+    if file_name == 'fleet':
+        included = folder / 'detector.launch.py'
+        folder = tmp_path
+        (folder / 'fleet.launch.py').write_text(FLEET.format(file=str(included)))
+    arguments = [*arguments, 'rviz:=true', 'frame:=no', 'model:=gen1-tiny']
+    with launched(prefix, log, *arguments, file_name=folder / file_name):
+        wait_until(observer, kept.exists, 'rviz2', log)
+        content = yaml.safe_load(kept.read_text())['Visualization Manager']
+        assert content['Global Options']['Fixed Frame'] == 'no'
+        topics = {display['Topic']['Value'] for display in content['Displays']}
+        names = ('overlay', 'markers', 'event_cloud')
+        assert topics == {f'{start}{name}' for start in above for name in names}
+        for topic in topics:
+            wait_until(observer, lambda of=topic: observer.count_publishers(of), topic, log)
 
 
 @pytest.mark.parametrize(

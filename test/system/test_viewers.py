@@ -58,8 +58,8 @@ def listen(node, *topics: str, **parameters: object) -> tuple[dict, list]:
     for subscription in subscriptions:
         observer.node.destroy_subscription(subscription)
     stamps = stamps_of(observer.detections)
-    for messages in heard.values():
-        for message in messages:
+    for topic, messages in heard.items():
+        for message in messages if topic != 'annotations' else ():  # these have no header
             top = message.header if hasattr(message, 'header') else message.markers[0].header
             assert stamps_of([type('Stamped', (), {'header': top})])[0] in stamps
             assert top.frame_id == 'camera'
@@ -172,6 +172,36 @@ def test_markers_and_points_lie_where_the_detections_and_events_are(node):
         assert (points[:, 0] / PIXEL_M < WIDTH).all() and (points[:, 1] / PIXEL_M < HEIGHT).all()
         assert (points[:, 2] >= -0.05 * TIME_M_S - 1e-6).all() and (points[:, 2] < 0).all()
         assert set(points[:, 3].tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize('tracking', [False, True])
+def test_annotations_are_those_of_the_detections(node, tracking):
+    pytest.importorskip('foxglove_msgs.msg', reason='foxglove_msgs is not installed')
+    heard, _ = listen(node, 'annotations', tracking__enabled=tracking)
+    detections = {stamps_of([array])[0]: array for array in node.observer.detections}
+    for message in heard['annotations']:
+        assert message.points and not message.circles
+        stamps = [one.timestamp for one in (*message.points, *message.texts)]
+        stamps += [message.timestamp] if hasattr(message, 'timestamp') else []  # since 3.2.5
+        (stamp,) = {stamp.sec * 10**9 + stamp.nanosec for stamp in stamps}
+        array = detections[stamp].detections
+        assert len(message.points) == len(message.texts) == len(array)
+        for frame, text, detection in zip(message.points, message.texts, array):
+            assert frame.type == frame.LINE_LOOP
+            box, place = detection.bbox, detection.bbox.center.position
+            corners = [
+                (place.x + x * box.size_x / 2, place.y + y * box.size_y / 2)
+                for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+            ]
+            found = [(point.x, point.y) for point in frame.points]
+            np.testing.assert_allclose(found, corners, atol=1e-3)
+            assert (text.position.x, text.position.y) in (found[0], found[3])
+            hypothesis = detection.results[0].hypothesis
+            score = f'{hypothesis.score:.2f}' if hypothesis.score >= 0.01 else '<0.01'
+            number = f'#{detection.id} ' if detection.id else ''
+            assert text.text == f'{number}{hypothesis.class_id} {score}'
+            assert frame.outline_color == text.background_color
+            assert frame.outline_color.a == 1.0 and frame.fill_color.a == 0.0
 
 
 @pytest.mark.parametrize('topic', ['markers', 'event_cloud', 'overlay/compressed'])
