@@ -167,12 +167,14 @@ def plot(result: dict[str, Any], path: Path) -> None:
     middle = np.arange(len(places))
     for offset, name, colour in ((-0.2, 'inside', 'scored'), (0.2, 'outside', 'dense')):
         heights = [100 * row[f'kept_{name}'] for row in places]
-        drawn = bars.bar(middle + offset, heights, 0.38, color=COLOURS[colour], label=name)
+        drawn = bars.bar(
+            middle + offset, heights, 0.38, color=COLOURS[colour], label=f'{name} boxes'
+        )
         bars.bar_label(drawn, [f'{height:.0f}' for height in heights], fontsize=9, padding=2)
     bars.set_xticks(middle, [row['camera'] for row in places])
     bars.grid(axis='x', visible=False)
     bars.set_ylim(0, 1.25 * max(bars.get_ylim()[1], 1))
-    bars.set_title('Stage-1 tokens kept, %, by boxes of objects')
+    bars.set_title('Stage 1: tokens kept, %')
     bars.legend(frameon=False, ncols=2, loc='upper right')
     figure.savefig(path, dpi=110, facecolor='white')
     pyplot.close(figure)
