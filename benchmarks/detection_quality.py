@@ -5,7 +5,7 @@ What a model finds, and what it takes for something.
 
     python benchmarks/detection_quality.py [--parts video empty drives grid] [--weights default]
     [--data ../shared/data] [--sequences 60] [--grid-sequences 12] [--seconds 5] [--seed 2026]
-    [--geometries gen1 ...] [--workers 2] [--json FILE] [--picture FILE]
+    [--geometries gen1 ...] [--filter FILTER ...] [--workers 2] [--json FILE] [--picture FILE]
 
 video    real streets (`real_video`): average precision of the last window before each label, with
          all scores and those of `sast-ros replay`, with a stride of 25 ms, and of windows that
@@ -16,7 +16,8 @@ drives   held-out simulated drives (simulated_quality.py)
 grid     held-out simulated drives by length and stride of the windows (window_grid.py)
 
 Precision, recall and the calibration error are those of scores of 0.3 and above. Recordings that
-are not there are left out, and named.
+are not there are left out, and named. --filter is for the events of real streets and of recordings
+without road users, as that of `sast-ros replay`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument('--seconds', type=float, default=5.0)
     parser.add_argument('--seed', type=int, default=2026)
     parser.add_argument('--geometries', nargs='+', default=['gen1'])
+    parser.add_argument('--filter', nargs='+', default=[])
     parser.add_argument('--workers', type=int, default=2)
     parser.add_argument('--json', type=Path)
     parser.add_argument('--picture', type=Path)
@@ -91,16 +93,19 @@ def measure_video(arguments: argparse.Namespace, pool: ProcessPoolExecutor) -> d
         pool,
         real_quality.measure_video,
         {
-            name: (arguments.data / 'real_video' / f'{name}_td.dat', classes)
+            name: (arguments.data / 'real_video' / f'{name}_td.dat', classes, arguments.filter)
             for name, classes in real_quality.VIDEOS.items()
         },
     )
 
 
 def measure_empty(arguments: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:
-    files = {name: (arguments.data / file,) for name, file in real_quality.EMPTY.items()}
+    files = {
+        name: (arguments.data / file, arguments.filter)
+        for name, file in real_quality.EMPTY.items()
+    }
     if arguments.picture:
-        there = [path for (path,) in files.values() if path.exists()]
+        there = [path for path, _ in files.values() if path.exists()]
         jobs = [
             pool.submit(real_quality.draw_worst, arguments.weights, path, PICTURE_HEIGHT)
             for path in there

@@ -8,7 +8,7 @@ What a model finds in the recordings of ``../shared/data``; parts of detection_q
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
 from sast_ros.evaluation.metrics.summary import compute_metrics
 from sast_ros.evaluation.pairing import pair_last_window, PairedRecording
 from sast_ros.events import EventChunk
+from sast_ros.events.filters import FilterChain
 from sast_ros.model import load_model, SAST
 from sast_ros.pipeline import EventPipeline
 from sast_ros.process import keep_heap
@@ -82,18 +83,23 @@ def add_noise(events: EventChunk, hertz: float, seed: int = 0) -> EventChunk:
 
 
 def detect(
-    model: SAST, events: EventChunk, end_us: int | None = None, **settings: Any
+    model: SAST,
+    events: EventChunk,
+    end_us: int | None = None,
+    filters: Sequence[str] = (),
+    **settings: Any,
 ) -> RecordedDetections:
     """
     Return the detections of a recording, as ``sast-ros replay`` does but of all scores.
 
-    Windows begin at the first event, or so that one of them ends at a time. ``settings`` of
-    ``EventPipeline``.
+    Windows begin at the first event, or so that one of them ends at a time. ``filters`` of
+    ``FilterChain``, ``settings`` of ``EventPipeline``.
     """
     detector = StreamingDetector(model, MIN_SCORE, max_detections=MAX_DETECTIONS)
     if end_us is not None:
         settings['align'] = 'epoch'
         events = replace(events, epoch_us=-end_us, checked=True)
+    settings['event_filter'] = FilterChain(filters)
     pipeline = EventPipeline(detector, (events.height, events.width), **settings)
     boxes, windows = [], []
 
@@ -118,10 +124,12 @@ def detect(
     )
 
 
-def detect_at(model: SAST, events: EventChunk, times: np.ndarray) -> RecordedDetections:
+def detect_at(
+    model: SAST, events: EventChunk, times: np.ndarray, filters: Sequence[str] = ()
+) -> RecordedDetections:
     """Return the detections of windows that end at the times: a run for each phase of them."""
     runs = [
-        detect(model, events, int(phase))
+        detect(model, events, int(phase), filters)
         for phase in np.unique(times % (1000 * defaults.STRIDE_MS))
     ]
     rows = {}
@@ -156,9 +164,11 @@ def summarise(paired: PairedRecording) -> dict[str, Any]:
     return {key: round(one, 4) if isinstance(one, float) else one for key, one in row.items()}
 
 
-def measure_video(weights: str, path: Path, classes: tuple[str, ...]) -> dict[str, Any]:
+def measure_video(
+    weights: str, path: Path, classes: tuple[str, ...], filters: Sequence[str] = ()
+) -> dict[str, Any]:
     """
-    Measure on a recording ``NAME_td.dat`` with the labels ``NAME_bbox.npy``.
+    Measure on a recording ``NAME_td.dat`` with the labels ``NAME_bbox.npy``, filtered.
 
     Returns
     -------
@@ -173,17 +183,17 @@ def measure_video(weights: str, path: Path, classes: tuple[str, ...]) -> dict[st
     size = (events.height, events.width)
     stem = path.stem
     labels = read_labels(path.with_name(stem.replace('_td', '_bbox.npy')), stem, classes, size)
-    last = detect(model, events)
+    last = detect(model, events, filters=filters)
     above = last.boxes['class_confidence'] >= np.float32(defaults.SCORE_THRESHOLD)
     paired = {
         'sast-ros replay': pair(labels, replace(last, boxes=last.boxes[above])),
         'all scores': pair(labels, last),
-        'stride 25 ms': pair(labels, detect(model, events, stride_ms=25.0)),
-        'age 0': pair(labels, detect_at(model, events, labels.times)),
+        'stride 25 ms': pair(labels, detect(model, events, None, filters, stride_ms=25.0)),
+        'age 0': pair(labels, detect_at(model, events, labels.times, filters)),
     }
     return {
         'rows': {name: summarise(one) for name, one in paired.items()},
-        'noise': noise(model, events, labels, last),
+        'noise': noise(model, events, labels, last, filters),
         'localisation': {
             name: localisation([paired[name].frames]) for name in ('all scores', 'age 0')
         },
@@ -191,7 +201,11 @@ def measure_video(weights: str, path: Path, classes: tuple[str, ...]) -> dict[st
 
 
 def noise(
-    model: SAST, events: EventChunk, labels: Labels, quiet: RecordedDetections
+    model: SAST,
+    events: EventChunk,
+    labels: Labels,
+    quiet: RecordedDetections,
+    filters: Sequence[str],
 ) -> dict[str, Any]:
     """Return metrics of the first seconds by Hz a pixel added, ``quiet`` without any."""
     end = int(events.t[0]) + round(1e6 * NOISE_SECONDS)
@@ -201,15 +215,18 @@ def noise(
     labels = replace(labels, boxes=boxes[boxes['t'] < end], times=times[times < end])
     return {
         f'{hertz:g}': summarise(
-            pair(labels, detect(model, add_noise(events, hertz)) if hertz else quiet)
+            pair(
+                labels,
+                detect(model, add_noise(events, hertz), filters=filters) if hertz else quiet,
+            )
         )
         for hertz in (0.0, *NOISE)
     }
 
 
-def measure_empty(weights: str, path: Path) -> dict[str, Any]:
+def measure_empty(weights: str, path: Path, filters: Sequence[str] = ()) -> dict[str, Any]:
     """Count boxes where there is no road user."""
-    detected = detect(_load(weights), read_events(path))
+    detected = detect(_load(weights), read_events(path), filters=filters)
     assert detected.windows is not None
     return false_boxes(
         detected.boxes['t'],

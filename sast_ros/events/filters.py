@@ -23,7 +23,7 @@ from typing import ClassVar
 
 import numpy as np
 from sast_ros.errors import SettingError
-from sast_ros.events._native import empty_events, EventArrays
+from sast_ros.events._native import EventArrays
 from sast_ros.events.chunk import EventChunk, EventFormatError, refuse_sensor_size
 from sast_ros.kernels import library
 from sast_ros.npy import check_npy_header
@@ -536,6 +536,7 @@ def _compact(events: EventArrays, keep: np.ndarray, kept: int) -> EventArrays:
     count = len(keep)
     if kept == count:
         return events
-    x, y, p, t = empty_events(kept + 1)
+    # Not empty_events: that limits messages, and a chunk may be a whole recording
+    x, y, p, t = (np.empty(kept + 1, values.dtype) for values in events)
     library.sast_compact(*events, keep, count, x, y, p, t)
     return x[:kept], y[:kept], p[:kept], t[:kept]

@@ -155,6 +155,14 @@ def test_a_filter_begins_anew_with_every_stream(stream):
     assert events_of(chain(chunk)) == first
 
 
+def test_a_chunk_of_more_events_than_a_message_may_hold_is_filtered(monkeypatch):
+    from sast_ros.events import _native
+
+    monkeypatch.setattr(_native, 'max_message_events', lambda: 10)
+    chunk = chunk_of([(x, y, 1, 0) for y in range(HEIGHT) for x in range(WIDTH)])
+    assert len(FilterChain(['roi=0,0,4,4'])(chunk)) == 16 > 10
+
+
 def test_filters_are_applied_in_the_given_order():
     chunk = chunk_of([(0, 0, 1, 5), (4, 0, 0, 6)])
     assert events_of(FilterChain(['roi=0,0,2,4', 'flip=horizontal'])(chunk)) == [(4, 0, 1, 5)]
