@@ -121,7 +121,7 @@ def main() -> int:
             result = run_stream(load_observer(), options, stream, arrivals)
         rows[viewer] = compare(arrivals, intervals)
         assert result['loss'] == 0, result
-    title = f'latency of detections with a viewer and without [ms], {arguments.rate:g} Mev/s'
+    title = f'latency of detections in ms, with a viewer and without, {arguments.rate:g} Mev/s'
     names = ['viewer', *next(iter(rows.values()))]
     cells = [[name, *map(str, row.values())] for name, row in rows.items()]
     Console().print(columns_table(title, names, cells))
