@@ -19,9 +19,6 @@ import contextlib
 import importlib
 import json
 from pathlib import Path
-import re
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,27 +28,24 @@ from sast_ros.bench.node import memory_mb
 from workload import host, REPOSITORY
 
 sys.path.append(str(REPOSITORY / 'test'))
-Browser = importlib.import_module('browser').Browser  # drives Chromium for the tests, too
+# What drives Chromium and commands for the tests
+Browser = importlib.import_module('browser').Browser
+Program = importlib.import_module('program').Program
 
 _SETTLING_S = 10.0
-_PATIENCE_S = 90.0
 
 
 @contextlib.contextmanager
 def served(recording: str) -> Iterator[tuple[int, str]]:
     """Let the command run; yield its process number and the address of the page."""
-    with tempfile.TemporaryDirectory() as folder, Path(folder, 'log').open('wb+') as log:
-        command = [sys.executable, '-m', 'sast_ros', 'view', recording, '--page']
-        with subprocess.Popen([*command, '--port', '0'], stdout=log, stderr=log) as process:
-            try:
-                limit = time.monotonic() + _PATIENCE_S
-                while not (found := re.search(rb'http://\S+', Path(log.name).read_bytes())):
-                    if process.poll() is not None or time.monotonic() > limit:
-                        sys.exit(Path(log.name).read_text())
-                    time.sleep(0.1)
-                yield process.pid, found.group().decode()
-            finally:
-                process.send_signal(signal.SIGTERM)
+    path = Path(recording)  # the command runs in a folder of its own
+    recording = str(path.resolve()) if path.exists() else recording
+    command = ('sast_ros', 'view', recording, '--page', '--port', '0')
+    with tempfile.TemporaryDirectory() as folder, Program(Path(folder), *command) as program:
+        try:
+            yield program.process.pid, program.wait_for(r'(http://\S+)')
+        finally:
+            program.end()
 
 
 def resident_mb(parent: int) -> dict[str, float]:

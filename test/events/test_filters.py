@@ -15,6 +15,7 @@ import pytest
 from sast_ros.bags import open_recording
 from sast_ros.errors import SettingError
 from sast_ros.events import filters
+from sast_ros.events._native import MAX_MESSAGE_EVENTS
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain, read_mask, with_absolute_paths
 
@@ -155,12 +156,15 @@ def test_a_filter_begins_anew_with_every_stream(stream):
     assert events_of(chain(chunk)) == first
 
 
-def test_a_chunk_of_more_events_than_a_message_may_hold_is_filtered(monkeypatch):
-    from sast_ros.events import _native
-
-    monkeypatch.setattr(_native, 'max_message_events', lambda: 10)
-    chunk = chunk_of([(x, y, 1, 0) for y in range(HEIGHT) for x in range(WIDTH)])
-    assert len(FilterChain(['roi=0,0,4,4'])(chunk)) == 16 > 10
+def test_a_chunk_of_more_events_than_a_message_may_hold_is_filtered():
+    count = 2 * MAX_MESSAGE_EVENTS + 4
+    columns = {'x': np.uint16, 'y': np.uint16, 'p': np.uint8, 't': np.int64}
+    events = {name: np.zeros(count, dtype) for name, dtype in columns.items()}
+    events['x'][::2] = 1
+    chunk = EventChunk(**events, width=WIDTH, height=HEIGHT)
+    kept = FilterChain([f'roi=0,0,1,{HEIGHT}'])(chunk)
+    assert len(kept) == count // 2 > MAX_MESSAGE_EVENTS
+    assert not kept.x.any()
 
 
 def test_filters_are_applied_in_the_given_order():
