@@ -258,6 +258,36 @@ class TestOptions:
                 outputs[tokens] = y + attention.ls2(0.5 * contributions[tokens] + 0.5 * mean)
             torch.testing.assert_close(found[sample], outputs, rtol=1e-4, atol=1e-5)
 
+    def test_bfloat16_products_come_in_few_sizes_and_compute_the_same(self, monkeypatch):
+        """On a CPU each new size of a product costs a compilation (attention.rounded)."""
+        import sast_ros.model.attention as module
+        from sast_ros.model.selection import Selection
+
+        torch.manual_seed(0)
+        attention = module.SparseAttention(64, 32, 0.5, context_broadcasting=True)
+        order = partition_order('window', 32, 40, (8, 10), torch.device('cpu'))
+        sizes = set()
+        attention.qkv.register_forward_pre_hook(lambda _, inputs: sizes.add(len(inputs[0])))
+
+        def attend(share: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+            generator = torch.Generator().manual_seed(seed)
+            mask = torch.rand(4, *order.shape, generator=generator) < share
+            x = torch.randn(4, 1280, 64, generator=generator, requires_grad=True)
+            with torch.autocast('cpu', torch.bfloat16):
+                found = attention(x, Selection(mask, order))
+            found.square().sum().backward()
+            return found.detach(), x.grad
+
+        shares = [0.0002, 0.01, 1.0] + [0.3 + 0.002 * number for number in range(40)]
+        rounded = [attend(share, seed) for seed, share in enumerate(shares)]
+        assert len(sizes) < 12
+        assert not any(size % 64 for size in sizes)
+        monkeypatch.setattr(module, 'rounded', lambda count, *_, **__: count)
+        for seed, share in enumerate(shares):
+            for found, expected in zip(rounded[seed], attend(share, seed)):
+                torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+        assert len(sizes) > 40
+
 
 class TestLoss:
     """The loss that a network is trained with."""
