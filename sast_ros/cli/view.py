@@ -23,7 +23,7 @@ from sast_ros.cli.terminal import (
     step_logger,
     UNTRAINED_WARNING,
 )
-from sast_ros.errors import SettingError
+from sast_ros.errors import MissingPackageError, SettingError
 from sast_ros.process import is_loopback, limit_spinning
 
 if TYPE_CHECKING:
@@ -171,8 +171,15 @@ def _node_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _view_in_rerun(arguments: argparse.Namespace) -> None:
-    from sast_ros.visualization import rerun_log
-
+    try:
+        from sast_ros.visualization import rerun_log
+    except ModuleNotFoundError as error:
+        if not (error.name or '').startswith('rerun'):
+            raise
+        raise MissingPackageError(
+            "rerun is not installed; pip install 'sast_ros[view]', or see it in a browser without "
+            'Rerun: --page'
+        ) from error
     log = rerun_log.RerunLog('recording' if arguments.recording else 'ros')
     with contextlib.ExitStack() as stack:
         check_signals = stack.enter_context(_deferred_signals())

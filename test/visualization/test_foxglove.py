@@ -239,6 +239,14 @@ def test_without_the_package_its_extra_is_named(capsys, monkeypatch):
     assert 'sast_ros[foxglove]' in format_error(ModuleNotFoundError('no', name='foxglove'))
 
 
+def test_without_rerun_the_page_is_named_that_needs_no_more(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rerun', None)
+    monkeypatch.delitem(sys.modules, 'sast_ros.visualization.rerun_log', raising=False)
+    assert main(['view', str(EXAMPLE)]) == 1
+    said = capsys.readouterr().err
+    assert said.count('\n') == 1 and 'sast_ros[view]' in said and '--page' in said
+
+
 def test_a_recording_shorter_than_a_window_is_one_sentence(tmp_path):
     events = np.zeros(100, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
     events['t'] = np.arange(100)
