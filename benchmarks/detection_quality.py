@@ -105,10 +105,10 @@ def measure_empty(arguments: argparse.Namespace, pool: ProcessPoolExecutor) -> d
         for name, file in real_quality.EMPTY.items()
     }
     if arguments.picture:
-        there = [path for path, _ in files.values() if path.exists()]
         jobs = [
-            pool.submit(real_quality.draw_worst, arguments.weights, path, PICTURE_HEIGHT)
-            for path in there
+            pool.submit(real_quality.draw_worst, arguments.weights, *recording, PICTURE_HEIGHT)
+            for recording in files.values()
+            if recording[0].exists()
         ]
         pictures = [picture for job in jobs if (picture := job.result()) is not None]
         if pictures:

@@ -237,12 +237,12 @@ def measure_empty(weights: str, path: Path, filters: Sequence[str] = ()) -> dict
     )
 
 
-def draw_worst(weights: str, path: Path, height: int) -> np.ndarray | None:
+def draw_worst(weights: str, path: Path, filters: Sequence[str], height: int) -> np.ndarray | None:
     """Return a picture ``uint8[height, W, 3]`` of the window with the most boxes, if any."""
     detector = StreamingDetector(_load(weights), OPERATING_SCORE, max_detections=MAX_DETECTIONS)
     events = read_events(path)
     size = events.height, events.width
-    steps = EventPipeline(detector, size).steps(events)
+    steps = EventPipeline(detector, size, event_filter=FilterChain(filters)).steps(events)
     window, detections = max(steps, key=lambda step: len(step[1]))
     if not len(detections):
         return None
