@@ -31,6 +31,8 @@ from sast_ros_training.simulation.street import Light, make_light, Piece, Street
 #: and of a courtyard is z = 0.
 _PLACES = {False: {'desk': 0.65, 'room': 0.27, 'court': 0.08}, True: {'room': 0.75, 'court': 0.25}}
 _PEOPLE_SHARE = 1 / 3
+#: Of those without people: where nothing moves but what turns or glows somewhere in the picture.
+_ALONE_SHARE = 0.2
 _DESK = 0.75  # metres above the floor
 #: Metres at which most of what is seen is.
 _DEPTHS = {'desk': 0.5, 'room': 1.5, 'court': 2.5}
@@ -457,6 +459,8 @@ class _Stage:
     def make_moving(self, people: bool) -> list[Actor]:
         """Return hands, things in motion, and what turns, glows or sways."""
         rng = self._rng
+        if not people and rng.random() < _ALONE_SHARE:
+            return self._make_alone()
         kinds: dict[Callable[[], tuple[Body, Flight]], float] = {
             self._hand: 0.3,
             self._hand_with_thing: 0.22,
@@ -471,6 +475,17 @@ class _Stage:
         chosen = rng.choice(len(kinds), count, p=list(kinds.values()))
         made = [list(kinds)[index]() for index in chosen]
         return [FlyingActor(body, _NO_PATH, 0, flight) for body, flight in made]
+
+    def _make_alone(self) -> list[Actor]:
+        """Return a fan, disc or light, rarely two, near or so far that they are small."""
+        rng, makers = self._rng, near_objects.TURNING
+        actors: list[Actor] = []
+        for _ in range(1 + int(rng.random() < 0.25)):
+            body = makers[rng.integers(len(makers))](rng)
+            place = self._seen_at(self._near(6.0, 0.3)) - (0, 0, 0.5 * body.size[2])
+            flight = _rest(place, self._towards_camera(place, 0.4))
+            actors.append(FlyingActor(body, _NO_PATH, 0, flight))
+        return actors
 
     def _seen_at(self, depth: float, margin: float = 0.45) -> np.ndarray:
         """Return a place at a depth that is in the middle part of the picture at some time."""

@@ -507,6 +507,11 @@ ACTIVE: tuple[Maker, ...] = (
     *(make_fan, make_spinner, make_spinning_light, make_lamp, make_lamp, make_screen, make_screen),
     *(make_plant, make_toy),
 )
+#: What turns or glows.
+TURNING: tuple[Maker, ...] = (
+    *(make_fan, make_spinner, make_spinner, make_lamp),
+    *(make_spinning_light, make_spinning_light, make_spinning_light),
+)
 #: What hangs.
 HANGING: tuple[Maker, ...] = (make_pendulum, make_curtain)
 #: What stands still.

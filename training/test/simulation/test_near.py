@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sast_ros_training.simulation import near_objects, near_textures
+from sast_ros_training.simulation import near, near_objects, near_textures
 from sast_ros_training.simulation.actors import Actor
 from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.extent import extent_in_picture
@@ -84,6 +84,25 @@ def test_people_are_pedestrians_of_their_height() -> None:
         assert (1.0 if chair else 0.9) < high < 2.6
         seated += chair is not None
     assert 1 <= seated < 15
+
+
+def test_in_some_places_only_a_light_a_fan_or_a_disc_moves_small_or_large(monkeypatch) -> None:
+    monkeypatch.setattr(near, '_PEOPLE_SHARE', 0.0)
+    monkeypatch.setattr(near, '_ALONE_SHARE', 1.0)
+    sizes = []
+    for seed in range(40):
+        scene = make_near_scene(np.random.default_rng(seed), 'static', (240, 304), 2.0)
+        camera = scene.camera
+        assert scene.actors == []
+        assert len(scene.moving) in (1, 2)
+        for actor in scene.moving:
+            middle = actor.flight.place + (0, 0, 0.5 * actor.body.size[2])
+            x, y, depth = camera.pose(0.0).astype(float)[:, :3] @ (middle - camera.position(0.0))
+            assert abs(x) < 0.5 * camera.width * depth / camera.focal
+            assert abs(y) < 0.5 * camera.height * depth / camera.focal
+            sizes.append(max(actor.body.size[1:]) / depth * camera.focal)
+    assert np.quantile(sizes, 0.1) < 30
+    assert np.quantile(sizes, 0.9) > 150
 
 
 def test_a_texture_covers_what_faces_any_side_evenly() -> None:
@@ -165,7 +184,7 @@ def test_fast_things_and_lamps_get_more_pictures() -> None:
         flicker_hz = 200.0
 
     counts = {}
-    for seed in range(20):
+    for seed in range(40):
         scene = make_near_scene(np.random.default_rng(seed), 'static', (240, 304), 1.0)
         light = replace(scene.light, flicker=0.0)
         if scene.actors or len(scene.moving) != 1:
