@@ -31,6 +31,7 @@ from sast_ros.events.filters import FilterChain
 from sast_ros.model import load_model, SAST
 from sast_ros.pipeline import EventPipeline
 from sast_ros.process import keep_heap
+from sast_ros.tracking import DEFAULT_TRACKING
 from sast_ros.visualization.overlay import draw_overlay
 import torch
 
@@ -47,6 +48,9 @@ EMPTY = {
 
 #: Hz a pixel that are added, and to how many seconds.
 NOISE, NOISE_SECONDS = (1.0, 5.0, 10.0), 8.0
+
+#: By as much as labels are younger than the windows that they are compared with.
+LEADING = replace(DEFAULT_TRACKING, lead_ms=30.0)
 
 #: Minimum score that is computed, and the maximum number of detections of a window.
 MIN_SCORE, MAX_DETECTIONS = 0.01, 100
@@ -174,7 +178,8 @@ def measure_video(
     -------
     dict
         ``rows``: metrics of the detections of ``sast-ros replay``, of those of all scores, with
-        twice the windows, and with windows that end at the times of the labels; ``noise``: those
+        twice the windows, with `tracking.lead_ms`, and with windows that end at the times of the
+        labels; ``noise``: those
         of the first seconds by Hz a pixel added; ``localisation``.
 
     """
@@ -189,6 +194,7 @@ def measure_video(
         'sast-ros replay': pair(labels, replace(last, boxes=last.boxes[above])),
         'all scores': pair(labels, last),
         'stride 25 ms': pair(labels, detect(model, events, None, filters, stride_ms=25.0)),
+        'lead 30 ms': pair(labels, detect(model, events, None, filters, tracking=LEADING)),
         'age 0': pair(labels, detect_at(model, events, labels.times, filters)),
     }
     return {

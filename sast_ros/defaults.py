@@ -16,6 +16,7 @@ TRACK_MIN_IOU = 0.2
 TRACK_MAX_DISTANCE = 3.0
 TRACK_MIN_HITS = 2
 TRACK_MAX_AGE_MS = 500.0
+TRACK_LEAD_MS = 0.0
 
 #: What a picture of a window may show, see ``OverlayStyle``, and what it shows by default.
 OVERLAY_LAYERS = ('events', 'tokens', 'boxes', 'ids', 'status')

@@ -93,7 +93,8 @@ class WindowDetector:
     detector : StreamingDetector
         Its state and its box scale belong to this object.
     tracker : Tracker, optional
-        Gives the detections their ``track_ids``; ``None`` where nothing is tracked.
+        Gives the detections their ``track_ids``, and moves them on by ``lead_ms``; ``None`` where
+        nothing is tracked.
 
     """
 
@@ -142,7 +143,8 @@ class WindowDetector:
         )
         if self.tracker is None:
             return detections
-        return replace(detections, track_ids=self.tracker.step(detections))
+        numbers = self.tracker.step(detections)
+        return replace(detections, track_ids=numbers, boxes=self.tracker.lead(detections))
 
     def reset(self) -> None:
         """Zero the recurrent state and end all tracks."""

@@ -31,6 +31,7 @@ from sast_ros.bags import DETECTIONS_TYPE, DetectionWriter, open_recording, Reco
 from sast_ros.bags.definitions import message_types
 from sast_ros.cli import main
 from sast_ros.detector import Detections, StreamingDetector
+from sast_ros.example import EXAMPLE
 from sast_ros.model import build_model
 from sast_ros.pipeline import EventPipeline
 from sast_ros.replay import replay
@@ -559,3 +560,31 @@ def test_memory_of_reading_does_not_grow_with_the_recording(tmp_path, kind):
     short, long = (peak_memory(read(count)) for count in (400, 1600))
     # rosbags keeps an index of some bytes a message
     assert long < 1.05 * short + 300 * 1200
+
+
+def test_a_parameter_file_moves_boxes_on_to_where_objects_are_when_they_are_used(tmp_path):
+    """Who is moved: what has a number, by its velocity, with the same numbers and scores."""
+    found = {}
+    for lead_ms in (0, 40):
+        file = tmp_path / f'{lead_ms}.yaml'
+        file.write_text(
+            f'/**: {{ros__parameters: {{tracking: {{lead_ms: {lead_ms}.0}}}}}}\n', encoding='utf-8'
+        )
+        out = tmp_path / str(lead_ms)
+        command = ('replay', str(EXAMPLE), '--params', str(file), '--out', str(out))
+        assert main([*command, '--end', '2']) == 0
+        found[lead_ms] = np.load(out / 'detections.npy')
+    at, ahead = found[0], found[40]
+    for name in ('t', 'class_id', 'class_confidence', 'track_id'):
+        np.testing.assert_array_equal(ahead[name], at[name])
+    numbered = at['track_id'] > 0
+    assert 20 < numbered.sum() < len(at)
+    ways = np.hypot(ahead['x'] - at['x'], ahead['y'] - at['y'])
+    assert not ways[~numbered].any()
+    # Where each object is two windows later tells where it goes
+    nearer = []
+    for row, moved in zip(at[numbered], ahead[numbered]):
+        later = at[(at['track_id'] == row['track_id']) & (at['t'] == row['t'] + 50_000)]
+        if len(later) and abs(later[0]['x'] - row['x']) > 1:
+            nearer.append(abs(later[0]['x'] - moved['x']) < abs(later[0]['x'] - row['x']))
+    assert len(nearer) > 20 and np.mean(nearer) > 0.8

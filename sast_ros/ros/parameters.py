@@ -417,6 +417,13 @@ class TrackingParameters:
         'ms',
         (0, 3_600_000),
     )
+    lead_ms: float = _parameter(
+        defaults.TRACK_LEAD_MS,
+        'Move the box of an object with an id on by its motion in this time: to where it is when '
+        'the detection is used. With 0 it is where it was at the stamp.',
+        'ms',
+        (0, 1000),
+    )
 
     @property
     def settings(self) -> TrackingSettings | None:

@@ -55,6 +55,8 @@ class TrackingSettings:
         Detections that confirm a track, which gives it its number.
     max_age_ms : float
         A track ends that had no detection for longer than this.
+    lead_ms : float
+        Time by which ``lead`` moves boxes on.
 
     """
 
@@ -64,6 +66,7 @@ class TrackingSettings:
     max_distance: float = defaults.TRACK_MAX_DISTANCE
     min_hits: int = defaults.TRACK_MIN_HITS
     max_age_ms: float = defaults.TRACK_MAX_AGE_MS
+    lead_ms: float = defaults.TRACK_LEAD_MS
 
 
 DEFAULT_TRACKING = TrackingSettings()
@@ -108,6 +111,8 @@ class Tracker:
         self._scores = np.zeros(0)
         # Of x, y, width, height of each: mean and velocity, variances of both and covariance
         self._state = np.zeros((0, 5, 4))
+        # Of each detection of the last window: its track, -1 for none
+        self._track_of = np.zeros(0, np.int64)
 
     def step(self, detections: Detections) -> np.ndarray:
         """
@@ -143,7 +148,31 @@ class Tracker:
         new = ((track_of < 0) & (detections.scores >= settings.high_score)).nonzero()[0]
         track_of[new] = np.arange(len(self._facts), len(self._facts) + len(new))
         self._begin(boxes[new], detections.class_ids[new], detections.scores[new])
+        self._track_of = track_of
         return self._number(track_of)
+
+    def lead(self, detections: Detections) -> np.ndarray:
+        """
+        Return where the detections of the last ``step`` will be ``lead_ms`` later.
+
+        Returns
+        -------
+        float32[N, 4]
+            Their boxes, x1, y1, x2, y2 in pixels of the sensor. Those whose track is confirmed are
+            moved on by its velocity, but not out of the picture; they keep their size.
+
+        """
+        numbers, velocity = self._facts[:, 0], self._state[:, 1, :2]
+        known = (self._track_of >= 0).nonzero()[0]
+        known = known[numbers[self._track_of[known]] > 0]
+        if not self.settings.lead_ms or not len(known):
+            return detections.boxes
+        boxes = detections.boxes.copy()
+        ways = self.settings.lead_ms / 1000 * velocity[self._track_of[known]]
+        size = np.array([detections.width, detections.height])
+        boxes[known, :2] = np.clip(boxes[known, :2] + ways, 0, size - 1)
+        boxes[known, 2:] = np.clip(boxes[known, 2:] + ways, 1, size)
+        return boxes
 
     def tracks(self) -> np.ndarray:
         """Return the confirmed tracks at the end of the last window, ``TRACK_DTYPE[M]``."""

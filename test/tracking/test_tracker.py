@@ -54,6 +54,33 @@ def test_velocity_is_that_of_the_object(tracker):
     assert track['x'] == pytest.approx(at(1450, x_per_s=100)[0], abs=1)
 
 
+def test_boxes_are_moved_on_by_the_motion_of_their_object():
+    tracker = Tracker(replace(SETTINGS, lead_ms=50))
+    for t in range(0, 1500, 50):
+        moving, resting = at(t, x_per_s=100, y_per_s=-20), [200, 100, 30, 30]
+        found = window(t, [moving, resting, [250, 10, 20, 20]], scores=[0.9, 0.9, 0.05])
+        numbers = tracker.step(found)
+        moved = tracker.lead(found) - found.boxes
+        if t == 0:  # no object has a number yet
+            assert not moved.any()
+    assert numbers.tolist() == [1, 2, 0]
+    np.testing.assert_allclose(moved[0], [5, -1, 5, -1], atol=0.1)
+    np.testing.assert_allclose(moved[1:], 0, atol=1e-3)
+    tracker.settings = SETTINGS
+    assert tracker.lead(found) is found.boxes
+
+
+def test_no_box_is_moved_out_of_the_picture():
+    tracker = Tracker(replace(SETTINGS, lead_ms=1000))
+    for t in range(0, 1000, 50):
+        x = max(280 - 0.25 * t, 0)
+        found = window(t, [[x, 100, 20, 40]])
+        tracker.step(found)
+        x1, y1, x2, y2 = tracker.lead(found)[0]
+        assert 0 <= x1 < x2 <= found.width and y2 - y1 == 40
+    assert x2 - x1 == 1  # a pixel at the border is left
+
+
 def test_velocity_carries_a_track_through_a_gap(tracker):
     """400 ms at 120 pixels/s are more than two widths: without it nothing would overlap."""
     for t in range(0, 1000, 50):
