@@ -35,12 +35,18 @@ ANNOTATIONS_TOPIC = '/annotations'
 #: ``PointsAnnotation.LINE_LOOP``: a closed polygon.
 _LINE_LOOP = 2
 
+#: Width of a letter as share of the font size.
+_LETTER = 0.58
+
 
 def image_annotations(
     detections: Detections, stamp_ns: int, message_class: Callable[[str], Any]
 ) -> Any:
     """
     Return a frame and a text for each detection, in sensor pixels.
+
+    Texts are in the order of rising scores, as later ones are drawn over those before them, and
+    end within the picture.
 
     Parameters
     ----------
@@ -86,13 +92,17 @@ def image_annotations(
             new(
                 'foxglove_msgs/msg/TextAnnotation',
                 timestamp=stamp,
-                position=point(left, top if top > 1.3 * size else bottom),
+                position=point(
+                    max(0.0, min(left, detections.width - _LETTER * size * len(text))),
+                    top if top > 1.3 * size else bottom,
+                ),
                 text=text,
                 font_size=float(size),
                 text_color=colour((16, 18, 24)),
                 background_color=colour(rgb),
             )
         )
+    texts = [texts[index] for index in np.argsort(detections.scores, kind='stable')]
     annotations = new(ANNOTATIONS_TYPE, circles=[], points=frames, texts=texts)
     if hasattr(annotations, 'timestamp'):  # since foxglove_msgs 3.2.5, in place of those above
         annotations.timestamp = stamp

@@ -244,7 +244,10 @@ def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
     observer.wait_for(lambda: max(stamps_of(observer.detections), default=0) >= last)
     published = dict(zip(stamps_of(observer.detections), observer.detections))
     for stamp, drawn in heard['/annotations']:
-        ids = [one.id for one in published[stamp].detections]
+        rising = sorted(
+            published[stamp].detections, key=lambda one: one.results[0].hypothesis.score
+        )
+        ids = [one.id for one in rising]
         shown = [re.match(r'#(\d+) ', text.text) for text in drawn.texts]
         assert [found.group(1) if found else '' for found in shown] == ids
     pictures = [bytes(image.data) for _, image in heard['/event_image']]

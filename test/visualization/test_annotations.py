@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from sast_ros.bags import open_recording
+from sast_ros.bags.definitions import message_types
 from sast_ros.bags.detections import DETECTIONS_TOPIC
 from sast_ros.replay import replay_to_folder, ReplayOptions
+from sast_ros.visualization.annotations import image_annotations
 from sast_ros.visualization.overlay import THEMES
+from tracking.windows import window
 
 LAYOUT = Path(__file__).resolve().parents[2] / 'config' / 'foxglove' / 'detections.json'
 
@@ -50,7 +53,8 @@ def test_annotations_frame_the_detections(visual: dict[str, list[Any]]) -> None:
     for array, drawn in zip(visual[DETECTIONS_TOPIC], visual['/annotations'], strict=True):
         frames, texts = drawn.ros_msg.points, drawn.ros_msg.texts
         assert len(frames) == len(texts) == len(array.ros_msg.detections)
-        for detection, frame, text in zip(array.ros_msg.detections, frames, texts, strict=True):
+        detections = array.ros_msg.detections
+        for detection, frame in zip(detections, frames, strict=True):
             box = detection.bbox
             corners = np.array([(point.x, point.y) for point in frame.points])
             centre = box.center.position
@@ -61,14 +65,33 @@ def test_annotations_frame_the_detections(visual: dict[str, list[Any]]) -> None:
             assert frame.type == 2  # a closed polygon
             assert str(frame.timestamp) == str(array.ros_msg.header.stamp)
             hypothesis = detection.results[0].hypothesis
-            number = f'#{detection.id} ' if detection.id else ''
-            assert text.text == f'{number}{hypothesis.class_id} {hypothesis.score:.2f}'
             colour = frame.outline_color
             class_colour = THEMES['dark'].class_colour(hypothesis.class_id, 0)
             rgb = np.rint(np.multiply((colour.r, colour.g, colour.b), 255))
             assert tuple(rgb) == class_colour and colour.a == 1
             boxes += 1
+        # What is drawn last lies on top
+        for detection, text in zip(sorted(detections, key=score_of), texts, strict=True):
+            number = f'#{detection.id} ' if detection.id else ''
+            class_id = detection.results[0].hypothesis.class_id
+            assert text.text == f'{number}{class_id} {score_of(detection):.2f}'
+            assert str(text.timestamp) == str(array.ros_msg.header.stamp)
     assert boxes > 5
+
+
+def score_of(detection: Any) -> float:
+    return detection.results[0].hypothesis.score
+
+
+def test_texts_stay_in_the_picture() -> None:
+    """A letter is 0.573 of the font size wide in Lichtblick."""
+    found = window(
+        0, [[300, 100, 8, 20], [150, 100, 20, 20], [4, 100, 8, 20]], track_ids=[1, 2, 3]
+    )
+    drawn = image_annotations(found, 0, lambda name: message_types().types[name])
+    ends = [text.position.x + 0.573 * text.font_size * len(text.text) for text in drawn.texts]
+    assert max(ends) <= found.width
+    assert sorted(text.position.x for text in drawn.texts)[:2] == [0, 140]
 
 
 def test_the_picture_has_the_events(visual: dict[str, list[Any]]) -> None:
@@ -108,4 +131,4 @@ def test_the_layout_shows_topics_that_there_are(visual: dict[str, list[Any]]) ->
     assert [schemas[topic] for topic in image['annotations']] == [
         'foxglove_msgs/msg/ImageAnnotations'
     ]
-    assert panels['RawMessages!detections']['topicPath'] in schemas
+    assert panels['RawMessages!detections']['topicPath'].split('.')[0] in schemas
