@@ -165,8 +165,10 @@ def test_detections_of_consecutive_steps_are_those_of_the_detector(
         np.testing.assert_allclose(scores[over][kept], expected.scores, rtol=0, atol=1e-4)
         compared += len(expected)
     for state, (stage, part) in zip(states, ((s, p) for p in (0, 1) for s in range(4))):
-        # The rounding of all steps, which differs between processors.
-        np.testing.assert_allclose(state, detector._states[stage][part], rtol=1e-5, atol=2e-4)
+        # The rounding of all steps, which differs between processors and grows here and there.
+        kept_by_detector = detector._states[stage][part].numpy()
+        difference = np.linalg.norm(state - kept_by_detector)
+        assert difference < 1e-4 * np.linalg.norm(kept_by_detector)
     assert compared >= STEPS
 
 
