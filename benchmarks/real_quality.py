@@ -179,8 +179,7 @@ def measure_video(
     dict
         ``rows``: metrics of the detections of ``sast-ros replay``, of those of all scores, with
         twice the windows, with `tracking.lead_ms`, and with windows that end at the times of the
-        labels; ``noise``: those
-        of the first seconds by Hz a pixel added; ``localisation``.
+        labels; ``noise``: those of the first seconds by Hz a pixel added; ``localisation``.
 
     """
     model = _load(weights)

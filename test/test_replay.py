@@ -581,7 +581,7 @@ def test_a_parameter_file_moves_boxes_on_to_where_objects_are_when_they_are_used
     assert 20 < numbered.sum() < len(at)
     ways = np.hypot(ahead['x'] - at['x'], ahead['y'] - at['y'])
     assert not ways[~numbered].any()
-    # Where each object is two windows later tells where it goes
+    # Where each object is a window later, 10 ms after that, tells where it goes
     nearer = []
     for row, moved in zip(at[numbered], ahead[numbered]):
         later = at[(at['track_id'] == row['track_id']) & (at['t'] == row['t'] + 50_000)]

@@ -151,7 +151,7 @@ def rounded(count: int, device: torch.device, least: int = 64) -> int:
     Return a size that ``count`` rows are computed in, at most an eighth or ``least - 1`` larger.
 
     In bfloat16 on a CPU, oneDNN compiles a kernel for each size of a product, and selections
-    differ in each step: with few sizes a training is a third faster (benchmarks/train_step.py).
+    differ in each step: with few sizes a training is a quarter faster (benchmarks/train_step.py).
     Otherwise it is ``count``.
     """
     if device.type != 'cpu' or not torch.is_autocast_enabled('cpu'):

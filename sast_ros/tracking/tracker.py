@@ -159,14 +159,14 @@ class Tracker:
         -------
         float32[N, 4]
             Their boxes, x1, y1, x2, y2 in pixels of the sensor. Those whose track is confirmed are
-            moved on by its velocity, but not out of the picture; they keep their size.
+            moved on by its velocity and cut at the border of the picture; a pixel is left.
 
         """
+        if not self.settings.lead_ms:
+            return detections.boxes
         numbers, velocity = self._facts[:, 0], self._state[:, 1, :2]
         known = (self._track_of >= 0).nonzero()[0]
         known = known[numbers[self._track_of[known]] > 0]
-        if not self.settings.lead_ms or not len(known):
-            return detections.boxes
         boxes = detections.boxes.copy()
         ways = self.settings.lead_ms / 1000 * velocity[self._track_of[known]]
         size = np.array([detections.width, detections.height])
