@@ -115,6 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.port is None:
         arguments.port = FOXGLOVE_PORT if arguments.foxglove else PAGE_PORT
+    if arguments.recording is not None:
+        _check_recording(arguments)
     try:
         if arguments.page:
             _view_page(arguments)
@@ -125,6 +127,14 @@ def run(arguments: argparse.Namespace) -> int:
     except (KeyboardInterrupt, _ViewerClosed):  # the ways to end it
         pass
     return 0
+
+
+def _check_recording(arguments: argparse.Namespace) -> None:
+    """Raise what is wrong with the recording before anything is started for it."""
+    from sast_ros.bags import open_recording
+
+    with open_recording(arguments.recording, arguments.topic):
+        pass
 
 
 def _view_page(arguments: argparse.Namespace) -> None:

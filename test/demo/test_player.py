@@ -12,13 +12,14 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from bags.recordings import EVENT_ARRAY, event_messages, EVENT_PACKET, TOPIC, write_recording
+from nodes import ros_node
 import pytest
 
-rclpy = pytest.importorskip('rclpy', reason='the player needs ROS 2')
+pytest.importorskip('rclpy', reason='the player needs ROS 2')
 
-from rclpy.executors import SingleThreadedExecutor  # noqa: E402 - after the skip
 from sast_ros.bags import open_recording  # noqa: E402 - after the skip
 from sast_ros.demo.player import QOS  # noqa: E402 - after the skip
 from sast_ros.events import open_decoder  # noqa: E402 - after the skip
@@ -28,12 +29,8 @@ from sast_ros.ros.event_subscription import find_message_class  # noqa: E402 - a
 class Listener:
     """A node that keeps the messages on a topic, with their arrival times."""
 
-    def __init__(self) -> None:
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = rclpy.create_node('listener', context=self.context)
-        self.executor = SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.node)
+    def __init__(self, node: Any) -> None:
+        self.node = node
         self.received: list[tuple[int, bytes]] = []
 
     def subscribe(self, type_name: str) -> None:
@@ -45,7 +42,7 @@ class Listener:
         while not condition():
             assert process.poll() in (None, 0), process.stderr.read()
             assert time.monotonic() < limit
-            self.executor.spin_once(timeout_sec=0.05)
+            self.node.executor.spin_once(timeout_sec=0.05)
 
     def _keep(self, raw: bytes) -> None:
         self.received.append((time.time_ns(), raw))
@@ -53,11 +50,8 @@ class Listener:
 
 @pytest.fixture
 def listener(ros_domain: str) -> Iterator[Listener]:
-    made = Listener()
-    yield made
-    made.executor.shutdown()
-    made.node.destroy_node()
-    rclpy.shutdown(context=made.context)
+    with ros_node('listener') as node:
+        yield Listener(node)
 
 
 def start_player(**parameters: object) -> subprocess.Popen:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 import os
 from pathlib import Path
 import signal
@@ -14,10 +14,11 @@ import sys
 import time
 from typing import Any
 
+from nodes import ros_node
 import pytest
 from sast_ros.bench.records import write_records
 
-rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
+pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 PATIENCE_S = 60.0
 ANSWER_PATIENCE_S = 15.0
@@ -147,15 +148,11 @@ class Observer:
             SetParameters,
             SetParametersAtomically,
         )
-        from rclpy.executors import SingleThreadedExecutor
         from rclpy.qos import DurabilityPolicy, QoSProfile
         from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context)
-        self.node = rclpy.create_node('observer', context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
+        self._graph = ExitStack()
+        self.node = self._graph.enter_context(ros_node('observer'))
         self.detections: list[Any] = []
         self.labels: list[Any] = []
         self.infos: list[Any] = []
@@ -202,7 +199,7 @@ class Observer:
         limit = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < limit, f'waited {patience:.0f} s in vain {what}'
-            self._executor.spin_once(timeout_sec=0.05)
+            self.node.executor.spin_once(timeout_sec=0.05)
 
     def call(self, client: Any, request: Any, once: bool = False) -> Any:
         """
@@ -324,9 +321,7 @@ class Observer:
 
     def close(self) -> None:
         """Leave the graph."""
-        self._executor.shutdown()
-        self.node.destroy_node()
-        self._context.try_shutdown()
+        self._graph.close()
 
 
 def _parameters(values: dict[str, Any]) -> list[Any]:

@@ -16,6 +16,7 @@ import signal
 import time
 
 from events import encoders
+from nodes import ros_node
 import numpy as np
 import pytest
 from system.streams import (
@@ -442,15 +443,11 @@ def test_the_node_is_stopped_and_continues(node):
 
 
 def test_a_subscriber_that_never_reads(node):
-    import rclpy
     from rclpy.qos import HistoryPolicy, QoSProfile
     from vision_msgs.msg import Detection2DArray
 
     stream = as_array(batches(241))
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    idle = rclpy.create_node('idle', context=context)
-    try:
+    with ros_node('idle') as idle:
         idle.create_subscription(
             Detection2DArray,
             'detections',
@@ -462,9 +459,6 @@ def test_a_subscriber_that_never_reads(node):
         node.publish(ARRAY, stream.messages)
         wait_for_windows(node, stream.stamps_ns)
         heard(node, OK, 'detecting', windows__dropped=0)
-    finally:
-        idle.destroy_node()
-        context.try_shutdown()
 
 
 @pytest.mark.parametrize('request_to_leave', [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -19,13 +19,13 @@ import sys
 import time
 
 from bags.recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
+from nodes import ros_node
 import pytest
 import sast_ros
 from workspace import colcon_build, without_coverage
 import yaml
 
-rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-executors = pytest.importorskip('rclpy.executors')
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 # Not `launch` itself: the folder launch/ of this repository passes for a package of that name.
 pytest.importorskip('launch.actions', reason='launch is not installed: there is no wheel of it')
 pytest.importorskip(
@@ -59,16 +59,8 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def observer(ros_domain) -> Iterator[object]:
     """Node of the test itself, spun by ``wait_until``."""
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    node = rclpy.create_node('observer', context=context)
-    executor = executors.SingleThreadedExecutor(
-        context=context
-    )  # the node only holds a weak reference to it
-    executor.add_node(node)
-    yield node
-    node.destroy_node()
-    rclpy.shutdown(context=context)
+    with ros_node('observer') as node:
+        yield node
 
 
 def installed(prefix: Path, log: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import re
 import signal
 
 from browser import Browser, CHROMIUM, NO_CHROMIUM
+from nodes import score_of
 import numpy as np
 from program import Program, wait_for_text
 import pytest
@@ -244,10 +245,7 @@ def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
     observer.wait_for(lambda: max(stamps_of(observer.detections), default=0) >= last)
     published = dict(zip(stamps_of(observer.detections), observer.detections))
     for stamp, drawn in heard['/annotations']:
-        rising = sorted(
-            published[stamp].detections, key=lambda one: one.results[0].hypothesis.score
-        )
-        ids = [one.id for one in rising]
+        ids = [one.id for one in sorted(published[stamp].detections, key=score_of)]
         shown = [re.match(r'#(\d+) ', text.text) for text in drawn.texts]
         assert [found.group(1) if found else '' for found in shown] == ids
     pictures = [bytes(image.data) for _, image in heard['/event_image']]

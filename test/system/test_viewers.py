@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 
+from nodes import score_of
 import numpy as np
 from PIL import Image as PillowImage
 import pytest
@@ -186,7 +187,7 @@ def test_annotations_are_those_of_the_detections(node, tracking):
         (stamp,) = {stamp.sec * 10**9 + stamp.nanosec for stamp in stamps}
         array = detections[stamp].detections
         assert len(message.points) == len(message.texts) == len(array)
-        rising = sorted(array, key=lambda one: one.results[0].hypothesis.score)
+        rising = sorted(array, key=score_of)
         texts = {id(one): text for one, text in zip(rising, message.texts)}
         for frame, detection in zip(message.points, array):
             text = texts[id(detection)]

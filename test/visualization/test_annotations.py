@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nodes import score_of
 import numpy as np
 import pytest
 from sast_ros.bags import open_recording
@@ -77,10 +78,6 @@ def test_annotations_frame_the_detections(visual: dict[str, list[Any]]) -> None:
             assert text.text == f'{number}{class_id} {score_of(detection):.2f}'
             assert str(text.timestamp) == str(array.ros_msg.header.stamp)
     assert boxes > 5
-
-
-def score_of(detection: Any) -> float:
-    return detection.results[0].hypothesis.score
 
 
 def test_texts_stay_in_the_picture() -> None:

@@ -249,6 +249,15 @@ def test_without_rerun_the_page_is_named_that_needs_no_more(capsys, monkeypatch)
     assert said.count('\n') == 1 and 'sast_ros[view]' in said and '--page' in said
 
 
+@pytest.mark.parametrize('way', [(), ('--page',), ('--foxglove', '--port', '0')])
+def test_a_missing_recording_is_named_before_anything_starts(way, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rerun', None)
+    assert main(['view', 'missing.raw', *way]) == 1
+    said = capsys.readouterr()
+    assert said.out == '' and said.err.startswith('sast-ros: missing.raw does not exist')
+    assert said.err.count('\n') == 1
+
+
 def test_a_recording_shorter_than_a_window_is_one_sentence(tmp_path):
     events = np.zeros(100, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
     events['t'] = np.arange(100)
