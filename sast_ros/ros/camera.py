@@ -25,7 +25,7 @@ from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.events.sequence import SEQUENCE_FIELD
 from sast_ros.ros import camera_info, messages, qos
 from sast_ros.ros.camera_info import CameraInfoRelay
-from sast_ros.ros.detector_factory import apply_settings, apply_tracking, make_cutter
+from sast_ros.ros.detector_factory import apply_settings, apply_tracking, make_cutter, sensor_size
 from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.log_throttle import LogThrottle
@@ -450,12 +450,7 @@ class Camera:
         self._label_pub.publish(messages.label_info(config.classes, threshold, now))
         method = f'SAST {config.name}' + (', untrained weights' if self._untrained else '')
         self._vision_pub.publish(
-            messages.vision_info(
-                method,
-                self._node.resolve_topic_name(f'{self._prefix}label_info'),
-                self._version,
-                now,
-            )
+            messages.vision_info(method, self._resolved('label_info'), self._version, now)
         )
 
     def status(self, state: str, failure: str) -> DiagnosticStatus:
@@ -489,23 +484,35 @@ class Camera:
         hardware_id = topic.name if topic else self._settings.model.path
         return diagnostic_status(report, name, hardware_id)
 
+    def _resolved(self, topic: str) -> str:
+        """Return the full name of a topic of the camera."""
+        return self._node.resolve_topic_name(f'{self._prefix}{topic}')
+
     def _facts(self) -> dict[str, object]:
         topic, settings = self._subscription, self._settings
-        facts: dict[str, object] = {'model': settings.model.path, 'untrained': self._untrained}
+        facts: dict[str, object] = {
+            'model': settings.model.path,
+            'untrained': self._untrained,
+            'input topic': self._resolved('events'),
+            'detections topic': self._resolved('detections'),
+            'label_info topic': self._resolved('label_info'),
+            'overlay topic': self._resolved('overlay'),
+        }
         if self._detector is not None:
             detector = self._detector.detector
+            height, width = sensor_size(settings, detector.config)
             facts |= {
                 'device': str(detector.device),
                 'precision': detector.precision,
                 'engine': str(detector.engine),
                 'sparsity': settings.sparsity.mode,
+                'sensor size unless stated': f'{width}x{height}',
                 'filters': ' '.join(self._cutter.event_filter.texts),
                 'messages for viewers': self._viewers.published,
                 'camera_info published': self._camera_info.published,
             }
         if topic is not None:
             facts |= {
-                'input topic': topic.name,
                 'input type': topic.type,
                 'input QoS': topic.qos,
                 'input publishers': len(topic.publishers),

@@ -188,19 +188,23 @@ def detections_of(
     Raises
     ------
     ValueError
-        A class that is not in ``class_names``.
+        A detection without a class, or a class that is not in ``class_names``.
 
     """
+    if not all(one.results for one in array.detections):
+        raise ValueError('a detection has no class')
     boxes = [one.bbox for one in array.detections]
     hypotheses = [one.results[0].hypothesis for one in array.detections]
     centres = [(box.center.position.x, box.center.position.y) for box in boxes]
     middle = np.array(centres).reshape(-1, 2)
     half = np.array([(box.size_x, box.size_y) for box in boxes]).reshape(-1, 2) / 2
     names = tuple(class_names)
-    ids = [
-        int(one.class_id) if one.class_id.isdecimal() else names.index(one.class_id)
-        for one in hypotheses
-    ]
+    numbers = {name: index for index, name in enumerate(names)}
+    numbers |= {str(index): index for index in range(len(names))}
+    try:
+        ids = [numbers[one.class_id] for one in hypotheses]
+    except KeyError as error:
+        raise ValueError(f'a detection is of the class {error}, not of {names}') from None
     unknown = np.full(len(boxes), np.nan, np.float32)
     return Detections(
         boxes=np.hstack([middle - half, middle + half]).astype(np.float32),

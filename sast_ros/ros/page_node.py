@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 import contextlib
 import os
+from time import monotonic
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -25,7 +26,7 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
 from sast_ros.errors import escape_controls, SettingError
 from sast_ros.page import PageServer
-from sast_ros.ros.graph import DetectorTopics, find_detector
+from sast_ros.ros.graph import DetectorTopics, topics_of
 from sast_ros.ros.node_parameters import as_number
 from sast_ros.ros.own_node import own_node
 from sast_ros.ros.parameters import PARAMETERS
@@ -51,6 +52,9 @@ MAX_TEXT = 100
 
 #: Period of looking for the detector and reading its parameters while a page is open, seconds.
 POLL_PERIOD_S = 1.0
+
+#: A detector whose last status is older is gone, seconds; it has one every second.
+SILENCE_S = 5.0
 
 #: Longest wait of the executor: signals are handled in between, seconds.
 _WAIT_S = 0.2
@@ -90,6 +94,8 @@ class PageNode:
         self._server = PageServer(host, port, self._on_watched, self._on_setting)
         self._requests: deque[Callable[[], None]] = deque()
         self._watching: list[Any] = []  # what exists while a page is open
+        self._stated: DetectorTopics | None = None  # by its status, the last of which came then
+        self._stated_at = 0.0
         self._detector: DetectorTopics | None = None
         self._of_detector: list[Any] = []  # what exists while there is a detector, too
         self._lost: int | None = None
@@ -154,20 +160,25 @@ class PageNode:
     def _close(self) -> None:
         """Listen to nothing any more."""
         self._leave()
+        self._stated = None
         for destroy, entity in self._watching:
             destroy(entity)
         self._watching = []
 
     def _poll(self) -> None:
         """Find the detector, and read its parameters."""
-        detector = find_detector(self._node, self.topic)
+        if self._stated is not None and monotonic() - self._stated_at > SILENCE_S:
+            self._stated = None
+        detector = self._stated
+        if detector is None:
+            self._server.show_state(self._waiting())
+        elif not self._node.count_publishers(detector.overlay):
+            detector = None  # until it is configured
         if detector != self._detector:
             self._leave()
             if detector is not None:
                 self._join(detector)
-        if detector is None:
-            self._server.show_state(self._waiting())
-        elif self._get.service_is_ready():
+        if self._detector is not None and self._get.service_is_ready():
             self._get.call_async(GetParameters.Request(names=SETTINGS)).add_done_callback(
                 self._on_values
             )
@@ -197,7 +208,11 @@ class PageNode:
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:
-            if self._detector is not None and self._detector.is_status(status.name):
+            found = topics_of(status, self.topic)
+            if found is not None and self._stated in (None, found):
+                self._stated, self._stated_at = found, monotonic()
+                if self._detector is None:
+                    self._poll()
                 self._server.show_state(
                     {
                         'level': _LEVELS.get(status.level, 'error'),

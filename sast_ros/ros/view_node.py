@@ -5,20 +5,26 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 import contextlib
 import itertools
 import os
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
-from sast_ros.defaults import WINDOW_MS
+from rcl_interfaces.srv import GetParameters
+from rclpy.client import Client
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.parameter import parameter_value_to_python
+from rclpy.task import Future
 from sast_ros.detections import StageShare
-from sast_ros.errors import format_error
+from sast_ros.errors import format_error, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
+from sast_ros.events.filters import FilterChain
 from sast_ros.ros import messages, qos
 from sast_ros.ros.diagnostics import kept_shares
 from sast_ros.ros.event_subscription import EventSubscription
-from sast_ros.ros.graph import DetectorTopics, find_detector
+from sast_ros.ros.graph import DetectorTopics, topics_of
 from sast_ros.ros.own_node import own_node
 from sast_ros.ros.parameters import InputSettings
 from sast_ros.visualization.window_log import WindowLog
@@ -28,11 +34,13 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 #: Events are kept in slices of this length; a picture is that of the slices before its stamp.
 SLICE_US = 5000
 
-#: Slices that are kept for detections still to come, and those of a window.
+#: Slices that are kept for detections still to come.
 MAX_SLICES = 400
-WINDOW_SLICES = round(1000 * WINDOW_MS / SLICE_US)
 
-_POLL_PERIOD_S = 0.5
+#: Parameters of the detector that tell how it reads the events.
+_INPUT = ('type', 'width', 'height', 'time_unit', 'filter')
+_READ = (*(f'input.{name}' for name in _INPUT), 'window.duration_ms', 'use_sim_time')
+
 _WAIT_S = 0.2
 
 
@@ -56,32 +64,26 @@ class ViewNode:
         self._kept: tuple[StageShare, ...] = ()
         self._class_names: tuple[str, ...] = ()
         self._detector: DetectorTopics | None = None
+        self._get: Client | None = None
+        self._stated_size = ''
+        self._read: dict[str, Any] = {}
+        self._events: EventSubscription | None = None
 
     def __enter__(self) -> ViewNode:
         """Create the node and subscribe."""
         self._closing = contextlib.ExitStack()
         own = self._closing.enter_context(own_node(f'sast_view_{os.getpid()}'))
         self._node, self._executor = own
-        node = self._node
-        self._cutter = WindowCutter(SLICE_US, SLICE_US, now_ns=self._now_ns)
-        self._events = EventSubscription(
-            node,
-            self._topic,
-            InputSettings(),
-            self._on_events,
-            self._warn,
-            lambda sentence: self._cutter.restart('start'),
-        )
-        node.create_subscription(
+        self._full_topic = self._node.resolve_topic_name(self._topic)
+        self._node.create_subscription(
             DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS
         )
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        node.create_timer(_POLL_PERIOD_S, self._find, clock=steady)
         return self
 
     def __exit__(self, *exception: object) -> None:
         """Destroy the node."""
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
         self._closing.close()
 
     def spin(self) -> None:
@@ -91,18 +93,89 @@ class ViewNode:
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
 
-    def _warn(self, error: EventFormatError) -> None:
+    def _warn(self, error: Exception) -> None:
         self._node.get_logger().warning(format_error(error), throttle_duration_sec=5.0)
 
-    def _find(self) -> None:
-        """Subscribe to the detections of the first detector that reads the topic."""
-        if self._detector is None:
-            self._detector = find_detector(self._node, self._node.resolve_topic_name(self._topic))
-            if self._detector is not None:
-                subscribe, topic = self._node.create_subscription, self._detector.detections
-                subscribe(Detection2DArray, topic, self._on_detections, qos.DETECTIONS)
-                labels = topic.removesuffix('detections') + 'label_info'
-                subscribe(LabelInfo, labels, self._on_labels, qos.LATCHED)
+    def _on_diagnostics(self, array: DiagnosticArray) -> None:
+        """Follow the first detector that reads the topic."""
+        for status in array.status:
+            found = topics_of(status, self._full_topic)
+            if found is None or self._detector not in (None, found):
+                continue
+            values = {pair.key: pair.value for pair in status.values}
+            self._kept = kept_shares(values)
+            self._stated_size = values.get('sensor size unless stated', '')
+            if self._detector is None:
+                self._join(found)
+            if self._get is not None and self._get.service_is_ready():
+                request = GetParameters.Request(names=_READ)
+                self._get.call_async(request).add_done_callback(self._on_values)
+
+    def _join(self, detector: DetectorTopics) -> None:
+        """Subscribe to what the detector publishes, once it does."""
+        node = self._node
+        publishers, labellers = (
+            node.get_publishers_info_by_topic(topic)
+            for topic in (detector.detections, detector.label_info)
+        )
+        if not (publishers and labellers):
+            return
+        self._detector = detector
+        for kind, topic, keep, profile in (
+            (
+                *(Detection2DArray, detector.detections, self._on_detections),
+                qos.SubscriptionQos(qos.DETECTIONS.depth).request(publishers),
+            ),
+            (
+                *(LabelInfo, detector.label_info, self._on_labels),
+                qos.SubscriptionQos(qos.LATCHED.depth).request(labellers),
+            ),
+        ):
+            node.create_subscription(kind, topic, keep, profile)
+        self._get = node.create_client(GetParameters, f'{detector.node}/get_parameters')
+
+    def _on_values(self, future: Future) -> None:
+        """Read the events as the detector does, from now on."""
+        response = future.result()
+        if response is None or len(response.values) != len(_READ):
+            return
+        read = dict(zip(_READ, map(parameter_value_to_python, response.values)))
+        read['size'] = self._stated_size
+        if read == self._read:
+            return
+        self._read = read
+        simulated = bool(read['use_sim_time'])
+        self._node.set_parameters([RosParameter('use_sim_time', value=simulated)])
+        if self._events is not None:
+            self._events.close()
+        settings = InputSettings(**{name: read[f'input.{name}'] for name in _INPUT})
+        width, _, height = self._stated_size.partition('x')
+        self._cutter = WindowCutter(
+            SLICE_US,
+            SLICE_US,
+            sensor_size=(int(height), int(width)) if height else None,
+            now_ns=self._now_ns,
+            event_filter=self._filter(settings.filter),
+        )
+        self._events = EventSubscription(
+            self._node,
+            self._topic,
+            settings,
+            self._on_events,
+            self._warn,
+            lambda sentence: self._cutter.restart('start'),
+        )
+
+    def _filter(self, texts: Sequence[str]) -> FilterChain:
+        """Return the filters of the detector, without those that need a file of its machine."""
+        chosen = []
+        for text in texts:
+            try:
+                FilterChain([text])
+                chosen.append(text)
+            except SettingError as error:
+                self._warn(error)
+        return FilterChain(chosen)
 
     def _on_events(self, raw: bytes, decoder: EventDecoder) -> None:
         try:
@@ -113,24 +186,24 @@ class ViewNode:
     def _on_labels(self, labels: LabelInfo) -> None:
         self._class_names = tuple(entry.class_name for entry in labels.class_map)
 
-    def _on_diagnostics(self, array: DiagnosticArray) -> None:
-        for status in array.status:
-            if self._detector is not None and self._detector.is_status(status.name):
-                self._kept = kept_shares({pair.key: pair.value for pair in status.values})
-
     def _on_detections(self, array: Detection2DArray) -> None:
         stamp_ns = messages.stamp_ns(array.header.stamp)
         window = self._window_at(stamp_ns)
-        if window is None or not self._class_names:
+        if window is None or not window.width or not self._class_names:
             return
-        detections = messages.detections_of(array, window, self._class_names, self._kept)
+        try:
+            detections = messages.detections_of(array, window, self._class_names, self._kept)
+        except ValueError as error:  # of another publisher, or of weights of before
+            self._warn(error)
+            return
         self._log.log(window, detections, (self._now_ns() - stamp_ns) / 1e6)
         self.windows += 1
 
     def _window_at(self, stamp_ns: int) -> EventWindow | None:
         """Return the slices up to a stamp as one window, ``None`` without any."""
         before = [part for part in self._slices if part.stamp_ns <= stamp_ns + 500 * SLICE_US]
-        parts = before[-WINDOW_SLICES:]
+        count = max(1, round(1000 * self._read['window.duration_ms'] / SLICE_US))
+        parts = before[-count:]
         if not parts:
             return None
         last = parts[-1]

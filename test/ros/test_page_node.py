@@ -16,7 +16,6 @@ Picture = pytest.importorskip('PIL.Image')
 
 from sast_ros.errors import SettingError  # noqa: E402 - after the skip
 from sast_ros.ros import messages, page_node  # noqa: E402 - after the skip
-from sast_ros.ros.graph import DetectorTopics  # noqa: E402 - after the skip
 
 SCORE, MODE = 'detections.score_threshold', 'sparsity.mode'
 
@@ -59,12 +58,3 @@ def test_a_picture_becomes_jpeg():
     read = np.asarray(Picture.open(io.BytesIO(jpeg)))
     assert read.shape == picture.shape
     assert np.abs(read[:, [8, 56]].astype(int) - picture[:, [8, 56]]).max() < 8
-
-
-def test_a_status_belongs_to_the_camera():
-    left = DetectorTopics('/ns/sast_detector', '/ns/left/detections', '/ns/left/overlay')
-    assert left.is_status('ns/sast_detector: detector left')
-    assert not left.is_status('ns/sast_detector: detector right')
-    assert not left.is_status('other/sast_detector: detector left')
-    alone = DetectorTopics('/sast_detector', '/found', '/overlay')
-    assert alone.is_status('sast_detector: detector')

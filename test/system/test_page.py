@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+import io
 import re
 import signal
 
@@ -76,7 +77,7 @@ def test_the_picture_moves_and_a_slider_changes_what_is_published(playing, tmp_p
     assert overlay_readers(playing) == 0  # nobody looks: the node draws nothing
 
     def listen() -> None:
-        observer._executor.spin_once(timeout_sec=0.0)
+        observer.node.executor.spin_once(timeout_sec=0.0)
 
     with Browser(tmp_path / 'profile') as browser:
         browser.show_as(1280, 900)
@@ -221,9 +222,12 @@ def test_rerun_holds_what_a_node_publishes(playing, tmp_path):
     assert max(map(len, found['/events']['Points3D:positions'])) > 100
 
 
-@pytest.mark.skipif(
+needs_foxglove = pytest.mark.skipif(
     not all(map(find_spec, ('foxglove', 'mcap_ros2'))), reason='no foxglove-sdk, mcap-ros2-support'
 )
+
+
+@needs_foxglove
 def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
     from foxglove_client import Client, visit
 
@@ -250,3 +254,63 @@ def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
         assert [found.group(1) if found else '' for found in shown] == ids
     pictures = [bytes(image.data) for _, image in heard['/event_image']]
     assert len(set(pictures)) > 3 and all(one.startswith(b'\xff\xd8') for one in pictures)
+
+
+@needs_foxglove
+def test_foxglove_shows_the_camera_that_reads_the_topic_as_it_reads_it(bench, tmp_path):
+    """Whose topics have any names, and which turns the picture; the other has no events."""
+    from foxglove_client import Client, visit
+
+    remapped = {
+        'left/events': '/cam_0/events',
+        'right/events': '/cam_1/events',
+        'right/detections': '/found',
+        'right/label_info': '/names',
+    }
+    bench.start_node(
+        *(word for old, new in remapped.items() for word in ('-r', f'{old}:={new}')),
+        model__path='default',
+        cameras="['left', 'right']",
+        input__filter="['flip=rotate-180']",
+        detections__score_threshold=0.5,
+    )
+    environment = bench.environment
+    player = Program(
+        bench.folder,
+        *('sast_ros.demo.player', '--ros-args', '-p', f'recording:={EXAMPLE}'),
+        *('-p', 'loop:=true', '-r', 'events:=/cam_1/events'),
+        environment=environment,
+    )
+    program = Program(
+        tmp_path,
+        *('sast_ros', 'view', '--topic', '/cam_1/events', '--foxglove', '--port', '0'),
+        environment=environment,
+    )
+
+    async def look(client: Client) -> None:
+        await client.subscribe('/event_image', '/annotations')
+        await client.wait_for(lambda: len(client.heard['/annotations']) > 15)
+
+    heard = visit(program.wait_for(r'(ws://\S+)'), look).heard
+    assert program.end(signal.SIGINT) == 0 and 'Traceback' not in program.log
+    assert player.end() == 0
+    pictures = dict(heard['/event_image'])
+    active = np.zeros((2, 2))  # pixels with events, and all, outside and inside of boxes
+    for stamp, drawn in heard['/annotations']:
+        if stamp in pictures and drawn.points:
+            jpeg = Picture.open(io.BytesIO(bytes(pictures[stamp].data))).convert('RGB')
+            picture = np.asarray(jpeg).astype(int)
+            inside = np.zeros(picture.shape[:2], int)
+            for frame in drawn.points:
+                corners = np.array([(point.x, point.y) for point in frame.points]).round()
+                (left, top), (right, bottom) = np.maximum(
+                    [corners.min(axis=0), corners.max(axis=0)], 0
+                ).astype(int)
+                inside[top:bottom, left:right] = 1
+            background = np.median(picture.reshape(-1, 3), axis=0)
+            bright = np.abs(picture - background).max(axis=2) > 60
+            for place in (0, 1):
+                active[place] += bright[inside == place].sum(), (inside == place).sum()
+    assert active[1, 1] > 0
+    outside, within = active[:, 0] / active[:, 1]
+    assert within > 5 * outside, (within, outside)
