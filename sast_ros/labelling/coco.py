@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ from sast_ros.labelling.content import (
     LabelError,
     Picture,
     real_number,
+    ROTATED,
     Shape,
     track_number,
 )
 
 _ADVICE = 'export the annotations as COCO 1.0 again'
+
+#: Corners of a box and of its outline are this near, pixels.
+_SAME_CORNER = 0.5
 
 
 def coco_text(export: Export, pictures: Sequence[Picture], folder: str) -> str:
@@ -95,18 +100,42 @@ def read_coco(path: Path) -> Annotations:
                 )
             else:
                 shape = _shape(row, names[row['image_id']], labels[row['category_id']], path)
-                found.shapes.append(shape)
+                if shape is None:
+                    found.leave_out('polygons and masks')
+                else:
+                    found.shapes.append(shape)
     return found
 
 
-def _shape(row: dict[str, Any], picture: str, label: str, path: Path) -> Shape:
+def _is_outline(row: dict[str, Any]) -> bool:
+    """Return whether an annotation is a polygon or mask; some tools write boxes as polygons."""
+    outline = row.get('segmentation')
+    if not outline:
+        return False
+    if not isinstance(outline, list) or len(outline) != 1 or len(outline[0]) != 8:
+        return True
+    box = row.get('bbox')
+    if not isinstance(box, list) or len(box) != 4:
+        return True
+    x, y, w, h = box
+    corners = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
+    given = list(zip(outline[0][::2], outline[0][1::2]))
+    return any(min(math.dist(corner, one) for one in given) > _SAME_CORNER for corner in corners)
+
+
+def _shape(row: dict[str, Any], picture: str, label: str, path: Path) -> Shape | None:
+    """Return the box of an annotation, ``None`` for what has another shape."""
     where = f'{path}: annotation {row.get("id")}'
+    attributes = row.get('attributes')
+    own = {**row, **(attributes if isinstance(attributes, dict) else {})}
+    if real_number(own.get('rotation') or 0, 'rotation', where):
+        raise LabelError(f'{where}: {ROTATED}')
+    if _is_outline(row):
+        return None
     box = row.get('bbox')
     if not isinstance(box, list) or len(box) != 4:
         raise LabelError(f'{where}: its bbox is {str(box)[:50]}; it must be [x, y, width, height]')
     x, y, w, h = (real_number(value, 'a value of bbox', where) for value in box)
-    attributes = row.get('attributes')
-    own = {**row, **(attributes if isinstance(attributes, dict) else {})}
     score = own.get('score')
     return Shape(
         picture,

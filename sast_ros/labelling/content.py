@@ -13,6 +13,9 @@ from sast_ros.errors import SastError
 
 _MAX_TRACK = np.iinfo(np.uint32).max
 
+#: Why a box cannot be taken.
+ROTATED = 'is rotated, which labels cannot be; turn it back'
+
 
 class LabelError(SastError, ValueError):
     """Labels that cannot be exported, or edited ones that cannot be taken back."""
@@ -87,7 +90,8 @@ def track_number(value: Any, where: str) -> int | None:
     if value in (None, ''):
         return None
     try:
-        number = int(str(value))
+        # Attributes that are numbers are written with decimals by some tools
+        number = int(value) if isinstance(value, float) and value.is_integer() else int(str(value))
     except ValueError:
         number = -1
     if not 0 <= number <= _MAX_TRACK:

@@ -21,6 +21,7 @@ from sast_ros.labelling.content import (
     LabelError,
     Picture,
     real_number,
+    ROTATED,
     Shape,
     track_number,
 )
@@ -115,7 +116,7 @@ def _parse(path: Path) -> ElementTree.Element:
 def _shape(element: ElementTree.Element, picture: str, path: Path) -> Shape:
     where = f'{path}: a box of {picture}'
     if real_number(element.get('rotation', '0'), 'rotation', where):
-        raise LabelError(f'{where}: is rotated, which labels cannot be; turn it back')
+        raise LabelError(f'{where}: {ROTATED}')
     x1, y1, x2, y2 = (real_number(element.get(name), name, where) for name in _CORNERS)
     values = {one.get('name'): (one.text or '').strip() for one in element.findall('attribute')}
     score = values.get('score')

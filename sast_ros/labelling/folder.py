@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 import io
 import itertools
 import json
@@ -91,7 +91,8 @@ def export_labels(
             f'{folder}: holds exported labels already; give another --out, or replace them and '
             'what was edited with --force'
         )
-    pipeline, _ = make_pipeline(recording, options)
+    # The boxes of tracked objects may be those of a later time
+    pipeline, _ = make_pipeline(recording, replace(options, tracking=None))
     pictures = _Pictures(folder / _PICTURES, every)
     (folder / _INDEX).unlink(missing_ok=True)
     summary = replay(

@@ -25,6 +25,8 @@ from sast_ros.labelling.coco import coco_text, read_coco
 from sast_ros.labelling.content import Annotations, Export, Picture
 from sast_ros.labelling.cvat import cvat_text, read_cvat
 from sast_ros.labels import BOX_DTYPE, CLASSES
+from sast_ros.replay import ReplayOptions
+from sast_ros.tracking import TrackingSettings
 
 FILES = {'coco': 'annotations.json', 'cvat': 'annotations.xml'}
 
@@ -273,6 +275,68 @@ def test_other_exports_of_cvat_are_refused(tmp_path) -> None:
     )
     with pytest.raises(LabelError, match='rotated'):
         read_cvat(path)
+
+
+BOX = [10.0, 20.0, 30.0, 40.0]
+
+
+def coco_of(path: Path, **changes: object) -> Path:
+    """Write a COCO file with one box, as CVAT would."""
+    row = {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': BOX, 'segmentation': [], 'iscrowd': 0}
+    content = {
+        'images': [{'id': 1, 'file_name': '000000050000.png', 'width': 304, 'height': 240}],
+        'categories': [{'id': 1, 'name': 'car'}],
+        'annotations': [row | changes],
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize('attributes', [{}, {'rotation': 0.0}, {'track_id': 7.0}])
+def test_boxes_of_coco_are_taken(attributes, tmp_path) -> None:
+    corners = [10, 20, 40, 20, 40, 60, 10, 60]
+    for outline in ([], [corners], [corners[4:] + corners[:4]]):
+        path = coco_of(tmp_path / 'x.json', segmentation=outline, attributes=attributes)
+        (shape,) = read_coco(path).shapes
+        assert shape.box == tuple(BOX)
+        assert shape.track == (7 if 'track_id' in attributes else None)
+
+
+@pytest.mark.parametrize(
+    'outline',
+    [
+        [[10, 20, 40, 20, 40, 60]],
+        [[25, 20, 40, 40, 25, 60, 10, 40]],
+        [[10, 20, 40, 20, 40, 60, 10, 60, 10, 40]],
+        [[10, 20, 40, 20, 40, 60, 10, 60], [50, 50, 60, 50, 60, 60, 50, 60]],
+        {'counts': [0, 9], 'size': [240, 304]},
+    ],
+)
+def test_polygons_and_masks_of_coco_are_left_out_and_counted(outline, tmp_path) -> None:
+    found = read_coco(coco_of(tmp_path / 'x.json', segmentation=outline))
+    assert found.shapes == [] and found.left_out == {'polygons and masks': 1}
+
+
+def test_rotated_boxes_of_coco_are_refused(tmp_path) -> None:
+    path = coco_of(tmp_path / 'x.json', attributes={'rotation': 30.0})
+    with pytest.raises(LabelError, match='annotation 1: is rotated'):
+        read_coco(path)
+
+
+@pytest.mark.parametrize('number', [7.5, 1e300, float('nan')])
+def test_track_numbers_of_coco_are_whole(number, tmp_path) -> None:
+    with pytest.raises(LabelError, match='no whole number'):
+        read_coco(coco_of(tmp_path / 'x.json', attributes={'track_id': number}))
+
+
+def test_labels_are_where_objects_are_whatever_the_lead(tmp_path) -> None:
+    made = []
+    for lead_ms in (0.0, 200.0):
+        options = ReplayOptions(end=0.6, tracking=TrackingSettings(lead_ms=lead_ms))
+        with open_recording('example') as recording:
+            labelling.export_labels(recording, tmp_path / f'{lead_ms}', options)
+        made.append((tmp_path / f'{lead_ms}' / 'annotations.json').read_text())
+    assert made[0] == made[1] and '"bbox"' in made[0]
 
 
 @pytest.mark.parametrize('content', ['[]', '{}', '{"images": 3}', '{"images": [{}]}', 'null'])
