@@ -105,7 +105,7 @@ class Tracker:
 
     def reset(self) -> None:
         """End all tracks; their numbers do not return."""
-        self._t = 0
+        self._t = self._stride = 0
         # Of each track: number (0 until it is confirmed), class, detections, time of the last one
         self._facts = np.zeros((0, 4), np.int64)
         self._scores = np.zeros(0)
@@ -130,9 +130,13 @@ class Tracker:
             confirmed yet.
 
         """
-        settings = self.settings
-        assert detections.t_end is not None
-        self._predict(detections.t_end)
+        settings, t = self.settings, detections.t_end
+        assert t is not None
+        length = 0 if detections.t_start is None else t - detections.t_start
+        oldest = t - max(1000 * settings.max_age_ms, length, self._stride)
+        self._keep(self._facts[:, 3] >= oldest)  # windows may be missing
+        self._stride = t - self._t
+        self._predict(t)
         low, high = np.split(detections.boxes.astype(np.float64), 2, axis=1)
         boxes = np.concatenate([(low + high) / 2, high - low], axis=1)
         track_of = np.full(len(boxes), -1)
@@ -251,13 +255,16 @@ class Tracker:
         last = self._facts[:, 3]
         kept = self._t - last <= 1000 * self.settings.max_age_ms
         kept &= (last == self._t) | (self._facts[:, 0] > 0)
-        if kept.all():
-            return
         place = np.where(kept, np.cumsum(kept) - 1, -1)
         found = track_of >= 0
         track_of[found] = place[track_of[found]]
-        self._facts, self._scores = self._facts[kept], self._scores[kept]
-        self._state = self._state[kept]
+        self._keep(kept)
+
+    def _keep(self, kept: np.ndarray) -> None:
+        """Remove the other tracks."""
+        if not kept.all():
+            self._facts, self._scores = self._facts[kept], self._scores[kept]
+            self._state = self._state[kept]
 
     def _begin(self, boxes: np.ndarray, class_ids: np.ndarray, scores: np.ndarray) -> None:
         """Add a track for each of the boxes."""

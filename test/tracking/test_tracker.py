@@ -120,6 +120,21 @@ def test_a_track_ends_after_its_maximum_age(tracker):
     assert ids(tracker, 1050, [at(0)]) == [2]
 
 
+@pytest.mark.parametrize('hole', [600, 10_000])
+def test_a_track_does_not_outlive_a_hole_in_the_windows(tracker, hole):
+    for t in range(0, 500, 50):
+        ids(tracker, t, [at(0)])
+    assert ids(tracker, 450 + hole, [[250, 30, 40, 20]]) == [0]
+    assert len(tracker.tracks()) == 0
+
+
+def test_without_an_age_a_track_lasts_from_each_window_to_the_next():
+    tracker = Tracker(replace(SETTINGS, max_age_ms=0.0))
+    found = [ids(tracker, t, [at(t)]) for t in (0, 50, 100, 150)]
+    assert found == [[0], [0], [1], [1]]  # what a stride is, the second window tells
+    assert ids(tracker, 200, []) == [] and ids(tracker, 250, [at(250)]) == [0]
+
+
 def test_objects_that_cross_keep_their_numbers(tracker):
     """They meet in the middle and overlap wholly; only the velocities tell them apart."""
     for t in range(0, 2050, 50):
