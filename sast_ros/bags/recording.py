@@ -195,11 +195,13 @@ class Recording(ABC):
             The sensor is too large for EVT 3.0.
 
         """
-        if self.sensor_size is None:
+        size = self.given_size or self.sensor_size
+        if size is None:
             raise RecordingError(
-                f'{self.path} does not state the size of its sensor, which ROS messages need'
+                f'{self.path} does not state the size of its sensor, which ROS messages need; '
+                'give it: --sensor-size of sast-ros, height and width of the player'
             )
-        height, width = self.sensor_size
+        height, width = size
         encode = EventPacketEncoder(width, height, FRAME_ID)
         for chunk in self:
             for packet in cut_packets(chunk):

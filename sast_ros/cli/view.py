@@ -36,6 +36,9 @@ PAGE_PORT = 8090
 FOXGLOVE_PORT = 8765
 LOGS = Path('out/view')
 
+#: Parameters of a node that the command plays a recording to which are not taken from a file.
+_OF_COMMAND = ('autostart', 'cameras', 'page')
+
 _WAIT_S = 0.2
 
 #: Longest pause between two windows of a recording that is played, seconds.
@@ -166,16 +169,22 @@ def _serve_page(topic: str, arguments: argparse.Namespace, check: Any = None) ->
 
 def _node_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the detector as parameters of the node."""
-    options = detector_options(arguments)
-    names = set(vars(arguments).get('given', ()))
+    from sast_ros.ros.parameter_file import read_parameter_file
+
+    options, given = detector_options(arguments), vars(arguments).get('given', ())
+    parameters: dict[str, Any] = {}
     if arguments.params is not None:
-        names |= options.keys()
-    parameters = {
+        parameters |= {
+            name: value
+            for name, value in read_parameter_file(arguments.params).items()
+            if name.partition('.')[0] not in _OF_COMMAND
+        }
+    parameters |= {
         name: list(options[field]) if isinstance(options[field], tuple) else options[field]
         for name, field in OPTIONS.items()
-        if field in names and field in options
+        if field in given
     }
-    if 'sensor_size' in names and options['sensor_size']:
+    if 'sensor_size' in given:
         parameters['input.height'], parameters['input.width'] = options['sensor_size']
     return {name: value for name, value in parameters.items() if value not in (None, [])}
 

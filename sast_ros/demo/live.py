@@ -41,13 +41,19 @@ def playing(
     Raises
     ------
     RecordingError
-        There is no such recording.
+        There is no such recording, or it cannot be sent as messages.
 
     """
+    height, width = (parameters.get(f'input.{side}', 0) for side in ('height', 'width'))
     with open_recording(path, topic) as recording:
+        if height and width:
+            recording.given_size = height, width
+        next(iter(recording.messages()), None)  # raises what the player would
         player_parameters = {
             'recording': str(recording.path),
             'recording_topic': recording.topic,
+            'height': height,
+            'width': width,
             'loop': True,
         }
     folder.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,8 @@ PARAMETERS = {
     'recording_topic': ('', 'Topic in the recording; empty: the only one with events.'),
     'seconds': (0.0, 'Play only so much of the recording; 0 is all of it.'),
     'subscriptions': (1, 'Subscriptions to wait for.'),
+    'height': (0, 'Height of the sensor in pixels; 0 takes that of the recording.'),
+    'width': (0, 'Width of the sensor in pixels; 0 takes that of the recording.'),
     'loop': (False, 'Play the recording again and again.'),
 }
 
@@ -54,13 +56,15 @@ _DELIVERY_S = 10
 
 def play(node: Node) -> None:
     """Play the recording that the parameters of the node name."""
-    recording_name, topic, seconds, subscriptions, loop = (
+    recording_name, topic, seconds, subscriptions, height, width, loop = (
         node.declare_parameter(
             name, default, ParameterDescriptor(description=text, dynamic_typing=True)
         ).value
         for name, (default, text) in PARAMETERS.items()
     )
     with open_recording(str(recording_name), topic or None) as recording:
+        if height and width:
+            recording.given_size = height, width
         kind = find_message_class(recording.message_type)
         if kind is None:
             package = recording.message_type.partition('/')[0]

@@ -16,6 +16,7 @@ from typing import Any
 
 from bags.recordings import EVENT_ARRAY, event_messages, EVENT_PACKET, TOPIC, write_recording
 from nodes import ros_node
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='the player needs ROS 2')
@@ -108,6 +109,22 @@ def test_it_waits_for_its_subscriptions_and_plays_only_so_much(
         listener.wait(lambda: player.poll() is not None, player)
         listener.wait(lambda: len(listener.received) == 2 * 20, player)
         assert player.returncode == 0
+
+
+def test_a_size_may_be_given_that_the_recording_does_not_state(
+    tmp_path: Path, listener: Listener
+) -> None:
+    events = np.zeros(2000, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
+    events['t'], events['x'] = 100 * np.arange(2000), np.arange(2000) % 70
+    np.save(tmp_path / 'events.npy', events)
+    listener.subscribe(EVENT_PACKET)
+    with start_player(recording=str(tmp_path / 'events.npy'), height=60, width=80) as player:
+        listener.wait(lambda: player.poll() is not None, player)
+        assert player.returncode == 0
+    decode = open_decoder(EVENT_PACKET)
+    played = [decode(raw) for _, raw in listener.received]
+    assert {(one.height, one.width) for one in played} == {(60, 80)}
+    assert sum(map(len, played)) == 2000
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

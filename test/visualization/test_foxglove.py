@@ -258,6 +258,17 @@ def test_a_missing_recording_is_named_before_anything_starts(way, capsys, monkey
     assert said.err.count('\n') == 1
 
 
+def test_a_recording_without_a_size_is_named_before_the_node_of_a_page_starts(
+    tmp_path, capsys, monkeypatch
+):
+    events = np.zeros(100, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
+    np.save(tmp_path / 'events.npy', events)
+    monkeypatch.chdir(tmp_path)
+    assert main(['view', 'events.npy', '--page']) == 1
+    assert '--sensor-size' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
 def test_a_recording_shorter_than_a_window_is_one_sentence(tmp_path):
     events = np.zeros(100, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
     events['t'] = np.arange(100)
