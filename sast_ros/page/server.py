@@ -99,7 +99,7 @@ class PageServer:
         self._state: dict[str, Any] = {}
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
-        self._failure: OSError | None = None
+        self._failure: OSError | UnicodeError | None = None
         self._thread = threading.Thread(target=self._run, name='live page', daemon=True)
 
     def __enter__(self) -> PageServer:
@@ -107,9 +107,10 @@ class PageServer:
         self._thread.start()
         self._started.wait(_START_PATIENCE_S)
         if self._failure is not None:
+            reason = getattr(self._failure, 'strerror', None) or self._failure
             raise PageError(
                 f'the page cannot be served on {self._host} port {self._port} '
-                f'({self._failure.strerror or self._failure}); choose another --host or --port'
+                f'({reason}); choose another --host or --port'
             )
         return self
 
@@ -175,7 +176,7 @@ class PageServer:
             await self._stop.wait()
             for page in list(self._pages):
                 await page.socket.close(code=WSCloseCode.GOING_AWAY)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: a name that none can be
             self._failure = error
         finally:
             await runner.cleanup()

@@ -79,7 +79,7 @@ class OverlayVideo:
         try:
             create_file(self.partial_path).close()  # FFmpeg opens it with the first picture only
             self._container: Any = av.open(str(self.partial_path), 'w', options=self._options(fps))
-        except OSError as error:
+        except (OSError, self._av.error.FFmpegError) as error:
             raise VideoError(
                 f'the video {self.partial_path} cannot be opened: {error.strerror}'
             ) from error
@@ -151,7 +151,7 @@ class OverlayVideo:
     def _named_errors(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, self._av.error.FFmpegError) as error:
             raise VideoError(
                 f'the video {self.partial_path} cannot be written: {error}'
             ) from error
@@ -171,12 +171,12 @@ class OverlayGif(OverlayVideo):
     """
     The same as a GIF that repeats; each picture has its own 256 colours.
 
-    Its times are hundredths of a second.
+    Its times are hundredths of a second; of several pictures in one it has the first.
     """
 
     @staticmethod
     def _options(fps: float) -> dict[str, str]:
-        return {'loop': '0', 'final_delay': str(round(100 / fps))}
+        return {'loop': '0', 'final_delay': str(max(1, round(100 / fps)))}
 
     @staticmethod
     def _fit(side: int) -> int:
@@ -187,6 +187,17 @@ class OverlayGif(OverlayVideo):
         stream = self._container.add_stream('gif', rate=100)
         stream.width, stream.height, stream.pix_fmt = self._width, self._height, 'pal8'
         return stream
+
+    def write(self, picture: np.ndarray) -> None:
+        """Append a picture as in a video, unless its hundredth of a second has one."""
+        if self._pictures and self._time(self._pictures) == self._time(self._pictures - 1):
+            self._pictures += 1
+        else:
+            super().write(picture)
+
+    def _time(self, number: int) -> int:
+        """Return when a picture is shown, in hundredths of a second."""
+        return round(100 * number / self._fps)
 
     def _frame(self, picture: np.ndarray) -> Any:
         from PIL import Image
@@ -199,7 +210,7 @@ class OverlayGif(OverlayVideo):
         colours = np.array(small.getpalette('RGB'), np.uint8).reshape(-1, 3)
         palette[: len(colours), 1:] = colours
         frame = self._av.VideoFrame.from_ndarray((np.asarray(small), palette), format='pal8')
-        frame.pts = round(100 * self._pictures / self._fps)
+        frame.pts = self._time(self._pictures)
         frame.time_base = Fraction(1, 100)
         return frame
 

@@ -205,3 +205,5 @@ def test_an_address_that_cannot_be_used_is_named(server, told):
         PageServer('127.0.0.1', port, told, told).__enter__()
     with pytest.raises(PageError, match='192.0.2.1'):
         PageServer('192.0.2.1', 0, told, told).__enter__()
+    with pytest.raises(PageError, match=r'127\.0\.\.1'):
+        PageServer('127.0..1', 0, told, told).__enter__()

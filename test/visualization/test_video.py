@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facts import facts
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 import pytest
 from sast_ros.detections import Detections
 from sast_ros.visualization import (
@@ -104,6 +104,24 @@ def test_a_gif_repeats_and_holds_every_picture_for_its_time(
             shown = np.asarray(file.convert('RGB')).astype(int)
             assert np.abs(shown - picture).mean() < 8
     assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.gif']
+
+
+def test_a_gif_has_one_picture_in_a_hundredth_of_a_second(tmp_path: Path) -> None:
+    pytest.importorskip('av')
+    path = tmp_path / 'overlay.gif'
+    with OverlayGif(path, 16, 16, 400.0) as gif:
+        for value in range(0, 240, 10):
+            gif.write(np.full((16, 16, 3), value, np.uint8))
+    with Image.open(path) as file:
+        assert file.n_frames == 7  # of 60 ms, from 0 to 6 hundredths
+        assert {frame.info['duration'] for frame in ImageSequence.Iterator(file)} == {10}
+
+
+def test_what_ffmpeg_refuses_is_one_sentence(tmp_path: Path) -> None:
+    av = pytest.importorskip('av')
+    video = OverlayVideo(tmp_path / 'x.mp4', 64, 64, 20.0)
+    with pytest.raises(VideoError, match='cannot be written'), video._named_errors():
+        raise av.error.ArgumentError(22, 'Invalid argument')
 
 
 def test_a_video_may_be_slowed(tmp_path: Path) -> None:
