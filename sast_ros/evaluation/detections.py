@@ -78,6 +78,8 @@ class RecordedDetections:
         What was left out or assumed, sentences.
     live : LiveRun, optional
         The run of the node, for messages that were recorded with the events.
+    topic : str, optional
+        Topic of the bag that the detections are from.
 
     """
 
@@ -95,6 +97,7 @@ class RecordedDetections:
     clock: str = 'recording'
     warnings: tuple[str, ...] = ()
     live: LiveRun | None = None
+    topic: str | None = None
 
     @property
     def counts_events(self) -> bool:
@@ -216,6 +219,7 @@ def _read_bag(path: Path, topic: str | None) -> RecordedDetections:
         end_us=int(stamps[-1]),
         stride_us=max(int(np.median(steps)), 1) if len(steps) else _STRIDE_US,
         clock='ros',
+        topic=found.topic,
     )
 
 
@@ -225,7 +229,7 @@ def _read_coco(path: Path, labels: Path | None, frames: FrameClock | None) -> Re
     if isinstance(load_json(path, 'give a list of COCO results'), list):
         if labels is None:
             raise EvaluationError(f'{path}: a list of COCO results needs its labels, with images')
-        images = find_labels(labels, name)
+        images = find_labels(labels, name, path)
         if images.is_dir() or not isinstance(load_json(images, _COCO_ADVICE), dict):
             raise EvaluationError(f'{images}: is no COCO file; {_COCO_ADVICE}')
     sole = labels is None or labels.is_file() or images == path

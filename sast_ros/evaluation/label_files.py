@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 import zipfile
 
+from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.names import recording_stem
 from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import map_array, reading
@@ -19,6 +20,7 @@ from sast_ros.evaluation.formats.coco import has_images_of, is_coco
 from sast_ros.evaluation.formats.content import load_json, stems
 from sast_ros.evaluation.formats.table import names_boxes, read_header
 from sast_ros.evaluation.formats.yolo import yolo_folder
+from sast_ros.evaluation.topics import find_topics
 
 #: What is behind the name of a recording in the name of its labels.
 _ENDS = ('_bbox', '_labels', '')
@@ -46,7 +48,7 @@ class LabelSource:
     warnings: tuple[str, ...] = ()
 
 
-def find_labels(folder: Path, name: str) -> Path:
+def find_labels(folder: Path, name: str, detections: Path | None = None) -> Path:
     """
     Return the labels of a recording; see ``find_label_source``.
 
@@ -56,10 +58,10 @@ def find_labels(folder: Path, name: str) -> Path:
         If there are none.
 
     """
-    return find_label_source(folder, name).path
+    return find_label_source(folder, name, detections).path
 
 
-def find_label_source(folder: Path, name: str) -> LabelSource:
+def find_label_source(folder: Path, name: str, detections: Path | None = None) -> LabelSource:
     """
     Find the labels of a recording.
 
@@ -67,7 +69,7 @@ def find_label_source(folder: Path, name: str) -> LabelSource:
     DSEC-Detection, a bag called ``NAME_labels.mcap`` or ``NAME``, a folder ``NAME`` with YOLO
     text, the only JSON file with annotations (of several the only one with images of the
     recording), or the folder itself if that is a bag or has YOLO text. A suffix ``_td`` or
-    ``_events`` of the name is optional.
+    ``_events`` of the name is optional. Bags without ``Detection2DArray`` have no labels.
 
     Parameters
     ----------
@@ -75,21 +77,28 @@ def find_label_source(folder: Path, name: str) -> LabelSource:
         Folder with labels, or a file with labels, which is taken whatever its name.
     name : str
         Name of the recording without suffix.
+    detections : Path, optional
+        File or bag with the detections, which are not their own labels.
 
     Raises
     ------
     EvaluationError
-        If there are none.
+        If there are none, or the file is that of the detections.
 
     """
     if not folder.exists():
         raise EvaluationError(f'{folder} does not exist; name the folder or file with labels')
     if folder.is_file():
+        if _is_same(folder, detections):
+            raise EvaluationError(
+                f'{folder} holds the detections themselves; name the file or folder with labels, '
+                'or their topic with --label-topic'
+            )
         return LabelSource(folder)
-    own = next(_named(folder, name), None)
+    own = next((path for path in _named(folder, name) if not _is_same(path, detections)), None)
     if own is not None:
         return LabelSource(own)
-    shared, warnings = _shared(folder)
+    shared, warnings = _shared(folder, detections)
     if len(shared) > 1:
         matching = [path for path in shared if has_images_of(shared[path], name)]
         if len(matching) != 1:
@@ -101,11 +110,14 @@ def find_label_source(folder: Path, name: str) -> LabelSource:
         shared = {matching[0]: None}
     if shared:
         return LabelSource(next(iter(shared)), warnings)
-    if is_bag(folder) or yolo_folder(folder) is not None:
+    own_bag = _is_label_bag(folder) and not _is_same(folder, detections)
+    if own_bag or yolo_folder(folder) is not None:
         return LabelSource(folder, warnings)
     others = sorted(path.name for path in folder.glob('*_bbox.npy'))
     listing = ', '.join(others[:3] + ['...'] * (len(others) > 3)) or 'none'
     reasons = ''.join(f'; {warning}' for warning in warnings)
+    if detections is not None and detections.resolve().is_relative_to(folder.resolve()):
+        reasons += f'; {detections} holds the detections themselves'
     raise EvaluationError(
         f'{folder} has no labels of the recording {name}: neither {stems(name)[-1]}_bbox.npy nor '
         f'{stems(name)[-1]}.json (there are: {listing}); name the folder with its labels{reasons}'
@@ -118,7 +130,7 @@ def _named(folder: Path, name: str) -> Iterator[Path]:
         files = (folder / f'{stem}{end}{suffix}' for suffix in _SUFFIXES for end in _ENDS)
         yield from (path for path in files if path.is_file() and not holds_events(path))
         bags = (f'{stem}_labels.mcap', f'{stem}.mcap', f'{stem}.db3', stem)
-        yield from (folder / bag for bag in bags if is_bag(folder / bag))
+        yield from (folder / bag for bag in bags if _is_label_bag(folder / bag))
         texts = (folder / stem, folder / f'{stem}_labels')
         yield from (path for path in texts if yolo_folder(path) is not None)
         yield from (path for one in _DSEC if (path := folder / stem / one).is_file())
@@ -178,10 +190,34 @@ def is_bag(path: Path) -> bool:
     return path.is_file() and is_storage_file(path)
 
 
-def _shared(folder: Path) -> tuple[dict[Path, Any], tuple[str, ...]]:
+def _is_label_bag(path: Path) -> bool:
+    """Return whether a path is a bag with boxes; of one that cannot be read it is not known."""
+    if not is_bag(path):
+        return False
+    try:
+        return bool(find_topics(path)[0])
+    except RecordingError:
+        return True  # what is wrong is said where it is read
+
+
+def _is_same(path: Path, detections: Path | None) -> bool:
+    """Return whether both are one file, or one bag, named by its folder or by a file of it."""
+    if detections is None:
+        return False
+    if path.samefile(detections):
+        return True
+    bag, file = (path, detections) if path.is_dir() else (detections, path)
+    if not (is_bag(path) and bag.is_dir() and file.is_file() and is_storage_file(file)):
+        return False
+    return file.resolve().parent.samefile(bag)
+
+
+def _shared(folder: Path, detections: Path | None) -> tuple[dict[Path, Any], tuple[str, ...]]:
     """Return the COCO files of a folder with their content, and what could not be read."""
     found, warnings = {}, []
     for path in sorted(folder.glob('*.json')):
+        if _is_same(path, detections):
+            continue
         try:
             content = load_json(path, 'it is left out')
         except EvaluationError as error:

@@ -316,5 +316,6 @@ def _detections(
         duration_us=cut.duration_us,
         sensor_size=cut.sensor_size,
         live=LiveRun(len(ends), cut.dropped, cut.topic, ended_early=cut.after > 0),
+        topic=found.topic,
         warnings=tuple(warnings),
     )

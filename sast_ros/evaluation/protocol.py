@@ -15,6 +15,7 @@ from sast_ros.evaluation.formats.content import FrameClock, left_out, stems
 from sast_ros.evaluation.label_files import find_label_source, names_recording
 from sast_ros.evaluation.labels import Labels, name_classes, read_labels
 from sast_ros.evaluation.pairing import clip_labels, pair_last_window, pair_pooled, PairedRecording
+from sast_ros.evaluation.topics import find_topics
 
 #: By name, which detections a label is compared with.
 PROTOCOLS = {'last-window': pair_last_window, 'prophesee-legacy': pair_pooled}
@@ -78,7 +79,8 @@ def pair_recording(
         If there are no labels, or they do not belong to the detections.
 
     """
-    source = find_label_source(labels_path, detected.name)
+    unlabelled = None if _has_labels(detected, protocol.label_topic) else detected.path
+    source = find_label_source(labels_path, detected.name, unlabelled)
     if not labels_path.is_dir() and detected.summary is not None:
         other = names_recording(source.path)
         if other is not None and other not in stems(detected.name):
@@ -118,6 +120,14 @@ def pair_recording(
         removed=removed,
         warnings=(*source.warnings, *labels.warnings, *notes, *detected.warnings),
     )
+
+
+def _has_labels(detected: RecordedDetections, label_topic: str | None) -> bool:
+    """Return whether the source of the detections is a bag that has labels on another topic."""
+    if detected.topic is None:
+        return False
+    others = set(find_topics(detected.path)[0]) - {detected.topic}
+    return label_topic in others if label_topic is not None else bool(others)
 
 
 def _odd_labels(labels: Labels, detected: RecordedDetections) -> tuple[str, ...]:

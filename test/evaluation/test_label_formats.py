@@ -234,6 +234,12 @@ class TestCocoResults:
         assert len(metrics['label_warnings']) == 2
         assert all(one in capsys.readouterr().err for one in metrics['label_warnings'][:1])
 
+    def test_a_list_of_results_called_like_the_recording(self, tmp_path):
+        coco(tmp_path, [(0, BOX, {})], name='truth.json')
+        row = {'image_id': 0, 'category_id': 1, 'bbox': BOX, 'score': 0.5}
+        (tmp_path / 'a.json').write_text(json.dumps([row]))
+        assert len(read_detections(tmp_path / 'a.json', tmp_path).boxes) == 1
+
     def test_results_without_their_images(self, tmp_path):
         (tmp_path / 'a.json').write_text('[]')
         np.save(tmp_path / 'a_bbox.npy', np.zeros(1, BOX_DTYPE))

@@ -72,6 +72,26 @@ class TestFind:
         save(tmp_path / 'a.json', coco([], []))
         assert find_labels(tmp_path, 'a').name == 'a.json'
 
+    def test_detections_are_not_their_own_labels(self, tmp_path):
+        (tmp_path / 'run.csv').write_text('t,x,y,w,h,class\n')
+        with pytest.raises(EvaluationError, match='run.csv holds the detections themselves'):
+            find_labels(tmp_path, 'run', tmp_path / 'run.csv')
+        with pytest.raises(EvaluationError, match='run.csv holds the detections themselves'):
+            find_labels(tmp_path / 'run.csv', 'run', tmp_path / 'run.csv')
+        save(tmp_path / 'annotations.json', coco([], []))
+        assert find_labels(tmp_path, 'run', tmp_path / 'run.csv').name == 'annotations.json'
+
+    @pytest.mark.parametrize('labels', ['a.csv', 'a.json'])
+    def test_labels_of_another_format_have_the_name_of_the_detections(self, tmp_path, labels):
+        np.save(tmp_path / 'a.npy', rows((9, 1, 2, 3, 4, 0)))
+        (tmp_path / labels).write_text('t,x,y,w,h,class\n')
+        assert find_labels(tmp_path, 'a', tmp_path / 'a.npy').name == labels
+
+    def test_detections_among_shared_files_are_no_labels(self, tmp_path):
+        for name in ('a_results.json', 'truth.json'):
+            save(tmp_path / name, coco([], []))
+        assert find_labels(tmp_path, 'a', tmp_path / 'a_results.json').name == 'truth.json'
+
     def test_only_recordings_that_exist_are_named(self, tmp_path):
         assert names_recording(tmp_path / 'mine_bbox.npy') is None
         (tmp_path / 'mine_bbox.npy').touch()

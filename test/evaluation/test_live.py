@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 import json
 from pathlib import Path
+import shutil
 
 from bags.recordings import write_rosbag2
 from evaluation.commands import without_inputs
@@ -242,6 +243,44 @@ class TestScores:
 def run():
     messages = jittered(5, 3)
     return messages, windows_of(messages, WindowCutter(50_000, 50_000))
+
+
+class TestLabelsOfBags:
+    """Where the labels of a bag with detections are."""
+
+    @staticmethod
+    def with_boxes(published: list[Detections]) -> list[Detections]:
+        one, box = np.ones(1, np.float32), np.float32([[50, 60, 110, 150]])
+        found = {'boxes': box, 'scores': one, 'objectness': one, 'class_scores': one}
+        return [replace(each, **found, class_ids=np.zeros(1, np.int64)) for each in published]
+
+    def test_published_detections_are_not_their_own_labels(self, run, tmp_path, capsys):
+        bag = write_bag(tmp_path / 'live', run[0], self.with_boxes(run[1]))
+        (file,) = bag.glob('*.mcap')
+        for path in (bag, file):
+            words = ['evaluate', str(path), '--detections-topic', DETECTIONS]
+            for more in ([], ['--label-topic', DETECTIONS], ['--labels', str(path)]):
+                assert main([*words, *more]) == 1
+                assert 'holds the detections themselves' in capsys.readouterr().err
+        shutil.copy(LABELS, tmp_path / 'live_bbox.npy')
+        words = ['evaluate', str(bag), '--detections-topic', DETECTIONS, '--json', '-']
+        words += ['--label-classes', ','.join(CLASSES), '--out', str(tmp_path / 'out')]
+        assert main(words) == 0
+        assert json.loads(capsys.readouterr().out)['AP'] < 0.5
+
+    def test_labels_may_be_another_topic_of_the_bag(self, run, tmp_path, capsys):
+        found = [(one.stamp_ns, detection_message(one)) for one in self.with_boxes(run[1])]
+        topics = {'/found': (DETECTIONS_TYPE, found), '/labels': (DETECTIONS_TYPE, found)}
+        bag = write_rosbag2(tmp_path / 'both', topics)
+        words = ['evaluate', str(bag), '--detections-topic', '/found', '--label-topic', '/labels']
+        assert main([*words, '--out', str(tmp_path / 'out'), '--json', '-']) == 0
+        assert json.loads(capsys.readouterr().out)['AP'] == pytest.approx(1)
+
+    def test_a_bag_of_events_has_no_labels_and_is_not_replayed(self, run, tmp_path, capsys):
+        bag = write_rosbag2(tmp_path / 'events', {EVENTS: (PACKET, run[0])}, 'mcap')
+        assert main(['evaluate', str(bag), '--out', str(tmp_path / 'out')]) == 1
+        assert 'has no labels of the recording events' in capsys.readouterr().err
+        assert not (tmp_path / 'out').exists()
 
 
 class TestRefused:
