@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import contextlib
 import csv
 from pathlib import Path
+import re
 import shutil
 import struct
 import tempfile
@@ -33,6 +34,9 @@ _MEMBERS = ('labels.npy', 'boxes.npy', 'detections.npy')
 
 #: Maximum size of an array of an archive when decompressed, about six million boxes.
 _MAX_MEMBER = 1 << 28
+
+#: A whole number as text, ``1.0`` too, as tools write columns with missing numbers.
+_WHOLE_NUMBER = re.compile(r'([+-]?[0-9]{1,40})(?:\.0*)?')
 
 
 def read_boxes(path: Path) -> np.ndarray:
@@ -145,14 +149,22 @@ _UNREADABLE = (
 )
 
 
-def box_rows(rows: np.ndarray, where: str) -> np.ndarray:
+def box_rows(rows: np.ndarray, where: str, *, detections: bool = False) -> np.ndarray:
     """
     Return rows with the fields of the Prophesee layout as ``BOX_DTYPE[N]``, sorted by time.
 
     The fields have their present names or those of the first data set: the time is called ``t``
-    or ``ts``, the score ``class_confidence`` or ``confidence``. The default of the score is 1;
-    boxes without ``track_id`` get an id each. Other fields are not read. The columns may have any
-    dtype that holds the same numbers.
+    or ``ts``, the score ``class_confidence`` or ``confidence``. The default of the score is 1.
+    Other fields are not read. The columns may have any dtype that holds the same numbers.
+
+    Parameters
+    ----------
+    rows : structured array[N]
+        The rows.
+    where : str
+        Where they are from, for error messages.
+    detections : bool
+        Whether boxes without a track have ``track_id`` 0; if not, they have one each.
 
     Raises
     ------
@@ -177,9 +189,8 @@ def box_rows(rows: np.ndarray, where: str) -> np.ndarray:
     for name in 'xywh':
         boxes[name] = _numbers(rows, name, where)
     boxes['class_confidence'] = _numbers(rows, score, where) if score in names else 1
-    boxes['track_id'] = np.arange(len(rows))
-    if 'track_id' in names:
-        boxes['track_id'] = track_ids(rows['track_id'], where)
+    tracks = rows['track_id'] if 'track_id' in names else np.full(len(rows), -1)
+    boxes['track_id'] = track_ids(tracks, where, detections=detections)
     check_boxes(boxes, where)
     return sort_by_time(boxes)
 
@@ -215,9 +226,12 @@ def _whole_numbers(rows: np.ndarray, name: str, where: str, dtype: str) -> np.nd
     return values.astype(dtype)
 
 
-def track_ids(values: np.ndarray, where: str) -> np.ndarray:
+def track_ids(values: np.ndarray, where: str, *, detections: bool) -> np.ndarray:
     """
-    Return ids of tracks as ``uint32[N]``: numbers that fit as they are, others numbered anew.
+    Return ids of tracks as ``uint32[N]``: numbers that fit as they are, others numbered from 1.
+
+    An empty or negative one is none: detections without a track have 0, labels a number each,
+    above those of the others. 0 stays 0.
 
     Raises
     ------
@@ -229,15 +243,33 @@ def track_ids(values: np.ndarray, where: str) -> np.ndarray:
         raise EvaluationError(
             f'{where}: track_id is of type {values.dtype}; give a number for each box'
         )
-    if values.dtype.kind in 'biu' and len(values):
-        if int(values.min()) >= 0 and int(values.max()) <= np.iinfo(np.uint32).max:
-            return values.astype(np.uint32)
-    elif values.dtype.kind == 'f':
-        with np.errstate(invalid='ignore'):
-            whole = values.astype(np.uint32)
-        if (whole == values).all():
-            return whole
-    return np.unique(values, return_inverse=True)[1].reshape(len(values)).astype(np.uint32)
+    largest = np.iinfo(np.uint32).max
+    if values.dtype.kind in 'biu' and ((values >= 0) & (values <= largest)).all():
+        return values.astype(np.uint32)
+    if values.dtype.kind == 'S':
+        values = np.char.decode(values, 'latin-1')
+    different, index = np.unique(values, return_inverse=True)
+    tracks = [_track(value) for value in different.tolist()]
+    names = [track for track in dict.fromkeys(tracks) if track]
+    numbers: dict[int | str, int] = {name: number for number, name in enumerate(names, 1)}
+    limit = largest - len(values)
+    if all(track is None or (isinstance(track, int) and track <= limit) for track in tracks):
+        numbers = {track: track for track in tracks if isinstance(track, int)}
+    found = np.array([numbers.get(track or '', 0) for track in tracks], np.int64)
+    index = index.reshape(len(values))
+    ids, without = found[index], np.array([track is None for track in tracks], bool)[index]
+    if not detections:
+        ids[without] = found.max(initial=0) + np.arange(1, without.sum() + 1)
+    return ids.astype(np.uint32)
+
+
+def _track(value: float | str) -> int | str | None:
+    """Return what tells a track from others, a number where it is one; ``None`` for no track."""
+    text = str(value).strip()
+    number = _WHOLE_NUMBER.fullmatch(text)
+    if number is None:
+        return text if text not in ('', 'nan') else None
+    return int(number[1]) if int(number[1]) >= 0 else None
 
 
 def check_boxes(boxes: np.ndarray, where: str) -> None:

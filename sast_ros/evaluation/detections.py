@@ -170,10 +170,10 @@ def read_detections(
         return _read_coco(path, labels, frames)
     if path.suffix.lower() == '.csv':
         name = _plain_name(path)
-        return _from_file(path, name, read_table(path, name, frames))
+        return _from_file(path, name, read_table(path, name, frames, detections=True))
     file = path / 'detections.npy' if path.is_dir() else path
     rows = load_rows(file)
-    boxes = box_rows(rows, str(file))
+    boxes = box_rows(rows, str(file), detections=True)
     in_folder = file.name == 'detections.npy'
     summary = _read_summary(file.with_name('summary.json')) if in_folder else None
     if summary is None:

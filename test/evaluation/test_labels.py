@@ -12,7 +12,8 @@ import zipfile
 from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
-from sast_ros.evaluation.boxes import box_rows, read_boxes
+from sast_ros.evaluation.boxes import box_rows, read_boxes, track_ids
+from sast_ros.evaluation.detections import read_detections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.label_files import find_labels, labels_beside, names_recording
 from sast_ros.evaluation.labels import canonical, label_classes, name_classes, read_labels
@@ -221,6 +222,43 @@ class TestFields:
             box_rows(given_rows, 'here')
 
 
+class TestTracks:
+    """Which boxes are of one object."""
+
+    @pytest.mark.parametrize(
+        ('values', 'expected'),
+        [
+            (np.array([5, 0, 7]), [5, 0, 7]),
+            (np.array([1.0, np.nan, 2.0]), [1, 0, 2]),
+            (np.array([-1, 3, -1]), [0, 3, 0]),
+            (np.array([5_000_000_000, 0, 6_000_000_000]), [1, 0, 2]),
+            (np.array(['b', '', 'a', 'b']), [2, 0, 1, 2]),
+            (np.array([b'b', b'a']), [2, 1]),
+            (np.array(['1.0', '', '3']), [1, 0, 3]),
+            (np.array(['12345678901', '0', '98765432109']), [1, 0, 2]),
+            (np.array(['4294967296', '-1']), [1, 0]),
+        ],
+    )
+    def test_of_detections_0_is_no_track(self, values, expected):
+        assert track_ids(values, 'here', detections=True).tolist() == expected
+
+    def test_labels_without_a_track_have_one_each(self):
+        values = np.array(['', 'b', '', 'a'])
+        assert track_ids(values, 'here', detections=False).tolist() == [3, 2, 4, 1]
+
+    def test_detections_of_files_without_ids_are_not_tracked(self, tmp_path):
+        layout = np.dtype([field for field in BOX_DTYPE.descr if field[0] != 'track_id'])
+        np.save(tmp_path / 'a.npy', rows((9, 1, 2, 3, 4, 0), (9, 5, 2, 3, 4, 0), dtype=layout))
+        (tmp_path / 'b.csv').write_text('t,x,y,w,h,class\n' + '1,2,3,4,5,0\n' * 2)
+        row = {'image_id': 0, 'category_id': 10, 'bbox': [1, 2, 3, 4], 'score': 1}
+        images, annotations = [{'id': 0, 't': 9}], [{'id': 1, **row}, {'id': 2, **row}]
+        save(tmp_path / 'c.json', coco(images, annotations))
+        for path in sorted(tmp_path.iterdir()):
+            assert read_detections(path).boxes['track_id'].tolist() == [0, 0], path
+            labels = read_labels(path, path.stem, ['car', 'bus'])
+            assert len(set(labels.boxes['track_id'].tolist())) == 2, path
+
+
 class TestHostile:
     """Files that promise more than they hold, or hold what is not read."""
 
@@ -321,7 +359,7 @@ class TestCoco:
         assert labels.times.tolist() == [50, 100, 150]
         assert labels.boxes['t'].tolist() == [50, 100]
         assert labels.boxes['class_id'].tolist() == [0, 1]
-        assert labels.boxes['track_id'].tolist() == [2, 8]
+        assert labels.boxes['track_id'].tolist() == [9, 8]  # the id of an annotation is no track
         assert labels.boxes[['x', 'y', 'w', 'h']][1].tolist() == (1, 2, 3, 4)
 
     def test_a_recording_takes_its_own_images(self, tmp_path):

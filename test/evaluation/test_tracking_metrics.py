@@ -138,6 +138,13 @@ def test_without_tracks_there_are_no_metrics(frames):
     assert tracking_metrics([], CLASSES) is None
 
 
+def test_a_window_that_several_frames_share_is_no_track():
+    found = rows('a1', 0)
+    frames = tuple(Frame(t, rows('a1', t), found, t_end=0) for t in range(3))
+    shared = PairedRecording('one', CLASSES, frames, np.zeros(0, BOX_DTYPE), 0)
+    assert tracking_metrics([match_recording(shared)], CLASSES) is None
+
+
 def test_recordings_without_numbers_are_left_out():
     tracked = recording(*[('a1', 'a1')] * 4)
     numbered = recording(*[('a0 b0', 'a1 b2')] * 3)

@@ -86,9 +86,14 @@ class CocoImages:
         with reading(self.path, 'give each category an id and a name'):
             return tuple(str(category['name']) for category in self._categories())
 
-    def read_rows(self, rows: list[dict[str, Any]], what: str) -> tuple[np.ndarray, np.ndarray]:
+    def read_rows(
+        self, rows: list[dict[str, Any]], what: str, *, detections: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """
         Return annotations or results as ``BOX_DTYPE[N]``, and which of them are crowds.
+
+        The ``id`` of an annotation is no track: it comes only once. ``detections``: whether boxes
+        without a track have ``track_id`` 0, as in ``box_rows``.
 
         Raises
         ------
@@ -114,11 +119,12 @@ class CocoImages:
                 notes[f'{what} have ignore, but not iscrowd, and count, as in pycocotools'] += 1
             score = float(row.get('score', 1))
             made.append((self.times[image], *self._box(row), ids[category], 0, score))
-            tracks.append(row.get('track_id', row.get('instance_id', row.get('id', 0))))
+            track = row.get('track_id', row.get('instance_id'))
+            tracks.append('' if track is None else str(track))
         self.notes.update(notes)
         boxes = np.array(made, BOX_DTYPE)
         if tracks:
-            boxes['track_id'] = track_ids(_as_array(tracks), str(self.path))
+            boxes['track_id'] = track_ids(np.array(tracks), str(self.path), detections=detections)
         return boxes, np.array(crowds, bool)
 
     def _box(self, row: dict[str, Any]) -> list[float]:
@@ -200,7 +206,7 @@ def read_coco_results(
     with reading(path, 'give a list of COCO results (image_id, category_id, bbox, score)'):
         rows = content if isinstance(content, list) else content['annotations']
         without = sum('score' not in row for row in rows)
-        boxes, _ = images.read_rows(rows, 'detections')
+        boxes, _ = images.read_rows(rows, 'detections', detections=True)
     check_boxes(boxes, str(path))
     if without:
         images.notes['detections have no score, which is taken as 1'] = without
@@ -381,10 +387,3 @@ def _frame_number(image: dict[str, Any]) -> int | None:
             return int(image[key])
     name = str(image.get('file_name', '')).replace('\\', '/').rpartition('/')[2]
     return trailing_number(name.rpartition('.')[0] or name)
-
-
-def _as_array(values: list[Any]) -> np.ndarray:
-    """Return ids as an array: of integers where they fit, else of texts."""
-    if all(isinstance(value, int) and abs(value) < 1 << 62 for value in values):
-        return np.array(values, np.int64)
-    return np.array([str(value) for value in values])

@@ -68,13 +68,16 @@ def names_boxes(header: list[str]) -> bool:
     return any(known.issuperset(pair) for pair in (('w', 'h'), ('x2', 'y2')))
 
 
-def read_table(path: Path, name: str, clock: FrameClock | None = None) -> BoxFile:
+def read_table(
+    path: Path, name: str, clock: FrameClock | None = None, *, detections: bool = False
+) -> BoxFile:
     """
     Read the boxes of a recording.
 
     The delimiter is a comma, a semicolon or a tab. Rows belong to the recording in their column
     ``recording``, if there is one. Times are those of ``microseconds``, or those of ``clock`` if
-    there is a column ``frame``.
+    there is a column ``frame``. ``detections``: whether boxes without a track have ``track_id`` 0,
+    as in ``box_rows``.
 
     Raises
     ------
@@ -114,9 +117,8 @@ def read_table(path: Path, name: str, clock: FrameClock | None = None) -> BoxFil
         boxes['class_confidence'] = (
             [float(text) for text in texts['score']] if 'score' in texts else 1
         )
-    boxes['track_id'] = np.arange(len(rows))
-    if 'track' in texts:
-        boxes['track_id'] = _tracks(texts['track'], str(path))
+    tracks = np.array(texts['track'] if 'track' in texts else [''] * len(rows))
+    boxes['track_id'] = track_ids(tracks, str(path), detections=detections)
     check_boxes(boxes, str(path))
     boxes = sort_by_time(boxes)
     return BoxFile(
@@ -174,12 +176,6 @@ def _set_classes(boxes: np.ndarray, texts: list[str]) -> tuple[str, ...]:
     names, ids = np.unique(np.array(texts), return_inverse=True)
     boxes['class_id'] = ids.reshape(len(texts))
     return tuple(names.tolist())
-
-
-def _tracks(texts: list[str], where: str) -> np.ndarray:
-    if all(text.isdecimal() and len(text) < 10 for text in texts):
-        return track_ids(np.array([int(text) for text in texts]), where)
-    return track_ids(np.array(texts), where)
 
 
 def _delimiter(line: str) -> str:

@@ -30,6 +30,7 @@ from sast_ros.evaluation.metrics.matching import (
     MatchedRecording,
     MIN_IOU,
 )
+from sast_ros.labels import BOX_DTYPE
 from sast_ros.tracking.assignment import assign
 
 #: IoU thresholds of HOTA.
@@ -132,12 +133,14 @@ def _tracked(matched: MatchedFrame) -> np.ndarray:
 
 
 def _has_tracks(frames: Iterable[np.ndarray]) -> bool:
-    """Return whether numbers come once in each frame, and some of them in several."""
-    numbers = [frame['track_id'] for frame in frames]
-    if any(len(np.unique(one)) < len(one) for one in numbers):
+    """Return whether numbers come once in each frame, and some of them at several times."""
+    frames = list(frames)
+    if any(len(np.unique(one['track_id'])) < len(one) for one in frames):
         return False
-    whole = np.concatenate([*numbers, np.zeros(0, np.uint32)])
-    return len(np.unique(whole[whole > 0])) < int((whole > 0).sum())
+    whole = np.concatenate([*frames, np.zeros(0, BOX_DTYPE)])
+    # Frames may share a window, whose numbers are then no track
+    different = np.unique(whole[whole['track_id'] > 0][['t', 'track_id']])
+    return len(np.unique(different['track_id'])) < len(different)
 
 
 def _frames(recording: MatchedRecording, class_id: int) -> list[TrackedFrame]:
