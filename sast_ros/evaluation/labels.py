@@ -71,6 +71,8 @@ class Labels:
 
     def on_clock(self, start_us: int | None, clock: str) -> Labels:
         """Return labels that count from the start of the recording with times on its clock."""
+        if not len(self.times):
+            return replace(self, clock=clock)  # labels without times fit any clock
         if self.clock != 'start':
             return self
         boxes, regions = self.boxes.copy(), self.regions.copy()
@@ -142,7 +144,8 @@ def read_labels(
     """
     Read the labels of a recording.
 
-    The content of a file decides how it is read, not its name.
+    The content of a file decides how it is read, not its name. A file without boxes says that
+    there is no object.
 
     Parameters
     ----------
@@ -201,8 +204,6 @@ def read_labels(
 
 
 def _from_file(path: Path, content: BoxFile) -> Labels:
-    if not len(content.boxes):
-        raise EvaluationError(f'{path}: holds no labels; name a file with boxes')
     return Labels(
         path,
         content.boxes,
@@ -287,8 +288,6 @@ def _read_numpy(path: Path, name: str, frames: FrameClock, sole: bool) -> BoxFil
 
 def _read_bag(path: Path, topic: str | None) -> Labels:
     found = read_topic(path, topic)
-    if not len(found.boxes):
-        raise EvaluationError(f'{path}: holds no labels; name a recording with objects')
     return Labels(path, found.boxes, np.unique(found.stamps_ns // 1000), found.classes, 'ros')
 
 

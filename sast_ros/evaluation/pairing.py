@@ -212,11 +212,13 @@ def _common_classes(
     Between them labels, ignored regions and detections with ids of these classes.
     """
     theirs = detected.classes or labels.classes
-    common = tuple(dict.fromkeys(name for name in labels.classes if name in theirs))
+    mine = labels.classes or theirs  # those of a file without boxes may be unknown
+    common = tuple(dict.fromkeys(name for name in mine if name in theirs))
     if not common:
         raise EvaluationError(
             f'{labels.path} and {detected.path} have no class in common: labels of '
-            f'{", ".join(labels.classes)}, detections of {", ".join(theirs)}; give the names of '
+            f'{", ".join(mine) or "unknown names"}, detections of '
+            f'{", ".join(theirs) or "unknown names"}; give the names of '
             'the labels with --label-classes, or those of the detections with --detection-classes'
         )
     unknown = detected.boxes['class_id'] >= len(theirs)
@@ -232,7 +234,7 @@ def _common_classes(
         if name not in common and count:
             left_out[name] = left_out.get(name, 0) + count
     truth = _renumber(labels.boxes, labels.classes, common)
-    if not len(truth):
+    if len(labels.boxes) and not len(truth):
         raise EvaluationError(
             f'{labels.path}: all {len(labels.boxes)} labels are of classes that the detector does '
             f'not have ({", ".join(left_out)}; it has {", ".join(theirs)}); give the names of '
@@ -299,16 +301,17 @@ def _start(labels: Labels, detected: RecordedDetections, shift: int) -> int:
     """
     if detected.start_us is not None:
         return detected.start_us + shift
-    first = min(int(boxes['t'][0]) for boxes in (labels.boxes, detected.boxes) if len(boxes))
+    times = (int(boxes['t'][0]) for boxes in (labels.boxes, detected.boxes) if len(boxes))
+    first = min(times, default=0)
     return 0 if first < 60_000_000 else first
 
 
 def _check_times(labels: Labels, detected: RecordedDetections, times: np.ndarray) -> None:
     """Raise an error for labels that lie wholly outside the detections in time or space."""
-    if not len(times):
+    if not len(times) or not len(labels.times):
         return
     boxes = labels.boxes
-    if detected.sensor_size is not None:
+    if len(boxes) and detected.sensor_size is not None:
         height, width = detected.sensor_size
         x, y = boxes['x'] + boxes['w'] / 2, boxes['y'] + boxes['h'] / 2
         outside = (x < 0) | (x > width) | (y < 0) | (y > height)

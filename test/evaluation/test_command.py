@@ -217,6 +217,19 @@ def test_several_classes_become_one_by_name(drives, tmp_path):
         assert sum(counts.values()) == metrics['labels'] and counts['vehicle'] > 0
 
 
+def test_a_recording_without_objects_counts_false_positives(replayed, drives, tmp_path):
+    for name in ('dataset.json', 'drive_0000_bbox.npy'):
+        shutil.copy(drives / name, tmp_path)
+    np.save(tmp_path / 'drive_0001_bbox.npy', np.zeros(0, BOX_DTYPE))
+    folders = [str(replayed[1] / f'drive_000{index}') for index in range(2)]
+    arguments = ['--labels', str(tmp_path), '--out', str(tmp_path), '--boxes', 'all']
+    assert main(['evaluate', *folders, *arguments, '--json', str(tmp_path / 'm.txt')]) == 0
+    metrics = json.loads((tmp_path / 'm.txt').read_text())
+    assert [one['images'] for one in metrics['recordings']][1] == 0
+    seconds = 60 * metrics['false_positives']['minutes_without_labels']
+    assert seconds == pytest.approx(1, abs=0.1)  # of 1.5 s without the first half
+
+
 def test_a_stray_file_beside_the_labels_is_named(replayed, drives, tmp_path, capsys):
     boxes = np.load(drives / 'drive_0000_bbox.npy')
     coco = {
@@ -273,7 +286,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ('change', 'expected'),
         [
-            (lambda boxes: boxes[:0], 'holds no labels'),
+            (lambda boxes: boxes[:0], 'no label is evaluated: there are none'),
             (lambda boxes: boxes.__setitem__(('x', 3)[0], np.nan) or boxes, 'is nan'),
             (lambda boxes: boxes.__setitem__('class_id', 40) or boxes, 'class id 40'),
         ],

@@ -360,7 +360,6 @@ class TestTable:
             ('t,x,y,w,h,class\n1,2,3,4,z,0', 'cannot be read'),
             ('t,x,y,w,h,class\n1,2,3,4,1e99,0', 'h of row 0'),
             ('frame,x,y,w,h,class\n1,2,3,4,5,0', '--label-fps'),
-            ('t,x,y,w,h,class\n', 'holds no boxes'),
         ],
     )
     def test_what_is_wrong_is_said(self, tmp_path, text, sentence):

@@ -138,7 +138,6 @@ class TestNumpy:
     @pytest.mark.parametrize(
         ('content', 'sentence'),
         [
-            (rows(), 'holds no labels'),
             (rows((9, np.nan, 2, 3, 4, 0)), r'x of row 0 \(t = 9 us\) is nan'),
             (rows((9, 1, 2, 3, 4, 0), (9, 1, 2, -3, 4, 0)), 'w of row 1'),
             (rows((9, 1, 2, 3, 4, 7)), 'class id 7, but only 2 classes are known'),
@@ -220,6 +219,28 @@ class TestFields:
         given_rows[name][1] = value
         with pytest.raises(EvaluationError, match=f'here.*{name}'):
             box_rows(given_rows, 'here')
+
+
+class TestNothingIsThere:
+    """A file without boxes says that there is no object."""
+
+    @pytest.mark.parametrize('suffix', ['npy', 'csv', 'json'])
+    def test_files_without_boxes(self, tmp_path, suffix):
+        path = tmp_path / f'a.{suffix}'
+        if suffix == 'npy':
+            np.save(path, rows())
+        elif suffix == 'csv':
+            path.write_text('t,x,y,w,h,class\n')
+        else:
+            save(path, coco([{'id': 1, 't': 5}], []))
+        labels = read_labels(path, 'a', default=('car', 'pedestrian'))
+        assert len(labels.boxes) == 0 and labels.classes == ('car', 'pedestrian')
+        assert labels.times.tolist() == [5] * (suffix == 'json')
+
+    def test_a_file_of_other_recordings_says_nothing(self, tmp_path):
+        (tmp_path / 'all.csv').write_text('t,x,y,w,h,class,recording\n1,2,3,4,5,0,b\n')
+        with pytest.raises(EvaluationError, match='holds no boxes of a'):
+            read_labels(tmp_path / 'all.csv', 'a', ['car'])
 
 
 class TestTracks:
@@ -383,7 +404,10 @@ class TestCoco:
                 coco([{'id': 1, 't': 5}], [{'image_id': 1, 'category_id': 9, 'bbox': [0] * 4}]),
                 'a.json.*annotations',
             ),
-            (coco([{'id': 1, 't': 5}], []), 'holds no labels of a'),
+            (
+                coco([{'id': 1, 't': 5}], [{'image_id': 2, 'category_id': 10, 'bbox': [0] * 4}]),
+                'holds no labels of a',
+            ),
         ],
     )
     def test_what_is_wrong_is_said(self, tmp_path, content, sentence):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,20 @@ class TestIntervalsWithoutLabels:
         # From 0.5 to 0.95 s, and from 2.0 to 3.95 s
         assert result.unlabelled_us == 450_000 + 1_950_000
         assert result.unlabelled['t'].tolist() == [2_050_000, 3_000_000]
+
+    @pytest.mark.parametrize('classes', [('car',), ()])
+    @pytest.mark.parametrize('known', [{'start_us': 0, 'sensor_size': (240, 304)}, {}])
+    def test_without_any_label_the_whole_recording_counts(self, classes, known):
+        found = detected([700_000, 800_000], np.arange(1, 41) * STEP, **known)
+        result = pair_last_window(labels([], classes), found, BOXES_GEN1)
+        assert result.frames == () and result.classes == ('car',)
+        assert result.unlabelled_us == 1_500_000
+        assert result.unlabelled['t'].tolist() == [700_000, 800_000]
+        assert pair_pooled(labels([], classes), found, BOXES_GEN1).frames == ()
+
+    def test_without_any_label_the_clock_does_not_matter(self):
+        found = replace(detected([700_000], np.arange(1, 41) * STEP, start_us=0), clock='ros')
+        assert len(pair_last_window(labels([]), found, BOXES_GEN1).unlabelled) == 1
 
     def test_sparse_labels_leave_no_gaps(self):
         windows = np.arange(1, 200) * STEP

@@ -152,14 +152,17 @@ def read_coco(
     Raises
     ------
     EvaluationError
-        If it is no COCO file, or has no images or no annotations of this recording.
+        If it is no COCO file, has no images of this recording, or none of its annotations is a
+        label.
 
     """
     images = read_images(path, name, clock or FrameClock(), sole=sole)
     with reading(path, _FIELDS):
-        boxes, crowds = images.read_rows(images.content['annotations'], 'annotations')
+        rows = images.content['annotations']
+        boxes, crowds = images.read_rows(rows, 'annotations')
+        own = sum(row['image_id'] not in images.foreign for row in rows)
     notes = left_out(path, images.notes)
-    if not (~crowds).any():
+    if own and not (~crowds).any():
         reason = f' ({"; ".join(notes)})' if notes else ''
         raise EvaluationError(
             f'{path}: holds no labels of {name}{reason}; name a file with annotations'

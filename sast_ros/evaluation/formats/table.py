@@ -82,7 +82,7 @@ def read_table(
     Raises
     ------
     EvaluationError
-        If a column is missing, a value is no number, or no row is of this recording.
+        If a column is missing, a value is no number, or all rows are of other recordings.
 
     """
     header = read_header(path)
@@ -100,8 +100,8 @@ def read_table(
             f'{" are not those of boxes" if header else ""}; {_ADVICE}'
         )
     rows, foreign = _read_rows(path, len(header), columns, name)
-    if not rows:
-        raise EvaluationError(f'{path}: holds no boxes of {name}; name a file with boxes')
+    if foreign and not rows:
+        raise EvaluationError(f'{path}: holds no boxes of {name}; name a file with its boxes')
     texts = {key: [row[index].strip() for row in rows] for key, index in columns.items()}
     boxes = np.zeros(len(rows), BOX_DTYPE)
     with reading(path, _ADVICE):
@@ -117,7 +117,7 @@ def read_table(
         boxes['class_confidence'] = (
             [float(text) for text in texts['score']] if 'score' in texts else 1
         )
-    tracks = np.array(texts['track'] if 'track' in texts else [''] * len(rows))
+    tracks = np.array(texts['track'] if 'track' in texts else [''] * len(rows), str)
     boxes['track_id'] = track_ids(tracks, str(path), detections=detections)
     check_boxes(boxes, str(path))
     boxes = sort_by_time(boxes)
@@ -126,7 +126,7 @@ def read_table(
         np.unique(boxes['t']),
         classes,
         relative=bool(numbered and clock is not None and clock.relative),
-        partial=bool(classes),
+        partial=bool(classes) or not rows,
         warnings=left_out(path, {f'boxes of other recordings than {name} are left out': foreign}),
     )
 

@@ -50,8 +50,8 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
     )
     if not coco.labels.any():
         raise EvaluationError(
-            'no label is evaluated: all are too small or in the first half second; use --boxes '
-            'all to include small ones'
+            'no label is evaluated: there are none, or all are too small or in the first half '
+            'second; give a recording with labels, or --boxes all to include small ones'
         )
     matched = [match_recording(recording) for recording in recordings]
     point = operating_point(matched, classes)
