@@ -121,7 +121,7 @@ def _show(summary: dict[str, Any]) -> None:
         table.add_row(name, f'offset of the log odds {offset:+.2f}')
     before, after = (summary[key]['reported']['expected_error'] for key in ('before', 'after'))
     score = summary['before']['reported']['score']
-    of = 'recordings held out of the fit' if summary['held_out'] else 'the same recording'
+    of = 'recordings held out of the fit' if summary['held_out'] else 'the recordings of the fit'
     table.add_row(
         'calibration error', f'{_number(before)}, then {_number(after)}, at {score:g} and above'
     )

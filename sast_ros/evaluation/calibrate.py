@@ -157,8 +157,8 @@ def calibrate_recordings(
         JSON-ready. ``classes`` of the recordings; ``low``, ``high`` and ``offsets``, those of
         the classes of the weights; ``before`` and ``after``: see ``score_calibration``, the
         latter of recordings that were held out of the fit (``held_out`` is false where there is
-        only one); ``thresholds``: see ``threshold_table``; ``best_threshold``: that with the
-        largest F1.
+        only one, or the others have too few detections for a fit); ``thresholds``: see
+        ``threshold_table``; ``best_threshold``: that with the largest F1.
 
     Raises
     ------
@@ -172,12 +172,8 @@ def calibrate_recordings(
     fit = fit_calibration(_joined(parts), len(classes) + 1)  # the last one: all together
     chosen = [classes.index(name) if name in classes else -1 for name in names]
     calibration = replace(fit, offsets=tuple(fit.offsets[index] for index in chosen))
-    folds = min(_FOLDS, len(parts))
-    tested = []
-    for fold in range(folds):
-        others = [part for number, part in enumerate(parts) if number % folds != fold]
-        own = fit_calibration(_joined(others), len(classes)) if others else fit
-        tested += [apply_calibration(part, own) for part in parts[fold::folds]]
+    held_out = _held_out(parts, len(classes))
+    tested = held_out or [apply_calibration(part, fit) for part in parts]
     labels = np.zeros(len(classes), np.int64)
     for each in recordings:
         for one in each.frames:
@@ -187,12 +183,25 @@ def calibrate_recordings(
         'classes': list(classes),
         **calibration.as_dict(),
         'recordings': len(recordings),
-        'held_out': folds > 1,
+        'held_out': bool(held_out),
         'before': score_calibration(_joined(parts)),
         'after': score_calibration(_joined(tested)),
         'thresholds': rows,
         'best_threshold': best_threshold(rows),
     }
+
+
+def _held_out(parts: Sequence[ScoredDetections], classes: int) -> list[ScoredDetections]:
+    """Return all parts, calibrated by fits to others; none if the others are too few for a fit."""
+    folds, tested = min(_FOLDS, len(parts)), []
+    for fold in range(folds if folds > 1 else 0):
+        others = [part for number, part in enumerate(parts) if number % folds != fold]
+        try:
+            fit = fit_calibration(_joined(others), classes)
+        except EvaluationError:
+            return []
+        tested += [apply_calibration(part, fit) for part in parts[fold::folds]]
+    return tested
 
 
 def _joined(parts: Sequence[ScoredDetections]) -> ScoredDetections:

@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from sast_ros.bags import open_recording
 from sast_ros.cli import main
-from sast_ros.evaluation.calibrate import apply_calibration, fit_calibration
+from sast_ros.evaluation.calibrate import apply_calibration, calibrate_recordings, fit_calibration
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.metrics.calibration import score_calibration, ScoredDetections
+from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecording
 from sast_ros.evaluation.metrics.thresholds import best_threshold, threshold_table
+from sast_ros.evaluation.pairing import Frame, PairedRecording
+from sast_ros.labels import BOX_DTYPE
 from sast_ros.model import Calibration, load_model
 from sast_ros.replay import replay_to_folder, ReplayOptions
 
@@ -71,6 +74,36 @@ def test_scores_that_say_nothing_or_the_opposite_become_the_share(scores):
     found = fit_calibration(ScoredDetections(given, np.zeros(2000, np.int64), correct), 1)
     after = found(given, np.zeros(2000, np.int64))
     assert after.mean() == pytest.approx(0.5, abs=0.02) and np.ptp(after) < 0.1
+
+
+def recording(name: str, correct: int, wrong: int) -> MatchedRecording:
+    """Return a recording of frames with one detection each."""
+    frames = []
+    for number in range(correct + wrong):
+        boxes = np.zeros(1, BOX_DTYPE)
+        boxes['w'] = boxes['h'] = 50
+        boxes['class_confidence'] = 0.5
+        frames.append(Frame(number, boxes if number < correct else boxes[:0], boxes))
+    return match_recording(PairedRecording(name, ('car',), tuple(frames), boxes[:0], 0))
+
+
+@pytest.mark.parametrize(('counts', 'held_out'), [((10, 40), False), ((50, 50), True)])
+def test_recordings_with_few_boxes_are_calibrated_with_the_others(counts, held_out):
+    recordings = [recording('a', 100, 100), recording('b', *counts)]
+    calibration, report = calibrate_recordings(recordings, ['car'])
+    assert report['held_out'] is held_out
+    share = (100 + counts[0]) / (200 + sum(counts))
+    assert calibration(np.float32([0.5]), np.zeros(1, int))[0] == pytest.approx(share, abs=0.02)
+    assert report['after']['reported']['expected_error'] < 0.05 + held_out
+
+
+def test_a_recording_without_labels_changes_no_calibration():
+    recordings = [recording('a', 100, 100), recording('b', 50, 50)]
+    boxes = np.zeros(0, BOX_DTYPE)
+    empty = match_recording(PairedRecording('c', ('car',), (), boxes, 60_000_000))
+    calibration, report = calibrate_recordings([*recordings, empty], ['car'])
+    assert calibration == calibrate_recordings(recordings, ['car'])[0]
+    assert report['recordings'] == 3
 
 
 def test_precision_and_recall_at_each_threshold():
