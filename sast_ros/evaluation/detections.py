@@ -31,8 +31,10 @@ class LiveRun:
 
     Attributes
     ----------
-    published, dropped : int
-        Windows for which there is a message, and those between them for which there is none.
+    published : int
+        Number of windows for which there is a message.
+    dropped_us : int64[D]
+        Ends of the windows between them for which there is none, in order.
     events_topic : str
         Topic with the events in the same bag.
     ended_early : bool
@@ -41,9 +43,14 @@ class LiveRun:
     """
 
     published: int
-    dropped: int
+    dropped_us: np.ndarray
     events_topic: str
     ended_early: bool
+
+    @property
+    def dropped(self) -> int:
+        """Number of windows between those with messages for which there is none."""
+        return len(self.dropped_us)
 
 
 @dataclass(frozen=True)

@@ -232,8 +232,10 @@ class _Cut:
     ----------
     ends, events : int64[W]
         Ends of the windows that were published, and their events.
-    before, dropped, after : int
-        Number of others: before the first of these, between them, after the last.
+    before, after : int
+        Number of others before the first of these, and after the last.
+    dropped : list of int
+        Ends of the others between them.
     topic : str
         Topic of the events.
     duration_us, stride_us : int
@@ -254,7 +256,8 @@ class _Cut:
         self.duration_us, self.stride_us, _ = timing
         self.sensor_size = options.sensor_size or recording.sensor_size
         self.events = np.zeros(len(ends), np.int64)
-        self.before = self.dropped = self.after = 0
+        self.before = self.after = 0
+        self.dropped: list[int] = []
         cutter = WindowCutter(
             *timing,
             sensor_size=self.sensor_size,
@@ -278,7 +281,7 @@ class _Cut:
         elif index == len(self.ends):
             self.after += 1
         else:
-            self.dropped += 1
+            self.dropped.append(window.t_end)
 
 
 def _detections(
@@ -315,7 +318,7 @@ def _detections(
         stride_us=cut.stride_us,
         duration_us=cut.duration_us,
         sensor_size=cut.sensor_size,
-        live=LiveRun(len(ends), cut.dropped, cut.topic, ended_early=cut.after > 0),
+        live=LiveRun(len(ends), np.array(cut.dropped, np.int64), cut.topic, cut.after > 0),
         topic=found.topic,
         warnings=tuple(warnings),
     )

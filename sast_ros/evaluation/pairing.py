@@ -139,7 +139,13 @@ def pair_last_window(
     index = np.searchsorted(times, labels.times, 'right') - 1
     age = labels.times - times[index.clip(min=0)]
     limit = 2 * detected.stride_us if windows is not None else detected.stride_us - 1
-    valid = (index >= 0) & (age <= limit)
+    recent = age <= limit
+    if detected.live is not None and detected.live.dropped:
+        # Of a node that dropped windows the one before them is what was known
+        dropped = detected.live.dropped_us + shift
+        before = np.searchsorted(dropped, labels.times, 'right') - 1
+        recent |= (before >= 0) & (labels.times - dropped[before] <= limit)
+    valid = (index >= 0) & recent
     truth, found = truth[boxes(truth)], found[boxes(found)]
     evaluated = labels.times - start > boxes.skip_us
     if detected.live is not None and detected.live.ended_early:

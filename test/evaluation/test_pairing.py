@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.evaluation.box_filter import BOXES_GEN1
-from sast_ros.evaluation.detections import RecordedDetections
+from sast_ros.evaluation.detections import LiveRun, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import Labels
 from sast_ros.evaluation.metrics.summary import compute_metrics
@@ -96,6 +96,16 @@ class TestLastWindow:
         assert seen(result) == [(700_020, [700_000]), (750_000, [750_000])]
         with pytest.raises(EvaluationError, match='have different clocks'):
             pair_last_window(truth, detected([700_000]), BOXES_GEN1)
+
+    def test_where_a_node_dropped_windows_the_one_before_them_was_known(self):
+        published = np.array([600_000, 1_000_000])
+        found = detected(published, windows=published)
+        dropped = np.arange(650_000, 850_000, STEP)
+        found = replace(found, live=LiveRun(2, dropped, '/events', ended_early=False))
+        result = pair_last_window(labels([800_000, 960_000]), found, BOXES_GEN1)
+        # Sensor and node were silent from 0.8 s on
+        assert seen(result) == [(800_000, [600_000]), (960_000, [])]
+        assert result.without_window == 2
 
 
 class TestPool:
