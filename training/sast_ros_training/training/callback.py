@@ -72,18 +72,17 @@ class TrainingCallback(Callback):
         self._report(step, self._config.optimizer.max_steps, values)
 
     def _validate(self, trainer: Trainer, module: DetectionTraining, step: int) -> None:
-        found = module.validate_average()
-        ap = 0.0 if found is None else found['all']['ap'] or 0.0
-        better = found is None or ap >= module.best
-        module.best = max(module.best, ap)
+        found, better = module.validate_average()
         if not trainer.is_global_zero:
             return
         if better:
+            validation = self._out / 'validation.json'
+            validation.unlink(missing_ok=True)  # never beside weights that it does not describe
             module.export(self._out / 'model.safetensors')
+            if found is not None:
+                write_file(validation, json.dumps({'step': step, **found}, indent=2) + '\n')
         if found is None:
             return
-        text = json.dumps({'step': step, **found}, indent=2) + '\n'
-        write_file(self._out / 'validation.json', text)
         curves = {f'validation/{name}': found['all'][name] for name in ('ap', 'ap50', 'ap75')}
         for name, values in found['all']['by_class'].items():
             curves[f'validation/ap50/{name}'] = values['ap50']

@@ -53,8 +53,8 @@ def train(
     Train all parts; continue where a killed training of the same folder stopped.
 
     Each part writes into its folder ``model.safetensors`` (the best average weights so far),
-    ``last.ckpt`` (to continue), ``validation.json``, ``config.yaml`` and curves for TensorBoard.
-    Weights and validation of the last part are copied to ``out``.
+    ``last.ckpt`` (to continue), ``validation.json`` (of these weights), ``config.yaml`` and
+    curves for TensorBoard. Weights and validation of the last part are copied to ``out``.
 
     Parameters
     ----------
@@ -72,7 +72,8 @@ def train(
     Returns
     -------
     dict
-        ``steps`` of all parts, ``best`` mAP and ``validation`` of the last part.
+        ``steps`` of all parts, and of the last part the ``validation`` of its weights and
+        ``best``, their mAP on the sequences that every validation takes.
 
     Raises
     ------
@@ -107,6 +108,7 @@ def _finish(parts: Sequence[CurriculumPart], out: Path) -> dict[str, Any]:
     last = out / parts[-1].name
     validation = last / 'validation.json'
     if is_main_process() and last != out:
+        (out / validation.name).unlink(missing_ok=True)  # of the weights before
         for path in (last / 'model.safetensors', validation):
             if path.is_file():
                 shutil.copyfile(path, out / f'{path.name}.part')

@@ -55,7 +55,9 @@ class DetectionTraining(LightningModule):
         self._folder = Path(config.data.cache)
         self._states: list[State] | None = None
         self._positions: list[dict[str, Any]] = []
+        #: Best mAP so far, on the held-out sequences of these names.
         self.best = -math.inf
+        self._compared: list[str] = []
         #: Step at which the cycle of the learning rate began.
         self._cycle_start = 0
         self._losses: dict[str, list[Tensor]] = {}
@@ -205,6 +207,7 @@ class DetectionTraining(LightningModule):
             'streams': _gather({'positions': self._positions, 'states': states}),
             'average': self.average.state_dict(),
             'best': self.best,
+            'compared': self._compared,
             'cycle_start': self._cycle_start,
             'max_steps': self._settings.optimizer.max_steps,
             'model': self.model.config.as_dict(),
@@ -213,7 +216,7 @@ class DetectionTraining(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         kept = checkpoint[CHECKPOINT_KEY]
         self.average.load_state_dict(kept['average'])
-        self.best = kept['best']
+        self.best, self._compared = kept['best'], kept.get('compared', [])
         finished = checkpoint['global_step'] >= kept['max_steps']
         self._cycle_start = checkpoint['global_step'] if finished else kept['cycle_start']
         streams = kept['streams']
@@ -224,33 +227,46 @@ class DetectionTraining(LightningModule):
 
     # ---------------------------------------------------------------------------------- validation
 
-    def validate_average(self) -> dict[str, Any] | None:
+    def validate_average(self) -> tuple[dict[str, Any] | None, bool]:
         """
         Validate the average weights on held-out sequences, all processes together.
 
-        The calibration of their scores is fitted to the same sequences.
+        The calibration of their scores is fitted to the same sequences. The last validation takes
+        more of them; weights are compared by the mAP on those that every validation takes.
 
-        Returns the result of ``summarise``, None if there are no such sequences.
+        Returns the result of ``summarise``, None if there are no such sequences, and whether no
+        weights before were better.
         """
         model, settings = self.average.model, self._settings.validation
         model.calibration = None  # of the weights before
         estimate_batch_norms(model, self._statistics_windows())
         paths = list_sequences(self._folder / 'validation')
+        # Spread over all, whatever their order
+        some = paths[:: max(1, -(-len(paths) // settings.sequences))]
+        compared = [path.name for path in some]
+        if compared != self._compared:
+            self.best, self._compared = -math.inf, compared
         if not paths:
-            return None
+            return None, True
         if self.global_step < self._settings.optimizer.max_steps:
-            # Spread over all, whatever their order
-            paths = paths[:: -(-len(paths) // settings.sequences)]
+            paths = some
         detector = StreamingDetector(
             model, settings.score_threshold, max_detections=MAX_DETECTIONS
         )
-        results = [run_sequence(detector, _open(path, model)) for path in self._share(paths)]
-        everything = [result for part in _gather(results) for result in part]
-        model.calibration = calibrate_scores(everything, model.config.classes)
-        found = summarise(everything, model.config.classes)
-        return found | {
-            'calibration': None if model.calibration is None else model.calibration.as_dict()
+        mine = {
+            path.name: run_sequence(detector, _open(path, model)) for path in self._share(paths)
         }
+        results = {name: result for part in _gather(mine) for name, result in part.items()}
+        classes = model.config.classes
+        model.calibration = calibrate_scores(results.values(), classes)
+        found = summarise(results.values(), classes)
+        same = found
+        if len(compared) < len(results):
+            same = summarise([results[name] for name in compared], classes)
+        ap = same['all']['ap'] or 0.0
+        better, self.best = ap >= self.best, max(ap, self.best)
+        calibration = None if model.calibration is None else model.calibration.as_dict()
+        return found | {'calibration': calibration}, better
 
     def export(self, path: Path) -> None:
         """Write the average weights with the calibration of the last validation."""

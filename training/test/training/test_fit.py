@@ -31,7 +31,7 @@ from sast_ros_training.training.errors import (
 )
 from sast_ros_training.training.fit import train
 from sast_ros_training.training.module import one_cycle
-from sast_ros_training.training.validation import calibrate_scores, run_sequence
+from sast_ros_training.training.validation import calibrate_scores, run_sequence, summarise
 import torch
 import yaml
 
@@ -197,6 +197,68 @@ def test_what_a_training_leaves(whole):
     assert sum(row['windows'] for row in found['sparsity']) == 24
     assert all(len(row['kept_tokens']) == 4 for row in found['sparsity'])
     assert list(losses) == [('', step) for step in range(1, STEPS + 1)]
+
+
+@pytest.mark.parametrize(
+    ('of_all', 'of_one', 'exported'),
+    [
+        (0.3, [0.2, 0.6, 0.7], [2, 4, 5]),  # the rest is harder
+        (0.9, [0.2, 0.6, 0.5], [2, 4]),  # the rest is easier
+        (0.9, [0.6, 0.2, 0.5], [2]),
+    ],
+)
+def test_the_best_weights_are_the_best_on_the_same_sequences(
+    cache, tmp_path, monkeypatch, of_all, of_one, exported
+):
+    """The last validation takes both held-out sequences, those of steps 2 and 4 one of them."""
+    given, steps = {1: iter(of_one), 2: iter([of_all])}, []
+
+    def give_map(results, classes):
+        results = list(results)
+        found = summarise(results, classes)
+        found['all']['ap'] = next(given[len(results)])
+        return found
+
+    export = module.DetectionTraining.export
+
+    def watch(training, path):
+        assert not (tmp_path / 'validation.json').exists()
+        steps.append(training.global_step)
+        export(training, path)
+
+    monkeypatch.setattr(module, 'summarise', give_map)
+    monkeypatch.setattr(module.DetectionTraining, 'export', watch)
+    run(cache, tmp_path, validation={'every_steps': 2, 'sequences': 1, 'batch_norm_windows': 6})
+    assert steps == exported
+    found = json.loads((tmp_path / 'validation.json').read_text())
+    assert found['step'] == exported[-1]
+    assert found['sequences'] == (2 if found['step'] == STEPS else 1)
+    assert content(tmp_path)[CHECKPOINT_KEY]['best'] == max(of_one)
+
+
+def test_weights_are_not_compared_on_other_sequences_than_before(cache, tmp_path, monkeypatch):
+    def give_map(results, classes):
+        results = list(results)
+        found = summarise(results, classes)
+        found['all']['ap'] = {1: 0.8, 2: 0.4}[len(results)]
+        return found
+
+    monkeypatch.setattr(module, 'summarise', give_map)
+    validation = {'every_steps': 2, 'sequences': 1, 'batch_norm_windows': 0}
+    run(cache, tmp_path, stop=('', 5), validation=validation)
+    assert json.loads((tmp_path / 'validation.json').read_text())['step'] == 4
+    run(cache, tmp_path, validation={**validation, 'sequences': 2})
+    found = json.loads((tmp_path / 'validation.json').read_text())
+    assert (found['step'], found['all']['ap']) == (STEPS, 0.4)
+
+
+def test_a_validation_of_other_weights_is_not_left_beside_those_of_the_last_part(cache, tmp_path):
+    parts = [{'name': 'a', 'optimizer': {'max_steps': 1}}]
+    run(cache, tmp_path, curriculum=parts)
+    assert (tmp_path / 'validation.json').is_file()
+    (tmp_path / 'a' / 'validation.json').unlink()
+    run(cache, tmp_path, curriculum=parts)
+    assert not (tmp_path / 'validation.json').exists()
 
 
 def test_weights_are_exported_with_the_calibration_of_their_validation(tmp_path):
