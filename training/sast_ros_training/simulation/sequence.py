@@ -253,7 +253,8 @@ class SimulatedSequence:
         ends = {timing: timing.ends(self.length_us) for timing in timings}
         for border in _borders(ends):
             chunks += self._advance(scene, picture, now, zero + border)
-            now = zero + border
+            # A border may lie within the step of the first event
+            now = max(now, zero + border)
             own = self._camera.take_owner_events()
             due = [timing for timing in timings if border in ends[timing]]
             for history in histories.values():

@@ -9,10 +9,13 @@ import pytest
 from sast_ros.events.chunk import EventChunk
 from sast_ros.labels import CLASSES, LABEL_DTYPE
 from sast_ros.windows import WindowCutter
+from sast_ros_training.simulation.camera import EventCamera
 from sast_ros_training.simulation.motion import MOTIONS
+from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.sequence import (
     _borders,
     _History,
+    _mark,
     GEOMETRIES,
     SimulatedSequence,
     WINDOW_US,
@@ -151,6 +154,35 @@ def test_windows_of_any_length_and_stride_are_those_of_the_node(times):
             expected = getattr(stream, name)[first:behind]
             np.testing.assert_array_equal(getattr(inside, name), expected)
         assert len(labels) and (labels['t'] == window.t_end).all()
+
+
+@pytest.mark.parametrize('times', [(16.667, 16.667), (33, 20), (5, 5.001)])
+def test_time_does_not_go_back_with_windows_off_the_grid_of_pictures(monkeypatch, times):
+    """Times of labels count from within the first 5 ms that have events."""
+    moments = []
+    advance = EventCamera.advance
+
+    def watch(camera, luminance, t_us, owners=None):
+        moments.append(t_us)
+        return advance(camera, luminance, t_us, owners)
+
+    def first_event(sequence, picture):
+        sequence._camera.start(picture(0.0)[0], 0)
+        sequence._camera.advance(picture(0.005)[0], 5000)
+        sequence._camera.take_owner_events()
+        return _mark(1, *sequence.size), 5000
+
+    monkeypatch.setattr(EventCamera, 'advance', watch)
+    monkeypatch.setattr(SimulatedSequence, '_first_event', first_event)
+    # A picture every 2 ms, as of what is fast
+    monkeypatch.setattr(
+        SceneRenderer, 'steps', lambda scene, start, end: max(1, round((end - start) / 0.002))
+    )
+    timing = WindowTiming.from_ms(*times)
+    sequence = SimulatedSequence(3, 0.1, motion='pan', timing=timing)
+    windows = list(sequence.windows())
+    assert [window.t_end for window in windows] == list(timing.ends(100_000))
+    assert moments == sorted(set(moments))
 
 
 def test_the_scene_does_not_depend_on_the_windows():
