@@ -45,7 +45,8 @@ class SequenceInfo:
     ``sensor_size`` is (height, width) in pixels, ``downsample`` sensor pixels per cell, ``shape``
     (channels, height, width) of a histogram, ``motion`` that of the camera, ``''`` if unknown,
     ``window_ms`` the length of a window, ``stride_ms`` the time from one to the next. Sequences of
-    a folder may differ in both; the network is not told.
+    a folder may differ in both; the network is not told. ``source_classes`` are those of the
+    labels that it was made from, in class-id order, ``()`` if unknown.
     """
 
     source: str
@@ -56,9 +57,10 @@ class SequenceInfo:
     motion: str = ''
     stride_ms: float = 50.0
     window_ms: float = 50.0
+    source_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ('classes', 'sensor_size', 'shape'):  # JSON has lists only
+        for name in ('classes', 'sensor_size', 'shape', 'source_classes'):  # JSON has lists only
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def check(self) -> None:
@@ -72,7 +74,8 @@ class SequenceInfo:
             raise ValueError(f'a side above {MAX_SENSOR_SIDE} cells')
         if math.prod(self.shape) > _MAX_CELLS:
             raise ValueError(f'shape {self.shape} has more than {_MAX_CELLS} cells')
-        if not all(isinstance(name, str) for name in (self.source, self.motion, *self.classes)):
+        names = (self.source, self.motion, *self.classes, *self.source_classes)
+        if not all(isinstance(name, str) for name in names):
             raise ValueError('a name that is no text')
         for name in ('stride_ms', 'window_ms'):
             value = getattr(self, name)
@@ -244,6 +247,24 @@ class CachedSequence:
                 'data.cache'
             )
 
+    def require_settings(self, network: ModelConfig, **settings: Any) -> None:
+        """
+        Raise a ``TrainingDataError`` unless the sequence would be made as it is.
+
+        ``settings``: what fields of ``SequenceInfo`` would be, ``downsample`` that of the sensor
+        and the network by default. ``source_classes`` that are unknown are not compared.
+        """
+        self.require(network)
+        usual = sensor_geometry(network, self.info.sensor_size).downsample
+        for name, wanted in {'downsample': usual, **settings}.items():
+            found = getattr(self.info, name)
+            if found not in (wanted, ()):
+                key = 'model.name' if name == 'downsample' else f'data.{name}'
+                raise TrainingDataError(
+                    f'{self.path}: was made with {name} {_shown(found)}, but {key} now asks for '
+                    f'{_shown(wanted)}; take another folder for data.cache'
+                )
+
     def __len__(self) -> int:
         return len(self.t_end)
 
@@ -277,6 +298,10 @@ class CachedSequence:
         active = np.zeros(int(np.prod(self.info.shape[1:])), bool)
         active[index % active.size] = True
         return np.count_nonzero(active) / active.size
+
+
+def _shown(value: Any) -> str:
+    return ', '.join(value) if isinstance(value, tuple) else f'{value:g}'
 
 
 def list_sequences(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 import json
 
 from moving_boxes import CLASSES, window, write_sequence
@@ -14,7 +14,12 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import model_config
-from sast_ros_training.training.cache import CachedSequence, list_sequences, SequenceWriter
+from sast_ros_training.training.cache import (
+    CachedSequence,
+    list_sequences,
+    SequenceInfo,
+    SequenceWriter,
+)
 from sast_ros_training.training.errors import TrainingDataError
 
 
@@ -130,6 +135,7 @@ def test_a_column_of_another_type_shape_or_content_is_refused(tmp_path, tensors)
         {'window_ms': float('inf')},
         {'classes': [1, 2, 3]},
         {'source': None},
+        {'source_classes': [1]},
     ],
 )
 def test_an_impossible_description_is_refused(tmp_path, info):
@@ -153,3 +159,34 @@ def test_other_channels_than_those_of_the_network_are_refused(tmp_path):
     sequence.require(network)
     with pytest.raises(TrainingDataError, match=r'a\.safetensors: .*20 channels, not the 10'):
         sequence.require(replace(network, bins=5))
+
+
+def test_a_sequence_that_would_be_made_differently_is_refused(tmp_path):
+    path = write_sequence(tmp_path / 'a.safetensors', 3, windows=1)
+    network = model_config('gen1-tiny', classes=CLASSES)
+    sequence = CachedSequence(changed(path, source_classes=['car', 'bus']))
+    same = {'window_ms': 50, 'stride_ms': 50, 'source_classes': ('car', 'bus')}
+    sequence.require_settings(network, **same)
+    for name, wanted in (
+        ('window_ms', 20),
+        ('stride_ms', 12.5),
+        ('source_classes', ('bus', 'car')),
+    ):
+        with pytest.raises(TrainingDataError, match=rf'a\.safetensors: .*data\.{name} now'):
+            sequence.require_settings(network, **{**same, name: wanted})
+
+
+def test_a_sequence_of_another_downsample_than_that_of_its_sensor_is_refused(tmp_path):
+    path = write_sequence(tmp_path / 'a.safetensors', 3, windows=1, size=(480, 640))
+    network = model_config('gen1-tiny', classes=CLASSES)
+    with pytest.raises(TrainingDataError, match=r'downsample 1, but model\.name .* 2;'):
+        CachedSequence(path).require_settings(network)
+    CachedSequence(path).require_settings(model_config('1mpx-tiny', classes=CLASSES))
+
+
+def test_classes_of_a_source_that_are_unknown_are_not_compared(tmp_path):
+    sequence = CachedSequence(write_sequence(tmp_path / 'a.safetensors', 3, windows=1))
+    network = model_config('gen1-tiny', classes=CLASSES)
+    sequence.require_settings(network, source_classes=('bus',))
+    older = {k: v for k, v in asdict(sequence.info).items() if k != 'source_classes'}
+    assert SequenceInfo(**older) == sequence.info

@@ -8,6 +8,7 @@ from pathlib import Path
 import zipfile
 
 from moving_boxes import CLASSES, STEP_US, window
+from moving_boxes import write_sequence as write_cached
 import numpy as np
 import pytest
 from sast_ros.events import EventChunk
@@ -115,6 +116,21 @@ class TestPropheseeFiles:
         times = [path.stat().st_mtime_ns for path in list_sequences(tmp_path / 'train')]
         assert fill(self.data(folder, tmp_path)) == []
         assert [p.stat().st_mtime_ns for p in list_sequences(tmp_path / 'train')] == times
+
+    @pytest.mark.parametrize(
+        'other', [{'window_ms': 20}, {'stride_ms': 25}, {'source_classes': [*CLASSES[::-1]]}]
+    )
+    def test_what_was_made_with_other_settings_is_refused_and_kept(self, folder, tmp_path, other):
+        fill(self.data(folder, tmp_path))
+        # Before anything is made with the new settings
+        first, second = list_sequences(tmp_path / 'train')
+        first.unlink()
+        before = second.read_bytes()
+        (name,) = other
+        with pytest.raises(TrainingDataError, match=rf'{second}: .*data\.{name}.*data\.cache'):
+            fill(self.data(folder, tmp_path, **other))
+        assert list_sequences(tmp_path / 'train') == [second]
+        assert second.read_bytes() == before
 
     def test_other_class_lists_are_mapped_by_name(self, folder, tmp_path):
         fill(self.data(folder, tmp_path), model={'classes': ['car', 'pedestrian']})
@@ -251,6 +267,14 @@ class TestPreprocessed:
         for number, expected in zip((2, 4), rows):
             np.testing.assert_array_equal(sequence.labels(number)['x'], expected['x'])
             assert sequence.labels(number)['recent'].all()
+
+    def test_cells_are_pixels_whatever_the_network_is(self, prepared):
+        folder, *_ = prepared
+        path = folder / 'cache' / 'train' / 'drive.safetensors'
+        write_cached(path, 4, size=(480, 640))
+        assert fill(self.data(folder)) == []
+        with pytest.raises(TrainingDataError, match=r'drive\.safetensors: .*data\.stride_ms'):
+            fill({**self.data(folder), 'stride_ms': 25})
 
     @pytest.mark.parametrize(
         'shape, dtype, what',
@@ -393,6 +417,14 @@ class TestSimulation:
         assert len(list_sequences(tmp_path / 'validation')) == 1
         assert len(list_sequences(tmp_path / 'train')) >= 1
         assert not list(tmp_path.glob('**/*.part'))
+
+    def test_a_drive_for_another_network_is_refused(self, tmp_path):
+        more = {'sequences': 1, 'validation_sequences': 0, 'geometries': {'vga': 1}}
+        ((plan,), _) = plan_drives(parse_config({'data': self.data(tmp_path, **more)}, 'test'))
+        write_cached(plan.target, 1, size=(480, 640))
+        with pytest.raises(TrainingDataError, match=rf'{plan.target}: .*model\.name'):
+            fill(self.data(tmp_path, **more))
+        assert fill(self.data(tmp_path, **more), model={'name': '1mpx-tiny'}) == []
 
     def test_what_cannot_be_simulated_is_refused(self, tmp_path):
         for data, complaint in (

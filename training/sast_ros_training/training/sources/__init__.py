@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 from pathlib import Path
 
-from sast_ros_training.training.cache import list_sequences, SUFFIX
+from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 
@@ -35,7 +35,7 @@ def prepare(config: TrainingConfig, log: Callable[[str], None]) -> Iterator[None
     TrainingConfigError
         A source that cannot be had.
     TrainingDataError
-        There is nothing to train on.
+        There is nothing to train on, or a sequence of the cache was made with other settings.
 
     """
     with contextlib.ExitStack() as stack:
@@ -60,6 +60,7 @@ def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
     from sast_ros_training.training.sources.rvt import convert_sequence, find_sequences
 
     data = config.data
+    splits: dict[str, dict[Path, tuple[Path, Path]]] = {}
     for split, kind in (('train', 'train'), ('val', 'validation')):
         source = Path(data.source or '') / split
         if data.kind == 'rvt':
@@ -71,12 +72,29 @@ def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
                 f'{source}: holds no sequences of the kind {data.kind}; correct data.source of '
                 'the configuration'
             )
-        for number, (path, boxes) in enumerate(found, start=1):
-            target = Path(data.cache) / kind / f'{path.stem}{SUFFIX}'
+        folder = Path(data.cache) / kind
+        splits[split] = {folder / f'{path.stem}{SUFFIX}': (path, boxes) for path, boxes in found}
+    for target in (target for targets in splits.values() for target in targets):
+        if target.exists():
+            _require_same(target, config)
+    for split, targets in splits.items():
+        for number, (target, (path, boxes)) in enumerate(targets.items(), start=1):
             if target.exists():
                 continue
-            log(f'{split} {number} of {len(found)}: {path.name}')
+            log(f'{split} {number} of {len(targets)}: {path.name}')
             if data.kind == 'rvt':
                 convert_sequence(path, target, config)
             else:
                 convert_recording(path, boxes, target, config)
+
+
+def _require_same(target: Path, config: TrainingConfig) -> None:
+    """Raise a ``TrainingDataError`` for a sequence that would now be made differently."""
+    data = config.data
+    CachedSequence(target).require_settings(
+        config.network(),
+        window_ms=data.window_ms,
+        stride_ms=data.stride_ms,
+        source_classes=config.source_classes(),
+        **({'downsample': 1} if data.kind == 'rvt' else {}),  # cells are pixels there
+    )

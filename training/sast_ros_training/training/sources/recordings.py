@@ -74,6 +74,7 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
             classes=network.classes,
             stride_ms=data.stride_ms,
             window_ms=data.window_ms,
+            source_classes=config.source_classes(),
         )
         cutter = WindowCutter(round(1000 * data.window_ms), round(1000 * data.stride_ms))
         history = LabelHistory(labels, size, writer.info.downsample, data.stride_ms)

@@ -120,10 +120,10 @@ def _read_windows(
     file.reserve(math.prod(shape))
     classes = config.model.classes
     # The boxes are in the pixels of the histograms, so these stand for the sensor
-    window_ms = config.data.window_ms
-    info = SequenceInfo(source, classes, shape[1:], 1, shape, '', stride_ms, window_ms)
+    window_ms, given = config.data.window_ms, config.source_classes()
+    info = SequenceInfo(source, classes, shape[1:], 1, shape, '', stride_ms, window_ms, given)
     writer = SequenceWriter(info)
-    labels = choose_classes(labels, config.source_classes(), classes)
+    labels = choose_classes(labels, given, classes)
     history = LabelHistory(labels, shape[1:], 1, stride_ms)
     if len(times) > total:
         raise IndexError(f'{len(times)} times of {total} histograms')

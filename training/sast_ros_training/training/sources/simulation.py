@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.model.config import model_config
-from sast_ros_training.training.cache import histogram_writer, SUFFIX
+from sast_ros_training.training.cache import CachedSequence, histogram_writer, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.processes import end_with_parent
@@ -191,10 +191,13 @@ def simulated_drives(config: TrainingConfig, log: Callable[[str], None]) -> Iter
     TrainingConfigError
         See ``plan_drives``.
     TrainingDataError
-        A drive could not be simulated.
+        A drive could not be simulated, or was simulated for another network.
 
     """
     training, validation = plan_drives(config)
+    for plan in (*training, *validation):
+        if plan.target.exists():
+            CachedSequence(plan.target).require_settings(config.network())
     first = config.data.simulation.start_with
     needed = [plan for plan in (*training[:first], *validation) if not plan.target.exists()]
     later = [plan for plan in training[first:] if not plan.target.exists()]
