@@ -21,7 +21,7 @@ from sast_ros_training.simulation.timing import WindowTiming
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config_file import parse_config
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
-from sast_ros_training.training.sources import prepare
+from sast_ros_training.training.sources import prepare, recordings
 from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
 from sast_ros_training.training.sources.simulation import plan_drives, simulate_drive
 
@@ -151,6 +151,31 @@ class TestPropheseeFiles:
     def test_a_folder_without_pairs_is_refused(self, tmp_path):
         with pytest.raises(TrainingDataError, match='train.* prophesee'):
             fill(self.data(tmp_path, tmp_path))
+
+
+def test_folders_keep_the_dots_in_their_names(tmp_path, monkeypatch):
+    names = ['drive_0.5mps', 'drive_0.8mps']
+    for name in names:
+        (tmp_path / 'train' / name).mkdir(parents=True)
+        (tmp_path / 'train' / f'{name}_bbox.npy').touch()
+    made = []
+
+    def convert(path, boxes, target, config):
+        made.append((path.name, boxes.name, target.name))
+        write_cached(target, 1, windows=1)
+
+    monkeypatch.setattr(recordings, 'convert_recording', convert)
+    fill({'kind': 'bags', 'source': str(tmp_path), 'cache': str(tmp_path / 'cache')})
+    assert made == [(name, f'{name}_bbox.npy', f'{name}.safetensors') for name in names]
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path):
+    (tmp_path / 'train').mkdir()
+    for name in ('a_td.dat', 'a_bbox.npy', 'a_td_bbox.npy'):
+        (tmp_path / 'train' / name).touch()
+    data = {'kind': 'prophesee', 'source': str(tmp_path), 'cache': str(tmp_path / 'cache')}
+    with pytest.raises(TrainingDataError, match=r'a_td_bbox\.npy: .*a_bbox\.npy; rename'):
+        fill(data)
 
 
 @pytest.mark.parametrize(('height', 'width'), [(47, 63), (45, 61), (48, 64), (47, 64)])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 from pathlib import Path
 
+from sast_ros.bags.names import recording_stem
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
@@ -72,8 +73,7 @@ def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
                 f'{source}: holds no sequences of the kind {data.kind}; correct data.source of '
                 'the configuration'
             )
-        folder = Path(data.cache) / kind
-        splits[split] = {folder / f'{path.stem}{SUFFIX}': (path, boxes) for path, boxes in found}
+        splits[split] = _targets(found, Path(data.cache) / kind)
     for target in (target for targets in splits.values() for target in targets):
         if target.exists():
             _require_same(target, config)
@@ -86,6 +86,21 @@ def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
                 convert_sequence(path, target, config)
             else:
                 convert_recording(path, boxes, target, config)
+
+
+def _targets(found: list[tuple[Path, Path]], folder: Path) -> dict[Path, tuple[Path, Path]]:
+    """Return each source, and its boxes, by the file of the cache that it becomes."""
+    targets: dict[Path, tuple[Path, Path]] = {}
+    for path, boxes in found:
+        target = folder / f'{recording_stem(path)}{SUFFIX}'
+        if target in targets:
+            other, other_boxes = targets[target]
+            raise TrainingDataError(
+                f'{path} with {boxes.name}: would be {target.name} in the cache, and so would '
+                f'{other.name} with {other_boxes.name}; rename or remove one of them'
+            )
+        targets[target] = path, boxes
+    return targets
 
 
 def _require_same(target: Path, config: TrainingConfig) -> None:
