@@ -326,6 +326,18 @@ def test_rounds_label_train_and_continue(tmp_path, monkeypatch):
         self_train(other, config, out, init)
 
 
+@pytest.mark.parametrize('place', ['round-1/model.safetensors', 'recordings/r.npz'])
+def test_what_to_begin_with_is_not_removed(tmp_path, place):
+    path = tmp_path / 'out' / place
+    path.parent.mkdir(parents=True)
+    path.touch()
+    init, recording = (path, Path('example')) if 'round' in place else (Path('default'), path)
+    settings = SelfTraining((recording,))
+    with pytest.raises(TrainingConfigError, match=rf'{path.name}: .*--resume never'):
+        self_train(settings, small_config(), tmp_path / 'out', (init,), resume=False)
+    assert path.exists()
+
+
 def test_weights_that_find_nothing_are_refused(tmp_path):
     path = write_recording(tmp_path / 'r.npz', 3)
     settings = SelfTraining((path,), labelled_share=0, labelling=LabellingSettings(0.9, 1.0))

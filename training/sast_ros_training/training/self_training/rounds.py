@@ -134,7 +134,8 @@ def self_train(
     Raises
     ------
     TrainingConfigError
-        ``out`` is of other recordings, settings or weights, or the configuration cannot be used.
+        ``out`` is of other recordings, settings or weights, the configuration cannot be used, or
+        what to begin with lies in a folder that is to be removed.
     TrainingDataError, RecordingError
         A recording cannot be read, or there is nothing to train on.
 
@@ -183,10 +184,18 @@ def _begin(
             f'{out}: holds a self-training with other recordings, weights or options; train into '
             'another folder with --out, or begin anew with --resume never'
         )
-    if not resume:
-        for folder in (out / _RECORDINGS, *out.glob('round-*')):
-            shutil.rmtree(folder, ignore_errors=True)
     check(config)
+    if not resume:
+        old = [out / _RECORDINGS, *out.glob('round-*')]
+        for path in (*init, *map(recording_path, settings.recordings)):
+            for folder in old:
+                if path.exists() and path.resolve().is_relative_to(folder.resolve()):
+                    raise TrainingConfigError(
+                        f'{path}: lies in {folder}, which --resume never removes first; copy it '
+                        'to another place, or train into another folder with --out'
+                    )
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     write_file(index, text)
 
