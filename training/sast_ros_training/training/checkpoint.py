@@ -21,9 +21,10 @@ CHECKPOINT_KEY = 'sast_ros'
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """Steps done, best mean average precision or ``-inf``, and the average weights."""
+    """Steps done and to do, best mean average precision or ``-inf``, and the average weights."""
 
     steps: int
+    max_steps: int
     best: float
     network: ModelConfig
     average: dict[str, Tensor]
@@ -40,8 +41,9 @@ def read_checkpoint(path: Path) -> TrainingCheckpoint | None:
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
         kept = content[CHECKPOINT_KEY]
         network = ModelConfig(**kept['model'])
+        average = kept['average']['model']
         return TrainingCheckpoint(
-            content['global_step'], kept['best'], network, kept['average']['model']
+            content['global_step'], kept['max_steps'], kept['best'], network, average
         )
     except Exception:  # noqa: B902 - torch.load raises errors of many types
         return None

@@ -78,7 +78,8 @@ def train(
     Raises
     ------
     TrainingConfigError
-        The configuration does not fit ``init`` or ``last.ckpt``.
+        The configuration does not fit ``init`` or ``last.ckpt``, or ``init`` is a ``last.ckpt`` of
+        a part that begins anew.
     TrainingDataError
         There is nothing to train on.
 
@@ -92,6 +93,8 @@ def train(
     first = _count_finished(parts, out) if resume else 0
     for part in parts[first:] if is_main_process() else ():
         check(part.config)
+    if is_main_process():
+        _remove_checkpoints([out / part.name / LAST for part in parts[first + 1 :]], init)
     if first == len(parts):
         log(f'{out}: is finished, nothing is left to train')
     for number, part in enumerate(parts[first:], start=first):
@@ -136,9 +139,31 @@ def _count_finished(parts: Sequence[CurriculumPart], out: Path) -> int:
     """Return how many parts, from the first one on, are finished."""
     for number, part in enumerate(parts):
         last, steps = out / part.name / LAST, part.config.optimizer.max_steps
-        if not last.is_file() or _read(last, part.config).steps < steps:
+        if not last.is_file():
             return number
+        found = _read(last, part.config)
+        if found.steps < steps:
+            return number
+        if found.steps < found.max_steps:  # there was no last validation
+            raise TrainingConfigError(
+                f'{last}: is of step {found.steps} of {found.max_steps}, but optimizer.max_steps '
+                f'is {steps} now; set it to more than {found.steps} so that the training comes to '
+                'its end, or begin anew with --resume never'
+            )
     return len(parts)
+
+
+def _remove_checkpoints(paths: Sequence[Path], init: Sequence[Path]) -> None:
+    """Remove the checkpoints of parts that begin anew, so that none of them counts as finished."""
+    given = [path.resolve() for path in init]
+    for path in paths:
+        if path.resolve() in given:
+            raise TrainingConfigError(
+                f'{path}: is given as --init, but its part begins anew, which removes it; copy it '
+                'to another place'
+            )
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _train_part(

@@ -169,6 +169,33 @@ def test_parts_behind_one_that_is_trained_on_begin_anew(cache, tmp_path):
     assert list(losses) == [('a', 2), ('b', 1)]
 
 
+def test_parts_behind_one_that_is_trained_on_begin_anew_after_a_kill_between(cache, tmp_path):
+    parts = [{'name': name, 'optimizer': {'max_steps': 1}} for name in 'ab']
+    run(cache, tmp_path, curriculum=parts)
+    parts[0]['optimizer'] = {'max_steps': 2}
+    assert list(run(cache, tmp_path, ('b', 0), curriculum=parts)[0]) == [('a', 2)]
+    assert list(run(cache, tmp_path, curriculum=parts)[0]) == [('b', 1)]
+
+
+def test_a_checkpoint_to_begin_with_is_not_removed(cache, tmp_path):
+    last = tmp_path / 'b' / LAST
+    last.parent.mkdir()
+    last.touch()
+    parts = parse_curriculum(settings(cache, curriculum=[{'name': 'a'}, {'name': 'b'}]), 'x')
+    with pytest.raises(TrainingConfigError, match=rf'{last}: is given as --init'):
+        train(parts, tmp_path, init=[last], resume=False)
+    assert last.exists()
+
+
+def test_a_training_that_was_stopped_is_not_finished_by_fewer_steps(cache, tmp_path):
+    run(cache, tmp_path, stop=('', 3))
+    assert not (tmp_path / 'model.safetensors').exists()
+    with pytest.raises(TrainingConfigError, match=rf'{LAST}: is of step 2 of 5.* more than 2'):
+        run(cache, tmp_path, optimizer={'max_steps': 2})
+    assert list(run(cache, tmp_path, optimizer={'max_steps': 3})[0]) == [('', 3)]
+    assert (tmp_path / 'model.safetensors').is_file()
+
+
 def test_a_training_can_begin_anew_with_its_own_weights(cache, whole, tmp_path):
     (tmp_path / LAST).write_bytes((whole[0] / LAST).read_bytes())
     steps = []
