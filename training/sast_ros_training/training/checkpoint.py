@@ -42,8 +42,9 @@ def read_checkpoint(path: Path) -> TrainingCheckpoint | None:
         kept = content[CHECKPOINT_KEY]
         network = ModelConfig(**kept['model'])
         average = kept['average']['model']
+        steps = content['global_step']
         return TrainingCheckpoint(
-            content['global_step'], kept['max_steps'], kept['best'], network, average
+            steps, kept.get('max_steps', steps), kept['best'], network, average
         )
     except Exception:  # noqa: B902 - torch.load raises errors of many types
         return None
