@@ -202,10 +202,10 @@ class ViewNode:
     def _window_at(self, stamp_ns: int) -> EventWindow | None:
         """Return the slices up to a stamp as one window, ``None`` without any."""
         before = [part for part in self._slices if part.stamp_ns <= stamp_ns + 500 * SLICE_US]
+        if not before:  # until it is known how the detector reads them, too
+            return None
         count = max(1, round(1000 * self._read['window.duration_ms'] / SLICE_US))
         parts = before[-count:]
-        if not parts:
-            return None
         last = parts[-1]
         chunks = tuple(itertools.chain.from_iterable(part.parts for part in parts))
         return EventWindow(parts[0].t_start, last.t_end, chunks, last.width, last.height, stamp_ns)

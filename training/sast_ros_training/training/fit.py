@@ -94,7 +94,8 @@ def train(
     for part in parts[first:] if is_main_process() else ():
         check(part.config)
     if is_main_process():
-        _remove_checkpoints([out / part.name / LAST for part in parts[first + 1 :]], init)
+        after = first + 1
+        _remove_checkpoints([out / part.name / LAST for part in parts[after:]], init)
     if first == len(parts):
         log(f'{out}: is finished, nothing is left to train')
     for number, part in enumerate(parts[first:], start=first):
