@@ -128,6 +128,15 @@ def test_two_publishers_on_one_topic(node, encode):
         node.publisher(kind, '--node', name).start(stream.messages, times)
         for name, stream in zip(('left', 'right'), streams)
     ]
+    # Those of the test before are gone, and the names of these are known
+    graph = node.observer.node
+    node.observer.wait_for(
+        lambda: (
+            {'left', 'right'}
+            == {one.node_name for one in graph.get_publishers_info_by_topic('events')}
+        )
+    )
+    node.observer.status(lambda _, values: values.get('input publishers') == '2')
     for publisher in publishers:
         publisher.go()
     values = heard(node, WARN, 'two publishers interleave on this topic: .*/left, /right')
