@@ -27,6 +27,7 @@ from sast_ros.errors import MissingPackageError, SettingError
 from sast_ros.process import is_loopback, limit_spinning
 
 if TYPE_CHECKING:
+    from sast_ros.bags import Recording
     from sast_ros.detections import Detections
     from sast_ros.visualization.foxglove_log import FoxgloveLog
     from sast_ros.visualization.window_log import WindowLog
@@ -118,26 +119,28 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.port is None:
         arguments.port = FOXGLOVE_PORT if arguments.foxglove else PAGE_PORT
-    if arguments.recording is not None:
-        _check_recording(arguments)
+    view = _view_in_foxglove if arguments.foxglove else _view_in_rerun
     try:
         if arguments.page:
             _view_page(arguments)
-        elif arguments.foxglove:
-            _view_in_foxglove(arguments)
         else:
-            _view_in_rerun(arguments)
+            with _opened(arguments) as recording:  # before anything is started for it
+                view(arguments, recording)
     except (KeyboardInterrupt, _ViewerClosed):  # the ways to end it
         pass
     return 0
 
 
-def _check_recording(arguments: argparse.Namespace) -> None:
-    """Raise what is wrong with the recording before anything is started for it."""
+@contextlib.contextmanager
+def _opened(arguments: argparse.Namespace) -> Iterator[Recording | None]:
+    """Yield the recording to view, ``None`` for a node."""
+    if arguments.recording is None:
+        yield None
+        return
     from sast_ros.bags import open_recording
 
-    with open_recording(arguments.recording, arguments.topic):
-        pass
+    with open_recording(arguments.recording, arguments.topic) as recording:
+        yield recording
 
 
 def _view_page(arguments: argparse.Namespace) -> None:
@@ -146,9 +149,8 @@ def _view_page(arguments: argparse.Namespace) -> None:
         return
     from sast_ros.demo.live import EVENTS_TOPIC, playing
 
-    step_logger()(f'starting the detector node, which takes seconds; logs in {LOGS}')
     parameters = _node_parameters(arguments)
-    with playing(LOGS, arguments.recording, arguments.topic, parameters) as check:
+    with playing(LOGS, arguments.recording, arguments.topic, parameters, step_logger()) as check:
         _serve_page(EVENTS_TOPIC, arguments, check)
 
 
@@ -171,7 +173,7 @@ def _node_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the detector as parameters of the node."""
     from sast_ros.ros.parameter_file import read_parameter_file
 
-    options, given = detector_options(arguments), vars(arguments).get('given', ())
+    given = vars(arguments).get('given', ())
     parameters: dict[str, Any] = {}
     if arguments.params is not None:
         parameters |= {
@@ -180,16 +182,14 @@ def _node_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
             if name.partition('.')[0] not in _OF_COMMAND
         }
     parameters |= {
-        name: list(options[field]) if isinstance(options[field], tuple) else options[field]
-        for name, field in OPTIONS.items()
-        if field in given
+        name: getattr(arguments, field) for name, field in OPTIONS.items() if field in given
     }
     if 'sensor_size' in given:
-        parameters['input.height'], parameters['input.width'] = options['sensor_size']
-    return {name: value for name, value in parameters.items() if value not in (None, [])}
+        parameters['input.height'], parameters['input.width'] = arguments.sensor_size
+    return {name: value for name, value in parameters.items() if value != []}
 
 
-def _view_in_rerun(arguments: argparse.Namespace) -> None:
+def _view_in_rerun(arguments: argparse.Namespace, recording: Recording | None) -> None:
     try:
         from sast_ros.visualization import rerun_log
     except ModuleNotFoundError as error:
@@ -199,7 +199,7 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
             "rerun is not installed; pip install 'sast_ros[view]', or see it in a browser without "
             'Rerun: --page'
         ) from error
-    log = rerun_log.RerunLog('recording' if arguments.recording else 'ros')
+    log = rerun_log.RerunLog('ros' if recording is None else 'recording')
     with contextlib.ExitStack() as stack:
         check_signals = stack.enter_context(_deferred_signals())
         process: subprocess.Popen[bytes] | None = None
@@ -219,10 +219,10 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
             if process is not None and process.poll() is not None:
                 raise _ViewerClosed
 
-        if arguments.recording is None:
+        if recording is None:
             _log_live(arguments.topic, log, check)
         else:
-            _log_recording(arguments, log, check)
+            _log_recording(recording, arguments, log, check)
             while process is not None:
                 check()
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -231,18 +231,19 @@ def _view_in_rerun(arguments: argparse.Namespace) -> None:
         print_line(f'in {arguments.save}', sys.stdout)
 
 
-def _view_in_foxglove(arguments: argparse.Namespace) -> None:
+def _view_in_foxglove(arguments: argparse.Namespace, recording: Recording | None) -> None:
     from sast_ros.visualization.foxglove_log import FoxgloveLog
 
     with _deferred_signals() as check, FoxgloveLog(arguments.host, arguments.port) as log:
         print_line(f'Foxglove: open a connection to {log.url}', sys.stdout)
         if not is_loopback(arguments.host):
             print_error('everybody who reaches this address can see the events and detections')
-        if arguments.recording is None:
+        if recording is None:
             _log_live(arguments.topic, log, check)
+            return
         playback = _Playback(log, check)
         while True:
-            _log_recording(arguments, log, check, playback)
+            _log_recording(recording, arguments, log, check, playback)
             log.repeat()
 
 
@@ -303,45 +304,43 @@ def _deferred_signals() -> Iterator[Callable[[], None]]:
 
 
 def _log_recording(
+    recording: Recording,
     arguments: argparse.Namespace,
     log: WindowLog,
     check: Callable[[], None],
     playback: _Playback | None = None,
 ) -> None:
     """Run the detector over a recording, as replay does, and log every window."""
-    from sast_ros.bags import open_recording
+    limit_spinning()
+    from sast_ros.replay import make_pipeline, replay, ReplayOptions
 
     repeated = playback is not None and playback.repeats
-    limit_spinning()
-    with open_recording(arguments.recording, arguments.topic) as recording:
-        from sast_ros.replay import make_pipeline, replay, ReplayOptions
+    pipeline, trained = make_pipeline(recording, ReplayOptions(**detector_options(arguments)))
+    if not (trained or repeated):
+        print_error(UNTRAINED_WARNING)
+    if playback is not None:
+        playback.begin()
+    began = perf_counter()
 
-        pipeline, trained = make_pipeline(recording, ReplayOptions(**detector_options(arguments)))
-        if not (trained or repeated):
-            print_error(UNTRAINED_WARNING)
+    def write(window: EventWindow, detections: Detections) -> None:
+        nonlocal began
+        latency_ms = 1000 * (perf_counter() - began)
         if playback is not None:
-            playback.begin()
+            playback.wait_for(window)
+        selected = pipeline.detector.selected
+        tokens = None if selected is None else selected.token_map()
+        log.log(window, detections, latency_ms, tokens)
         began = perf_counter()
 
-        def write(window: EventWindow, detections: Detections) -> None:
-            nonlocal began
-            latency_ms = 1000 * (perf_counter() - began)
-            if playback is not None:
-                playback.wait_for(window)
-            selected = pipeline.detector.selected
-            tokens = None if selected is None else selected.token_map()
-            log.log(window, detections, latency_ms, tokens)
-            began = perf_counter()
+    # What is played again and again has no end to tell
+    bar = _NO_BAR if playback is not None else show_progress(f'view {recording.path.name}')
+    with bar as show:
 
-        # What is played again and again has no end to tell
-        bar = _NO_BAR if playback is not None else show_progress(f'view {recording.path.name}')
-        with bar as show:
+        def progress(done: int, total: int, unit: str) -> None:
+            check()
+            show(done, total, unit)
 
-            def progress(done: int, total: int, unit: str) -> None:
-                check()
-                show(done, total, unit)
-
-            replay(recording, pipeline, progress=progress, on_window=write)
+        replay(recording, pipeline, progress=progress, on_window=write)
     if playback is not None and not playback.repeats:
         raise SettingError(
             f'{recording.path} is shorter than a window; choose a shorter one with --window-ms'

@@ -17,7 +17,11 @@ EVENTS_TOPIC = '/event_camera/events'
 
 @contextlib.contextmanager
 def playing(
-    folder: Path, path: str | Path, topic: str | None, parameters: Mapping[str, Any]
+    folder: Path,
+    path: str | Path,
+    topic: str | None,
+    parameters: Mapping[str, Any],
+    log: Callable[[str], None],
 ) -> Iterator[Callable[[], None]]:
     """
     Play a recording through the node in a ROS domain of its own, while a ``with`` block lasts.
@@ -32,6 +36,8 @@ def playing(
         Topic with the events in the recording; by default the only one.
     parameters : mapping
         Parameters of the node by their names.
+    log : callable
+        Called with a sentence for the user before the processes start.
 
     Yields
     ------
@@ -48,7 +54,7 @@ def playing(
     with open_recording(path, topic) as recording:
         if height and width:
             recording.given_size = height, width
-        next(iter(recording.messages()), None)  # raises what the player would
+        next(recording.messages(), None)  # raises what the player would
         player_parameters = {
             'recording': str(recording.path),
             'recording_topic': recording.topic,
@@ -56,6 +62,7 @@ def playing(
             'width': width,
             'loop': True,
         }
+    log(f'starting the detector node, which takes seconds; logs in {folder}')
     folder.mkdir(parents=True, exist_ok=True)
     detector = Child(
         'the detector node',

@@ -219,7 +219,8 @@ class Monitor:
         if trouble:
             detecting = now - self._last_step <= SILENCE_S + status.period_s
             detecting &= self._has_detected
-            return (DiagnosticStatus.WARN if detecting else DiagnosticStatus.ERROR), trouble
+            at_work = detecting or status.queued
+            return (DiagnosticStatus.WARN if at_work else DiagnosticStatus.ERROR), trouble
         if new.dropped:
             return DiagnosticStatus.WARN, f'too slow: {new.dropped} windows dropped'
         if new.skipped:

@@ -121,17 +121,11 @@ class ViewNode:
         if not (publishers and labellers):
             return
         self._detector = detector
-        for kind, topic, keep, profile in (
-            (
-                *(Detection2DArray, detector.detections, self._on_detections),
-                qos.SubscriptionQos(qos.DETECTIONS.depth).request(publishers),
-            ),
-            (
-                *(LabelInfo, detector.label_info, self._on_labels),
-                qos.SubscriptionQos(qos.LATCHED.depth).request(labellers),
-            ),
-        ):
-            node.create_subscription(kind, topic, keep, profile)
+        profile = qos.SubscriptionQos(qos.DETECTIONS.depth).request(publishers)
+        latched = qos.SubscriptionQos(qos.LATCHED.depth).request(labellers)
+        subscribe = node.create_subscription
+        subscribe(Detection2DArray, detector.detections, self._on_detections, profile)
+        subscribe(LabelInfo, detector.label_info, self._on_labels, latched)
         self._get = node.create_client(GetParameters, f'{detector.node}/get_parameters')
 
     def _on_values(self, future: Future) -> None:

@@ -15,7 +15,6 @@ import time
 from typing import Any
 
 from bags.recordings import EVENT_ARRAY, event_messages, EVENT_PACKET, TOPIC, write_recording
-from nodes import ros_node
 import numpy as np
 import pytest
 
@@ -25,6 +24,7 @@ from sast_ros.bags import open_recording  # noqa: E402 - after the skip
 from sast_ros.demo.player import QOS  # noqa: E402 - after the skip
 from sast_ros.events import open_decoder  # noqa: E402 - after the skip
 from sast_ros.ros.event_subscription import find_message_class  # noqa: E402 - after the skip
+from sast_ros.ros.own_node import own_node  # noqa: E402 - after the skip
 
 
 class Listener:
@@ -51,7 +51,7 @@ class Listener:
 
 @pytest.fixture
 def listener(ros_domain: str) -> Iterator[Listener]:
-    with ros_node('listener') as node:
+    with own_node('listener') as (node, _):
         yield Listener(node)
 
 

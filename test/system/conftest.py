@@ -14,7 +14,6 @@ import sys
 import time
 from typing import Any
 
-from nodes import ros_node
 import pytest
 from sast_ros.bench.records import write_records
 
@@ -149,10 +148,11 @@ class Observer:
             SetParametersAtomically,
         )
         from rclpy.qos import DurabilityPolicy, QoSProfile
+        from sast_ros.ros.own_node import own_node
         from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
         self._graph = ExitStack()
-        self.node = self._graph.enter_context(ros_node('observer'))
+        self.node, self.executor = self._graph.enter_context(own_node('observer'))
         self.detections: list[Any] = []
         self.labels: list[Any] = []
         self.infos: list[Any] = []
@@ -199,7 +199,7 @@ class Observer:
         limit = time.monotonic() + patience
         while not condition():
             assert time.monotonic() < limit, f'waited {patience:.0f} s in vain {what}'
-            self.node.executor.spin_once(timeout_sec=0.05)
+            self.executor.spin_once(timeout_sec=0.05)
 
     def call(self, client: Any, request: Any, once: bool = False) -> Any:
         """
@@ -456,6 +456,9 @@ def node(shared_bench: Bench) -> Iterator[Bench]:
             assert observer.change_state(transition)
             state = observer.state()
     shared_bench.end_publishers()
+    # The goodbye of a process may be lost; it counts as gone when its lease has run out
+    graph = observer.node
+    observer.wait_for(lambda: not graph.get_publishers_info_by_topic('events'))
     defaults = {
         p.name.replace('.', '__'): p.default for p in PARAMETERS.values() if p.when != 'start'
     }

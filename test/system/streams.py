@@ -147,6 +147,11 @@ def stamps_of(detections: Sequence[Any]) -> list[int]:
     return [array.header.stamp.sec * 10**9 + array.header.stamp.nanosec for array in detections]
 
 
+def score_of(detection: Any) -> float:
+    """Score of a ``vision_msgs/Detection2D``."""
+    return detection.results[0].hypothesis.score
+
+
 def activate(node: Any, **parameters: Any) -> None:
     """Bring the node into the active state with room for all windows of a test."""
     assert node.observer.set_parameters(**{'overload__queue_windows': 1000, **parameters}) == []

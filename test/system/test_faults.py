@@ -16,7 +16,6 @@ import signal
 import time
 
 from events import encoders
-from nodes import ros_node
 import numpy as np
 import pytest
 from system.streams import (
@@ -453,10 +452,11 @@ def test_the_node_is_stopped_and_continues(node):
 
 def test_a_subscriber_that_never_reads(node):
     from rclpy.qos import HistoryPolicy, QoSProfile
+    from sast_ros.ros.own_node import own_node
     from vision_msgs.msg import Detection2DArray
 
     stream = as_array(batches(241))
-    with ros_node('idle') as idle:
+    with own_node('idle') as (idle, _):
         idle.create_subscription(
             Detection2DArray,
             'detections',

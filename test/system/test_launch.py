@@ -19,7 +19,6 @@ import sys
 import time
 
 from bags.recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
-from nodes import ros_node
 import pytest
 import sast_ros
 from workspace import colcon_build, without_coverage
@@ -59,7 +58,9 @@ def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def observer(ros_domain) -> Iterator[object]:
     """Node of the test itself, spun by ``wait_until``."""
-    with ros_node('observer') as node:
+    from sast_ros.ros.own_node import own_node
+
+    with own_node('observer') as (node, _):
         yield node
 
 

@@ -11,13 +11,12 @@ import re
 import signal
 
 from browser import Browser, CHROMIUM, NO_CHROMIUM
-from nodes import score_of
 import numpy as np
 from program import Program, wait_for_text
 import pytest
 from sast_ros.cli.demo import NEWCOMER
 from sast_ros.example import EXAMPLE
-from system.streams import stamps_of
+from system.streams import score_of, stamps_of
 
 pytest.importorskip('aiohttp', reason='the live page needs aiohttp')
 Picture = pytest.importorskip('PIL.Image')
@@ -43,18 +42,23 @@ def move(browser: Browser, name: str, value: str) -> None:
     browser.evaluate(MOVE.format(name=name, value=value))
 
 
+def start_player(bench, events: str = 'events') -> Program:
+    """Play the bundled recording again and again."""
+    return Program(
+        bench.folder,
+        *('sast_ros.demo.player', '--ros-args', '-p', f'recording:={EXAMPLE}'),
+        *('-p', 'loop:=true', '-r', f'events:={events}'),
+        environment=bench.environment,
+    )
+
+
 @pytest.fixture
 def playing(bench) -> Iterator[object]:
     """Start a node with the bundled weights, and a player that repeats the bundled recording."""
     bench.start_node(model__path='default', page__port=free_port())
-    player = Program(
-        bench.folder,
-        *('sast_ros.demo.player', '--ros-args', '-p', f'recording:={EXAMPLE}'),
-        *('-p', 'loop:=true'),
-        environment=bench.environment,
-    )
-    yield bench
-    assert player.end() == 0
+    with start_player(bench) as player:
+        yield bench
+        assert player.end() == 0
 
 
 def free_port() -> int:
@@ -77,7 +81,7 @@ def test_the_picture_moves_and_a_slider_changes_what_is_published(playing, tmp_p
     assert overlay_readers(playing) == 0  # nobody looks: the node draws nothing
 
     def listen() -> None:
-        observer.node.executor.spin_once(timeout_sec=0.0)
+        observer.executor.spin_once(timeout_sec=0.0)
 
     with Browser(tmp_path / 'profile') as browser:
         browser.show_as(1280, 900)
@@ -175,10 +179,8 @@ def test_a_page_that_cannot_be_served_costs_no_detection(bench):
 @needs_chromium
 def test_a_newcomer_sees_boxes_move(bench, tmp_path):
     """The command that ``make demo`` prints."""
-    program = Program(
-        tmp_path, 'sast_ros', *NEWCOMER, '--port', '0', environment=bench.environment
-    )
-    try:
+    command = ['sast_ros', *NEWCOMER, '--port', '0']
+    with Program(tmp_path, *command, environment=bench.environment) as program:
         url = program.wait_for(URL)
         with Browser(tmp_path / 'profile') as browser:
             browser.open(url)
@@ -186,7 +188,6 @@ def test_a_newcomer_sees_boxes_move(bench, tmp_path):
             first = browser.evaluate(CONTENT)
             browser.wait_for(f'{CONTENT} !== {first!r}')
             assert browser.problems == []
-    finally:
         assert program.end() == 128 + signal.SIGTERM, program.log
 
 
@@ -195,15 +196,12 @@ def test_rerun_holds_what_a_node_publishes(playing, tmp_path):
     from visualization.test_rerun import read
 
     path = tmp_path / 'live.rrd'
-    program = Program(
-        tmp_path,
-        *('sast_ros', 'view', '--topic', '/events', '--save', str(path)),
-        environment=playing.environment,
-    )
+    command = ['sast_ros', 'view', '--topic', '/events', '--save', str(path)]
     observer = playing.observer
-    observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
-    observer.wait_for(lambda: path.exists() and path.stat().st_size > 200_000)
-    assert program.end() == 128 + signal.SIGTERM, program.log
+    with Program(tmp_path, *command, environment=playing.environment) as program:
+        observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
+        observer.wait_for(lambda: path.exists() and path.stat().st_size > 200_000)
+        assert program.end() == 128 + signal.SIGTERM, program.log
     found = read(path)
     logged = [
         (int(time.timestamp() * 1e6), len(labels))
@@ -232,20 +230,17 @@ needs_foxglove = pytest.mark.skipif(
 def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
     from foxglove_client import Client, visit
 
-    program = Program(
-        tmp_path,
-        *('sast_ros', 'view', '--topic', '/events', '--foxglove', '--port', '0'),
-        environment=playing.environment,
-    )
+    command = ['sast_ros', 'view', '--topic', '/events', '--foxglove', '--port', '0']
     observer = playing.observer
-    observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
 
     async def look(client: Client) -> None:
         await client.subscribe('/event_image', '/annotations')
         await client.wait_for(lambda: len(client.heard['/event_image']) > 5)
 
-    heard = visit(program.wait_for(r'(ws://\S+)'), look).heard
-    assert program.end(signal.SIGINT) == 0 and 'Traceback' not in program.log
+    with Program(tmp_path, *command, environment=playing.environment) as program:
+        observer.wait_for(lambda: observer.node.count_subscribers('detections') == 2)
+        heard = visit(program.wait_for(r'(ws://\S+)'), look).heard
+        assert program.end(signal.SIGINT) == 0 and 'Traceback' not in program.log
     last = max(stamp for messages in heard.values() for stamp, _ in messages)
     observer.wait_for(lambda: max(stamps_of(observer.detections), default=0) >= last)
     published = dict(zip(stamps_of(observer.detections), observer.detections))
@@ -278,26 +273,19 @@ def test_foxglove_shows_the_camera_that_reads_the_topic_as_it_reads_it(bench, tm
         input__filter="['flip=rotate-180']",
         detections__score_threshold=0.5,
     )
-    environment = bench.environment
-    player = Program(
-        bench.folder,
-        *('sast_ros.demo.player', '--ros-args', '-p', f'recording:={EXAMPLE}'),
-        *('-p', 'loop:=true', '-r', 'events:=/cam_1/events'),
-        environment=environment,
-    )
-    program = Program(
-        tmp_path,
-        *('sast_ros', 'view', '--topic', '/cam_1/events', '--foxglove', '--port', '0'),
-        environment=environment,
-    )
+    command = ['sast_ros', 'view', '--topic', '/cam_1/events', '--foxglove', '--port', '0']
 
     async def look(client: Client) -> None:
         await client.subscribe('/event_image', '/annotations')
         await client.wait_for(lambda: len(client.heard['/annotations']) > 15)
 
-    heard = visit(program.wait_for(r'(ws://\S+)'), look).heard
-    assert program.end(signal.SIGINT) == 0 and 'Traceback' not in program.log
-    assert player.end() == 0
+    with (
+        start_player(bench, '/cam_1/events') as player,
+        Program(tmp_path, *command, environment=bench.environment) as program,
+    ):
+        heard = visit(program.wait_for(r'(ws://\S+)'), look).heard
+        assert program.end(signal.SIGINT) == 0 and 'Traceback' not in program.log
+        assert player.end() == 0
     pictures = dict(heard['/event_image'])
     active = np.zeros((2, 2))  # pixels with events, and all, outside and inside of boxes
     for stamp, drawn in heard['/annotations']:

@@ -6,11 +6,20 @@ from __future__ import annotations
 
 import io
 
-from nodes import score_of
 import numpy as np
 from PIL import Image as PillowImage
 import pytest
-from system.streams import activate, ARRAY, as_array, batches, HEIGHT, stamps_of, START_NS, WIDTH
+from system.streams import (
+    activate,
+    ARRAY,
+    as_array,
+    batches,
+    HEIGHT,
+    score_of,
+    stamps_of,
+    START_NS,
+    WIDTH,
+)
 
 COUNTER = 'messages for viewers'
 

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nodes import score_of
 import numpy as np
 import pytest
 from sast_ros.bags import open_recording
@@ -18,6 +17,7 @@ from sast_ros.bags.detections import DETECTIONS_TOPIC
 from sast_ros.replay import replay_to_folder, ReplayOptions
 from sast_ros.visualization.annotations import image_annotations
 from sast_ros.visualization.overlay import THEMES
+from system.streams import score_of
 from tracking.windows import window
 
 LAYOUT = Path(__file__).resolve().parents[2] / 'config' / 'foxglove' / 'detections.json'

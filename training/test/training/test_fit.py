@@ -226,6 +226,18 @@ def test_what_a_training_leaves(whole):
     assert list(losses) == [('', step) for step in range(1, STEPS + 1)]
 
 
+def decide_map(monkeypatch, decide):
+    """Validate as ever, but let ``decide`` give the mAP of so many sequences."""
+
+    def decided(results, classes):
+        results = list(results)
+        found = summarise(results, classes)
+        found['all']['ap'] = decide(len(results))
+        return found
+
+    monkeypatch.setattr(module, 'summarise', decided)
+
+
 @pytest.mark.parametrize(
     ('of_all', 'of_one', 'exported'),
     [
@@ -240,12 +252,6 @@ def test_the_best_weights_are_the_best_on_the_same_sequences(
     """The last validation takes both held-out sequences, those of steps 2 and 4 one of them."""
     given, steps = {1: iter(of_one), 2: iter([of_all])}, []
 
-    def give_map(results, classes):
-        results = list(results)
-        found = summarise(results, classes)
-        found['all']['ap'] = next(given[len(results)])
-        return found
-
     export = module.DetectionTraining.export
 
     def watch(training, path):
@@ -253,7 +259,7 @@ def test_the_best_weights_are_the_best_on_the_same_sequences(
         steps.append(training.global_step)
         export(training, path)
 
-    monkeypatch.setattr(module, 'summarise', give_map)
+    decide_map(monkeypatch, lambda count: next(given[count]))
     monkeypatch.setattr(module.DetectionTraining, 'export', watch)
     run(cache, tmp_path, validation={'every_steps': 2, 'sequences': 1, 'batch_norm_windows': 6})
     assert steps == exported
@@ -264,13 +270,7 @@ def test_the_best_weights_are_the_best_on_the_same_sequences(
 
 
 def test_weights_are_not_compared_on_other_sequences_than_before(cache, tmp_path, monkeypatch):
-    def give_map(results, classes):
-        results = list(results)
-        found = summarise(results, classes)
-        found['all']['ap'] = {1: 0.8, 2: 0.4}[len(results)]
-        return found
-
-    monkeypatch.setattr(module, 'summarise', give_map)
+    decide_map(monkeypatch, {1: 0.8, 2: 0.4}.get)
     validation = {'every_steps': 2, 'sequences': 1, 'batch_norm_windows': 0}
     run(cache, tmp_path, stop=('', 5), validation=validation)
     assert json.loads((tmp_path / 'validation.json').read_text())['step'] == 4
