@@ -21,6 +21,9 @@ from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.kernels import library
 import torch
 
+#: Largest count of a cell, as published.
+COUNT_CUTOFF = 10
+
 
 class StackedHistogram:
     """
@@ -50,7 +53,7 @@ class StackedHistogram:
         height: int,
         width: int,
         bins: int = 10,
-        cutoff: int | None = 10,
+        cutoff: int | None = COUNT_CUTOFF,
         downsample: int = 1,
         device: str | torch.device = 'cpu',
         overflow: Literal['saturate', 'wrap'] = 'saturate',

@@ -1,11 +1,11 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
 """
-Augmentation of clips: zoom, shift, mirror image, polarities exchanged, windows left out.
+Augmentation of clips: zoom, shift, mirror image, polarities exchanged, windows left out, noise.
 
 It is drawn once for a clip and holds for all its windows, so that motion stays consistent. It
 works on the sparse histogram: zooming in repeats pixels, zooming out keeps the largest count of
-those that meet.
+those that meet. Noise is added to what has come out.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sast_ros.histogram import sampling_offset
+from sast_ros.histogram import COUNT_CUTOFF, sampling_offset
 from sast_ros_training.kernels import library
+from sast_ros_training.simulation.draws import log_uniform
 from sast_ros_training.training.cache import SequenceInfo
 from sast_ros_training.training.config import AugmentationConfig
 from sast_ros_training.training.errors import TrainingDataError
@@ -33,6 +34,7 @@ class Augmentation:
     left: float = 0.0
     mirrored: bool = False  # left and right exchanged
     inverted: bool = False  # ON and OFF exchanged
+    noise_hz: float = 0.0  # events per second of a pixel that are added
 
 
 def sample_augmentation(
@@ -56,6 +58,13 @@ def sample_augmentation(
         corner.append(float(np.round(rng.uniform(low, high) + rng.uniform(-shift, shift))))
     mirrored, inverted = rng.random() < config.flip, rng.random() < config.invert
     return Augmentation(zoom, corner[0], corner[1], bool(mirrored), bool(inverted))
+
+
+def sample_noise(config: AugmentationConfig, rng: np.random.Generator) -> float:
+    """Draw the noise to add, in events per second of a pixel; 0 for none."""
+    if rng.random() >= config.noise:
+        return 0.0
+    return log_uniform(rng, config.noise_least_hz, config.noise_most_hz)
 
 
 def sample_step(
@@ -130,6 +139,19 @@ class AugmentationMap:
                 f'{self._info.source}: entry {offending} of a window lies outside the histogram; '
                 'delete the sequence from the cache, and it will be made again'
             )
+
+    def add_noise(self, cells: np.ndarray, rng: np.random.Generator) -> None:
+        """Add its noise to a window in ``uint8[channels, H, W]``; cells are Poisson processes."""
+        channels = self._info.shape[0]
+        rows, columns = (
+            slice(pairs[:, 0].min(), pairs[:, 1].max()) for pairs in (self._rows, self._columns)
+        )
+        seen = cells[:channels, rows, columns]
+        seconds = self._info.window_ms / 1000
+        count = rng.poisson(self._augmentation.noise_hz * seconds * seen[0].size)
+        places, counts = np.unique(rng.integers(0, seen.size, count), return_counts=True)
+        where = np.unravel_index(places, seen.shape)
+        seen[where] = np.minimum(seen[where] + counts, COUNT_CUTOFF)
 
     def boxes(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """

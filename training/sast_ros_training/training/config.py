@@ -96,6 +96,9 @@ class AugmentationConfig:
     translation: float = _number(0.05, 0, 0.5)
     skip: float = _number(0.1, 0, 1)
     skip_most_ms: float = _number(125.0, 1, 10_000)
+    noise: float = _number(0.0, 0, 1)
+    noise_least_hz: float = _number(0.3, 0.001, 100)
+    noise_most_hz: float = _number(10.0, 0.001, 100)
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class TrainingConfig:
 
     def contradictions(self) -> Iterator[str]:
         """Yield what is wrong with values that are possible one by one."""
-        names, data, zoom = self.model.classes, self.data, self.augmentation
+        names, data, varied = self.model.classes, self.data, self.augmentation
         if not names or len(set(names)) != len(names):
             yield f'model.classes is {list(names)}; it must be at least one name, each only once'
         low, high = self.streams.random_windows
@@ -197,10 +200,15 @@ class TrainingConfig:
                 f'streams.random_windows is [{low}, {high}]; it must be the smallest and the '
                 f'largest length of a clip, at least streams.windows ({self.streams.windows})'
             )
-        if zoom.zoom_in + zoom.zoom_out > 1:
+        if varied.zoom_in + varied.zoom_out > 1:
             yield (
-                f'augmentation.zoom_in and augmentation.zoom_out are {zoom.zoom_in:g} and '
-                f'{zoom.zoom_out:g}; their sum must be at most 1, because one of them happens'
+                f'augmentation.zoom_in and augmentation.zoom_out are {varied.zoom_in:g} and '
+                f'{varied.zoom_out:g}; their sum must be at most 1, because one of them happens'
+            )
+        if varied.noise_least_hz > varied.noise_most_hz:
+            yield (
+                f'augmentation.noise_least_hz is {varied.noise_least_hz:g}; it must be at most '
+                f'augmentation.noise_most_hz ({varied.noise_most_hz:g})'
             )
         yield from self._wrong_selection()
         if data.kind in ('prophesee', 'rvt', 'bags') and data.source is None:

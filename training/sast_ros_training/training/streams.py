@@ -22,6 +22,7 @@ from sast_ros_training.training.augmentation import (
     Augmentation,
     AugmentationMap,
     sample_augmentation,
+    sample_noise,
     sample_step,
 )
 from sast_ros_training.training.cache import CachedSequence, list_sequences
@@ -138,6 +139,7 @@ class _Stream:
         self, folder: Path, config: TrainingConfig, index: int, count: int, anywhere: bool
     ) -> None:
         self._folder, self._config = folder, config
+        self._seed = (config.seed, int(anywhere))
         self._index, self._count, self._anywhere = index, count, anywhere
         self._network = config.network()
         self._clip: _Clip | None = None
@@ -172,6 +174,9 @@ class _Stream:
         for target in cells:
             window = clip.window
             self._map.scatter(*sequence.sparse(window), target)
+            if clip.augmentation.noise_hz:
+                seed = (*self._seed, 4, self._index, clip.ordinal, window)
+                self._map.add_noise(target, np.random.default_rng(seed))
             labels = self._memory.note(sequence.labels(window))
             rows.append((*split_labels(labels, self._map), bool(sequence.labelled[window])))
             clip.window += clip.step
@@ -180,7 +185,7 @@ class _Stream:
     def _draw(self, windows: int) -> _Clip:
         ordinal = 0 if self._clip is None else self._clip.ordinal + 1
         paths = list_sequences(self._folder)
-        seed = (self._config.seed, int(self._anywhere))
+        seed = self._seed
         for _ in range(len(paths)):
             # All streams of a kind together go through the sequences in one order, then in
             # another.
@@ -197,7 +202,8 @@ class _Stream:
             )
         sequence.require(self._network)
         rng = np.random.default_rng([*seed, 1, self._index, ordinal])
-        # By a generator of its own, so that clips without a step are the same whatever its share
+        # By generators of their own, so that the other clips are the same whatever the shares of
+        # those with steps and noise
         steps = np.random.default_rng([*seed, 2, self._index, ordinal])
         step = sample_step(
             self._config.augmentation, sequence.info, len(sequence) // windows, steps
@@ -213,6 +219,10 @@ class _Stream:
         _, height, width = sequence.info.shape
         augmentation = sample_augmentation(
             self._config.augmentation, (height, width), self._network.frame, rng
+        )
+        noise = np.random.default_rng([*seed, 3, self._index, ordinal])
+        augmentation = replace(
+            augmentation, noise_hz=sample_noise(self._config.augmentation, noise)
         )
         return _Clip(ordinal, sequence.path.name, first, first, end, augmentation, step)
 

@@ -9,11 +9,13 @@ from dataclasses import replace
 from moving_boxes import write_sequence
 import numpy as np
 import pytest
+from sast_ros.histogram import COUNT_CUTOFF
 from sast_ros.labels import LABEL_DTYPE
 from sast_ros_training.training.augmentation import (
     Augmentation,
     AugmentationMap,
     sample_augmentation,
+    sample_noise,
 )
 from sast_ros_training.training.cache import CachedSequence
 from sast_ros_training.training.config import AugmentationConfig
@@ -104,6 +106,41 @@ def test_boxes_of_a_sensor_that_is_sampled_lie_where_its_events_are(sequence, mi
         if mirrored:
             left, right = FRAME[1] - right, FRAME[1] - left
         np.testing.assert_allclose((left, top, right, bottom), (x, y, x + 25, y + 20))
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_noise_is_a_poisson_process_in_each_pixel_that_the_sensor_has(sequence, mirrored):
+    """Of both polarities and all times alike, and nowhere else in the frame."""
+    augmentation = Augmentation(0.5, 30, 40, mirrored, noise_hz=8.0)
+    view = AugmentationMap(augmentation, sequence.info, FRAME)
+    total = np.zeros((20, *FRAME))
+    for seed in range(20):
+        cells = np.zeros((20, *FRAME), np.uint8)
+        view.add_noise(cells, np.random.default_rng(seed))
+        total += cells
+    columns = slice(112, 264) if mirrored else slice(40, 192)
+    seen = total[:, 30:150, columns]
+    assert seen.sum() == total.sum()
+    expected = 8.0 * sequence.info.window_ms / 1000 * 20  # events of a pixel
+    assert seen.sum(axis=0).mean() == pytest.approx(expected, rel=0.02)
+    assert seen.sum(axis=0).var() == pytest.approx(expected, rel=0.05)
+    np.testing.assert_allclose(seen.mean(axis=(1, 2)), expected / 20, rtol=0.05)
+
+
+def test_noise_leaves_events_and_stops_at_the_cutoff(sequence):
+    cells = np.full((20, *FRAME), 9, np.uint8)
+    augmentation = AugmentationMap(Augmentation(noise_hz=400.0), sequence.info, FRAME)
+    augmentation.add_noise(cells, np.random.default_rng(0))
+    assert set(np.unique(cells)) == {9, COUNT_CUTOFF}
+
+
+def test_noise_is_drawn_as_often_and_as_much_as_asked_for():
+    config = AugmentationConfig(noise=0.4, noise_least_hz=0.5, noise_most_hz=8)
+    drawn = np.array([sample_noise(config, np.random.default_rng(s)) for s in range(1000)])
+    noisy = drawn[drawn > 0]
+    assert 0.35 < len(noisy) / 1000 < 0.45
+    assert 0.5 <= noisy.min() < 0.6 and 7 < noisy.max() <= 8
+    assert np.median(noisy) == pytest.approx(2, rel=0.15)  # orders of magnitude alike
 
 
 def test_the_same_generator_draws_the_same_within_the_bounds():

@@ -153,6 +153,7 @@ def test_a_mistake_in_a_curriculum_is_named_by_its_part(curriculum, facts):
         ({'optimizer': {'learning_rate': 'fast'}}, "learning_rate is 'fast'; .* a number"),
         ({'optimizer': 3}, 'optimizer is 3; .* mapping'),
         ({'augmentation': {'flip': 1.5}}, 'augmentation.flip is 1.5; .* 0 to 1'),
+        ({'augmentation': {'noise_least_hz': 20}}, 'noise_most_hz'),
         ({'augmentation': {'zoom_in': 0.8}}, 'zoom_in and augmentation.zoom_out'),
         ({'hardware': {'precision': 'fp8'}}, "hardware.precision is 'fp8'; .* auto, bf16, fp32"),
         ({'model': {'classes': 'car'}}, "model.classes is 'car'; .* list"),

@@ -56,12 +56,14 @@ def test_the_same_seed_gives_the_same_batches_whatever_makes_them(cache):
     assert not all(equal(a, b) for a, b in zip(first, other))
 
 
-def test_a_resumed_stream_goes_on_where_it_was(cache):
-    whole = batches(cache, 14)
+@pytest.mark.parametrize('noise', [0, 1])
+def test_a_resumed_stream_goes_on_where_it_was(cache, noise):
+    noisy = config(augmentation={'noise': noise})
+    whole = batches(cache, 14, config=noisy)
     for stop in (1, 5, 6, 9):
-        rest = batches(cache, 14 - stop, positions=whole[stop - 1].positions)
+        rest = batches(cache, 14 - stop, positions=whole[stop - 1].positions, config=noisy)
         assert all(equal(a, b) for a, b in zip(whole[stop:], rest))
-    rest = batches(cache, 3, positions=whole[4].positions, processes=2)
+    rest = batches(cache, 3, positions=whole[4].positions, processes=2, config=noisy)
     assert all(equal(a, b.to('cpu')) for a, b in zip(whole[5:], rest))
 
 
@@ -121,6 +123,23 @@ def test_windows_of_a_stream_follow_one_another(cache):
     starts = [[p[1] for p, f in zip(found[s][::2], fresh[s]) if f] for s in range(3)]
     assert sorted(set(sum(starts[:2], []))) == [0] or sorted(set(sum(starts[1:], []))) == [0]
     assert sum(map(sum, fresh)) > 6
+
+
+def test_noise_comes_to_the_same_clips(cache):
+    """In every window anew; a clip without it is as it is in a training without noise."""
+    quiet, noisy = (
+        batches(cache, 24, config=config(augmentation={'noise': share})) for share in (0, 0.5)
+    )
+    rates = set()
+    for before, after in zip(quiet, noisy):
+        assert torch.equal(before.labels, after.labels)
+        more = after.histograms.int() - before.histograms.int()
+        for stream, position in enumerate(after.positions):
+            rate = position['augmentation']['noise_hz']
+            rates.add(rate)
+            assert bool(more[:, stream].any()) == (rate > 0) and not (more < 0).any()
+            assert not rate or not torch.equal(more[0, stream], more[1, stream])
+    assert 0 in rates and len(rates) > 2
 
 
 def test_streams_that_run_through_see_every_sequence_once_an_epoch(cache):
