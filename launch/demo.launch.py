@@ -11,6 +11,7 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
@@ -53,8 +54,11 @@ def generate_launch_description():
                 executable='player',
                 parameters=[
                     {
-                        name: argument[name]
-                        for name in ('recording', 'recording_topic', 'subscriptions')
+                        'recording': ParameterValue(argument['recording'], value_type=str),
+                        'recording_topic': ParameterValue(
+                            argument['recording_topic'], value_type=str
+                        ),
+                        'subscriptions': argument['subscriptions'],
                     }
                 ],
                 remappings=[('events', argument['events'])],

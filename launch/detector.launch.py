@@ -7,23 +7,27 @@ Start the detector of one event camera.
 """
 
 from pathlib import Path
+import tempfile
 
-from launch import Condition, LaunchDescription
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
-from launch_ros.actions import LifecycleNode, Node, SetParameter, SetParametersFromFile
-from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.actions import LifecycleNode, Node, SetParametersFromFile
 from launch_ros.substitutions import FindPackageShare
 from launch_ros.utilities import prefix_namespace
+import yaml
 
 NODE_NAME = 'sast_detector'
 SWITCH = ('true', 'false', 'True', 'False')
+SWITCH_OR_FILE = ('', *SWITCH)
+EVENTS = '/event_camera/events'
 
 #: Default, description and, where there are few, the possible values.
 ARGUMENTS = {
     'events': (
-        '/event_camera/events',
-        'Topic with the events: EventPacket, EventArray or PointCloud2.',
+        EVENTS,
+        'Topic with the events: EventPacket, EventArray or PointCloud2. Several cameras have '
+        'topics of their own, NAME/events.',
     ),
     'detections': (
         '',
@@ -42,17 +46,20 @@ ARGUMENTS = {
     'name': (
         NODE_NAME,
         'Name of the node. Topics and services of a node with another name than this one lie '
-        'below it, so that several in a namespace do not collide.',
+        'below it, so that several in a namespace do not collide; those of several cameras lie '
+        'below the names of these.',
     ),
     'autostart': (
-        'true',
-        'Let the node configure and activate itself; false leaves that to a lifecycle manager.',
-        SWITCH,
+        '',
+        'Let the node configure and activate itself; false leaves that to a lifecycle manager. '
+        'Empty: as in the parameter file.',
+        SWITCH_OR_FILE,
     ),
     'autostart_required': (
-        'false',
-        'End the node with exit code 1 where it cannot configure and activate itself.',
-        SWITCH,
+        '',
+        'End the node with exit code 1 where it cannot configure and activate itself; empty: as '
+        'in the parameter file.',
+        SWITCH_OR_FILE,
     ),
     'respawn': ('false', 'Start the node anew 2 s after it ended.', SWITCH),
     'cameras': (
@@ -64,7 +71,12 @@ ARGUMENTS = {
         'default, a .safetensors file or a configuration; empty: as in the parameter file.',
     ),
     'device': ('', 'auto, cpu, cuda or cuda:N; empty: as in the parameter file.'),
-    'use_sim_time': ('false', 'Take the time from /clock, as with ros2 bag play --clock.', SWITCH),
+    'use_sim_time': (
+        '',
+        'Take the time from /clock, as with ros2 bag play --clock; empty: as in the parameter '
+        'file.',
+        SWITCH_OR_FILE,
+    ),
     'log_level': (
         'info',
         'Least severity that is logged.',
@@ -74,7 +86,12 @@ ARGUMENTS = {
     'frame': ('event_camera', 'The frame_id of the events, fixed frame of rviz2.'),
 }
 
-PARAMETERS = {'cameras': 'cameras', 'model': 'model.path', 'device': 'model.device'}
+#: Parameters that are texts, and those that are YAML.
+TEXTS = {'model': 'model.path', 'device': 'model.device'}
+OTHER_PARAMETERS = ('cameras', 'autostart', 'autostart_required', 'use_sim_time')
+
+#: Topics that each of several cameras has for itself.
+OF_ONE_CAMERA = {'events': EVENTS, 'detections': '', 'camera_info': ''}
 
 #: Topics and services beside ``events``, ``detections`` and their ``camera_info``.
 OTHERS = (
@@ -92,17 +109,46 @@ OTHERS = (
 )
 
 
-def is_set(name):
-    """Return the condition that an argument is not empty."""
-    # NotEqualsSubstitution does not exist in Humble
-    return Condition(predicate=lambda context: context.launch_configurations[name] != '')
-
-
-def check_params_file(context):
-    """Refuse a parameter file that does not exist; launch_ros would ignore it."""
-    path = context.launch_configurations['params_file']
-    if not Path(path).is_file():
+def check_arguments(context):
+    """Refuse what launch_ros or the node would ignore."""
+    given = context.launch_configurations
+    path = Path(given['params_file'])
+    if not path.is_file():
         raise FileNotFoundError(f'params_file:={path} does not exist; give the path of a file')
+    from sast_ros.ros.rviz_config import camera_names
+
+    cameras = camera_names(given['cameras'], path)
+    for name, default in OF_ONE_CAMERA.items():
+        if cameras and given[name] != default:
+            raise ValueError(
+                f'{name}:={given[name]} is of a node with one camera; this one has '
+                f'{", ".join(cameras)}: use SetRemap for {cameras[0]}/{name}, as '
+                'stereo.launch.py does'
+            )
+
+
+def namespace_of(given):
+    """Return the namespace of the node, below that of PushRosNamespace around this file."""
+    return prefix_namespace(given.get('ros_namespace'), given['namespace'])
+
+
+def given_parameters(context):
+    """
+    Return the arguments as parameters of this node alone, in a file, which the node reads last.
+
+    What is given by name (-p) would come before a section of the node in another file.
+    """
+    given = context.launch_configurations
+    values = {TEXTS[name]: given[name] for name in TEXTS if given[name]}
+    values |= {name: yaml.safe_load(given[name]) for name in OTHER_PARAMETERS if given[name]}
+    if not values:
+        return []
+    name = '/'.join(filter(None, f'{namespace_of(given)}/{given["name"]}'.split('/')))
+    with tempfile.NamedTemporaryFile(
+        'w', prefix='sast_ros-', suffix='.yaml', delete=False
+    ) as file:
+        yaml.safe_dump({f'/{name}': {'ros__parameters': values}}, file)
+    return [SetParametersFromFile(file.name)]
 
 
 def start_rviz(context):
@@ -116,9 +162,7 @@ def start_rviz(context):
     cameras = camera_names(given['cameras'], Path(given['params_file']))
     # The topics of cameras with names do not lie below the name of the node, see remappings()
     below = '' if given['name'] == NODE_NAME or cameras else given['name']
-    # Of PushRosNamespace around this file
-    namespace = prefix_namespace(given.get('ros_namespace'), given['namespace'])
-    path = write_rviz_config(template, f'{namespace}/{below}', given['frame'], cameras)
+    path = write_rviz_config(template, f'{namespace_of(given)}/{below}', given['frame'], cameras)
     return [
         Node(
             package='rviz2',
@@ -160,26 +204,13 @@ def generate_launch_description():
                 )
                 for name, (default, description, *choices) in ARGUMENTS.items()
             ),
-            OpaqueFunction(function=check_params_file),
+            OpaqueFunction(function=check_arguments),
             OpaqueFunction(function=start_rviz),
-            # The group limits these parameters to this node. Later ones win: a given argument
-            # overrides the parameter file.
+            # The group limits these parameters to this node
             GroupAction(
                 [
                     SetParametersFromFile(argument['params_file']),
-                    *(
-                        SetParameter(name, argument[name])
-                        for name in ('autostart', 'autostart_required', 'use_sim_time')
-                    ),
-                    *(
-                        SetParameter(
-                            parameter,
-                            # launch_ros writes a list as a tuple, which is no YAML
-                            ParameterValue(argument[name], value_type=str),
-                            condition=is_set(name),
-                        )
-                        for name, parameter in PARAMETERS.items()
-                    ),
+                    OpaqueFunction(function=given_parameters),
                     LifecycleNode(
                         package='sast_ros',
                         executable='detector',

@@ -9,11 +9,13 @@ Start one detector of two event cameras, ``left`` and ``right``, which share the
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
 from launch_ros.actions import SetRemap
 from launch_ros.substitutions import FindPackageShare
 
 CAMERAS = ('left', 'right')
+
+BESIDE = "'.rpartition('/')[:2]) + 'camera_info'"
 
 
 def generate_launch_description():
@@ -32,8 +34,12 @@ def generate_launch_description():
             *(
                 DeclareLaunchArgument(
                     f'{camera}_camera_info',
-                    default_value=f'{camera}/camera_info',
-                    description=f'Topic with the calibration of the {camera} camera.',
+                    # Of an image topic camera/image_raw it is camera/camera_info (image_transport)
+                    default_value=PythonExpression(
+                        ["''.join('", LaunchConfiguration(f'{camera}_events'), BESIDE]
+                    ),
+                    description=f'Topic with the calibration of the {camera} camera; by default '
+                    'camera_info beside the events.',
                 )
                 for camera in CAMERAS
             ),

@@ -184,8 +184,38 @@ def test_launch_file_brings_the_node_up_with_its_arguments(prefix, observer, tmp
         assert [values[2].bool_value, values[3].bool_value] == [True, False]
 
 
+SECTIONS = """
+/**: {ros__parameters: {use_sim_time: true, model.device: cpu}}
+sast_detector: {ros__parameters: {autostart: false, model.path: gen1-small, window.stride_ms: 25}}
+"""
+
+
+def parameters_of(observer, log: Path, *names: str) -> list[object]:
+    from rcl_interfaces.srv import GetParameters
+    from rclpy.parameter import parameter_value_to_python
+
+    request = GetParameters.Request(names=names)
+    values = call(observer, GetParameters, 'sast_detector/get_parameters', request, log).values
+    return [parameter_value_to_python(value) for value in values]
+
+
+def test_arguments_override_the_parameter_file_and_nothing_else_does(prefix, observer, tmp_path):
+    log, file = tmp_path / 'launch.txt', tmp_path / 'own.yaml'
+    file.write_text(SECTIONS)
+    names = ('use_sim_time', 'autostart', 'model.path', 'window.stride_ms', 'cameras')
+    with launched(prefix, log, f'params_file:={file}'):
+        found = parameters_of(observer, log, *names)
+        assert found == [True, False, 'gen1-small', 25.0, ['']]
+        assert state(observer, 'sast_detector', log) == 'unconfigured'
+    arguments = ['model:=gen1-tiny', 'use_sim_time:=false', 'cameras:=[left, right]']
+    with launched(prefix, log, f'params_file:={file}', *arguments):
+        found = parameters_of(observer, log, *names)
+        assert found == [False, False, 'gen1-tiny', 25.0, ['left', 'right']]
+
+
 def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path, patient):
     from event_camera_msgs.msg import EventPacket
+    from sensor_msgs.msg import CameraInfo
     from vision_msgs.msg import Detection2DArray
 
     log = tmp_path / 'launch.txt'
@@ -194,6 +224,11 @@ def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path, patient)
     for name, kept in detections.items():
         topic = f'/car/{name}/detections'
         observer.create_subscription(Detection2DArray, topic, kept.append, 100)
+    # The calibration comes from beside the events
+    infos = [
+        observer.create_publisher(CameraInfo, topic, 1)
+        for topic in ('/car/left/camera_info', '/cam_1/camera_info')
+    ]
     publishers = [
         observer.create_publisher(EventPacket, topic, 100)
         for topic in ('/car/left/events', '/cam_1/events')
@@ -202,7 +237,7 @@ def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path, patient)
     with launched(prefix, log, *arguments, file_name='stereo'):
         wait_until(
             observer,
-            lambda: all(publisher.get_subscription_count() for publisher in publishers),
+            lambda: all(each.get_subscription_count() for each in [*publishers, *infos]),
             'subscriptions',
             log,
         )
@@ -384,18 +419,19 @@ def test_rviz2_gets_the_topics_of_the_node(
 
 
 @pytest.mark.parametrize(
-    ('argument', 'named'),
+    ('arguments', 'named'),
     [
-        ('params_file:=/nowhere/a.yaml', ['/nowhere/a.yaml', 'does not exist']),
-        ('respawn:=maybe', ['respawn', 'maybe', 'true', 'false']),
-        ('log_level:=verbose', ['log_level', 'verbose', 'debug']),
+        (['params_file:=/nowhere/a.yaml'], ['/nowhere/a.yaml', 'does not exist']),
+        (['respawn:=maybe'], ['respawn', 'maybe', 'true', 'false']),
+        (['log_level:=verbose'], ['log_level', 'verbose', 'debug']),
+        (['cameras:=[left, right]', 'events:=/dvs/events'], ['events', '/dvs/events', 'left']),
     ],
 )
 def test_an_argument_that_cannot_be_is_named_in_one_line(
-    prefix, ros_domain, tmp_path, argument, named
+    prefix, ros_domain, tmp_path, arguments, named
 ):
     log = tmp_path / 'launch.txt'
-    process = start(prefix, log, argument)
+    process = start(prefix, log, *arguments)
     try:
         assert process.wait(timeout=60) == 1
     finally:
