@@ -9,7 +9,7 @@ from typing import Any, TYPE_CHECKING
 
 from sast_ros.errors import format_error, SettingError
 from sast_ros.events.filters import FilterChain
-from sast_ros.ros.parameters import Parameter, PARAMETERS, ParameterValueError, Settings
+from sast_ros.ros.parameters import misspelt, Parameter, PARAMETERS, ParameterValueError, Settings
 
 if TYPE_CHECKING:  # validation works without ROS
     from rcl_interfaces.msg import ParameterDescriptor
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # validation works without ROS
 def declare_parameters(node: Node) -> Settings:
     """
     Declare every parameter on the node and return the values that it was started with.
+
+    Start values that were meant for others are named in the log.
 
     Raises
     ------
@@ -48,6 +50,11 @@ def declare_parameters(node: Node) -> Settings:
             ) from None
         except ParameterValueError as error:
             raise ParameterValueError(f'parameter {error}') from None
+    unknown = misspelt(node._parameter_overrides)
+    if unknown:
+        node.get_logger().warning(
+            f'the node has no parameter {", ".join(unknown)}; what was given for it is ignored'
+        )
     return read_settings(node)
 
 

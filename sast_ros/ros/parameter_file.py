@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import difflib
 from pathlib import Path
-import re
 from typing import Any
 
 from sast_ros.errors import SettingError
 from sast_ros.ros.node_parameters import as_number
-from sast_ros.ros.parameters import Parameter, PARAMETERS, ParameterValueError
+from sast_ros.ros.parameters import OF_ROS, Parameter, PARAMETERS, ParameterValueError, with_advice
 from sast_ros.yaml_file import read_yaml
 
 NODE_NAME = 'sast_detector'
@@ -20,16 +18,13 @@ NODE_NAME = 'sast_detector'
 _KEY = 'ros__parameters'
 _WILDCARDS = ('*', '**')
 
-#: Parameters that every node has.
-_OF_ROS = re.compile(r'use_sim_time|start_type_description_service|qos_overrides\..*')
-
 
 def read_parameter_file(path: Path) -> dict[str, Any]:
     """
     Return the parameters that a file sets for the node, by their full names.
 
-    Those of ``/**`` come first, then those of the node itself, as a node reads them: the node
-    ``sast_detector`` in any namespace, or the only other one with a parameter of it.
+    Of all nodes (``/**``) and of the node itself, ``sast_detector`` in any namespace or the only
+    other one with a parameter of it. The later in the file wins, as a node reads them.
 
     Raises
     ------
@@ -47,11 +42,11 @@ def read_parameter_file(path: Path) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for _, section in _chosen(path, list(_sections(document))):
         values |= section
-    values = {name: value for name, value in values.items() if not _OF_ROS.fullmatch(name)}
+    values = {name: value for name, value in values.items() if not OF_ROS.fullmatch(name)}
     unknown = [name for name in values if name not in PARAMETERS]
     if unknown:
         raise SettingError(
-            f'{path}: the node has no parameter {", ".join(map(_with_advice, unknown))}; '
+            f'{path}: the node has no parameter {", ".join(map(with_advice, unknown))}; '
             'config/detector.yaml lists all of them'
         )
     try:
@@ -96,12 +91,7 @@ def _chosen(
             f'{path} has no parameters of the node; it must hold "/**:" or "{NODE_NAME}:" with '
             f'"{_KEY}:" below'
         )
-    return of_all + own
-
-
-def _with_advice(name: str) -> str:
-    close = difflib.get_close_matches(name, PARAMETERS, 1)
-    return f'{name} (did you mean {close[0]}?)' if close else name
+    return [one for one in sections if one in of_all or one in own]
 
 
 def _value(parameter: Parameter, value: Any) -> Any:

@@ -11,8 +11,9 @@ one, so that no thread ever sees half of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+import difflib
 import math
 import re
 from typing import Any, Literal
@@ -529,3 +530,26 @@ def _table() -> dict[str, Parameter]:
 
 #: All parameters by full name, in the order in which they are documented.
 PARAMETERS = _table()
+
+#: Names of parameters that every node has.
+OF_ROS = re.compile(r'use_sim_time|start_type_description_service|qos_overrides\..*')
+
+
+def with_advice(name: str) -> str:
+    """Return the name of an unknown parameter, with that of the most similar one."""
+    close = difflib.get_close_matches(name, PARAMETERS, 1)
+    return f'{name} (did you mean {close[0]}?)' if close else name
+
+
+def misspelt(names: Iterable[str]) -> list[str]:
+    """
+    Return those names that are meant for the node and are no parameters of it, with advice.
+
+    What is in no group of the node's and similar to none is of another node.
+    """
+    unknown = (name for name in names if name not in PARAMETERS and not OF_ROS.fullmatch(name))
+    return [
+        advice
+        for name in unknown
+        if (advice := with_advice(name)) != name or name.partition('.')[0] in _GROUPS
+    ]

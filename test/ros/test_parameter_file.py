@@ -113,14 +113,14 @@ def test_options_win_over_the_file_wherever_they_stand(tmp_path):
     ('names', 'expected'),
     [
         (['/**', 'sast_detector'], 3),
-        (['sast_detector', '/**'], 2),
+        (['sast_detector', '/**'], 3),
         (['/**', '/left/sast_detector'], 3),
         (['/**', 'camera_driver'], 2),
         (['left_eye'], 2),
         (['/*/left_eye'], 2),
     ],
 )
-def test_the_node_itself_comes_after_all_nodes(tmp_path, names, expected):
+def test_the_later_section_wins_as_in_a_node(tmp_path, names, expected):
     sections = [
         f'{name}: {{ros__parameters: {{detections: {{max_count: {count}}}}}}}'
         if name != 'camera_driver'
