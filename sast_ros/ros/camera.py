@@ -125,7 +125,7 @@ class Camera:
         info_pub = self._publisher(CameraInfo, camera_info.OUTPUT, qos.DETECTIONS)
         info_topic = f'{prefix}{camera_info.INPUT}'
         self._camera_info = CameraInfoRelay(self._node, info_topic, info_pub, self._logger)
-        self._viewers = Viewers(self._publisher, self._logger)
+        self._viewers = Viewers(self._publisher, self._logger, self._node.context.ok)
         create = self._node.create_service
         self._services = [
             create(SetBool, f'{prefix}enable', self._on_enable),
@@ -292,9 +292,14 @@ class Camera:
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
         """Discard pending events now and the recurrent state before the next window."""
-        if self._subscription is None:
+        if self._queue is None:
             response.message = (
                 'the node is not active; its state is reset whenever it is activated'
+            )
+            return response
+        if self._subscription is None:
+            response.message = self.failure or (
+                'detection is off; its state is reset when the service enable switches it on'
             )
             return response
         self._subscription.reset()
@@ -305,6 +310,10 @@ class Camera:
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         """Stop detection, or begin it again with a new state, without a transition."""
+        if request.data and self.failure and self._queue is not None:
+            self._enabled = True
+            response.message = f'{self.failure}; deactivate and activate the node'
+            return response
         response.success = True
         response.message = f'detection is {"on" if request.data else "off"}'
         if request.data == self._enabled:

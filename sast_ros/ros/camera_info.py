@@ -90,8 +90,7 @@ class CameraInfoRelay:
 
     def _watch(self) -> None:
         """Subscribe, and again where the publishers offer another QoS."""
-        name = self._node.resolve_topic_name(self._topic)
-        publishers = self._node.get_publishers_info_by_topic(name)
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
         publishers = [each for each in publishers if each.topic_type == _TYPE]
         if not publishers:
             return

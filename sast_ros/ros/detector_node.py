@@ -90,8 +90,8 @@ class DetectorNode(LifecycleNode):
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
         self._worker_failed = self.create_guard_condition(self._after_worker_failure)
         camera = self._settings.cameras[0]
-        events = f'{camera}/events' if camera else 'events'
-        self._page = PageProcess(self, events, self._settings.page)
+        detections = f'{camera}/detections' if camera else 'detections'
+        self._page = PageProcess(self, detections, self._settings.page)
         if self._settings.autostart:
             self._start_timer = self.create_timer(0.0, self._start, clock=steady)
 

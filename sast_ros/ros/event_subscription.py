@@ -136,7 +136,8 @@ class EventSubscription:
 
     def poll_publishers(self) -> None:
         """Subscribe, and again when the publishers change type or QoS."""
-        publishers = self._node.get_publishers_info_by_topic(self.name)
+        # Remaps the name: that of a resolved one would be remapped twice
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
         self.publishers = tuple(
             sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
         )

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+#: A detector whose last status is older is gone, seconds; it has one every second.
+SILENCE_S = 5.0
+
 
 @dataclass(frozen=True)
 class DetectorTopics:

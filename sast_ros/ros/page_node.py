@@ -26,7 +26,7 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
 from sast_ros.errors import escape_controls, SettingError
 from sast_ros.page import PageServer
-from sast_ros.ros.graph import DetectorTopics, topics_of
+from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of
 from sast_ros.ros.node_parameters import as_number
 from sast_ros.ros.own_node import own_node
 from sast_ros.ros.parameters import PARAMETERS
@@ -52,9 +52,6 @@ MAX_TEXT = 100
 
 #: Period of looking for the detector and reading its parameters while a page is open, seconds.
 POLL_PERIOD_S = 1.0
-
-#: A detector whose last status is older is gone, seconds; it has one every second.
-SILENCE_S = 5.0
 
 #: Longest wait of the executor: signals are handled in between, seconds.
 _WAIT_S = 0.2
@@ -143,7 +140,8 @@ class PageNode:
             self._requests.popleft()()
 
     def _waiting(self) -> dict[str, str]:
-        return {'level': 'stale', 'message': f'waiting for a detector that reads {self.topic}'}
+        message = f'waiting for a detector that reads or publishes {self.topic}'
+        return {'level': 'stale', 'message': message}
 
     def _open(self) -> None:
         """Begin to listen: a page is open."""
@@ -213,11 +211,13 @@ class PageNode:
                 self._stated, self._stated_at = found, monotonic()
                 if self._detector is None:
                     self._poll()
+                values = {pair.key: pair.value for pair in status.values}
                 self._server.show_state(
                     {
+                        'topic': values.get('input topic', self.topic),
                         'level': _LEVELS.get(status.level, 'error'),
                         'message': escape_controls(status.message),
-                        'sample': self._sample({pair.key: pair.value for pair in status.values}),
+                        'sample': self._sample(values),
                     }
                 )
 

@@ -25,7 +25,7 @@ class PageProcess:
     node : Node
         Node that the page shows.
     topic : str
-        Topic of its events.
+        Topic of its detections, which no other node has.
     settings : PageSettings
         Where it is served; nowhere with port 0.
 

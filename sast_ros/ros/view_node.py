@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import contextlib
 import itertools
 import os
+from time import monotonic
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -24,7 +25,7 @@ from sast_ros.events.filters import FilterChain
 from sast_ros.ros import messages, qos
 from sast_ros.ros.diagnostics import kept_shares
 from sast_ros.ros.event_subscription import EventSubscription
-from sast_ros.ros.graph import DetectorTopics, topics_of
+from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of
 from sast_ros.ros.own_node import own_node
 from sast_ros.ros.parameters import InputSettings
 from sast_ros.visualization.window_log import WindowLog
@@ -64,6 +65,7 @@ class ViewNode:
         self._kept: tuple[StageShare, ...] = ()
         self._class_names: tuple[str, ...] = ()
         self._detector: DetectorTopics | None = None
+        self._of_detector: list[tuple[Callable[[Any], object], Any]] = []
         self._get: Client | None = None
         self._stated_size = ''
         self._read: dict[str, Any] = {}
@@ -89,6 +91,8 @@ class ViewNode:
     def spin(self) -> None:
         """Handle what arrives within a moment."""
         self._executor.spin_once(timeout_sec=_WAIT_S)
+        if self._detector is not None and monotonic() - self._stated_at > SILENCE_S:
+            self._leave()
 
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
@@ -97,11 +101,12 @@ class ViewNode:
         self._node.get_logger().warning(format_error(error), throttle_duration_sec=5.0)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
-        """Follow the first detector that reads the topic."""
+        """Follow the first detector that reads the topic, as long as it has a status."""
         for status in array.status:
             found = topics_of(status, self._full_topic)
             if found is None or self._detector not in (None, found):
                 continue
+            self._stated_at = monotonic()
             values = {pair.key: pair.value for pair in status.values}
             self._kept = kept_shares(values)
             self._stated_size = values.get('sensor size unless stated', '')
@@ -124,9 +129,20 @@ class ViewNode:
         profile = qos.SubscriptionQos(qos.DETECTIONS.depth).request(publishers)
         latched = qos.SubscriptionQos(qos.LATCHED.depth).request(labellers)
         subscribe = node.create_subscription
-        subscribe(Detection2DArray, detector.detections, self._on_detections, profile)
-        subscribe(LabelInfo, detector.label_info, self._on_labels, latched)
+        found = subscribe(Detection2DArray, detector.detections, self._on_detections, profile)
+        labels = subscribe(LabelInfo, detector.label_info, self._on_labels, latched)
         self._get = node.create_client(GetParameters, f'{detector.node}/get_parameters')
+        self._of_detector = [
+            (node.destroy_subscription, found),
+            (node.destroy_subscription, labels),
+            (node.destroy_client, self._get),
+        ]
+
+    def _leave(self) -> None:
+        self._detector = self._get = None
+        for destroy, entity in self._of_detector:
+            destroy(entity)
+        self._of_detector = []
 
     def _on_values(self, future: Future) -> None:
         """Read the events as the detector does, from now on."""

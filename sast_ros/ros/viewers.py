@@ -147,6 +147,8 @@ class Viewers:
         Returns a publisher of a message class, a topic and a QoS.
     logger : object
         Logger of the node.
+    is_running : callable
+        Returns False once the program ends.
 
     Attributes
     ----------
@@ -155,12 +157,17 @@ class Viewers:
 
     """
 
-    def __init__(self, create: Callable[[type, str, QoSProfile], Publisher], logger: Any) -> None:
+    def __init__(
+        self,
+        create: Callable[[type, str, QoSProfile], Publisher],
+        logger: Any,
+        is_running: Callable[[], bool],
+    ) -> None:
         self._publishers = {
             topic: create(message_class, topic, qos.VIEWERS)
             for topic, (message_class, _) in TOPICS.items()
         }
-        self._logger = logger
+        self._logger, self._is_running = logger, is_running
         self._trails = Trails()
         self._failed: set[str] = set()
         self._condition = threading.Condition()
@@ -216,17 +223,23 @@ class Viewers:
                 waiting, self._waiting = self._waiting, None
             if waiting is None:
                 return
-            view = waiting()
-            for topic, (_, build) in TOPICS.items():
-                if self._is_wanted(topic) and not self._stopped:
-                    self._publish(topic, build, view)
+            view = self._try('viewers', waiting)
+            for topic, (_, build) in TOPICS.items() if view is not None else ():
+                self._try(topic, functools.partial(self._publish, topic, build, view))
 
     def _publish(self, topic: str, build: Callable[[View], Any], view: View) -> None:
-        try:
+        if self._is_wanted(topic) and not self._stopped:
             self._publishers[topic].publish(build(view))
             self.published += 1
-        except Exception as error:  # it costs a viewer one message, and the detector nothing
-            if topic not in self._failed:
+
+    def _try(self, topic: str, do: Callable[[], Any]) -> Any:
+        """Let a failure cost a viewer one message, and the detector nothing."""
+        try:
+            return do()
+        except Exception as error:
+            # Nothing can be published any more where the program ends
+            if topic not in self._failed and self._is_running():
                 self._failed.add(topic)
                 sentence = escape_controls(format_error(error))
                 self._logger.warning(f'nothing on {topic}: {sentence}')
+            return None

@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
-from sast_ros.ros import messages  # noqa: E402 - after the skip
+from sast_ros.ros import messages, qos, view_node  # noqa: E402 - after the skip
+from sast_ros.ros.own_node import own_node  # noqa: E402 - after the skip
 from sast_ros.ros.view_node import ViewNode  # noqa: E402 - after the skip
 from sast_ros.windows import EventWindow  # noqa: E402 - after the skip
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose  # noqa: E402
@@ -32,6 +33,39 @@ def test_detections_before_the_parameters_of_the_node_are_not_drawn(ros_domain, 
         node._on_detections(Detection2DArray(detections=detections))
         node.spin()
     assert log.logged == []
+
+
+def test_a_detector_that_has_ended_is_left_for_the_next(ros_domain, monkeypatch):
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+    from vision_msgs.msg import LabelInfo
+
+    monkeypatch.setattr(view_node, 'SILENCE_S', 0.5)
+    with ViewNode('/events', Log()) as node, own_node('detectors') as (detectors, _):
+        publisher = detectors.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        for name in ('first', 'second'):
+            detectors.create_publisher(Detection2DArray, f'/{name}/detections', qos.DETECTIONS)
+            detectors.create_publisher(LabelInfo, f'/{name}/label_info', qos.LATCHED)
+
+        def publish(name):
+            values = {'input topic': '/events', 'overlay topic': f'/{name}/overlay'}
+            values |= {f'{key} topic': f'/{name}/{key}' for key in ('detections', 'label_info')}
+            pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+            status = DiagnosticStatus(name=f'{name}: detector', values=pairs)
+            publisher.publish(DiagnosticArray(status=[status]))
+
+        def follow(name):
+            while node._detector is None or node._detector.node != f'/{name}':
+                publish(name)
+                node.spin()
+            assert detectors.count_subscribers(f'/{name}/detections') == 1
+
+        follow('first')
+        publish('second')
+        node.spin()
+        assert node._detector.node == '/first'
+        follow('second')
+        while detectors.count_subscribers('/first/detections'):
+            node.spin()
 
 
 def detection(*class_ids: str) -> Detection2D:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import SetBool
 from system.streams import ARRAY, as_array, batches, Stream
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 
@@ -96,6 +97,18 @@ def test_cameras_detect_what_nodes_of_their_own_do_in_less_memory(bench):
     assert resident_kib(both.process) <= 1.2 * min(resident_kib(node.process) for node in alone)
 
 
+def test_topics_may_be_exchanged(bench):
+    """A name is remapped once, whatever the other rules make of the result."""
+    rules = {'left/events': '/right/events', 'right/events': '/left/events'}
+    arrays = heard(bench, '/left/detections', '/right/detections')
+    words = [word for old, new in rules.items() for word in ('-r', f'{old}:={new}')]
+    bench.start_node(*words, **ALL, **CAMERAS)
+    sent = streams()['left']
+    publish(bench, '/right', sent.messages, wait=False)
+    bench.observer.wait_for(lambda: len(arrays['/left/detections']) == len(sent.stamps_ns))
+    assert not arrays['/right/detections']
+
+
 def test_every_camera_has_topics_status_and_state_of_its_own(node):
     observer, sent = node.observer, streams()
     arrays, labels, infos = heard(node, 'left/detections', 'right/detections'), [], []
@@ -167,6 +180,10 @@ def test_a_camera_of_which_all_windows_fail_is_given_up_and_the_others_go_on(nod
     publish(node, 'left', sent.messages, wait=False)
     stopped = observer.status(lambda status, values: 'detection stopped' in status.message)
     assert 'partition_size 4x5 does not divide' in stopped['message']
+    enable = observer.node.create_client(SetBool, 'left/enable')
+    for data, done in ((True, False), (False, True), (True, False)):
+        answer = observer.call(enable, SetBool.Request(data=data))
+        assert answer.success is done and ('detection stopped' in answer.message) is not done
     publish(node, 'right', streams()['right'].messages)
     status(node, 'right', windows_done='20')
     assert observer.state() == 'active'

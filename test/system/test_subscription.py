@@ -144,6 +144,8 @@ def test_the_service_switches_detection_off_and_on(node):
     values = observer.status(lambda status, values: status.level == b'\x01')
     assert 'enable' in values['message']
     assert observer.state() == 'active'
+    answer = observer.reset_state()
+    assert not answer.success and 'detection is off' in answer.message
     node.publisher(ARRAY, '--subscribers', '0').start(second.messages).go()
     assert enable(True) == 'detection is on'
     node.publish(ARRAY, third.messages)
