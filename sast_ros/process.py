@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 import platform
 import re
+import socket
 import sys
 
 from sast_ros.errors import SettingError
@@ -245,3 +246,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def reachable_host(host: str) -> str:
+    """Return an address as it stands in a URL; of one that stands for all, the machine's name."""
+    try:
+        address = ipaddress.ip_address(host or '0.0.0.0')  # noqa: S104 - nothing is bound to it
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        return socket.gethostname()
+    return f'[{host}]' if address.version == 6 else host

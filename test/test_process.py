@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import gc
+import socket
 import subprocess
 import sys
 import weakref
@@ -17,6 +18,7 @@ from sast_ros.process import (
     paused_collector,
     processor_extensions,
     processor_name,
+    reachable_host,
 )
 
 
@@ -152,3 +154,14 @@ def test_memory_that_is_in_use_is_returned_less_and_less_often(monkeypatch) -> N
     resident[0], poll = 200 << 20, 60
     watch.poll()
     assert returned[-1] == 60
+
+
+@pytest.mark.parametrize(
+    ('host', 'shown'),
+    [
+        *(('0.0.0.0', None), ('::', None), ('', None)),
+        *(('127.0.0.1', '127.0.0.1'), ('::1', '[::1]'), ('robot.local', 'robot.local')),
+    ],
+)
+def test_an_address_is_printed_as_another_machine_can_use_it(host, shown) -> None:
+    assert reachable_host(host) == (shown or socket.gethostname())

@@ -68,6 +68,8 @@ async function showPicture(socket, blob) {
       canvas.width = picture.width;
       canvas.height = picture.height;
     }
+    // Enlarged pixels stay sharp, reduced ones are averaged
+    canvas.style.imageRendering = canvas.clientWidth > canvas.width ? 'pixelated' : 'auto';
     one('#size').textContent = `${picture.width} x ${picture.height} pixels`;
     brush.drawImage(picture, 0, 0);
     picture.close();

@@ -26,7 +26,7 @@ from typing import Any
 
 from aiohttp import web, WSCloseCode, WSMsgType
 from sast_ros.errors import SastError
-from sast_ros.process import is_loopback
+from sast_ros.process import is_loopback, reachable_host
 
 #: Pages that are served at a time, and bytes of a message from one.
 MAX_PAGES = 16
@@ -123,7 +123,7 @@ class PageServer:
     @property
     def url(self) -> str:
         """Address of the page, with the token."""
-        host = f'[{self._host}]' if ':' in self._host else self._host
+        host = reachable_host(self._host)
         return f'http://{host}:{self._port}/' + (f'?token={self.token}' if self.token else '')
 
     def show_picture(self, jpeg: bytes) -> None:

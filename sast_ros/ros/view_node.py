@@ -198,7 +198,7 @@ class ViewNode:
 
     def _on_detections(self, array: Detection2DArray) -> None:
         stamp_ns = messages.stamp_ns(array.header.stamp)
-        window = self._window_at(stamp_ns)
+        window = self._window_at(stamp_ns, array.header.frame_id)
         if window is None or not window.width or not self._class_names:
             return
         try:
@@ -209,7 +209,7 @@ class ViewNode:
         self._log.log(window, detections, (self._now_ns() - stamp_ns) / 1e6)
         self.windows += 1
 
-    def _window_at(self, stamp_ns: int) -> EventWindow | None:
+    def _window_at(self, stamp_ns: int, frame_id: str) -> EventWindow | None:
         """Return the slices up to a stamp as one window, ``None`` without any."""
         before = [part for part in self._slices if part.stamp_ns <= stamp_ns + 500 * SLICE_US]
         if not before:  # until it is known how the detector reads them, too
@@ -218,4 +218,12 @@ class ViewNode:
         parts = before[-count:]
         last = parts[-1]
         chunks = tuple(itertools.chain.from_iterable(part.parts for part in parts))
-        return EventWindow(parts[0].t_start, last.t_end, chunks, last.width, last.height, stamp_ns)
+        return EventWindow(
+            parts[0].t_start,
+            last.t_end,
+            chunks,
+            last.width,
+            last.height,
+            stamp_ns,
+            frame_id=frame_id,
+        )

@@ -115,7 +115,8 @@ def _event_cloud(view: View) -> PointCloud2:
 def _annotations(view: View) -> Any:
     from sast_ros.visualization.annotations import image_annotations
 
-    return image_annotations(view.detections, view.window.stamp_ns, messages.message_class)
+    found, stamp_ns, theme = view.detections, view.window.stamp_ns, view.settings.theme
+    return image_annotations(found, stamp_ns, messages.message_class, theme)
 
 
 #: Type of each topic, and what makes a message of a window.

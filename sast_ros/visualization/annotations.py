@@ -22,7 +22,7 @@ from sast_ros.visualization.overlay import (
     JPEG_FORMAT,
     THEMES,
 )
-from sast_ros.visualization.text import text_size
+from sast_ros.visualization.text import ink, text_size
 from sast_ros.windows import EventWindow
 
 ANNOTATIONS_TYPE = 'foxglove_msgs/msg/ImageAnnotations'
@@ -40,7 +40,7 @@ _LETTER = 0.58
 
 
 def image_annotations(
-    detections: Detections, stamp_ns: int, message_class: Callable[[str], Any]
+    detections: Detections, stamp_ns: int, message_class: Callable[[str], Any], theme: str = 'dark'
 ) -> Any:
     """
     Return a frame and a text for each detection, in sensor pixels.
@@ -56,6 +56,8 @@ def image_annotations(
         Their stamp, that of the picture, in nanoseconds.
     message_class : callable
         Returns the class of a message by its full type name, of ``rosbags`` or of ROS.
+    theme : str
+        One of ``THEMES``, that of the picture.
 
     """
 
@@ -74,7 +76,7 @@ def image_annotations(
     size = text_size(detections.height)
     frames, texts = [], []
     for index, (left, top, right, bottom) in enumerate(detections.boxes.astype(float).tolist()):
-        text, rgb = detection_text(detections, index, THEMES['dark'], detections.track_ids)
+        text, rgb = detection_text(detections, index, THEMES[theme], detections.track_ids)
         corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
         frames.append(
             new(
@@ -98,7 +100,7 @@ def image_annotations(
                 ),
                 text=text,
                 font_size=float(size),
-                text_color=colour((16, 18, 24)),
+                text_color=colour(ink(rgb)),
                 background_color=colour(rgb),
             )
         )
@@ -119,7 +121,7 @@ def visual_messages(
     """
     picture = draw_events(window.parts, detections.height, detections.width, theme=THEMES[theme])
     yield EVENT_IMAGE_TOPIC, IMAGE_TYPE, image_message(picture, detections)
-    yield ANNOTATIONS_TOPIC, ANNOTATIONS_TYPE, annotations_message(detections)
+    yield ANNOTATIONS_TOPIC, ANNOTATIONS_TYPE, annotations_message(detections, theme)
 
 
 def image_message(picture: np.ndarray, detections: Detections, *, jpeg: bool = False) -> bytes:
@@ -162,12 +164,12 @@ def image_message(picture: np.ndarray, detections: Detections, *, jpeg: bool = F
     return bytes(types.serialize_cdr(image, IMAGE_TYPE))
 
 
-def annotations_message(detections: Detections) -> bytes:
+def annotations_message(detections: Detections, theme: str = 'dark') -> bytes:
     """Return the detections of a window as serialised ``ANNOTATIONS_TYPE``."""
     from sast_ros.bags.definitions import message_types
     from sast_ros.bags.detections import window_stamp_ns
 
     types = message_types()
     stamp_ns = window_stamp_ns(detections)
-    annotations = image_annotations(detections, stamp_ns, types.types.__getitem__)
+    annotations = image_annotations(detections, stamp_ns, types.types.__getitem__, theme)
     return bytes(types.serialize_cdr(annotations, ANNOTATIONS_TYPE))

@@ -22,6 +22,8 @@ from sast_ros.bags.detections import detection_message, DETECTIONS_TOPIC, window
 from sast_ros.defaults import OVERLAY_LAYERS
 from sast_ros.detections import Detections, DETECTIONS_TYPE, TokenMap
 from sast_ros.errors import SastError
+from sast_ros.process import reachable_host
+from sast_ros.tracking.trails import Trails
 from sast_ros.visualization.annotations import (
     annotations_message,
     ANNOTATIONS_TOPIC,
@@ -87,6 +89,7 @@ class FoxgloveLog:
         self.encoded: Counter[str] = Counter()
         self._shift_ns: int | None = 0
         self._next_ns = 0
+        self._trails = Trails()
 
     def __enter__(self) -> FoxgloveLog:
         """Start the server."""
@@ -115,8 +118,7 @@ class FoxgloveLog:
             self._channels[topic] = foxglove.Channel(
                 topic, message_encoding='cdr', schema=schema, context=context
             )
-        host = f'[{self._host}]' if ':' in self._host else self._host
-        self.url = f'ws://{host}:{self._server.port}'
+        self.url = f'ws://{reachable_host(self._host)}:{self._server.port}'
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -151,13 +153,16 @@ class FoxgloveLog:
         self._next_ns = stamp_ns + 1000 * (window.t_end - window.t_start)
         shown = replace(detections, stamp_ns=stamp_ns)
         height, width = shown.height, shown.width
+        trails = self._trails.update(shown)
 
         def picture() -> bytes:
             drawn = draw_events(window.parts, height, width)
             return image_message(drawn, shown, jpeg=True)
 
         def overlay() -> bytes:
-            drawn = draw_overlay(window, shown, height, width, style=STYLE, tokens=tokens)
+            drawn = draw_overlay(
+                window, shown, height, width, style=STYLE, tokens=tokens, trails=trails
+            )
             return image_message(drawn, shown, jpeg=True)
 
         makers: dict[str, Callable[[], bytes]] = {

@@ -189,7 +189,8 @@ def draw_overlay(
     events : EventWindow or iterable of EventChunk
         The window, or its chunks. Events outside ``height`` x ``width`` are not drawn.
     detections : Detections
-        Boxes in sensor pixels, drawn in the colour of the class with class name and score.
+        Boxes in sensor pixels, drawn in the colour of the class with class name and score; without
+        these where labels of better ones leave no room.
     height, width : int
         Size of the sensor in pixels.
     scale : int
@@ -241,7 +242,9 @@ def draw_overlay(
         x, y, w, h = (label[name] for name in 'xywh')
         box = np.array([x, y, x + w, y + h])
         _draw_box(picture, box * scale, theme.label, max(1, line // 3))
-    pen = _Pen(picture, theme, scale, size, line, strip_height(size) if remarks else 0)
+    strip = strip_height(size)
+    rows = (strip if remarks else 0, len(picture) - (strip if 'status' in layers else 0))
+    pen = _Pen(picture, theme, scale, size, line, rows)
     order = np.argsort(detections.scores, kind='stable').tolist()  # the best is drawn last
     track_ids = detections.track_ids if 'ids' in layers else None
     if track_ids is not None and trails:
@@ -249,8 +252,8 @@ def draw_overlay(
             trail = trails.get(int(track_ids[index]))
             if trail is not None:
                 pen.draw_trail(trail, detection_text(detections, index, theme)[1])
-    for index in order if 'boxes' in layers else ():
-        pen.draw_detection(detections, index, track_ids)
+    if 'boxes' in layers:
+        pen.draw_detections(detections, order, track_ids)
     light = style.theme == 'light'
     if 'status' in layers:
         status = _status(detections)
@@ -344,15 +347,20 @@ class _Pen:
     scale: int
     letters: int
     line: int
-    ceiling: int
+    rows: tuple[int, int]  # first one for labels, and behind the last
 
-    def draw_detection(
-        self, detections: Detections, index: int, track_ids: np.ndarray | None
+    def draw_detections(
+        self, detections: Detections, order: list[int], track_ids: np.ndarray | None
     ) -> None:
-        text, colour = detection_text(detections, index, self.theme, track_ids)
-        box = detections.boxes[index] * self.scale
-        x, y = _draw_box(self.picture, box, colour, self.line)
-        draw_label(self.picture, text, x, y, colour, self.letters, self.ceiling)
+        """Draw boxes, the last on top, then labels, of which the last has the first choice."""
+        labels = []
+        for index in order:
+            text, colour = detection_text(detections, index, self.theme, track_ids)
+            box = detections.boxes[index] * self.scale
+            labels.append((text, _draw_box(self.picture, box, colour, self.line), colour))
+        taken = np.zeros(self.picture.shape[:2], bool)
+        for text, corners, colour in reversed(labels):
+            draw_label(self.picture, text, corners, colour, self.letters, self.rows, taken)
 
     def draw_trail(self, trail: np.ndarray, colour: Colour) -> None:
         """Draw a line through the points that fades to the oldest."""
@@ -376,12 +384,14 @@ class _Pen:
                 self.picture[row, column] = (1 - share) * before + share * np.array(colour)
 
 
-def _draw_box(picture: np.ndarray, box: np.ndarray, colour: Colour, line: int) -> tuple[int, int]:
-    """Draw the part of the frame inside the picture and return its upper left corner (x, y)."""
+def _draw_box(
+    picture: np.ndarray, box: np.ndarray, colour: Colour, line: int
+) -> tuple[int, int, int, int]:
+    """Draw the part of the frame inside the picture and return its corners x1, y1, x2, y2."""
     height, width = picture.shape[:2]
     limits = np.array([width, height, width, height])
     x1, y1, x2, y2 = (int(value) for value in np.clip(np.rint(np.nan_to_num(box)), 0, limits))
     inside = picture[y1:y2, x1:x2]
     inside[:line] = inside[-line:] = colour
     inside[:, :line] = inside[:, -line:] = colour
-    return x1, y1
+    return x1, y1, x2, y2

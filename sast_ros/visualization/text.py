@@ -42,19 +42,35 @@ def draw_strip(
 
 
 def draw_label(
-    picture: np.ndarray, text: str, x: int, y: int, colour: Colour, size: int, ceiling: int
+    picture: np.ndarray,
+    text: str,
+    box: tuple[int, int, int, int],
+    colour: Colour,
+    size: int,
+    rows: tuple[int, int],
+    taken: np.ndarray,
 ) -> None:
-    """Write text on a plate above the point, or below it if there is no room above."""
+    """
+    Write text on a plate at a box, where none is yet; nowhere if there is no such place.
+
+    It is above the box, else below, else inside at the upper or lower edge, and within ``rows``,
+    first and behind the last. ``box``: x1, y1, x2, y2; ``taken``: ``bool[height, width]``.
+    """
     mask = _text_mask(text, size)
     high, wide = mask.shape[0] + 2, mask.shape[1] + 4
-    top = y - high if y - high >= ceiling else max(y, ceiling)
+    x, upper, _, lower = box
     left = max(0, min(x, picture.shape[1] - wide))
-    bottom, right = top + high, left + wide
-    picture[top:bottom, left:right] = colour
-    _blend(picture, mask, top + 1, left + 2, _ink(colour))
+    for wanted in (upper - high, lower, upper, lower - high):
+        top = max(rows[0], min(wanted, rows[1] - high))
+        place = slice(top, top + high), slice(left, left + wide)
+        if not taken[place].any():
+            taken[place] = True
+            picture[place] = colour
+            _blend(picture, mask, top + 1, left + 2, ink(colour))
+            return
 
 
-def _ink(ground: Colour) -> Colour:
+def ink(ground: Colour) -> Colour:
     """Return the colour of letters that stands out."""
     red, green, blue = ground
     return _INK if 0.299 * red + 0.587 * green + 0.114 * blue > 115 else _LIGHT_INK

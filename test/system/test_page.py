@@ -252,6 +252,8 @@ def test_foxglove_receives_what_a_node_publishes(playing, tmp_path):
         assert [found.group(1) if found else '' for found in shown] == ids
     pictures = [bytes(image.data) for _, image in heard['/event_image']]
     assert len(set(pictures)) > 3 and all(one.startswith(b'\xff\xd8') for one in pictures)
+    frames = {image.header.frame_id for _, image in heard['/event_image']}
+    assert frames == {array.header.frame_id for array in published.values()} != {''}
 
 
 @needs_foxglove

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 import json
 from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,23 @@ def test_annotations_frame_the_detections(visual: dict[str, list[Any]]) -> None:
             class_id = detection.results[0].hypothesis.class_id
             assert text.text == f'{number}{class_id} {score_of(detection):.2f}'
             assert str(text.timestamp) == str(array.ros_msg.header.stamp)
+    assert boxes > 5
+
+
+def test_annotations_have_the_theme_of_the_picture(tmp_path: Path) -> None:
+    light, boxes = THEMES['light'], 0
+    for drawn in replayed(tmp_path, visual=True, score_threshold=0.05, theme='light')[
+        '/annotations'
+    ]:
+        for text in drawn.ros_msg.texts:
+            ground, letters = (
+                np.rint([255 * getattr(colour, band) for band in 'rgb'])
+                for colour in (text.background_color, text.text_color)
+            )
+            name = re.sub(r'^#\d+ ', '', text.text).rpartition(' ')[0]
+            assert tuple(ground) == light.class_colour(name, 0)
+            assert np.abs(ground - letters).max() > 100
+            boxes += 1
     assert boxes > 5
 
 

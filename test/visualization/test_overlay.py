@@ -11,7 +11,7 @@ from sast_ros.detector import Detections, StageShare
 from sast_ros.events import EventChunk
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.visualization import draw_overlay
-from sast_ros.visualization.overlay import BACKGROUND, OFF, ON
+from sast_ros.visualization.overlay import BACKGROUND, OFF, ON, OverlayStyle, THEMES
 
 HEIGHT, WIDTH = 240, 304
 
@@ -125,6 +125,38 @@ def test_labels_are_thin_white_outlines_below_the_detections() -> None:
     assert not white[242, 160:260].any()
     assert not white[:, 450:].any()
     assert (picture[300, 450] != BACKGROUND).any()
+
+
+def test_texts_do_not_hide_one_another_and_the_best_have_the_first_choice() -> None:
+    """Plates above, below, and at the edges inside; there is no room for a fifth."""
+    box, scores = (50, 80, 140, 140), (0.9, 0.8, 0.7, 0.6, 0.5)
+    names = ('van', 'tram', 'bus', 'dog', 'car')
+    for count in range(1, 6):
+        given = make_detections(
+            *[box] * count, scores=scores[:count], class_ids=np.arange(count), class_names=names
+        )
+        picture = draw(make_chunk([], [], []), given, style=OverlayStyle(('boxes',)))
+        colours = [THEMES['dark'].class_colour(names[one], one) for one in range(count)]
+        plates = [(picture[:, 53:100] == colour).all(axis=2) for colour in colours]
+        rows = [
+            np.flatnonzero(
+                plate[:, :10].any(axis=1) & plate[:, -10:].any(axis=1) & ~plate.all(axis=1)
+            )
+            for plate in plates
+        ]
+        middles = [row.mean() if len(row) else None for row in rows]
+        expected = [72, 148, 88, 132, None][:count]
+        assert middles == [pytest.approx(at, abs=3) if at else None for at in expected]
+
+
+def test_a_text_keeps_clear_of_the_strips() -> None:
+    given = make_detections((0, 0, WIDTH, HEIGHT), (60, 222, 90, HEIGHT), t_end=1)
+    picture = draw(make_chunk([], [], []), given, note='a remark')
+    for left in (10, 70):
+        column = (picture[:, left] == THEMES['dark'].class_colour('car', 0)).all(axis=1)
+        rows = np.flatnonzero(column)
+        rows = rows[(rows > 5) & (rows < HEIGHT - 5)]
+        assert len(rows) > 8 and rows.min() >= 15 and rows.max() < HEIGHT - 15
 
 
 @pytest.mark.parametrize(
