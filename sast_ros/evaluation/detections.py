@@ -107,6 +107,22 @@ class RecordedDetections:
     topic: str | None = None
 
     @property
+    def is_part(self) -> bool:
+        """Whether a part of the recording was replayed, as ``--start`` or ``--end`` asked."""
+        summary = self.summary or {}
+        return bool(summary.get('start')) or summary.get('end') is not None
+
+    @property
+    def origin_us(self) -> int | None:
+        """
+        Start of the recording on the clock of the events, of a part of it too.
+
+        Of a part it is later than that by the time from its start to its first event.
+        """
+        start = (self.summary or {}).get('start') or 0
+        return None if self.start_us is None else self.start_us - round(1e6 * start)
+
+    @property
     def counts_events(self) -> bool:
         """Whether the windows are known with the number of their events."""
         known = self.summary is not None or self.live is not None

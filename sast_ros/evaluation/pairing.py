@@ -119,7 +119,7 @@ def pair_last_window(
         If labels and detections have no class or no time in common.
 
     """
-    labels = labels.on_clock(detected.start_us, detected.clock)
+    labels = labels.on_clock(detected.origin_us, detected.clock)
     classes, truth, regions, found, left_out = _common_classes(labels, detected)
     windows = detected.windows
     ends = np.unique(detected.boxes['t']) if windows is None else windows['t']
@@ -186,7 +186,7 @@ def pair_pooled(labels: Labels, detected: RecordedDetections, boxes: BoxFilter) 
         If labels and detections have no class or no time in common.
 
     """
-    labels = labels.on_clock(detected.start_us, detected.clock)
+    labels = labels.on_clock(detected.origin_us, detected.clock)
     classes, truth, regions, found, left_out = _common_classes(labels, detected)
     if labels.clock != detected.clock:
         raise EvaluationError(

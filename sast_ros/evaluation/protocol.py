@@ -105,6 +105,8 @@ def pair_recording(
         sole=sole and not labels_path.is_dir(),
     )
     notes = _odd_labels(labels, detected)
+    if detected.is_part:
+        labels = _in_the_part(labels, detected)
     clipped = removed = None
     if protocol.clip_labels:
         if size is None:
@@ -132,14 +134,31 @@ def _has_labels(detected: RecordedDetections, label_topic: str | None) -> bool:
 
 def _odd_labels(labels: Labels, detected: RecordedDetections) -> tuple[str, ...]:
     """Return how many labels can not be detected: without area, or outside the recording."""
-    boxes = labels.on_clock(detected.start_us, detected.clock).boxes
+    boxes = labels.on_clock(detected.origin_us, detected.clock).boxes
     notes = {'labels have no area': int(((boxes['w'] == 0) | (boxes['h'] == 0)).sum())}
     if labels.clock != 'ros' and detected.clock == 'recording':
-        first, last = detected.start_us, detected.end_us
-        outside = np.zeros(len(boxes), bool)
-        if first is not None:
-            outside |= boxes['t'] < first
-        if last is not None:
-            outside |= boxes['t'] > last + detected.stride_us
-        notes[f'labels lie before or after {detected.name}'] = int(outside.sum())
+        what = f'lie before or after {detected.name}'
+        if detected.is_part:
+            what = f'were left out: they lie before or after the part of {detected.name}'
+        notes[f'labels {what}'] = int(_is_outside(boxes['t'], detected).sum())
     return left_out(labels.path, notes)
+
+
+def _is_outside(times: np.ndarray, detected: RecordedDetections) -> np.ndarray:
+    """Return which times on the clock of a recording are before or after it."""
+    outside = np.zeros(len(times), bool)
+    if detected.start_us is not None:
+        outside |= times < detected.start_us
+    if detected.end_us is not None:
+        outside |= times > detected.end_us + detected.stride_us
+    return outside
+
+
+def _in_the_part(labels: Labels, detected: RecordedDetections) -> Labels:
+    """Return the labels of the part that was replayed."""
+    labels = labels.on_clock(detected.origin_us, detected.clock)
+    boxes, regions, times = (
+        rows[~_is_outside(rows['t'] if rows.dtype.names else rows, detected)]
+        for rows in (labels.boxes, labels.regions, labels.times)
+    )
+    return replace(labels, boxes=boxes, regions=regions, times=times)

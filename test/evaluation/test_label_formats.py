@@ -394,6 +394,29 @@ def test_labels_that_cannot_be_detected_are_counted(tmp_path):
     )
 
 
+@pytest.mark.parametrize('numbered', [False, True])
+def test_labels_outside_the_part_that_was_replayed_are_left_out(tmp_path, numbered):
+    """Also those of numbered frames, which count from the start of the whole recording."""
+    frames = (0, 20, 23)
+    labels = coco(tmp_path, [(frame, BOX, {}) for frame in frames], frames=24)
+    if numbered:
+        labels = tmp_path / 'a.csv'
+        rows = [f'{frame},50,60,60,50,car' for frame in frames]
+        labels.write_text('\n'.join(['frame,x,y,w,h,class', *rows]))
+    detected = replace(
+        read_detections(detections(tmp_path, [(20, BOX, 0.9)])),
+        start_us=1_100_000,
+        end_us=2_000_000,
+        summary={'start': 0.1, 'end': 1.0},
+    )
+    options = {'label_frames': FrameClock(20.0), 'label_classes': ('car',)} if numbered else {}
+    paired = pair_recording(detected, labels, Protocol(boxes='all', **options))
+    assert [len(frame.labels) for frame in paired.frames if len(frame.labels)] == [1]
+    assert paired.warnings == (
+        f'{labels}: 2 labels were left out: they lie before or after the part of a',
+    )
+
+
 def test_labels_of_dsec_detection(tmp_path):
     layout = [('t', '<u8'), *((name, '<f8') for name in 'xyhw'), ('class_id', 'u1')]
     layout += [('class_confidence', '<f8'), ('track_id', '<u8')]
