@@ -30,6 +30,7 @@ MOMENT_S = 5.55
 
 def main(folder: Path) -> None:
     """Write overlay.png and viewers.png."""
+    folder.mkdir(parents=True, exist_ok=True)
     window, found, tokens, trails = detect()
     height, width = found.height, found.width
     scale = video_scale(height, width)

@@ -31,7 +31,7 @@ from sast_ros.replay import ReplayOptions, VIDEO
 
 #: Names of the scores that a detection can have.
 SCORES = {
-    'product': 'objectness x class probability',
+    'product': 'objectness x class probability, calibrated where the weights are',
     'class': 'class probability',
     'uncalibrated': 'objectness x class probability, not calibrated',
 }
