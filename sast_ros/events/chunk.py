@@ -101,7 +101,8 @@ class EventChunk:
     lost_packets : int
         Messages missing before this one (gap in ``seq``).
     discontinuity : bool
-        Whether time restarted before the first event of this chunk: a new stream.
+        Whether time restarted before the first event of this chunk: a new stream. A
+        ``StreamOrder`` keeps it for the next chunk with events.
     ordered : bool
         Whether a ``StreamOrder`` has placed the chunk in its stream.
     epoch_us : int

@@ -329,12 +329,14 @@ class _Counts:
         return replace(chunk, checked=True, **_Counts()._fields())
 
     def add_to(self, chunk: EventChunk) -> EventChunk:
-        """Return the chunk with the counts, which are reported then."""
-        if not self:
+        """Return the chunk with the counts, which are reported then; a restart with events."""
+        if not self and not chunk.discontinuity:
             return chunk
         self.take_from(chunk)
+        kept = _Counts(discontinuity=self.discontinuity and not len(chunk))
+        self.discontinuity &= len(chunk) > 0
         result = replace(chunk, checked=True, **self._fields())
-        for name, value in _Counts()._fields().items():
+        for name, value in kept._fields().items():
             setattr(self, name, value)
         return result
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What continues a stream, what is a stray, and what restarts it."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
@@ -242,6 +244,19 @@ def test_counts_of_chunks_that_turn_out_to_be_strays_are_kept():
         'invalid': 2,
         'stray_time': 1,
     }
+
+
+@pytest.mark.parametrize('empty', [1, 2])
+def test_a_restart_comes_with_the_first_events_of_the_new_stream(empty):
+    """A driver restarts with packets without events."""
+    first = messages(stream(0, 500, 60_000), 100)
+    none = first[0][:0]
+    restarts = [replace(none, discontinuity=True), replace(none, lost_packets=2), none]
+    chunks = list(in_order([*first, *restarts[:empty], *first]))
+    restarted = [bool(len(chunk)) for chunk in chunks if chunk.discontinuity]
+    assert restarted == [True]
+    assert sum(map(len, chunks)) == 1000
+    assert sum(chunk.lost_packets for chunk in chunks) == 2 * (empty - 1)
 
 
 def test_frames_written_row_by_row_are_sorted():
