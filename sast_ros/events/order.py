@@ -60,6 +60,9 @@ _SIZE_HAS_CHANGED, _SIZE_HAD_CHANGED = 4, 2
 #: Events of a run, the smallest part of a block that is placed on its own.
 _RUN = 64
 
+#: Fewer events of a file do not show whether it is in no order of time.
+_FEWEST_TO_JUDGE = 16 * _RUN
+
 #: Maximum events of a chunk of a file.
 CHUNK = 100_000
 
@@ -371,7 +374,8 @@ def sort_blocks(
     A block has no borders of messages, inside of which events may be sorted. So it is sorted as a
     whole where nothing is late by more than the smallest horizon. Elsewhere it is cut around the
     runs with strays or restarts, for ``StreamOrder`` to place them. Where every run is out of
-    order, so is the file, and it is sorted as a whole.
+    order, so is the file, and it is sorted as a whole. Blocks with too few events to show that are
+    joined with the next ones.
 
     Parameters
     ----------
@@ -388,12 +392,22 @@ def sort_blocks(
         More than ``MAX_SORTED_EVENTS`` in no order of time.
 
     """
-    checked = (block.check(width, height) for block in blocks)
+    damage: list[SastError] = []
+    checked = _until_damage((block.check(width, height) for block in blocks), damage)
     for events in checked:
+        if events.longest > MIN_HORIZON_US:
+            events = _join(events, checked, _FEWEST_TO_JUDGE)
         if events.longest <= MIN_HORIZON_US:
             parts = [events]
         elif _is_unsorted(events.t):
-            parts = [_join(events, checked, name)]
+            events = _join(events, checked, MAX_SORTED_EVENTS + 1)
+            if len(events.t) > MAX_SORTED_EVENTS:
+                raise UnsortedError(
+                    f'{name}: the events are in no order of time, and more than '
+                    f'{MAX_SORTED_EVENTS} are not sorted in memory; sort the file by time'
+                )
+            # In one piece: that it is out of order has been found
+            parts = [events._replace(longest=0)]
         else:
             parts = list(_cut_around_strays(events))
         for part in parts:
@@ -401,6 +415,18 @@ def sort_blocks(
             # An empty block is a chunk where events were left out
             for start in range(0, max(len(chunk), int(chunk.dropped > 0)), CHUNK):
                 yield chunk[slice(start, start + CHUNK)]
+    if damage:
+        raise damage[0]
+
+
+def _until_damage(
+    blocks: Iterable[CheckedEvents], damage: list[SastError]
+) -> Iterator[CheckedEvents]:
+    """Yield the blocks before the first error, which is added to ``damage``."""
+    try:
+        yield from blocks
+    except SastError as error:
+        damage.append(error)
 
 
 def _quartiles(t: np.ndarray) -> np.ndarray:
@@ -440,23 +466,21 @@ def _cut_around_strays(events: CheckedEvents) -> Iterator[CheckedEvents]:
         left_out = {}
 
 
-def _join(first: CheckedEvents, others: Iterable[CheckedEvents], name: str) -> CheckedEvents:
-    """Return all remaining events of a file as one block."""
+def _join(first: CheckedEvents, others: Iterator[CheckedEvents], enough: int) -> CheckedEvents:
+    """Return a block and the next ones as one, up to that many events or the end of the file."""
     blocks, count = [first], len(first.t)
-    for block in others:
-        blocks.append(block)
-        count += len(block.t)
-        if count > MAX_SORTED_EVENTS:
-            raise UnsortedError(
-                f'{name}: the events are in no order of time, and more than {MAX_SORTED_EVENTS} '
-                'are not sorted in memory; sort the file by time'
-            )
+    while count < enough and (block := next(others, None)) is not None:
+        # A copy, because the arrays of a block may have room for many more events
+        x, y, p, t = (column.copy() for column in block[:4])
+        blocks.append(block._replace(x=x, y=y, p=p, t=t))
+        count += len(t)
+    if len(blocks) == 1:
+        return first
     left_out: Counter[str] = Counter()
     for block in blocks:
         left_out.update(block.left_out)
     x, y, p, t = (np.concatenate(columns) for columns in list(zip(*blocks))[:4])
-    # In one piece: that it is out of order has been found
-    return CheckedEvents(x, y, p, t, left_out, _lateness(t)[0], 0)
+    return CheckedEvents(x, y, p, t, left_out, *_lateness(t))
 
 
 def _lateness(t: np.ndarray) -> tuple[int, int]:

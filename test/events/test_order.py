@@ -282,3 +282,36 @@ def test_a_file_in_no_order_is_sorted_or_refused(monkeypatch, size):
     monkeypatch.setattr(order, 'MAX_SORTED_EVENTS', 20_000)
     with pytest.raises(EventFormatError, match=r'some\.dat.*20000.*sort'):
         blocks(mixed, size)
+
+
+@pytest.mark.parametrize('displacement', [-4_200_000, 4_200_000])
+@pytest.mark.parametrize('size', [1, 20, 100])
+def test_a_stray_in_a_quiet_part_of_a_file_is_left_out(monkeypatch, displacement, size):
+    """Few events in a block do not show that the file is in no order."""
+    monkeypatch.setattr(order, 'MAX_SORTED_EVENTS', 20_000)
+    quiet = stream(9, 200, 50)
+    busy = stream(10, 30_000, 60_000, start=int(quiet.t[-1]))
+    quiet.t[50] += displacement
+    parts = [take(quiet, slice(low, low + size)) for low in range(0, 200, size)]
+    parts += [take(busy, slice(low, low + 5000)) for low in range(0, 30_000, 5000)]
+    chunks = list(in_order(sort_blocks(parts, 0, 0, 'some.raw')))
+    assert sum(map(len, chunks)) == 30_199
+    assert sum(chunk.left_out.get('stray_time', 0) for chunk in chunks) == 1
+    assert not any(chunk.discontinuity for chunk in chunks)
+
+
+@pytest.mark.parametrize('count', [60, 3000])
+def test_events_in_no_order_before_damage_are_kept(count):
+    events = stream(8, count, 1000)
+    mixed = take(events, np.random.default_rng(8).permutation(count))
+
+    def damaged():
+        yield take(mixed, slice(0, 40))
+        yield take(mixed, slice(40, None))
+        raise EventFormatError('damaged')
+
+    found = []
+    with pytest.raises(EventFormatError, match='damaged'):
+        for chunk in in_order(sort_blocks(damaged(), 0, 0, 'some.raw')):
+            found += chunk.t.tolist()
+    assert found == events.t.tolist()
