@@ -57,8 +57,11 @@ class PointCloudDecoder:
 
     Needs the fields ``x``, ``y``, one of ``t|ts|timestamp|time`` and one of ``p|polarity``, of any
     numeric datatype, at any offset, in either byte order. Polarity is 0/1 or -1/+1. Coordinates
-    are whole pixels. Time is ROS time (``clock='ros'``) if the first event of a message is within
-    10 s of ``header.stamp``, else that of the sensor.
+    are whole pixels. Time is ROS time (``clock='ros'``) if the middle event of a message is within
+    10 s of ``header.stamp``, else that of the sensor. Times in integers of 32 bits roll over (in
+    microseconds after 71.6 minutes) and are continued, each near the one before; as for EVT,
+    ``EventChunk.epoch_us`` moves them by whole periods to where the first are nearest to
+    ``header.stamp``.
 
     Parameters
     ----------
@@ -91,9 +94,11 @@ class PointCloudDecoder:
         self.reset()
 
     def reset(self) -> None:
-        """Forget which unit of time and which clock were found."""
+        """Forget which unit of time and which clock were found, and roll-overs of time."""
         self._unit: str | None = None if self._given_unit == 'auto' else self._given_unit
         self._clock: Literal['sensor', 'ros'] = 'sensor'
+        self._last: int | None = None  # the continued time of the last event, in its unit
+        self._epoch_us: int | None = None
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
         """
@@ -118,9 +123,14 @@ class PointCloudDecoder:
         )
         if len(chunk):
             # The middle event, because a stray is first or last
-            near = abs(int(chunk.t[len(chunk) // 2]) - stamp_ns // 1000) <= _SAME_CLOCK_US
-            self._clock = 'ros' if near else 'sensor'
-        return replace(chunk, clock=self._clock, checked=True)
+            behind = stamp_ns // 1000 - int(chunk.t[len(chunk) // 2])
+            self._clock = 'ros' if abs(behind) <= _SAME_CLOCK_US else 'sensor'
+            if self._epoch_us is None and self._last is not None:
+                multiplier, divisor = _UNITS[self._unit or 'us']
+                period = multiplier << 32
+                periods = (2 * behind * divisor + period) // (2 * period)
+                self._epoch_us = periods * period // divisor
+        return replace(chunk, clock=self._clock, epoch_us=self._epoch_us or 0, checked=True)
 
     def _events(self, cursor: Cursor, values: dict[str, np.ndarray]) -> EventArrays:
         x, y, p = values['x'], values['y'], values['p']
@@ -145,12 +155,15 @@ class PointCloudDecoder:
 
     def _microseconds(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the times in microseconds, and which of them are possible."""
-        # PointField has no integers of more than 32 bits: nothing can overflow
         if values.dtype.kind != 'f':
             unit = self._unit or ('us' if values.any() else None)
             multiplier, divisor = _UNITS[unit or 'us']
             self._unit = unit
-            return values.astype(np.int64) * multiplier // divisor, np.ones(len(values), bool)
+            # PointField has no integers of more than 32 bits
+            longest = values.dtype.itemsize == 4
+            values = self._continue(values) if longest else values.astype(np.int64)
+            possible = np.abs(values) <= _MAX_TIME_US // multiplier
+            return np.where(possible, values, 0) * multiplier // divisor, possible
         finite = np.isfinite(values)
         values = np.where(finite, values, 0).astype(np.float64)
         unit = self._unit or _find_unit(values[finite])
@@ -163,6 +176,18 @@ class PointCloudDecoder:
         if 2 * np.count_nonzero(possible) >= len(values):
             self._unit = unit
         return np.where(possible, values, 0).astype(np.int64), possible
+
+    def _continue(self, values: np.ndarray) -> np.ndarray:
+        """Return times of 32 bits with their roll-overs, in the same unit."""
+        if self._last is None and not values.any():
+            return values.astype(np.int64)  # not set yet
+        last = int(values[0]) if self._last is None else self._last
+        counts = np.append(np.uint32(last & 0xFFFFFFFF), values.astype(np.uint32))
+        values = last + np.cumsum(np.diff(counts).astype(np.int32), dtype=np.int64)
+        self._last = int(values[-1])
+        if abs(self._last) > _MAX_TIME_US:  # only random values get there
+            self._last = None
+        return values
 
 
 #: What is wrong with most events of a refused message, by field.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import tracemalloc
 
@@ -101,6 +102,58 @@ def test_units_of_time(kind: str, factor: float, unit: str) -> None:
     x, y, p, t = random_events(100, 64, 48, start=2_000_000)
     raw = cloud((x, y, p, t * factor), {**PLAIN, 't': kind})
     same(open_decoder(TYPE, time_unit=unit)(raw), (x, y, p, t))
+
+
+@pytest.mark.parametrize('order', ['<', '>'])
+@pytest.mark.parametrize(('kind', 'limit'), [('u4', 1 << 32), ('i4', 1 << 31)])
+@pytest.mark.parametrize(('unit', 'divisor'), [('auto', 1), ('us', 1), ('ns', 1000)])
+def test_times_continue_over_roll_overs(
+    order: str, kind: str, limit: int, unit: str, divisor: int
+) -> None:
+    x, y, p, _ = random_events(1000, 64, 48)
+    t = limit - 10**9 + np.arange(10_000) * 10**6  # rolls over two or three times
+    t[4000] += 10**9  # a stray changes nothing for those after it
+    decode = open_decoder(TYPE, time_unit=unit)
+    kinds = {name: order + each for name, each in {**PLAIN, 't': kind}.items()}
+
+    def times(low: int) -> list[int]:
+        part = t[slice(low, low + 1000)].astype(np.int64).astype(kind)
+        chunk = decode(cloud((x, y, p, part), kinds))
+        return chunk.t.tolist()
+
+    found = [times(low) for low in range(0, 10_000, 1000)]
+    assert found == [sorted(part.tolist()) for part in (t // divisor).reshape(10, 1000)]
+    decode.reset()
+    assert times(9000)[0] == int(t[9000].astype(kind)) // divisor
+
+
+def test_decoders_that_began_in_different_periods_agree_on_the_epoch() -> None:
+    x, y, p, _ = random_events(100, 64, 48)
+    raws = []
+    for second in range(1000, 20_000, 1000):
+        t = second * 10**6 + np.arange(100) * 100
+        stamp_ns = (STAMP_US + int(t[-1])) * 1000
+        raws.append(cloud((x, y, p, t % (1 << 32)), stamp_ns=stamp_ns))
+    early = open_decoder(TYPE)
+    for one, other in [(early(raw), open_decoder(TYPE)(raw)) for raw in raws]:
+        assert (one.t + one.epoch_us).tolist() == (other.t + other.epoch_us).tolist()
+    assert one.t[0] > other.t[0]
+
+
+def test_times_that_are_not_set_yet_do_not_decide_on_roll_overs() -> None:
+    n, decode = np.zeros(2, int), open_decoder(TYPE)
+    for times in ([0, 0], [3_500_000_000, 3_500_000_001]):
+        assert decode(cloud((n, n, n, np.array(times)))).t.tolist() == times
+
+
+def test_any_times_of_32_bits_are_read() -> None:
+    """Times that only seem to roll over at every event add up to no end."""
+    x, y, p, _ = random_events(100_000, 64, 48)
+    decode = open_decoder(TYPE, time_unit='s')
+    raw = cloud((x, y, p, np.arange(100_000) * ((1 << 31) - 1) % (1 << 32)))
+    for _ in range(4):
+        with contextlib.suppress(EventFormatError):
+            assert np.abs(decode(raw).t).max() <= 1 << 58
 
 
 def test_nanoseconds_since_1970_are_recognised() -> None:
