@@ -219,7 +219,8 @@ class Aedat4Recording(BlockRecording):
                 at = listed[following]
             file.seek(at)
             number, size = struct.unpack('<ii', file.read(8))
-            if number in self._streams and 0 <= size <= self._end - at - 8:
+            # Not of 0 bytes: those are no packets but the zeros of a file that was not written
+            if number in self._streams and 0 < size <= self._end - at - 8:
                 yield at, number, size
                 at += 8 + size
             elif number in self._streams and size > 0 and self._end == self.byte_size:

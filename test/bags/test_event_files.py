@@ -138,6 +138,13 @@ def test_aedat4_the_table_tells_where_packets_are_after_damage(tmp_path, events,
     assert '5 packets' in missing
 
 
+def test_aedat4_zeros_at_the_end_are_no_packets(tmp_path, events):
+    content = event_files.aedat4(events, 'lz4', table=False)
+    found, missing = read(write(tmp_path / 'a.aedat4', content + bytes(1 << 10)))
+    np.testing.assert_array_equal(found['t'], events['t'])
+    assert f'byte {len(content)};' in missing
+
+
 @pytest.mark.parametrize('compression', ['lz4', 'zstd'])
 def test_aedat4_packets_are_not_decompressed_without_bound(tmp_path, compression):
     code, compress = event_files.COMPRESSIONS[compression]
