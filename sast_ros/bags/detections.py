@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from sast_ros.bags.definitions import message_types
-from sast_ros.bags.mcap_topic import McapTopic
+from sast_ros.bags.mcap_topic import LogClock, McapTopic
 from sast_ros.detections import detection_array, Detections, DETECTIONS_TYPE
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.output import create_file, discard_file, lock_folder
@@ -98,7 +98,8 @@ class DetectionWriter:
         ``finish``. No other writer may write into it until ``finish`` or ``abort``.
     log_offset_ns : int
         ``Recording.log_offset_ns``: added to the log times of ``detections.mcap``, so that it
-        plays beside the bag of the events; the stamps in the headers stay.
+        plays beside the bag of the events; the stamps in the headers stay. Log times continue
+        where time jumps back (camera restarted, bag in a loop).
     class_id_format : {'name', 'index'}
         Content of ``hypothesis.class_id`` in ``detections.mcap``.
 
@@ -121,6 +122,7 @@ class DetectionWriter:
         self.folder = Path(folder)
         self._class_id_format: Literal['name', 'index'] = class_id_format
         self._log_offset_ns = log_offset_ns
+        self._clock = LogClock()
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock_folder(self.folder))
             stack.callback(self._remove_parts)
@@ -148,8 +150,11 @@ class DetectionWriter:
         self._beside[topic].write(message, self._log_time_ns(detections))
 
     def _log_time_ns(self, detections: Detections) -> int:
-        # mcap has no time before 1970.
-        return max(0, window_stamp_ns(detections) + self._log_offset_ns)
+        log_ns = window_stamp_ns(detections) + self._log_offset_ns
+        if self._clock.is_behind(log_ns):
+            duration_us = (detections.t_end or 0) - (detections.t_start or 0)
+            self._clock.restart(log_ns - 1000 * duration_us)
+        return self._clock.advance(log_ns)
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Complete the files, write the summary and rename all of them."""

@@ -60,6 +60,30 @@ def read_clock(metadata: Mapping[str, str]) -> StreamClock | None:
     return StreamClock('ros' if metadata.get(_CLOCK_KEY) == 'ros' else 'sensor', int(offset))
 
 
+class LogClock:
+    """
+    Times of receipt in a file, by which readers sort: they continue where time jumps back.
+
+    None is before 1970, because mcap has no such time.
+    """
+
+    def __init__(self) -> None:
+        self._last_ns = self._shift_ns = 0
+
+    def is_behind(self, time_ns: int) -> bool:
+        """Return whether a time is before the last one."""
+        return time_ns + self._shift_ns < self._last_ns
+
+    def restart(self, begin_ns: int) -> None:
+        """Begin a new stream, at the last time at the earliest."""
+        self._shift_ns += max(0, self._last_ns - begin_ns - self._shift_ns)
+
+    def advance(self, time_ns: int) -> int:
+        """Return the time of receipt of the next message."""
+        self._last_ns = max(self._last_ns, time_ns + self._shift_ns)
+        return self._last_ns
+
+
 class McapTopic:
     """
     Write the messages of one topic.

@@ -120,6 +120,23 @@ def test_mcap_holds_one_message_per_window_with_the_boxes_of_the_npy(tmp_path):
     assert row == len(boxes)
 
 
+def test_log_times_continue_where_time_jumps_back(tmp_path):
+    runs = 2 * [detections_of_window(index, 1, None) for index in range(4)]
+    with DetectionWriter(tmp_path) as writer:
+        for detections in runs:
+            writer.write(detections)
+            writer.write_beside(detections, '/beside', DETECTIONS_TYPE, b'\0\1\0\0')
+        writer.finish({})
+    with Rosbag2Reader(tmp_path / 'detections.mcap') as reader:
+        stored = [(connection.topic, time) for connection, time, _ in reader.messages()]
+    for topic in (DETECTIONS_TOPIC, '/beside'):
+        times = [time for name, time in stored if name == topic]
+        assert times == [50_000_000 * number for number in range(1, 9)]
+    assert np.load(tmp_path / 'windows.npy')['t'].tolist() == 2 * [
+        50_000 * number for number in range(1, 5)
+    ]
+
+
 def test_mcap_is_readable_by_foxglove_own_library(tmp_path):
     write_detections(tmp_path, (3, 0, 2))
     with (tmp_path / 'detections.mcap').open('rb') as stream:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from sast_ros.bags.mcap_topic import McapTopic, StreamClock
+from sast_ros.bags.mcap_topic import LogClock, McapTopic, StreamClock
 from sast_ros.bags.recording import FRAME_ID
 from sast_ros.bags.writers.base import EventWriter
 from sast_ros.errors import SettingError
@@ -78,7 +78,7 @@ class McapWriter(EventWriter):
         self._topic, self._type = topic, MESSAGES[message]
         self._log_offset_ns = log_offset_ns
         self._mcap: McapTopic | None = None
-        self._last_ns = self._shift_ns = 0
+        self._clock = LogClock()
 
     def _write(self, chunk: EventChunk) -> None:
         if self._mcap is None:
@@ -118,12 +118,9 @@ class McapWriter(EventWriter):
             message = self._encode(chunk, stamp_ns)
         else:
             message = self._encode(chunk, stamp_ns, 1000 * (int(chunk.t[0]) - self._offset_us))
-        # Readers sort by the time of receipt, which continues where the camera restarts; mcap has
-        # no time before 1970
         if chunk.discontinuity:
-            self._shift_ns += max(0, self._last_ns - log_ns - self._shift_ns)
-        self._last_ns = max(self._last_ns, log_ns + self._shift_ns)
-        self._mcap.write(message, self._last_ns)
+            self._clock.restart(log_ns)
+        self._mcap.write(message, self._clock.advance(log_ns))
 
     def _finish(self) -> None:
         if self._mcap is None:
