@@ -86,15 +86,14 @@ def export_labels(
         See ``replay`` and ``make_pipeline``.
 
     """
-    if not force and (folder / _INDEX).exists():
+    if not force and any((folder / name).exists() for name in (_INDEX, *_FILES.values())):
         raise LabelError(
-            f'{folder}: holds exported labels already; give another --out, or replace them and '
-            'what was edited with --force'
+            f'{folder}: holds labels already; give another --out, or replace them and what was '
+            'edited with --force'
         )
     # The boxes of tracked objects may be those of a later time
     pipeline, _ = make_pipeline(recording, replace(options, tracking=None))
     pictures = _Pictures(folder / _PICTURES, every)
-    (folder / _INDEX).unlink(missing_ok=True)
     summary = replay(
         recording,
         pipeline,
@@ -107,6 +106,7 @@ def export_labels(
         reasons = summary['warnings'] or ['there is no complete window']
         raise LabelError(f'{recording.path}: nothing can be labelled: {reasons[-1].rstrip(".")}')
     times = {picture.name: picture.t for picture in pictures.found}
+    (folder / _INDEX).unlink(missing_ok=True)  # until here, what was exported before is whole
     for path in (folder / _PICTURES).iterdir():
         if _OWN.fullmatch(path.name) and path.name not in times:
             path.unlink()  # of an export before

@@ -378,3 +378,23 @@ def test_a_recording_goes_there_and_back(kind, tmp_path, capsys) -> None:
     assert set(boxes['t'].tolist()) <= set(times)
     assert len(np.unique(boxes['track_id'])) == len(boxes)
     assert f'{len(boxes)}, 0 of them added' in capsys.readouterr().out
+
+
+def test_an_export_that_fails_leaves_the_one_before(kind, tmp_path, capsys) -> None:
+    bag = tmp_path / 'drive.mcap'
+    shutil.copyfile(recording_path('example'), bag)
+    out = tmp_path / 'labels'
+    command = ['label', str(bag), '--out', str(out), '--format', kind, '--end', '0.3']
+    assert main(command) == 0
+    kept = {path: path.read_bytes() for path in sorted(out.rglob('*')) if path.is_file()}
+    # Of a topic that is not there, without a window, and of another model
+    for wrong in (['--topic', '/no'], ['--end', '0.01'], ['--model', 'no']):
+        assert main([*command, '--force', *wrong]) == 1
+        assert kept == {path: path.read_bytes() for path in sorted(out.rglob('*')) if path in kept}
+    assert main(['label', str(bag), '--import', str(out)]) == 0
+    # Whatever the format and without the index, what may be edited is not replaced
+    (out / 'export.json').unlink()
+    capsys.readouterr()
+    for other in FORMATS:
+        assert main([*command, '--format', other]) == 1 and '--force' in capsys.readouterr().err
+    assert (out / FILES[kind]).read_bytes() == kept[out / FILES[kind]]
