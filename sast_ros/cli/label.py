@@ -26,6 +26,9 @@ SCORE_THRESHOLD = 0.2
 #: As ``sast_ros.labelling`` knows them.
 FORMATS = ('coco', 'cvat')
 
+#: Options of the export alone, with their defaults; what is given of the detector is noted.
+_EXPORT = {'every': 1, 'topic': None, 'start': 0, 'end': None, 'out': None, 'params': None}
+
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
@@ -123,6 +126,13 @@ def run(arguments: argparse.Namespace) -> int:
 def _import(arguments: argparse.Namespace) -> int:
     from sast_ros.labelling import import_labels
 
+    given = [*vars(arguments).get('given', ())]
+    given += [name for name, value in _EXPORT.items() if getattr(arguments, name) != value]
+    if given:
+        raise SettingError(
+            f'--import takes no options of the export or the detector; leave out '
+            f'{", ".join(given).replace("_", "-")}'
+        )
     recording = recording_path(arguments.recording)
     if not recording.exists():
         raise SettingError(f'{recording} does not exist; name the recording that was exported')

@@ -398,3 +398,16 @@ def test_an_export_that_fails_leaves_the_one_before(kind, tmp_path, capsys) -> N
     for other in FORMATS:
         assert main([*command, '--format', other]) == 1 and '--force' in capsys.readouterr().err
     assert (out / FILES[kind]).read_bytes() == kept[out / FILES[kind]]
+
+
+@pytest.mark.parametrize(
+    'option',
+    ['every 7', 'topic /t', 'start 1', 'end 2', 'out x', 'params x.yaml', 'model default']
+    + ['score-threshold 0.9', 'filter hot-pixel', 'sensor-size 64x48'],
+)
+def test_an_import_refuses_the_options_of_an_export(option, tmp_path, recording, capsys) -> None:
+    folder = write('coco', tmp_path / 'labels', two_boxes())
+    name, value = option.split()
+    assert main(['label', str(recording), '--import', str(folder), f'--{name}', value]) == 1
+    assert f'leave out {name}' in capsys.readouterr().err
+    assert not recording.with_name('drive_bbox.npy').exists()
