@@ -251,7 +251,8 @@ def replay_video(path: str | Path, replayed: Replayed) -> Iterator[Callable[...,
 
     It takes the window, its detections and, optionally, labels and the tokens that stage 1
     attends to. The file is created with the first window, when the size of the sensor is known;
-    without windows there is no file.
+    without windows there is no file. Where the size changes, later pictures have a place in the
+    first one, or lose what is beyond it.
 
     Parameters
     ----------
@@ -269,6 +270,7 @@ def replay_video(path: str | Path, replayed: Replayed) -> Iterator[Callable[...,
     gif = Path(path).suffix == '.gif'
     kind, scale_of = (OverlayGif, gif_scale) if gif else (OverlayVideo, video_scale)
     video: OverlayVideo | None = None
+    frame = np.zeros((0, 0, 3), np.uint8)
     trails = Trails()
     with contextlib.ExitStack() as stack:
 
@@ -278,12 +280,14 @@ def replay_video(path: str | Path, replayed: Replayed) -> Iterator[Callable[...,
             labels: np.ndarray | None = None,
             tokens: TokenMap | None = None,
         ) -> None:
-            nonlocal video
+            nonlocal video, frame
             height, width = detections.height, detections.width
-            scale = scale_of(height, width)
             if video is None:
+                scale = scale_of(height, width)
+                frame = np.empty((height * scale, width * scale, 3), np.uint8)
                 fps = 1000 / replayed.stride_ms * replayed.speed
                 video = stack.enter_context(kind(path, width * scale, height * scale, fps))
+            scale = max(1, min(frame.shape[0] // height, frame.shape[1] // width))
             note = LABELS_NOTE if labels is not None else ''
             picture = draw_overlay(
                 window,
@@ -297,7 +301,10 @@ def replay_video(path: str | Path, replayed: Replayed) -> Iterator[Callable[...,
                 tokens=tokens,
                 trails=trails.update(detections),
             )
-            video.write(picture)
+            frame[:] = replayed.style.colours.background
+            rows, columns = np.minimum(frame.shape, picture.shape)[:2]
+            frame[:rows, :columns] = picture[:rows, :columns]
+            video.write(frame)
 
         yield draw
 

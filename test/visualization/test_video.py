@@ -124,19 +124,23 @@ def test_what_ffmpeg_refuses_is_one_sentence(tmp_path: Path) -> None:
         raise av.error.ArgumentError(22, 'Invalid argument')
 
 
-def test_a_video_may_be_slowed(tmp_path: Path) -> None:
-    av = pytest.importorskip('av')
+def detected(width: int, height: int) -> Detections:
     one = np.array([0.9], np.float32)
-    found = Detections(
+    return Detections(
         boxes=np.array([[5, 5, 30, 30]], np.float32),
         scores=one,
         objectness=one,
         class_scores=one,
         class_ids=np.zeros(1, np.int64),
         class_names=('car',),
-        width=WIDTH,
-        height=HEIGHT,
+        width=width,
+        height=height,
     )
+
+
+def test_a_video_may_be_slowed(tmp_path: Path) -> None:
+    av = pytest.importorskip('av')
+    found = detected(WIDTH, HEIGHT)
     rates = []
     for speed in (1, 0.25):
         path = tmp_path / f'{speed}.mp4'
@@ -146,3 +150,19 @@ def test_a_video_may_be_slowed(tmp_path: Path) -> None:
         with av.open(str(path)) as container:
             rates.append(float(container.streams.video[0].average_rate))
     assert rates == [20, 5]
+
+
+@pytest.mark.parametrize('name', ['overlay.mp4', 'overlay.gif'])
+def test_a_video_keeps_its_size_where_that_of_the_sensor_changes(
+    tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip('av')
+    sizes = [(WIDTH, HEIGHT), (64, 48), (1280, 720), (WIDTH, HEIGHT)]
+    with replay_video(tmp_path / name, Replayed(50, True)) as draw:
+        for size in sizes:
+            draw([], detected(*size))
+    _, pictures = read_video(tmp_path / name)
+    assert len(pictures) == len(sizes)
+    first, small, large, last = (picture.astype(int) for picture in pictures)
+    assert np.abs(first - last).mean() < 1
+    assert np.abs(first - small).mean() > 1 and np.abs(first - large).mean() > 1
