@@ -19,7 +19,9 @@ from sast_ros.cli.arguments import (
 )
 from sast_ros.cli.terminal import (
     kept_text,
+    left_out,
     new_table,
+    print_error,
     show_progress,
     show_results,
     thousands,
@@ -97,9 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
             for topic in arguments.topics or [None]
         ]
         folders = _folders(arguments, recordings)
+        failed: dict[str, str] = {}
         for recording, folder in zip(recordings, folders, strict=True):
-            _replay(arguments, recording, folder)
-    return 0
+            with left_out(failed, recording.topic, alone=len(recordings) == 1):
+                _replay(arguments, recording, folder)
+    for topic, reason in failed.items():
+        print_error(f'left out: {topic}: {reason}')
+    return 1 if failed else 0
 
 
 def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list[Path]:

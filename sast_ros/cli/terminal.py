@@ -12,7 +12,7 @@ from pathlib import Path
 import sys
 from typing import Any, TextIO, TYPE_CHECKING
 
-from sast_ros.errors import escape_controls
+from sast_ros.errors import escape_controls, format_error, is_expected
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +33,17 @@ def print_line(text: str, stream: TextIO) -> None:
     """Print to a stream whose reader may have gone."""
     with _output(stream):
         print(escape_controls(text), file=stream, flush=True)
+
+
+@contextlib.contextmanager
+def left_out(reasons: dict[str, str], name: str, *, alone: bool) -> Iterator[None]:
+    """Note by its name why one of several is left out; an error of the only one is raised."""
+    try:
+        yield
+    except Exception as error:
+        if alone or not is_expected(error):
+            raise
+        reasons[name] = format_error(error)
 
 
 @contextlib.contextmanager

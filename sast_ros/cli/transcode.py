@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sast_ros.cli.arguments import add_interval, add_json, sensor_size
-from sast_ros.cli.terminal import new_table, open_console, show_progress, thousands, write_json
+from sast_ros.cli.terminal import (
+    left_out,
+    new_table,
+    open_console,
+    print_error,
+    show_progress,
+    thousands,
+    write_json,
+)
 from sast_ros.errors import SettingError
 
 #: Formats that are written, as ``sast_ros.bags.writers`` knows them.
@@ -67,9 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.bags import open_recording
     from sast_ros.bags.transcode import transcode
 
+    targets = _targets(arguments)
     summaries = []
-    for source, target in _targets(arguments):
-        with open_recording(source, arguments.topic) as recording:
+    failed: dict[str, str] = {}
+    for source, target in targets:
+        with (
+            left_out(failed, str(source), alone=len(targets) == 1),
+            open_recording(source, arguments.topic) as recording,
+        ):
             title = ' '.join(filter(None, (f'transcode {source.name}', recording.topic)))
             with show_progress(title) as progress:
                 summary = transcode(
@@ -82,12 +95,15 @@ def run(arguments: argparse.Namespace) -> int:
                     force=arguments.force,
                     progress=progress,
                 )
-        if arguments.json != '-':
-            _show(summary)
-        summaries.append(summary)
-    content = {'files': summaries} if arguments.to else summaries[0]
+            summaries.append(summary)
+            if arguments.json != '-':
+                _show(summary)
+    inputs = [{'input': source, 'reason': reason} for source, reason in failed.items()]
+    content = {'files': summaries, 'failed': inputs} if arguments.to else summaries[0]
     write_json(content, arguments.json)
-    return 0
+    for reason in failed.values():
+        print_error(f'left out: {reason}')
+    return 1 if failed else 0
 
 
 def _targets(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:

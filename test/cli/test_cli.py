@@ -287,6 +287,19 @@ def test_replay_writes_everything(tmp_path: Path, capsys: Captured) -> None:
     }
 
 
+def test_of_several_topics_those_that_fail_are_left_out(tmp_path: Path, capsys: Captured) -> None:
+    content = event_messages(EVENT_ARRAY, 20, events=200, period_ns=10_000_000)
+    topics = dict.fromkeys(('/left', '/right'), (EVENT_ARRAY, content))
+    bag, out = write_rosbag1(tmp_path / 'two.bag', topics), tmp_path / 'out'
+    out.mkdir()
+    (out / 'left').touch()  # where a folder should be
+    arguments = ['replay', str(bag), '--out', str(out), '--model', 'gen1-tiny']
+    assert main([*arguments, '--topic', '/left', '--topic', '/right']) == 1
+    assert (out / 'right' / 'summary.json').is_file()
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith('sast-ros: left out: /left: ') and str(out / 'left') in last
+
+
 def test_the_bundled_recording_is_replayed_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -95,6 +95,23 @@ def test_many_recordings_go_into_a_folder(
     assert sorted(each.name for each in (tmp_path / 'out').iterdir()) == sorted(names)
 
 
+def test_of_many_recordings_those_that_fail_are_left_out(
+    bag: Path, dat: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    broken, report, out = tmp_path / 'broken.raw', tmp_path / 'report.json', tmp_path / 'out'
+    broken.write_bytes(b'nothing')
+    inputs = [str(bag), str(broken), str(tmp_path / 'gone.dat'), str(dat)]
+    assert main(['transcode', *inputs, str(out), '--to', 'npz', '--json', str(report)]) == 1
+    summary = json.loads(report.read_text())
+    names = [Path(each['path']).name for each in summary['files']]
+    assert names == ['drive_1.5.npz', 'drive.npz']
+    assert [each['input'] for each in summary['failed']] == inputs[1:3]
+    lines = [line for line in capsys.readouterr().err.splitlines() if 'left out: ' in line]
+    assert len(lines) == 2
+    for failed, line in zip(summary['failed'], lines, strict=True):
+        assert failed['input'] in failed['reason'] and line.endswith(failed['reason'])
+
+
 def test_recordings_of_one_name_are_refused_before_anything_is_written(
     dat: Path, tmp_path: Path, capsys: Captured
 ) -> None:
