@@ -71,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.evaluation.errors import EvaluationError
     from sast_ros.evaluation.labels import name_classes
     from sast_ros.model import add_calibration, load_model
+    from sast_ros.model.checkpoint import require_ending
 
+    require_ending(arguments.out)  # before the long part
     inputs = _inputs(arguments)
     own = load_model(arguments.model).config.classes
     protocol = make_protocol(arguments)

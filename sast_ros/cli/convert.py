@@ -10,6 +10,7 @@ from typing import Any
 
 from sast_ros.cli.arguments import add_json
 from sast_ros.cli.terminal import new_table, open_console, thousands, write_json
+from sast_ros.errors import SettingError
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -24,7 +25,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'checkpoint', type=Path, metavar='CKPT', help='official checkpoint (.ckpt)'
     )
     command.add_argument(
-        '--out', type=Path, metavar='FILE', help='file to write (default: CKPT with .safetensors)'
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='.safetensors file to write (default: that of the name of CKPT, if there is none)',
     )
     command.add_argument(
         '--name', metavar='NAME', help='configuration, such as gen1-base (default: by its shapes)'
@@ -45,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.model import convert_checkpoint
 
     target = arguments.out or arguments.checkpoint.with_suffix('.safetensors')
+    if arguments.out is None and target.exists():  # with a calibration, or of other weights
+        raise SettingError(f'{target}: exists; name it with --out to replace it')
     classes = (
         tuple(name.strip() for name in arguments.classes.split(',')) if arguments.classes else None
     )

@@ -38,6 +38,8 @@ _CALIBRATION_KEY = 'sast_ros.calibration'
 _CALIBRATION_DIGEST_KEY = 'sast_ros.calibration_sha256'
 #: Counters of batch norm that take no part in inference and may be missing.
 _OPTIONAL = 'num_batches_tracked'
+#: Ending by which files of weights are known, of those that are written as of those that are read.
+_ENDING = '.safetensors'
 #: Folder of the weights that come with the package, and of the card that says what they are.
 _BUNDLED = Path(__file__).parent / 'weights'
 
@@ -180,7 +182,14 @@ def save_model(
     Write weights, configuration and calibration as safetensors; return the SHA-256 of the file.
 
     ``half`` stores float16.
+
+    Raises
+    ------
+    CheckpointError
+        The name does not end in ``.safetensors``.
+
     """
+    require_ending(path)
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value)
         .detach()
@@ -203,6 +212,14 @@ def save_model(
     return _file_sha256(path)
 
 
+def require_ending(path: str | Path) -> None:
+    """Raise a ``CheckpointError`` where no file of weights is called so."""
+    if Path(path).suffix != _ENDING:
+        raise CheckpointError(
+            f'{path}: a file of weights must end in {_ENDING}; choose another name'
+        )
+
+
 def add_calibration(
     source: str | Path, target: str | Path, calibration: Calibration | None
 ) -> None:
@@ -221,9 +238,11 @@ def add_calibration(
     Raises
     ------
     CheckpointError
-        As of ``load_model``, or the classes are not as many.
+        As of ``load_model``, the classes are not as many, or ``target`` does not end in
+        ``.safetensors``.
 
     """
+    require_ending(target)
     model = load_model(source)
     tensors, metadata = _read_safetensors(_file_of(source))
     entries = _calibration_entries(calibration, _digest(tensors))
@@ -273,10 +292,11 @@ def convert_checkpoint(
     Raises
     ------
     CheckpointError
-        No such file, unsafe or unreadable, or any missing, extra or mis-shaped tensor (all
-        listed).
+        No such file, unsafe or unreadable, any missing, extra or mis-shaped tensor (all listed),
+        or ``target`` does not end in ``.safetensors``.
 
     """
+    require_ending(target)
     source = Path(source)
     tensors = _read_state_dict(source)
     config = infer_config(tensors, str(source), name=name, classes=classes)

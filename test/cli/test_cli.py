@@ -401,6 +401,11 @@ def test_convert_turns_an_official_checkpoint_into_safetensors(
     assert summary['classes'] == ['car', 'pedestrian']
     loaded = load_model(tmp_path / 'official.safetensors')
     assert sum(parameter.numel() for parameter in loaded.parameters()) == summary['parameters']
+    # Only what is named is replaced
+    assert main(['convert', str(tmp_path / 'official.ckpt')]) == 1
+    assert '--out' in the_error(capsys)
+    named = ['--out', str(tmp_path / 'official.safetensors')]
+    assert main(['convert', str(tmp_path / 'official.ckpt'), *named]) == 0
 
 
 def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path, capsys: Captured) -> None:

@@ -18,6 +18,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save, save_file
 from sast_ros.model import (
+    add_calibration,
     build_model,
     bundled_model_names,
     CheckpointError,
@@ -81,6 +82,21 @@ def test_official_checkpoint_becomes_safetensors_with_configuration_and_digest(
     assert loaded.config == model.config
     expected = model.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
+
+
+@pytest.mark.parametrize('name', ['official.ckpt', 'weights', 'm.safetensors.bak'])
+def test_files_of_weights_have_their_ending(tmp_path, model, checkpoint, name):
+    source = checkpoint()
+    content = source.read_bytes()
+    for write in (
+        lambda path: convert_checkpoint(source, path),
+        lambda path: save_model(model, path),
+        lambda path: add_calibration('default', path, None),
+    ):
+        with pytest.raises(CheckpointError, match=facts(name, '.safetensors')):
+            write(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ['official.ckpt']
+    assert source.read_bytes() == content
 
 
 def test_state_dict_without_the_prefix_converts_too(tmp_path, model, checkpoint):
