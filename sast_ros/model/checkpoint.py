@@ -186,7 +186,7 @@ def save_model(
     Raises
     ------
     CheckpointError
-        The name does not end in ``.safetensors``.
+        The name does not end in ``.safetensors``, or float16 cannot hold a weight.
 
     """
     require_ending(path)
@@ -198,6 +198,12 @@ def save_model(
         for name, value in model.state_dict().items()
         if not name.endswith(_OPTIONAL)
     }
+    large = [name for name, value in tensors.items() if half and not value.isfinite().all()]
+    if large:
+        raise CheckpointError(
+            f'{path}: is not written as float16, which ends at 65504 and cannot hold {large[0]}; '
+            'store float32, without --half'
+        )
     config, digest = json.dumps(model.config.as_dict()), _digest(tensors)
     header = {
         'format': 'pt',

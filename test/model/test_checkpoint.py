@@ -308,6 +308,16 @@ def test_half_precision_file_loads_as_float32(tmp_path, model):
     assert (tmp_path / 'half.safetensors').stat().st_size < 10_000_000
 
 
+def test_weights_beyond_half_precision_are_refused_before_they_are_written(tmp_path):
+    model = untrained_model('gen1-tiny')
+    name, value = next(iter(model.named_parameters()))
+    value.data.view(-1)[0] = 1e5
+    with pytest.raises(CheckpointError, match=facts('half.safetensors', name, '--half')):
+        save_model(model, tmp_path / 'half.safetensors', half=True)
+    assert not list(tmp_path.iterdir())
+    save_model(model, tmp_path / 'full.safetensors')
+
+
 def test_changed_tensor_is_noticed_by_the_digest(tmp_path, model):
     path = tmp_path / 'm.safetensors'
     save_model(model, path)
