@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sast_ros.cli.arguments import add_json
-from sast_ros.cli.terminal import new_table, open_console, thousands, write_json
+from sast_ros.cli.terminal import new_table, open_console, print_error, thousands, write_json
 from sast_ros.errors import SettingError
 
 
@@ -31,7 +31,9 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='.safetensors file to write (default: that of the name of CKPT, if there is none)',
     )
     command.add_argument(
-        '--name', metavar='NAME', help='configuration, such as gen1-base (default: by its shapes)'
+        '--name',
+        metavar='NAME',
+        help='configuration, such as gen1-base (default: by its shapes and classes)',
     )
     command.add_argument(
         '--classes',
@@ -47,6 +49,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Convert the checkpoint and return the exit code."""
     from sast_ros.model import convert_checkpoint
+    from sast_ros.model.checkpoint import same_shapes
 
     target = arguments.out or arguments.checkpoint.with_suffix('.safetensors')
     if arguments.out is None and target.exists():  # with a calibration, or of other weights
@@ -77,4 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         contents = f'{thousands(done.parameters)} parameters, {done.tensors} tensors'
         table.add_row('contents', contents)
         open_console().print(table)
+    if arguments.name is None:
+        (other,) = set(same_shapes(done.config.name)) - {done.config.name}
+        print_error(
+            f'{done.config.name} is taken for the {len(done.config.classes)} classes; {other} has '
+            f'the same shapes: if the weights are a variant of that, give --name {other}'
+        )
     return 0

@@ -79,7 +79,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
     path : str or Path
         Name of a bundled network, ``'default'``, or a ``.safetensors`` file made by
         ``sast-ros convert`` or ``save_model``. A file without a configuration inside is accepted
-        if its tensors have exactly the shapes of one published configuration.
+        if its tensors have exactly the shapes of a published configuration and as many classes.
     device : str or torch.device, optional
         Where to put it, for example ``'cpu'`` or ``'cuda:0'``.
     **overrides : Any
@@ -289,7 +289,8 @@ def convert_checkpoint(
     target : str or Path
         The ``.safetensors`` file to write.
     name : str or None, optional
-        Configuration, for example ``'gen1-base'``; by default recognised from the shapes.
+        Configuration, for example ``'gen1-base'``; by default the published one of these shapes
+        and as many classes.
     classes : tuple[str, ...] or None, optional
         Class names in class-id order; needed where their number is not the published one.
     half : bool, optional
@@ -407,6 +408,11 @@ def _no_checkpoint(source: Path) -> str:
     )
 
 
+def same_shapes(name: str) -> tuple[str, ...]:
+    """Return the published configurations that have the shapes of one, but for the classes."""
+    return tuple(c.name for c in CONFIGS.values() if c.embed_dim == CONFIGS[name].embed_dim)
+
+
 def infer_config(
     tensors: dict[str, Tensor],
     where: str,
@@ -417,12 +423,15 @@ def infer_config(
     """
     Return the configuration that has tensors of these shapes.
 
-    AMP, BOUNCE and the like stay at the published values.
+    Without a name it is the published one of these channels and as many classes. That of the other
+    data set and the same size has the same shapes but for the classes: frame, down-sampling and
+    partitions are not in the tensors. AMP, BOUNCE and the like stay at the published values.
 
     Raises
     ------
     CheckpointError
-        The tensors are not those of a published configuration.
+        The tensors are not those of a published configuration, or the classes are not, which makes
+        them weights of either data set.
 
     """
     try:
@@ -447,6 +456,11 @@ def infer_config(
                 f'varies (--name, one of {", ".join(CONFIGS)}) and its class names (--classes)'
             )
         name = fitting[0]
+        if classes is not None and tuple(classes) != CONFIGS[name].classes:
+            raise CheckpointError(
+                f'{where}: has the shapes of {" and ".join(same_shapes(name))}, and the classes '
+                'of neither; say which one it varies (--name)'
+            )
     config = model_config(name)
     if classes is not None:
         config = vary(config, classes=tuple(classes))

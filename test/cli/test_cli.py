@@ -395,9 +395,9 @@ def test_convert_turns_an_official_checkpoint_into_safetensors(
     report = tmp_path / 'report.json'
     assert main(['convert', str(tmp_path / 'official.ckpt'), '--json', str(report)]) == 0
     summary = json.loads(report.read_text())
-    said = capsys.readouterr().out
+    said, warned = capsys.readouterr()
     assert summary['sha256'] in said
-    assert summary['name'] == 'gen1-tiny'
+    assert summary['name'] == 'gen1-tiny' and '--name 1mpx-tiny' in warned
     assert summary['classes'] == ['car', 'pedestrian']
     loaded = load_model(tmp_path / 'official.safetensors')
     assert sum(parameter.numel() for parameter in loaded.parameters()) == summary['parameters']
@@ -405,7 +405,8 @@ def test_convert_turns_an_official_checkpoint_into_safetensors(
     assert main(['convert', str(tmp_path / 'official.ckpt')]) == 1
     assert '--out' in the_error(capsys)
     named = ['--out', str(tmp_path / 'official.safetensors')]
-    assert main(['convert', str(tmp_path / 'official.ckpt'), *named]) == 0
+    assert main(['convert', str(tmp_path / 'official.ckpt'), *named, '--name', 'gen1-tiny']) == 0
+    assert not capsys.readouterr().err
 
 
 def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path, capsys: Captured) -> None:

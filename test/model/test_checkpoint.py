@@ -301,6 +301,16 @@ def test_other_number_of_classes_needs_their_names(tmp_path):
     assert load_model(tmp_path / 'm.safetensors').config.classes == classes
 
 
+def test_other_classes_are_no_sign_of_the_data_set(tmp_path):
+    classes = ('van', 'bus', 'tram')
+    path, target = tmp_path / 'three.ckpt', tmp_path / 'm.safetensors'
+    torch.save({'state_dict': official_state(build_model('gen1-tiny', classes=classes))}, path)
+    with pytest.raises(CheckpointError, match=facts('gen1-tiny', '1mpx-tiny', '--name')):
+        convert_checkpoint(path, target, classes=classes)
+    for name in ('gen1-tiny', '1mpx-tiny'):
+        assert convert_checkpoint(path, target, name=name, classes=classes).config.name == name
+
+
 def test_half_precision_file_loads_as_float32(tmp_path, model):
     save_model(model, tmp_path / 'half.safetensors', half=True)
     loaded = load_model(tmp_path / 'half.safetensors')
