@@ -27,7 +27,7 @@ from sast_ros.model.head import decode_boxes
 from sast_ros.model.inference.masked import MaskedNetwork, Thresholds
 from sast_ros.model.inference.plain import folded_copy
 from sast_ros.model.inference.postprocess import probabilities
-from sast_ros.output import write_file
+from sast_ros.output import check_place, write_file
 from sast_ros.pipeline import default_sensor_size, sensor_geometry, SensorGeometry
 from sast_ros.version import installed_version
 import torch
@@ -130,6 +130,8 @@ def export_network(
         No sensor has this size, or the name has another ending than those of the format.
     ModuleNotFoundError
         The packages of the extra ``export`` are missing.
+    OSError
+        See ``check_place``.
 
     """
     if path.suffix != FORMATS[file_format]:
@@ -137,8 +139,9 @@ def export_network(
             f'{path}: a file of format {file_format} must end in {FORMATS[file_format]}; choose '
             'another name, or another --format'
         )
+    # What is wrong is said before a minute of work
+    check_place(path)
     if file_format == 'onnx':
-        # Before a minute of work
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     geometry = sensor_geometry(model.config, sensor_size or default_sensor_size(model.config))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import errno
 import fcntl
 import io
 import os
@@ -68,12 +69,15 @@ def write_file(path: Path, content: str | bytes) -> None:
     """
     Write a file as a whole, text in UTF-8: it is there with all of its content or not at all.
 
+    Its folder is created if needed.
+
     Raises
     ------
     OSError
-        As ``create_file``.
+        As ``create_file`` and ``check_place``.
 
     """
+    check_place(path)
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
     file = create_file(part)
     try:
@@ -84,6 +88,24 @@ def write_file(path: Path, content: str | bytes) -> None:
         discard_file(file)
         part.unlink(missing_ok=True)
         raise
+
+
+def check_place(path: Path) -> None:
+    """
+    Create the folder of a file to write; for those who work long before they write it.
+
+    Raises
+    ------
+    OSError
+        A folder lies at its name, or its own cannot be created or written to.
+
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number = errno.EISDIR if path.is_dir() and not path.is_symlink() else 0
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        number = errno.EACCES
+    if number:
+        raise OSError(number, os.strerror(number), str(path))
 
 
 @contextlib.contextmanager

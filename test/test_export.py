@@ -249,6 +249,13 @@ def test_a_name_of_another_format_is_refused(tmp_path, capsys, name, options):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_where_no_file_can_be_is_refused_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('sast_ros.export.describe', lambda *_, **__: pytest.fail('work'))
+    (tmp_path / 'a.pt2').mkdir()
+    assert main(['export', str(tmp_path / 'a.pt2'), '--format', 'torch']) == 1
+    assert f'{tmp_path / "a.pt2"}: ' in capsys.readouterr().err
+
+
 def test_example_prints_a_line_for_each_window(exported, model, example_histograms):
     pytest.importorskip('onnxruntime')
     command = [sys.executable, REPOSITORY / 'examples' / 'run_onnx.py']

@@ -15,7 +15,7 @@ import sys
 from bags.test_detections import detections_of_window
 import pytest
 from sast_ros.bags import DetectionWriter
-from sast_ros.output import create_file, lock_folder, OutputError, write_file
+from sast_ros.output import check_place, create_file, lock_folder, OutputError, write_file
 
 PARTS = ('detections.npy', 'detections.mcap', 'windows.npy', 'summary.json')
 
@@ -65,6 +65,31 @@ class TestFullDisk:
         with full_disk(10), pytest.raises(OSError, match='name.txt'):
             write_file(tmp_path / 'name.txt', content)
         assert list(tmp_path.iterdir()) == []
+
+
+class TestPlaces:
+    """A file that cannot be written is named as it was given, and before the work."""
+
+    def test_folders_are_created(self, tmp_path):
+        write_file(tmp_path / 'a' / 'b' / 'name.txt', 'x')
+        assert (tmp_path / 'a' / 'b' / 'name.txt').read_text() == 'x'
+
+    @pytest.mark.parametrize('write', [check_place, lambda path: write_file(path, 'x')])
+    @pytest.mark.parametrize('kind', ['folder', 'below a file', 'read-only'])
+    def test_what_lies_there_is_named(self, tmp_path, monkeypatch, write, kind):
+        path = tmp_path / 'name.txt'
+        if kind == 'folder':
+            path.mkdir()
+        elif kind == 'below a file':
+            path.touch()
+            path /= 'name.txt'
+        else:  # root may write everywhere
+            monkeypatch.setattr(os, 'access', lambda *_: False)
+        before = sorted(tmp_path.rglob('*'))
+        with pytest.raises(OSError) as caught:
+            write(path)
+        assert caught.value.filename.endswith('name.txt')
+        assert sorted(tmp_path.rglob('*')) == before
 
 
 class TestLinks:

@@ -19,6 +19,7 @@ from sast_ros.cli.evaluate import (
 )
 from sast_ros.cli.terminal import new_table, open_console, print_error, write_json
 from sast_ros.example import recording_path
+from sast_ros.output import check_place
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.model import add_calibration, load_model
     from sast_ros.model.checkpoint import require_ending
 
-    require_ending(arguments.out)  # before the long part
+    require_ending(arguments.out)
+    check_place(arguments.out)
     inputs = _inputs(arguments)
     own = load_model(arguments.model).config.classes
     protocol = make_protocol(arguments)
