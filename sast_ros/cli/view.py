@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sast_ros.visualization.window_log import WindowLog
     from sast_ros.windows import EventWindow
 
+HOST = '127.0.0.1'
 PAGE_PORT = 8090
 FOXGLOVE_PORT = 8765
 LOGS = Path('out/view')
@@ -91,10 +92,9 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     command.add_argument(
         '--host',
-        default='127.0.0.1',
         metavar='ADDRESS',
         help='address of --page and --foxglove; another than a loopback one needs the token that '
-        'is printed for the page, and is open to everybody for Foxglove (default: %(default)s)',
+        f'is printed for the page, and is open to everybody for Foxglove (default: {HOST})',
     )
     command.add_argument(
         '--port',
@@ -112,11 +112,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Show it until it is interrupted, and return the exit code."""
     if arguments.recording is None and arguments.topic is None:
         raise SettingError('there is nothing to view; name a recording, or a topic with --topic')
-    if arguments.recording is None and vars(arguments).get('given'):
+    if arguments.recording is None and (vars(arguments).get('given') or arguments.params):
         raise SettingError(
             'the node has its own settings; leave the options of the detector out, or name a '
             'recording'
         )
+    served = arguments.page or arguments.foxglove
+    if arguments.host is not None and not served:
+        raise SettingError('--host is of --page or --foxglove; give one of them, or leave it out')
+    if arguments.port is not None and not (served or arguments.web):
+        raise SettingError(
+            '--port is of --page, --foxglove or --web; give one of them, or leave it out'
+        )
+    arguments.host = arguments.host or HOST
     if arguments.port is None:
         arguments.port = FOXGLOVE_PORT if arguments.foxglove else PAGE_PORT
     view = _view_in_foxglove if arguments.foxglove else _view_in_rerun

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sast_ros.cli import _parser
+from sast_ros.cli import _parser, main
 from sast_ros.cli.view import _node_parameters
 
 FILE = """
@@ -54,3 +54,20 @@ def test_options_win_over_the_file(tmp_path: Path, first: bool):
     assert (found['window.stride_ms'], found['input.filter']) == (100.0, ['hot-pixel'])
     assert (found['input.width'], found['input.height']) == (346, 260)
     assert found['tracking.lead_ms'] == 30.0
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        ('--topic /events --params node.yaml', 'the node has its own settings'),
+        ('--topic /events --page --params node.yaml', 'the node has its own settings'),
+        ('example --host 0.0.0.0', '--host'),
+        ('example --web --host 0.0.0.0', '--host'),
+        ('example --save x.rrd --host 0.0.0.0', '--host'),
+        ('example --save x.rrd --port 8000', '--port'),
+        ('example --port 8000', '--port'),
+    ],
+)
+def test_what_has_no_meaning_is_refused(options: str, named: str, capsys):
+    assert main(['view', *options.split()]) == 1
+    assert named in capsys.readouterr().err
