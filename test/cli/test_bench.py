@@ -73,6 +73,17 @@ def test_a_recording_is_measured(tmp_path: Path) -> None:
     assert len(workload['kept_tokens']) == 4
 
 
+@pytest.mark.parametrize(
+    'options',
+    ['--size 1280x720 --recording example', '--rate 5 --recording example', '--topic /events'],
+)
+def test_what_would_be_ignored_is_refused(
+    options: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(['bench', *options.split()]) == 1
+    assert options.split()[0] in capsys.readouterr().err
+
+
 @pytest.mark.skipif('avx2' not in processor_extensions(), reason='for processors with AVX2')
 def test_an_instruction_set_holds_pytorch_as_well() -> None:
     done = run('--model', 'gen1-tiny', '--instruction-set', 'avx2', '--json', '-')
