@@ -147,6 +147,11 @@ class StreamingDetector:
         threads: int = 0,
     ) -> None:
         self.config, self.calibration = model.config, model.calibration
+        if threads < 0:
+            raise SettingError(
+                f'StreamingDetector: threads is {threads}; it must be 0 for as many as PyTorch '
+                'uses, or more'
+            )
         self.engine = Engine.for_model(model, threads=threads, precision=precision)
         self._control = replace(self.engine.control)
         self.device, self.precision = self.engine.device, precision
@@ -239,10 +244,10 @@ class StreamingDetector:
                 f'StreamingDetector: sparsity mode {mode!r} must be one of '
                 f'{", ".join(SPARSITY_MODES)}'
             )
-        if not amp > 0 or bounce < 0:
+        if not (0 < amp < math.inf and 0 <= bounce < math.inf):
             raise SettingError(
                 f'StreamingDetector: amp is {amp} and bounce is {bounce}; amp must be > 0 and '
-                'bounce >= 0'
+                'bounce >= 0, both finite'
             )
         budget = latency_budget_ms or 0
         if mode == 'budget' and not budget > 0:

@@ -215,7 +215,7 @@ class EventPipeline:
     Raises
     ------
     SettingError
-        An impossible sensor size or time.
+        An impossible sensor size, time or alignment.
 
     """
 

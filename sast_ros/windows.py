@@ -35,7 +35,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+import math
+from typing import get_args, Literal
 
 import numpy as np
 from sast_ros.errors import SettingError
@@ -179,7 +180,7 @@ class WindowCutter:
     Raises
     ------
     SettingError
-        A time below 1 microsecond.
+        A time below 1 microsecond, or an alignment or source of stamps that does not exist.
 
     """
 
@@ -221,11 +222,32 @@ class WindowCutter:
         """
         times = {'duration_us': duration_us, 'stride_us': stride_us, 'max_gap_us': max_gap_us}
         for name, value in times.items():
-            if value < 1:
+            if not 1 <= value < math.inf:
                 raise SettingError(
-                    f'WindowCutter: {name} is {value}; it must be at least 1 microsecond'
+                    f'WindowCutter: {name} is {value}; it must be at least 1 microsecond, and '
+                    'finite'
                 )
         self.duration_us, self.stride_us, self.max_gap_us = map(int, times.values())
+
+    @property
+    def align(self) -> Alignment:
+        """Where windows begin."""
+        return self._align
+
+    @align.setter
+    def align(self, value: Alignment) -> None:
+        _check_choice('align', value, Alignment)
+        self._align = value
+
+    @property
+    def timestamp_source(self) -> TimestampSource:
+        """What the stamps of windows are."""
+        return self._timestamp_source
+
+    @timestamp_source.setter
+    def timestamp_source(self, value: TimestampSource) -> None:
+        _check_choice('timestamp_source', value, TimestampSource)
+        self._timestamp_source = value
 
     def set_filter(self, event_filter: FilterChain) -> None:
         """Change the filters, from the next events on and without a reset."""
@@ -525,8 +547,27 @@ class WindowCutter:
         )
 
 
+def _check_choice(name: str, value: str, choices: object) -> None:
+    if value not in get_args(choices):
+        raise SettingError(
+            f'WindowCutter: {name} is {value!r}; it must be one of {", ".join(get_args(choices))}'
+        )
+
+
 def microseconds(window_ms: float, stride_ms: float, max_gap_ms: float) -> tuple[int, int, int]:
-    """Return the timing of a WindowCutter in microseconds."""
+    """
+    Return the timing of a WindowCutter in microseconds.
+
+    Raises
+    ------
+    SettingError
+        A time that is no finite number.
+
+    """
+    times = {'window_ms': window_ms, 'stride_ms': stride_ms, 'max_gap_ms': max_gap_ms}
+    for name, value in times.items():
+        if not math.isfinite(value):
+            raise SettingError(f'{name} is {value}; it must be a finite number of milliseconds')
     return round(1000 * window_ms), round(1000 * stride_ms), round(1000 * max_gap_ms)
 
 

@@ -100,6 +100,7 @@ def test_class_filter_and_threshold(model):
         ({'max_detections': 0}, 'max_detections'),
         ({'classes': ['dog']}, 'dog'),
         ({'precision': 'int8'}, 'precision'),
+        ({'threads': -3}, 'threads'),
     ],
 )
 def test_impossible_settings_are_refused(model, arguments, named):
@@ -113,6 +114,8 @@ def test_impossible_settings_are_refused(model, arguments, named):
         {'mode': 'random'},
         {'amp': 0},
         {'bounce': -1},
+        {'bounce': float('nan')},
+        {'amp': float('inf')},
         {'mode': 'budget'},
         {'mode': 'budget', 'latency_budget_ms': 0},
     ],

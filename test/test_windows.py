@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sast_ros import windows
 from sast_ros.bags.mcap_topic import StreamClock
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain
 from sast_ros.windows import WindowCutter
@@ -30,6 +31,31 @@ def times_of(window) -> list[int]:
 
 def cut_all(cutter, chunks):
     return [window for chunk in chunks for window in cutter.cut(chunk)]
+
+
+@pytest.mark.parametrize('name', ['duration_us', 'stride_us', 'max_gap_us'])
+@pytest.mark.parametrize('value', [0, -1, float('nan'), float('inf')])
+def test_impossible_times_are_refused(name, value):
+    with pytest.raises(SettingError, match=facts(name, value)):
+        WindowCutter(**{'duration_us': 1, 'stride_us': 1, name: value})
+
+
+@pytest.mark.parametrize('name', ['window_ms', 'stride_ms', 'max_gap_ms'])
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_times_that_are_no_numbers_are_refused(name, value):
+    with pytest.raises(SettingError, match=facts(name, value)):
+        windows.microseconds(**{'window_ms': 50, 'stride_ms': 50, 'max_gap_ms': 50, name: value})
+
+
+@pytest.mark.parametrize('name', ['align', 'timestamp_source'])
+def test_an_unknown_choice_is_refused_whenever_it_is_made(name):
+    with pytest.raises(SettingError, match=facts(name, 'start')):
+        WindowCutter(MS, MS, **{name: 'start'})
+    cutter = WindowCutter(MS, MS)
+    before = getattr(cutter, name)
+    with pytest.raises(SettingError, match=facts(name, 'start')):
+        setattr(cutter, name, 'start')
+    assert getattr(cutter, name) == before
 
 
 def test_first_window_starts_at_the_first_event_and_both_borders_belong_to_it():

@@ -12,8 +12,9 @@ from sast_ros.model.checkpoint import (
     save_model,
     untrained_model,
 )
-from sast_ros.model.choice import choose_device, choose_model
+from sast_ros.model.choice import choose_model
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
+from sast_ros.model.device import choose_device
 from sast_ros.model.loss import detection_loss, DetectionLoss
 from sast_ros.model.sast import build_model, SAST, StepOutput
 

@@ -24,6 +24,7 @@ from sast_ros.errors import SastError
 from sast_ros.model.attention import ALIASES
 from sast_ros.model.calibration import Calibration
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig, vary
+from sast_ros.model.device import choose_device
 from sast_ros.model.sast import SAST
 from sast_ros.output import write_file
 import torch
@@ -81,7 +82,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
         ``sast-ros convert`` or ``save_model``. A file without a configuration inside is accepted
         if its tensors have exactly the shapes of a published configuration and as many classes.
     device : str or torch.device, optional
-        Where to put it, for example ``'cpu'`` or ``'cuda:0'``.
+        Where to put it, as for ``choose_device``.
     **overrides : Any
         Fields of ``ModelConfig`` that the weights do not decide: ``partition_size``, ``amp``,
         ``bounce``, ``selection``, ``context_broadcasting``, ...
@@ -91,9 +92,11 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
     CheckpointError
         No such file, not a safetensors file, damaged, or any missing, extra or mis-shaped tensor
         (all listed).
+    SettingError
+        A device that cannot be used, or an impossible override.
 
     """
-    path = _file_of(path)
+    path, place = _file_of(path), choose_device(device)
     tensors, metadata = _read_safetensors(path)
     if _CONFIG_KEY in metadata:
         digest = _digest(tensors)
@@ -119,7 +122,7 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
         config = infer_config(tensors, str(path))
     model = _load_strictly(vary(config, **overrides), tensors, str(path))
     model.calibration = _read_calibration(config, tensors, metadata, str(path))
-    return model.to(device).eval()
+    return model.to(place).eval()
 
 
 def _read_calibration(

@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sast_ros.errors import SettingError
 from sast_ros.model.checkpoint import (
     bundled_model_names,
     CheckpointError,
@@ -15,8 +14,8 @@ from sast_ros.model.checkpoint import (
     untrained_model,
 )
 from sast_ros.model.config import CONFIGS
+from sast_ros.model.device import choose_device
 from sast_ros.model.sast import SAST
-import torch
 
 
 def choose_model(name: str, device: str = 'auto', **overrides: Any) -> tuple[SAST, bool]:
@@ -51,26 +50,3 @@ def choose_model(name: str, device: str = 'auto', **overrides: Any) -> tuple[SAS
             f'nor a .safetensors file nor a configuration ({", ".join(CONFIGS)}); name one of them'
         )
     return load_model(name, place, **overrides), True
-
-
-def choose_device(name: str) -> torch.device:
-    """
-    Return the device ``'cpu'``, ``'cuda'``, ``'cuda:N'``, or the first GPU if any for ``'auto'``.
-
-    Raises
-    ------
-    SettingError
-        There is no such device.
-
-    """
-    if name == 'auto':
-        name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(
-            f'the device {name!r} cannot be used ({reason}); use auto or cpu'
-        ) from error
-    return device

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from facts import facts
 import pytest
-from sast_ros.model import CheckpointError, choose_device, choose_model
+from sast_ros.errors import SettingError
+from sast_ros.model import CheckpointError, choose_device, choose_model, load_model
 import torch
 
 
@@ -37,3 +38,10 @@ def test_devices() -> None:
     assert choose_device('auto').type == ('cuda' if torch.cuda.is_available() else 'cpu')
     with pytest.raises(ValueError, match=facts('cuda:99', 'auto', 'cpu')):
         choose_device('cuda:99')
+
+
+@pytest.mark.parametrize('load', [choose_model, load_model])
+@pytest.mark.parametrize('device', ['gpu', 'cuda:99', torch.device('cuda:99')])
+def test_devices_that_are_not_there_are_refused_by_all_who_take_one(load, device) -> None:
+    with pytest.raises(SettingError, match=facts(str(device), 'auto', 'cpu')):
+        load('default', device)

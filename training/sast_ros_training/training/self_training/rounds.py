@@ -18,7 +18,7 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.detector import StreamingDetector
 from sast_ros.example import recording_path
 from sast_ros.model import SAST
-from sast_ros.model.choice import choose_device
+from sast_ros.model.device import choose_device
 from sast_ros.output import write_file
 from sast_ros_training.training.averages import estimate_batch_norms
 from sast_ros_training.training.cache import CachedSequence, list_sequences
