@@ -34,6 +34,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+import copy
 from dataclasses import dataclass, field, replace
 import math
 from typing import get_args, Literal
@@ -250,9 +251,11 @@ class WindowCutter:
         self._timestamp_source = value
 
     def set_filter(self, event_filter: FilterChain) -> None:
-        """Change the filters, from the next events on and without a reset."""
-        self.event_filter = event_filter
-        event_filter.removed = self.statistics.left_out
+        """Change the filters to such ones, from the next events on and without a reset."""
+        # State and counters of a chain are those of one stream
+        self.event_filter = copy.deepcopy(event_filter)
+        self.event_filter.reset()
+        self.event_filter.removed = self.statistics.left_out
 
     def _clear(self) -> None:
         self._chunks: deque[EventChunk] = deque()

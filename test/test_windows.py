@@ -457,6 +457,17 @@ class TestFilter:
         cut_all(cutter, [self.chunk([20], [1])])
         assert cutter.statistics.left_out == {'background_activity': removed}
 
+    def test_a_chain_may_be_given_to_several(self):
+        chain = FilterChain(['background-activity=1s'])
+        one, other = (WindowCutter(50 * MS, 50 * MS, event_filter=chain) for _ in range(2))
+        cut_all(one, [self.chunk([0, 10], [1, 1])])
+        other.set_filter(chain)
+        cut_all(other, [self.chunk([0, 20], [6, 6])])
+        cut_all(one, [self.chunk([30], [1])])
+        found = one.statistics.left_out, other.statistics.left_out
+        assert found == ({'background_activity': 1}, {'background_activity': 1})
+        assert one.event_filter.texts == chain.texts and not chain.removed
+
     def test_one_that_does_not_fit_the_sensor_is_an_error_for_every_chunk(self):
         cutter = WindowCutter(50 * MS, 50 * MS, event_filter=FilterChain(['roi=0,0,9,1']))
         chunk = self.chunk([0, 60_000], [1, 1])
