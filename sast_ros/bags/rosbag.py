@@ -16,8 +16,10 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 import re
+from typing import NamedTuple
 
-from sast_ros.bags.compression import decompress, ZSTD_MAGIC
+from sast_ros.bags.bag_file import Connection
+from sast_ros.bags.compression import decompress, ExpansionError, ZSTD_MAGIC
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.mcap_topic import read_clock, StreamClock
 from sast_ros.bags.metadata import read_metadata
@@ -92,12 +94,13 @@ class RosBag(Recording):
     @cached_property
     def _first(self) -> tuple[int, EventChunk, tuple[int, int]] | None:
         """Receive time, events and stated size of the first message that can be decoded."""
-        for time_ns, raw in islice(self.messages(), _MAX_REFUSED):
+        stored = topic_messages(self._files, self.topic, self.type)
+        for message in islice(stored, _MAX_REFUSED):
             try:
                 decoder = self._open_decoder()
-                chunk = decoder(raw)
+                chunk = decoder(message.cdr)
                 chunk = self._clock.apply(chunk) if self._clock else chunk
-                return time_ns, chunk, decoder.stated_size
+                return message.time_ns, chunk, decoder.stated_size
             except EventFormatError:
                 continue  # reading the events reports it, with its place
         return None
@@ -136,45 +139,58 @@ class RosBag(Recording):
 
     def _chunks(self) -> Iterator[EventChunk]:
         decoder = self._open_decoder()
-        total = self.message_count or 0
-        self.progress, self.refused = (0, total, 'messages'), 0
-        for raw in self._in_order(total):
+        for raw in self._in_order():
             try:
                 chunk = decoder(raw)
             except EventFormatError as error:
                 self._refuse(error)
-                if self.refused > _MAX_REFUSED and self.refused == self.progress[0]:
-                    break
                 continue
             yield self._clock.apply(chunk) if self._clock else chunk
-        count = self.progress[0]
-        if 2 * self.refused > count:
-            raise RecordingError(
-                f'{self.path}: {self.refused} of {count} messages cannot be read; the first: '
-                f'{self.first_refused}'
-            )
+        if 2 * self.refused > self.progress[0]:
+            raise self._refused_error()
 
-    def _in_order(self, total: int) -> Iterator[bytes]:
+    def _in_order(self) -> Iterator[bytes]:
         """Yield the messages in the order in which they were sent."""
         order = open_message_order(self.type, self._refuse)
-        for index, (_, raw) in enumerate(self.messages()):
-            self.progress = (index + 1, total, 'messages')
+        for _, raw in self.messages():
             yield from order.feed(raw)
         yield from order.flush()
 
     def _refuse(self, error: EventFormatError) -> None:
+        count = self.progress[0]
         if not self.refused:
-            index = self.progress[0] - 1
-            self.first_refused = f'message {index} of {self.topic} is left out: {error}'
+            self.first_refused = f'message {count - 1} of {self.topic} is left out: {error}'
         self.refused += 1
+        if self.refused > _MAX_REFUSED and self.refused == count:
+            raise self._refused_error()
+
+    def _refused_error(self) -> RecordingError:
+        return RecordingError(
+            f'{self.path}: {self.refused} of {self.progress[0]} messages cannot be read; the '
+            f'first: {self.first_refused}'
+        )
 
     def _open_decoder(self) -> EventDecoder:
         options = {'time_unit': self.time_unit} if self.type == POINT_CLOUD else {}
         return open_decoder(self.type, sensor_size=self.given_size, **options)
 
     def messages(self) -> Iterator[tuple[int, bytes]]:
-        """Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order."""
-        yield from topic_messages(self._files, self.topic, self.type)
+        """
+        Yield ``(receive time in ns, serialised ROS 2 message)`` of the topic in that order.
+
+        Those that cannot be converted to ROS 2 are left out and counted in ``refused``.
+        """
+        total = self.message_count or 0
+        self.progress, self.refused = (0, total, 'messages'), 0
+        stored = topic_messages(self._files, self.topic, self.type)
+        for count, message in enumerate(stored, start=1):
+            self.progress = (count, total, 'messages')
+            try:
+                cdr = message.cdr
+            except EventFormatError as error:
+                self._refuse(error)
+                continue
+            yield message.time_ns, cdr
         self.missing = self._all_missing()
 
     @property
@@ -196,11 +212,32 @@ class RosBag(Recording):
         self._stack.close()
 
 
-def topic_messages(
-    files: list[StorageFile], topic: str, type_name: str
-) -> Iterator[tuple[int, bytes]]:
+class TopicMessage(NamedTuple):
+    """A message of a topic, of ``connection``; ``converted`` holds why it cannot be read."""
+
+    connection: Connection
+    time_ns: int
+    converted: bytes | EventFormatError
+
+    @property
+    def cdr(self) -> bytes:
+        """
+        The message as ROS 2 serialises it.
+
+        Raises
+        ------
+        EventFormatError
+            It is damaged; those behind it may be read all the same.
+
+        """
+        if isinstance(self.converted, EventFormatError):
+            raise self.converted
+        return self.converted
+
+
+def topic_messages(files: list[StorageFile], topic: str, type_name: str) -> Iterator[TopicMessage]:
     """
-    Yield ``(receive time in ns, serialised ROS 2 message)`` of a topic in that order.
+    Yield the messages of a topic in the order of their receive times.
 
     Raises
     ------
@@ -216,20 +253,39 @@ def topic_messages(
         index = 0
         while True:
             # Damage raises many types in the libraries (struct.error, sqlite3.Error, zstd, lz4,
-            # ...). Only reading is in the try block.
+            # ...). What is wrong with a message alone is not raised here.
             try:
                 connection, time_ns, raw = next(stored)
-                if connection.encoding == 'ros1':
-                    message = ros1_to_cdr(raw, type_name)
-                else:
-                    message = _decompress(raw)
+                converted = _convert(connection, raw)
             except StopIteration:
                 break
             except Exception as error:
                 place = f'after {index} messages of {topic}: '
                 raise reading_error(file.path, file.reader.path, error, place) from error
             index += 1
-            yield time_ns, message
+            yield TopicMessage(connection, time_ns, converted)
+
+
+def _convert(connection: Connection, raw: bytes) -> bytes | EventFormatError:
+    """
+    Return a message as ROS 2 serialises it, or why that is not possible.
+
+    Every such message begins with a byte of 0, so those that rosbag2 has compressed one by one are
+    recognised without metadata.yaml.
+    """
+    try:
+        if connection.encoding == 'ros1':
+            return ros1_to_cdr(raw, connection.msgtype)
+        return bytes(decompress(raw, 'zstd')) if raw[:4] == ZSTD_MAGIC else raw
+    except EventFormatError as error:
+        return error
+    except ExpansionError:  # no damage
+        raise
+    except Exception as error:  # of rosbags or zstandard
+        reason = str(error).rstrip('.') or type(error).__name__
+        return EventFormatError(
+            f'{connection.msgtype}: a message of {len(raw)} bytes is damaged: {reason}'
+        )
 
 
 def _read_clock(files: list[StorageFile], topic: str) -> StreamClock | None:
@@ -241,16 +297,6 @@ def _read_clock(files: list[StorageFile], topic: str) -> StreamClock | None:
         if connection.topic == topic
     )
     return next((clock for clock in clocks if clock is not None), None)
-
-
-def _decompress(raw: bytes) -> bytes:
-    """
-    Return a message as ROS 2 serialises it.
-
-    Every such message begins with a byte of 0, so those that rosbag2 has compressed one by one are
-    recognised without metadata.yaml.
-    """
-    return bytes(decompress(raw, 'zstd')) if raw[:4] == ZSTD_MAGIC else raw
 
 
 def _event_topics(files: list[StorageFile]) -> tuple[EventTopic, ...]:

@@ -79,6 +79,8 @@ def play(node: Node) -> None:
         node.get_logger().info(f'playing {recording.path} on {publisher.topic_name}')
         playback = Playback(recording, float(seconds) or None)
         count, late_ms = _publish_in_real_time(publisher, playback)
+        for warning in recording.warnings:
+            node.get_logger().warning(warning)
         while loop:
             count, late_ms = _publish_in_real_time(publisher, playback)
         publisher.wait_for_all_acked(Duration(seconds=_DELIVERY_S))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,13 +93,11 @@ def read_topic(
     """
     objects: list[tuple[int, str, str, float, list[float]]] = []
     stamps: list[int] = []
-    store = message_types()
     with ExitStack() as stack:
         files = open_storage(path, stack).files
         chosen = _choose(path, _topics_of(files)[0], topic, option)
-        names = _class_names(files, chosen)
-        for _, raw in topic_messages(files, chosen, DETECTIONS_TYPE):
-            array: Any = store.deserialize_cdr(raw, DETECTIONS_TYPE)
+        names = _class_names(path, files, chosen)
+        for array in _read(path, files, chosen, DETECTIONS_TYPE):
             stamp_ns = array.header.stamp.sec * 1_000_000_000 + array.header.stamp.nanosec
             stamps.append(stamp_ns)
             t = stamp_ns // 1000
@@ -126,7 +125,20 @@ def read_topic(
     )
 
 
-def _class_names(files: list[StorageFile], topic: str) -> dict[int, str]:
+def _read(path: Path, files: list[StorageFile], topic: str, type_name: str) -> Iterator[Any]:
+    """Yield the messages of a topic; one that cannot be read would be an error of the result."""
+    for index, message in enumerate(topic_messages(files, topic, type_name)):
+        try:
+            content = message_types().deserialize_cdr(message.cdr, type_name)
+        except Exception as error:  # of rosbags
+            raise EvaluationError(
+                f'{path}: message {index} of {topic} is damaged ({error}); copy the recording '
+                'again'
+            ) from error
+        yield content
+
+
+def _class_names(path: Path, files: list[StorageFile], topic: str) -> dict[int, str]:
     """Return the names of the classes by their numbers, of the publisher of a topic; or none."""
     topics = sorted(
         {one.topic for file in files for one in file.connections() if one.msgtype == LABELS_TYPE}
@@ -134,8 +146,7 @@ def _class_names(files: list[StorageFile], topic: str) -> dict[int, str]:
     beside = f'{topic.rpartition("/")[0]}/label_info'
     if len(topics) > 1:
         topics = [name for name in topics if name == beside]
-    for _, raw in topic_messages(files, topics[0], LABELS_TYPE) if topics else ():
-        labels: Any = message_types().deserialize_cdr(raw, LABELS_TYPE)
+    for labels in _read(path, files, topics[0], LABELS_TYPE) if topics else ():
         return {entry.class_id: entry.class_name for entry in labels.class_map}
     return {}
 

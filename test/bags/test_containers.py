@@ -18,9 +18,11 @@ from bags.recordings import (
     EVENT_ARRAY,
     event_messages,
     EVENT_PACKET,
+    HEIGHT,
     START_NS,
     text_messages,
     TOPIC,
+    WIDTH,
     write_recording,
     write_rosbag1,
     write_rosbag2,
@@ -31,6 +33,7 @@ from mcap.opcode import Opcode
 from mcap.writer import CompressionType, IndexType, Writer
 import numpy as np
 import pytest
+from rosbags.rosbag1 import Writer as Rosbag1Writer
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.bags.compression import decompress, ExpansionError, VARIABLE
 from sast_ros.bags.definitions import message_types
@@ -728,6 +731,54 @@ def test_wrong_limit_is_named(tmp_path, messages, monkeypatch):
         monkeypatch.setenv(VARIABLE, value)
         with pytest.raises(SettingError, match=facts(VARIABLE)):
             open_recording(path)
+
+
+# -------------------------------------------------------------------------------- damaged messages
+
+
+def write_stored(folder: Path, container: str, kind: str, damaged: range) -> Path:
+    """Write twelve messages that are to be converted, some of them cut."""
+    messages = event_messages(kind, messages=12)
+    store = message_types()
+    for index, (time_ns, raw) in enumerate(messages):
+        if container == 'compressed':
+            raw = zstandard.ZstdCompressor().compress(raw)
+        else:
+            raw = bytes(store.cdr_to_ros1(raw, kind))
+        messages[index] = time_ns, raw[:-5] if index in damaged else raw
+    if container == 'compressed':
+        return write_rosbag2(folder / 'bag', {TOPIC: (kind, messages)})
+    if container == 'mcap':
+        return write_mcap(folder / 'a.mcap', messages, kind=kind, encoding='ros1')
+    with Rosbag1Writer(folder / 'a.bag') as writer:
+        connection = writer.add_connection(TOPIC, kind, typestore=store)
+        for time_ns, raw in messages:
+            writer.write(connection, time_ns, raw)
+    return folder / 'a.bag'
+
+
+@pytest.mark.parametrize('first', [0, 4])
+@pytest.mark.parametrize('kind', [EVENT_PACKET, EVENT_ARRAY])
+@pytest.mark.parametrize('container', ['rosbag1', 'mcap', 'compressed'])
+def test_message_that_cannot_be_converted_costs_itself(tmp_path, container, kind, first):
+    path = write_stored(tmp_path, container, kind, range(first, first + 2))
+    with open_recording(path) as recording:
+        assert recording.sensor_size == (HEIGHT, WIDTH)
+        assert sum(map(len, recording)) == 10 * 20
+        assert recording.refused == 2
+        assert not recording.truncated
+        assert re.search(facts(2, first, TOPIC, kind), recording.warnings[0])
+        expected = event_messages(kind, messages=12)
+        del expected[first], expected[first]
+        assert list(recording.messages()) == expected
+        assert recording.refused == 2
+
+
+@pytest.mark.parametrize('container', ['rosbag1', 'mcap', 'compressed'])
+def test_bag_of_messages_that_cannot_be_converted_is_refused(tmp_path, container):
+    path = write_stored(tmp_path, container, EVENT_ARRAY, range(7))
+    with open_recording(path) as recording, pytest.raises(RecordingError, match=facts(7, 12)):
+        list(recording)
 
 
 # ----------------------------------------------------------------------------------- damaged bytes

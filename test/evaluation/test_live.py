@@ -19,12 +19,13 @@ from sast_ros.cli import main
 from sast_ros.detections import Detections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.live import read_live
-from sast_ros.evaluation.topics import LABELS_TYPE
+from sast_ros.evaluation.topics import LABELS_TYPE, read_topic
 from sast_ros.events import open_decoder
 from sast_ros.events.shift import shift_time
 from sast_ros.replay import ReplayOptions
 from sast_ros.windows import WindowCutter
 from workspace import REPOSITORY
+import zstandard
 
 EVENTS, DETECTIONS = '/event_camera/events', '/detections'
 PACKET = 'event_camera_msgs/msg/EventPacket'
@@ -299,6 +300,17 @@ class TestRefused:
         write_rosbag2(bag, topics)
         with pytest.raises(EvaluationError, match='step back 1 times'):
             read_live(bag, None, ReplayOptions())
+
+    @pytest.mark.parametrize('compressed', [True, False])
+    def test_a_message_that_is_damaged(self, run, tmp_path, compressed):
+        raws = [detection_message(one) for one in run[1]]
+        if compressed:
+            raws[2] = zstandard.ZstdCompressor().compress(raws[2])
+        raws[2] = raws[2][:-5]
+        messages = [(START_NS + n, raw) for n, raw in enumerate(raws)]
+        path = write_rosbag2(tmp_path / 'bag', {DETECTIONS: (DETECTIONS_TYPE, messages)})
+        with pytest.raises(EvaluationError, match=f'bag: message 2 of {DETECTIONS} is damaged'):
+            read_topic(path)
 
     def test_another_stride_than_that_of_the_parameters(self, run, tmp_path):
         bag = write_bag(tmp_path / 'bag', *run)

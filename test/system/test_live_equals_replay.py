@@ -98,8 +98,8 @@ def replayed(folder: Path, stored, file: Path) -> dict[int, object]:
     with contextlib.ExitStack() as stack:
         files = open_storage(out / 'detections.mcap', stack).files
         arrays = [
-            deserialize_message(raw, Detection2DArray)
-            for _, raw in topic_messages(files, '/detections', DETECTIONS_TYPE)
+            deserialize_message(message.cdr, Detection2DArray)
+            for message in topic_messages(files, '/detections', DETECTIONS_TYPE)
         ]
     return {stamp_of(array): array for array in arrays}
 
