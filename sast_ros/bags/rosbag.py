@@ -10,10 +10,10 @@ messages of ROS 1.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 import re
 from typing import NamedTuple
@@ -82,7 +82,6 @@ class RosBag(Recording):
         self._stated = metadata.counts.get(self.topic)
         self.missing = self._all_missing()
         self.type = self.message_type = chosen.type
-        self._clock = _read_clock(self._files, self.topic)
         self.byte_size = sum(file.path.stat().st_size for file in self._files)
         self.duration = 0.0
         if self.message_count:
@@ -99,7 +98,7 @@ class RosBag(Recording):
             try:
                 decoder = self._open_decoder()
                 chunk = decoder(message.cdr)
-                chunk = self._clock.apply(chunk) if self._clock else chunk
+                chunk = message.clock.apply(chunk) if message.clock else chunk
                 return message.time_ns, chunk, decoder.stated_size
             except EventFormatError:
                 continue  # reading the events reports it, with its place
@@ -138,22 +137,23 @@ class RosBag(Recording):
         return in_order(self._chunks())
 
     def _chunks(self) -> Iterator[EventChunk]:
-        decoder = self._open_decoder()
-        for raw in self._in_order():
-            try:
-                chunk = decoder(raw)
-            except EventFormatError as error:
-                self._refuse(error)
-                continue
-            yield self._clock.apply(chunk) if self._clock else chunk
+        for (clock, _), messages in groupby(self._convertible(), lambda each: each.stream):
+            decoder = self._open_decoder()
+            for raw in self._in_order(messages):
+                try:
+                    chunk = decoder(raw)
+                except EventFormatError as error:
+                    self._refuse(error)
+                    continue
+                yield clock.apply(chunk) if clock else chunk
         if 2 * self.refused > self.progress[0]:
             raise self._refused_error()
 
-    def _in_order(self) -> Iterator[bytes]:
-        """Yield the messages in the order in which they were sent."""
+    def _in_order(self, messages: Iterable[TopicMessage]) -> Iterator[bytes]:
+        """Yield messages in the order in which they were sent."""
         order = open_message_order(self.type, self._refuse)
-        for _, raw in self.messages():
-            yield from order.feed(raw)
+        for message in messages:
+            yield from order.feed(message.cdr)
         yield from order.flush()
 
     def _refuse(self, error: EventFormatError) -> None:
@@ -180,17 +180,20 @@ class RosBag(Recording):
 
         Those that cannot be converted to ROS 2 are left out and counted in ``refused``.
         """
+        for message in self._convertible():
+            yield message.time_ns, message.cdr
+
+    def _convertible(self) -> Iterator[TopicMessage]:
+        """Yield the messages that can be converted to ROS 2, refuse the others."""
         total = self.message_count or 0
         self.progress, self.refused = (0, total, 'messages'), 0
         stored = topic_messages(self._files, self.topic, self.type)
         for count, message in enumerate(stored, start=1):
             self.progress = (count, total, 'messages')
-            try:
-                cdr = message.cdr
-            except EventFormatError as error:
-                self._refuse(error)
-                continue
-            yield message.time_ns, cdr
+            if isinstance(message.converted, EventFormatError):
+                self._refuse(message.converted)
+            else:
+                yield message
         self.missing = self._all_missing()
 
     @property
@@ -218,6 +221,16 @@ class TopicMessage(NamedTuple):
     connection: Connection
     time_ns: int
     converted: bytes | EventFormatError
+
+    @property
+    def clock(self) -> StreamClock | None:
+        """The clock of its events, if the file states it."""
+        return read_clock(self.connection.metadata)
+
+    @property
+    def stream(self) -> tuple[StreamClock | None, int]:
+        """Clock and key of its stream; transcoded files have each their own."""
+        return self.clock, id(self.connection) if self.clock else 0
 
     @property
     def cdr(self) -> bytes:
@@ -286,17 +299,6 @@ def _convert(connection: Connection, raw: bytes) -> bytes | EventFormatError:
         return EventFormatError(
             f'{connection.msgtype}: a message of {len(raw)} bytes is damaged: {reason}'
         )
-
-
-def _read_clock(files: list[StorageFile], topic: str) -> StreamClock | None:
-    """Return the clock of a topic if one of the files says it."""
-    clocks = (
-        read_clock(connection.metadata)
-        for file in files
-        for connection in file.connections()
-        if connection.topic == topic
-    )
-    return next((clock for clock in clocks if clock is not None), None)
 
 
 def _event_topics(files: list[StorageFile]) -> tuple[EventTopic, ...]:

@@ -249,6 +249,21 @@ def test_events_without_messages_are_cut_and_stamped_as_a_driver_does(tmp_path: 
         assert [time for time, _ in recording.messages()] == [1_000_000, 1000 * (PACKET_US + 7)]
 
 
+@pytest.mark.parametrize('starts', [(5, 40), (1, 4), (40, 5, 90)])
+@pytest.mark.parametrize('name', ['packets', 'arrays'])
+def test_files_in_one_folder_have_each_their_clock(
+    tmp_path: Path, name: str, starts: tuple[int, ...]
+) -> None:
+    times = [10**6 * start + np.arange(0, 2_000_000, 1000) for start in starts]
+    for number, t in enumerate(times):
+        ones = np.ones(len(t), np.int64)
+        write(Memory(EventChunk(ones, ones, ones, t)), tmp_path / f'{name}_{number}.mcap')
+    with open_recording(tmp_path) as recording:
+        chunks = list(recording)
+    np.testing.assert_array_equal(joined(chunks)[3], np.sort(np.concatenate(times)))
+    assert not any(chunk.discontinuity for chunk in chunks)
+
+
 @pytest.mark.parametrize('end', [-1, -9, -37, -100])
 def test_messages_without_their_end_keep_their_clock(tmp_path: Path, end: int) -> None:
     t = (5 << 24) + np.arange(0, 100_000, 10)
