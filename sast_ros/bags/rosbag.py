@@ -90,27 +90,26 @@ class RosBag(Recording):
             self.duration = (end - begin) / 1e9
         self.progress = (0, self.message_count, 'messages')
 
-    @cached_property
-    def _first(self) -> tuple[int, EventChunk, tuple[int, int]] | None:
-        """Receive time, events and stated size of the first message that can be decoded."""
+    def _begin(self) -> Iterator[tuple[int, EventChunk, tuple[int, int]]]:
+        """Yield receive time, events and stated size of the first messages, if readable."""
         stored = topic_messages(self._files, self.topic, self.type)
         for message in islice(stored, _MAX_REFUSED):
             try:
                 decoder = self._open_decoder()
                 chunk = decoder(message.cdr)
                 chunk = message.clock.apply(chunk) if message.clock else chunk
-                return message.time_ns, chunk, decoder.stated_size
             except EventFormatError:
                 continue  # reading the events reports it, with its place
-        return None
+            yield message.time_ns, chunk, decoder.stated_size
 
-    @property
+    @cached_property
+    def _first(self) -> tuple[int, EventChunk, tuple[int, int]] | None:
+        return next(self._begin(), None)
+
+    @cached_property
     def sensor_size(self) -> tuple[int, int] | None:
-        """Sensor size in the first message as ``(height, width)`` in pixels, or ``None``."""
-        if self._first is None:
-            return None
-        *_, stated = self._first
-        return stated if all(stated) else None
+        """Sensor size ``(height, width)`` in pixels that a message states first, or ``None``."""
+        return next((stated for *_, stated in self._begin() if all(stated)), None)
 
     @property
     def log_offset_ns(self) -> int:

@@ -396,6 +396,24 @@ def test_recording_of_damaged_messages_is_refused(tmp_path, kind, damaged):
                 list(recording)
 
 
+@pytest.mark.parametrize('before', ['trigger', 'size 0', 'damaged'])
+def test_size_of_the_sensor_is_what_a_message_states_first(tmp_path, before):
+    messages = event_messages(EVENT_PACKET, messages=12)
+    change = {
+        'trigger': (b'\x05\0\0\0mono\0\0\0\0', b'\x08\0\0\0trigger\0' + bytes(4)),
+        'size 0': (struct.pack('<II', HEIGHT, WIDTH), bytes(8)),
+        'damaged': (b'mono', b'evt9'),
+    }[before]
+    for index in range(3):
+        time, raw = messages[index]
+        assert raw.count(change[0]) == 1
+        messages[index] = time, raw.replace(*change)
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)})
+    with open_recording(path) as recording:
+        assert recording.sensor_size == (HEIGHT, WIDTH)
+        assert sum(map(len, recording)) == 20 * (9 + 3 * (before == 'size 0'))
+
+
 @pytest.mark.parametrize(('height', 'width'), [(0, 304), (240, 0), (1, 8192), (9000, 9000)])
 def test_message_of_an_impossible_sensor_costs_itself(tmp_path, height, width):
     messages = event_messages(EVENT_PACKET, messages=12)
