@@ -91,8 +91,9 @@ def export_labels(
             f'{folder}: holds labels already; give another --out, or replace them and what was '
             'edited with --force'
         )
-    # The boxes of tracked objects may be those of a later time
-    pipeline, _ = make_pipeline(recording, replace(options, tracking=None))
+    if options.tracking is not None:  # the boxes are those of the window, not of a later time
+        options = replace(options, tracking=replace(options.tracking, lead_ms=0.0))
+    pipeline, _ = make_pipeline(recording, options)
     pictures = _Pictures(folder / _PICTURES, every)
     summary = replay(
         recording,
@@ -105,6 +106,7 @@ def export_labels(
     if pictures.size is None:
         reasons = summary['warnings'] or ['there is no complete window']
         raise LabelError(f'{recording.path}: nothing can be labelled: {reasons[-1].rstrip(".")}')
+    pictures.number()
     times = {picture.name: picture.t for picture in pictures.found}
     (folder / _INDEX).unlink(missing_ok=True)  # until here, what was exported before is whole
     for path in (folder / _PICTURES).iterdir():
@@ -132,7 +134,7 @@ class _Pictures:
     def __init__(self, folder: Path, every: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._every = folder, every
-        self._windows = self._boxes = 0
+        self._windows = 0
         self.found: list[Picture] = []
         self._times: set[int] = set()
         self.size: tuple[int, int] | None = None
@@ -154,14 +156,20 @@ class _Pictures:
         self.size = size
         self._times.add(window.t_end)
         boxes = detection_boxes(detections)
-        # Nothing is tracked: each box is an object of its own until somebody joins them
-        boxes['track_id'] = np.arange(self._boxes, self._boxes + len(boxes))
-        self._boxes += len(boxes)
         name = f'{window.t_end:012d}.png'
         content = io.BytesIO()
         Image.fromarray(draw_events(window.parts, *size)).save(content, 'PNG')
         write_file(self._folder / name, content.getvalue())
         self.found.append(Picture(name, window.t_end, boxes))
+
+    def number(self) -> None:
+        """Make each box that is of no tracked object one of its own."""
+        tracked = max((one.boxes['track_id'].max(initial=0) for one in self.found), default=0)
+        new = itertools.count(int(tracked) + 1)
+        for picture in self.found:
+            ids = picture.boxes['track_id']
+            for index in np.flatnonzero(ids == 0):
+                ids[index] = next(new)
 
 
 def import_labels(
