@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
 from sast_ros.detections import DetectorError
 from sast_ros.detector import Detections, step_together, StreamingDetector
-from sast_ros.errors import SettingError
+from sast_ros.errors import SastError, SettingError
 from sast_ros.events.chunk import EventChunk, refuse_sensor_size
 from sast_ros.events.filters import FilterChain
 from sast_ros.histogram import StackedHistogram
@@ -269,7 +269,8 @@ class EventPipeline:
             More than 1 % of a second of events were outside the sensor; the chunk is discarded and
             the stream continues with the next one.
         DetectorError
-            The network gave no usable output; its state was reset.
+            The network gave no usable output for a window; its state was reset. It is raised
+            behind the detections of the other windows.
 
         """
         for _, detections in self.steps(chunk):
@@ -277,13 +278,23 @@ class EventPipeline:
 
     def steps(self, chunk: EventChunk) -> Iterator[tuple[EventWindow, Detections]]:
         """Do as ``feed``, and return each window with its detections."""
-        for window in self.cutter.cut(chunk):
-            yield window, self._windows.process(window)
+        yield from self._detect(self.cutter.cut(chunk))
 
     def finish(self) -> Iterator[tuple[EventWindow, Detections]]:
         """Return the windows that are complete when no more events follow, as ``steps``."""
-        for window in self.cutter.finish():
-            yield window, self._windows.process(window)
+        yield from self._detect(self.cutter.finish())
+
+    def _detect(self, windows: Iterator[EventWindow]) -> Iterator[tuple[EventWindow, Detections]]:
+        failed: SastError | None = None
+        for window in windows:  # to the end: what is not cut would be lost
+            try:
+                detections = self._windows.process(window)
+            except SastError as error:
+                failed = failed or error
+            else:
+                yield window, detections
+        if failed is not None:
+            raise failed
 
     def set_timing(self, window_ms: float, stride_ms: float, max_gap_ms: float) -> None:
         """Change the timing, from the next window on and without a reset."""

@@ -216,3 +216,25 @@ def test_a_failed_step_ends_the_tracks_with_the_state(model, together):
     part = noise(3, 2_000, 150_000, 200_000)
     again = fresh.process(EventWindow(150_000, 200_000, (part,), 304, 240, 0, reset='start'))
     np.testing.assert_array_equal(after.boxes, again.boxes)
+
+
+def test_a_failed_step_costs_its_own_window_only(model, monkeypatch):
+    chunk = noise(0, 20_000, 0, 200_000)
+    later = noise(1, 20_000, 3_000_000, 3_200_000)
+    whole = EventChunk(*(np.concatenate([getattr(c, f) for c in (chunk, later)]) for f in 'xypt'))
+    pipeline, plain = (EventPipeline(StreamingDetector(model)) for _ in range(2))
+    windows = [window.t_end for window, _ in plain.steps(whole)]
+    step, steps = pipeline.detector.step, iter(range(100))
+
+    def fail_once(histogram):
+        if next(steps) == 1:
+            raise DetectorError('not finite')
+        return step(histogram)
+
+    monkeypatch.setattr(pipeline.detector, 'step', fail_once)
+    found = []
+    with pytest.raises(DetectorError, match='not finite'):
+        found.extend(pipeline.feed(whole))
+    assert [detections.t_end for detections in found] == windows[:1] + windows[2:]
+    assert pipeline.statistics == plain.statistics
+    assert found[-1].t_end > 3_000_000
