@@ -17,10 +17,11 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from pathlib import Path
 import struct
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from sast_ros.bags.bag_file import BagFile, Connection, Stored
 from sast_ros.bags.compression import ExpansionError
+from sast_ros.bags.errors import is_of_system
 
 #: Messages outside chunks are sorted in runs of as many bytes.
 _RUN = 1 << 22
@@ -64,7 +65,8 @@ class ChunkedFile(BagFile):
     """
     A file of records, whole, truncated, or still being recorded.
 
-    What is complete at the time of opening is read.
+    What is complete when it is opened is read. It is open only while it is read: a bag may have
+    more files than a process may open.
 
     Parameters
     ----------
@@ -88,19 +90,20 @@ class ChunkedFile(BagFile):
         self._segments: list[Segment] = []
         self._problems: list[str] = []
         self._run_end = 0
-        self._file = path.open('rb')
+        self._file: BinaryIO | None = None
+        self._size = path.stat().st_size
         try:
-            self._size = self._file.seek(0, 2)
             if self._read(0, min(self._size, len(self.magic))) != self.magic:
                 raise ValueError('it does not begin as such files do')
             self._open()
-        except BaseException:
-            self._file.close()
-            raise
+        finally:
+            self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file until it is read again."""
+        if self._file is not None:
+            self._file.close()
+        self._file = None
 
     @abstractmethod
     def _open(self) -> None:
@@ -120,8 +123,10 @@ class ChunkedFile(BagFile):
         """Yield the topics that are declared, with their numbers of messages."""
 
     def _read(self, at: int, size: int) -> bytes:
-        self._file.seek(at)
-        data = self._file.read(min(size, self._size - at))
+        if self._file is None:
+            self._file = self.path.open('rb')
+        self._file.seek(min(at, self._size))
+        data = self._file.read(max(0, min(size, self._size - at)))
         if len(data) != size:
             raise RecordError(f'the file ends at byte {at + len(data)}')
         return data
@@ -153,9 +158,9 @@ class ChunkedFile(BagFile):
         """Yield the messages of a segment, of a damaged one those before the damage."""
         try:
             yield from self._messages(segment)
-        except ExpansionError:
-            raise
         except Exception as error:  # of lz4, zstandard, bz2
+            if isinstance(error, ExpansionError) or is_of_system(error):
+                raise
             problem = f'{error} in the chunk at byte {segment.offset}'
             if problem not in self._problems:
                 self._problems.append(problem)
@@ -204,6 +209,13 @@ class ChunkedFile(BagFile):
         return '; '.join(clauses)
 
     def _stored(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:
+        try:
+            yield from self._merged(wanted)
+        finally:
+            self.close()
+
+    def _merged(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:
+        """Yield the messages of all segments in the order of time."""
         waiting: list[_Waiting] = []
         size = count = 0
         starts = [segment.start_time for segment in self._segments[1:]]

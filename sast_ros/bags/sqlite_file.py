@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 import sqlite3
 from typing import Any
@@ -43,33 +44,32 @@ class SqliteFile(BagFile):
         super().__init__(path)
         self.truncated = _is_truncated(path)
         self._types: dict[int, tuple[str, str, str]] = {}  # key -> (topic, type, encoding)
-        uri = path.resolve().as_uri() + '?mode=ro&immutable=1'
-        self._database = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
+        with self._connect() as database:
+            self._open(database)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        """Open the file while it is read: a bag may have more files than a process may open."""
+        self.path.open('rb').close()  # sqlite does not say why it cannot open a file
+        uri = self.path.resolve().as_uri() + '?mode=ro&immutable=1'
+        with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as database:
+            database.execute('PRAGMA trusted_schema = OFF')
+            if self.truncated:
+                database.execute('PRAGMA writable_schema = ON')  # else sqlite refuses the file
+            yield database
 
-    def _open(self) -> None:
-        self._query('PRAGMA trusted_schema = OFF')
-        if self.truncated:
-            self._query('PRAGMA writable_schema = ON')  # else sqlite refuses the file
+    def _open(self, database: sqlite3.Connection) -> None:
         for table in ('topics', 'messages'):
-            self._check_table(table)
+            self._check_table(database, table)
         self._types = {
             key: tuple(names)
             for key, *names in self._query(
-                'SELECT id, name, type, serialization_format FROM topics ORDER BY id'
+                database, 'SELECT id, name, type, serialization_format FROM topics ORDER BY id'
             )
         }
         if not all(isinstance(name, str) for names in self._types.values() for name in names):
             raise ValueError('a topic has no name or type')
-        counts = self._count_truncated() if self.truncated else self._count()
+        counts = self._count_truncated(database) if self.truncated else self._count(database)
         self.connections = tuple(
             Connection(key, *names, counts.get(key, 0)) for key, names in self._types.items()
         )
@@ -87,32 +87,33 @@ class SqliteFile(BagFile):
                 'no known topic'
             )
 
-    def _check_table(self, name: str) -> None:
+    def _check_table(self, database: sqlite3.Connection, name: str) -> None:
         """Raise ``ValueError`` if there is no such table, or it is computed instead of stored."""
         found = self._query(
-            "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", name
+            database, "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", name
         )
         statement = next((str(row[0]) for row in found), None)
         if statement is None:
             raise ValueError(f'it has no table "{name}"')
-        columns = list(self._query(f'PRAGMA table_xinfo({name})'))
+        columns = list(self._query(database, f'PRAGMA table_xinfo({name})'))
         if 'VIRTUAL' in statement.upper().split() or any(column[6] for column in columns):
             raise ValueError(f'its table "{name}" is computed')
 
-    def _count(self) -> dict[int, int]:
+    def _count(self, database: sqlite3.Connection) -> dict[int, int]:
         counts = {}
         for key, count, first, last in self._query(
+            database,
             'SELECT topic_id, COUNT(*), MIN(timestamp), MAX(timestamp) FROM messages '
-            'GROUP BY topic_id'
+            'GROUP BY topic_id',
         ):
             counts[key] = count
             self._add_time(first)
             self._add_time(last)
         return counts
 
-    def _count_truncated(self) -> dict[int, int]:
+    def _count_truncated(self, database: sqlite3.Connection) -> dict[int, int]:
         counts: dict[int, int] = {}
-        for key, time, _ in self._rows(self._types):
+        for key, time, _ in self._rows(database, self._types):
             counts[key] = counts.get(key, 0) + 1
             self._add_time(time)
         return counts
@@ -123,11 +124,14 @@ class SqliteFile(BagFile):
         self.start_time = min(self.start_time, time)
         self.end_time = max(self.end_time, time + 1)
 
-    def _rows(self, keys: Mapping[int, object]) -> Iterator[tuple[int, int, bytes]]:
+    def _rows(
+        self, database: sqlite3.Connection, keys: Mapping[int, object]
+    ) -> Iterator[tuple[int, int, bytes]]:
         """Yield the messages of some topics; of a truncated file those before the damage."""
         places = ', '.join('?' * len(keys))
         order = 'id' if self.truncated else 'timestamp'
         rows = self._query(
+            database,
             'SELECT topic_id, timestamp, data FROM messages '
             f'WHERE topic_id IN ({places}) ORDER BY {order}',
             *keys,
@@ -147,10 +151,13 @@ class SqliteFile(BagFile):
                 raise ValueError('a message without time or content')
 
     def _stored(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:
-        for key, time, raw in self._rows(wanted):
-            yield wanted[key], time, raw
+        with self._connect() as database:
+            for key, time, raw in self._rows(database, wanted):
+                yield wanted[key], time, raw
 
-    def _query(self, statement: str, *values: object) -> sqlite3.Cursor:
+    def _query(
+        self, database: sqlite3.Connection, statement: str, *values: object
+    ) -> sqlite3.Cursor:
         """
         Return the rows of a query.
 
@@ -164,8 +171,8 @@ class SqliteFile(BagFile):
             budget -= _CHECK
             return budget < 0
 
-        self._database.set_progress_handler(spend, _CHECK)
-        return self._database.execute(statement, values)
+        database.set_progress_handler(spend, _CHECK)
+        return database.execute(statement, values)
 
 
 def _is_truncated(path: Path) -> bool:

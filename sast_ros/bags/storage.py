@@ -15,7 +15,7 @@ from typing import NamedTuple
 from sast_ros.bags.bag_file import BagFile, Connection
 from sast_ros.bags.compression import decompress_file, ExpansionError, max_expansion
 from sast_ros.bags.content import foreign_content
-from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.errors import is_of_system, RecordingError
 from sast_ros.bags.mcap_file import McapFile
 from sast_ros.bags.metadata import Metadata, read_metadata
 from sast_ros.bags.rosbag1_file import Rosbag1File
@@ -310,25 +310,28 @@ def reading_error(path: Path, plain: Path, error: Exception, place: str = '') ->
         Where it happened, with a colon and a space behind.
 
     """
-    if isinstance(error, (RecordingError, PermissionError)) or (
-        isinstance(error, OSError) and error.errno == errno.ENOSPC
-    ):
-        return _known_error(path, error)
+    if isinstance(error, RecordingError):
+        return error
+    if isinstance(error, OSError) and is_of_system(error):
+        return RecordingError(f'{path}: {_system_problem(error)}')
     reason = f'{place}{str(error) or type(error).__name__}'.replace(str(plain), path.name)
     if isinstance(error, ExpansionError):
         return UnreadableError(path, reason, f'{path}: {reason}')
     return DamagedError(path, reason)
 
 
-def _known_error(path: Path, error: Exception) -> RecordingError:
-    if isinstance(error, RecordingError):
-        return error
+def _system_problem(error: OSError) -> str:
+    """Return what is wrong with the system, and what to do."""
     if isinstance(error, PermissionError):
-        return RecordingError(f'{path}: permission denied; change its permissions')
-    return RecordingError(
-        f'{path}: there is no space to decompress it in {gettempdir()}; make room, or set TMPDIR '
-        'to another folder'
-    )
+        return 'permission denied; change its permissions'
+    if error.errno == errno.ENOSPC:
+        return (
+            f'there is no space to decompress it in {gettempdir()}; make room, or set TMPDIR to '
+            'another folder'
+        )
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f'{error.strerror}; close other programs, or raise the limit (ulimit -n)'
+    return f'it cannot be read: {error.strerror}; check the disk or network that holds it'
 
 
 def _open(path: Path, stack: ExitStack) -> StorageFile:
@@ -345,9 +348,10 @@ def _open(path: Path, stack: ExitStack) -> StorageFile:
                 note = f'{path.name} is truncated'
         reader = _FORMATS[storage_suffix(path)](plain)
     except Exception as error:
-        if log:
-            raise UnreadableError(path, log, f'{path} holds no messages: {log}') from error
-        raise reading_error(path, plain, error) from error
+        found = reading_error(path, plain, error)
+        if log and isinstance(found, UnreadableError):
+            found = UnreadableError(path, log, f'{path} holds no messages: {log}')
+        raise found from error
     stack.callback(reader.close)
     if log and not reader.message_count:
         raise UnreadableError(path, log, f'{path} holds no messages: {log}')

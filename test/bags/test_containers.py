@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import bz2
+import errno
 from itertools import chain, combinations
+import os
 from pathlib import Path
 import re
+import resource
 import shutil
 import sqlite3
 import struct
@@ -37,6 +40,7 @@ from rosbags.rosbag1 import Writer as Rosbag1Writer
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.bags.compression import decompress, ExpansionError, VARIABLE
 from sast_ros.bags.definitions import message_types
+from sast_ros.bags.mcap_file import McapFile
 from sast_ros.errors import SettingError
 import zstandard
 
@@ -531,6 +535,42 @@ def test_renamed_files_are_read(tmp_path, messages, storage):
     for file in list(folder.glob('bag_*')):
         file.rename(file.with_stem(f'renamed_{file.stem}'))
     assert read(folder) == (messages, '')
+
+
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
+def test_bag_may_have_more_files_than_a_process_may_open(tmp_path, messages, storage):
+    messages = messages[:40]
+    folder = folder_of(tmp_path, storage, messages, files=40)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, before[1]))
+    try:
+        assert read(folder) == (messages, '')
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize('code', [errno.EMFILE, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize('when', ['opened', 'read'])
+def test_error_of_the_system_is_no_damage(tmp_path, messages, monkeypatch, code, when):
+    folder = folder_of(tmp_path, 'mcap', messages, files=2)
+    whole = McapFile._read
+
+    def fail(file, at, size):
+        if file.path.name == 'bag_1.mcap':
+            raise OSError(code, os.strerror(code))
+        return whole(file, at, size)
+
+    if when == 'opened':
+        monkeypatch.setattr(McapFile, '_read', fail)
+        with pytest.raises(RecordingError, match=facts('bag_1.mcap', os.strerror(code))) as error:
+            open_recording(folder)
+    else:
+        with open_recording(folder) as recording:
+            monkeypatch.setattr(McapFile, '_read', fail)
+            pattern = facts('bag_1.mcap', os.strerror(code))
+            with pytest.raises(RecordingError, match=pattern) as error:
+                list(recording.messages())
+    assert 'damaged' not in str(error.value)
 
 
 @pytest.mark.parametrize('stated', [3, 90])
