@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Sqlite databases of rosbag2, whole or truncated."""
+"""Sqlite databases of rosbag2, whole, truncated or damaged."""
 
 from __future__ import annotations
 
@@ -69,17 +69,22 @@ class SqliteFile(BagFile):
         }
         if not all(isinstance(name, str) for names in self._types.values() for name in names):
             raise ValueError('a topic has no name or type')
-        counts = self._count_truncated(database) if self.truncated else self._count(database)
+        problem = 'truncated' if self.truncated else ''
+        try:
+            counts = {} if problem else self._count(database)
+        except sqlite3.DatabaseError as error:
+            problem = self._damage(error)
+        if problem:
+            counts = self._count_readable(database)
         self.connections = tuple(
             Connection(key, *names, counts.get(key, 0)) for key, names in self._types.items()
         )
         self.message_count = sum(one.message_count for one in self.connections)
-        if self.truncated:
+        if problem:
             if not self.message_count:
-                raise ValueError('it is shorter than its header states')
+                raise ValueError(f'{problem} before its first message')
             self.add_missing(
-                f'{self.path.name} is truncated: its {self.message_count} complete messages are '
-                'read'
+                f'{self.path.name} is {problem}: its {self.message_count} first messages are read'
             )
         elif self.message_count != sum(counts.values()):
             self.add_missing(
@@ -109,9 +114,20 @@ class SqliteFile(BagFile):
             counts[key] = count
             self._add_time(first)
             self._add_time(last)
+        # By the index of times, by which the messages are read
+        ((indexed,),) = self._query(database, 'SELECT COUNT(*) FROM messages')
+        if indexed != sum(counts.values()):
+            raise sqlite3.DatabaseError(f'an index of {indexed} messages')
         return counts
 
-    def _count_truncated(self, database: sqlite3.Connection) -> dict[int, int]:
+    def _damage(self, error: sqlite3.DatabaseError) -> str:
+        """Take note of damaged pages, return what is wrong; raise any other error."""
+        if isinstance(error, sqlite3.OperationalError):
+            raise error
+        self.truncated = True
+        return f'damaged ({error})'
+
+    def _count_readable(self, database: sqlite3.Connection) -> dict[int, int]:
         counts: dict[int, int] = {}
         for key, time, _ in self._rows(database, self._types):
             counts[key] = counts.get(key, 0) + 1
@@ -127,7 +143,8 @@ class SqliteFile(BagFile):
     def _rows(
         self, database: sqlite3.Connection, keys: Mapping[int, object]
     ) -> Iterator[tuple[int, int, bytes]]:
-        """Yield the messages of some topics; of a truncated file those before the damage."""
+        """Yield the messages of some topics, those before the damage if there is any."""
+        count = 0
         places = ', '.join('?' * len(keys))
         order = 'id' if self.truncated else 'timestamp'
         rows = self._query(
@@ -139,27 +156,35 @@ class SqliteFile(BagFile):
         while True:
             try:
                 row = next(rows, None)
-            except sqlite3.Error:
+            except sqlite3.DatabaseError as error:
                 if not self.truncated:
-                    raise
+                    problem = self._damage(error)
+                    self.add_missing(f'{self.path.name} is {problem}')
+                    if not count:  # sorting has met it, but has yielded nothing
+                        yield from self._rows(database, keys)
                 return
             if row is None:
                 return
             if isinstance(row[1], int) and isinstance(row[2], bytes):
+                count += 1
                 yield row
             elif not self.truncated:
                 raise ValueError('a message without time or content')
 
     def _stored(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:
+        count = 0
         with self._connect() as database:
             for key, time, raw in self._rows(database, wanted):
+                count += 1
                 yield wanted[key], time, raw
+        if self.truncated and not count and any(one.message_count for one in wanted.values()):
+            raise ValueError('it is damaged before its first message')
 
     def _query(
         self, database: sqlite3.Connection, statement: str, *values: object
-    ) -> sqlite3.Cursor:
+    ) -> Iterator[Any]:
         """
-        Return the rows of a query.
+        Yield the rows of a query.
 
         Pages of a damaged or hostile file may refer to each other so that a query does not end.
         Each of its rows takes some bytes of the file and some dozens of instructions.
@@ -172,7 +197,9 @@ class SqliteFile(BagFile):
             return budget < 0
 
         database.set_progress_handler(spend, _CHECK)
-        return database.execute(statement, values)
+        # Not "yield from", which closes the cursor, also when the database is closed already
+        for row in database.execute(statement, values):  # noqa: UP028
+            yield row
 
 
 def _is_truncated(path: Path) -> bool:

@@ -379,6 +379,43 @@ def test_pages_that_refer_to_each_other_do_not_hang(tmp_path):
     assert time.process_time() - began < 5
 
 
+@pytest.mark.parametrize(('count', 'events'), [(120, 5), (60, 50), (5, 3000)])
+@pytest.mark.parametrize('indexed', [True, False])
+def test_damaged_page_costs_the_messages_behind_it(tmp_path, count, events, indexed):
+    messages = event_messages(EVENT_PACKET, messages=count, events=events)
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}) / 'bag.db3'
+    (tmp_path / 'bag' / 'metadata.yaml').unlink()
+    with sqlite3.connect(path) as database:
+        names = database.execute("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE INDEX%'")
+        for (name,) in names.fetchall() if not indexed else ():
+            database.execute(f'DROP INDEX {name}')
+        (size,) = database.execute('PRAGMA page_size').fetchone()
+    database.close()
+    content = path.read_bytes()
+    counts, refused = set(), 0
+    for at in range(0, len(content), size):
+        path.write_bytes(content[:at] + bytes(size) + content[at:][size:])
+        try:
+            with open_recording(path) as recording:
+                found = list(recording.messages())
+                missing, truncated = recording.missing, recording.truncated
+        except RecordingError as error:
+            assert re.search(facts('bag.db3', 'damaged'), str(error))
+            refused += 1
+            continue
+        # Of the last page of a large message, sqlite does not notice that it is damaged
+        assert sum(a != b for a, b in zip(found, messages)) <= (events == 3000)
+        assert truncated == bool(missing)
+        if len(found) < count:
+            assert re.search(facts('bag.db3', 'damaged'), missing)
+        counts.add(len(found))
+    # Where the tables are described, their roots, the first messages
+    assert refused <= 16
+    assert len(counts) >= 4
+    path.write_bytes(content[: len(content) * 7 // 10].ljust(len(content), b'\0'))
+    assert 0 < len(read(path)[0]) < count
+
+
 # ----------------------------------------------------------------------------------------- rosbag1
 
 
