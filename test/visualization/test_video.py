@@ -165,4 +165,4 @@ def test_a_video_keeps_its_size_where_that_of_the_sensor_changes(
     assert len(pictures) == len(sizes)
     first, small, large, last = (picture.astype(int) for picture in pictures)
     assert np.abs(first - last).mean() < 1
-    assert np.abs(first - small).mean() > 1 and np.abs(first - large).mean() > 1
+    assert np.abs(first - small).max() > 100 and np.abs(first - large).max() > 100
