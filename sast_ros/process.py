@@ -238,6 +238,13 @@ def tied_command(command: Sequence[str]) -> list[str]:
     return [sys.executable, '-I', '-S', '-c', _TIED, str(os.getpid()), *command]
 
 
+def is_interruption(error: BaseException) -> bool:
+    """Return whether an error is an interruption, of which ctypes may make one of its own."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, ctypes.ArgumentError) and 'KeyboardInterrupt' in str(error)
+    )
+
+
 def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches an address: localhost or such a number."""
     if host == 'localhost':

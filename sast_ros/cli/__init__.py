@@ -35,6 +35,7 @@ from sast_ros.cli import (
 )
 from sast_ros.cli.terminal import discard_output, open_closed_streams, print_error, print_line
 from sast_ros.errors import escape_controls, format_error, is_expected
+from sast_ros.process import is_interruption
 from sast_ros.version import installed_version
 
 _COMMANDS = (
@@ -69,14 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             except BrokenPipeError:
                 discard_output(sys.stdout)
             return code
-    except KeyboardInterrupt:
-        print_error('interrupted; files that are not complete have "part" in their names')
-        return 130
     except BrokenPipeError:
         # Flushing at exit must not raise again
         discard_output(sys.stdout)
         return 1
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if is_interruption(error):
+            print_error('interrupted; files that are not complete have "part" in their names')
+            return 130
         if arguments.debug:
             raise
         advice = ''

@@ -23,6 +23,7 @@ from sast_ros.detections import Detections, DetectorError
 from sast_ros.errors import escape_controls, format_error, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.events.sequence import SEQUENCE_FIELD
+from sast_ros.process import is_interruption
 from sast_ros.ros import camera_info, messages, qos
 from sast_ros.ros.camera_info import CameraInfoRelay
 from sast_ros.ros.detector_factory import apply_settings, apply_tracking, make_cutter, sensor_size
@@ -207,6 +208,8 @@ class Camera:
             self._refuse(error)
             return
         except Exception as error:
+            if is_interruption(error):
+                raise KeyboardInterrupt from error
             # A message costs itself; where it left decoder and cutter is not known
             sentence = _unexpected(error)
             trace = '' if self._failed_messages else _trace()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import ctypes
 import json
 import os
 from pathlib import Path
@@ -146,8 +147,29 @@ def test_any_other_error_keeps_its_traceback(
     assert 'Traceback' in shown and type(error).__name__ in shown.splitlines()[-1]
 
 
-def test_interruption_is_exit_code_130(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    monkeypatch.setattr(cli.doctor, 'run', raiser(KeyboardInterrupt()))
+class Interrupting:
+    """Is interrupted while ctypes converts it."""
+
+    @property
+    def _as_parameter_(self) -> int:
+        raise KeyboardInterrupt
+
+
+def interrupt(arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def interrupt_conversion(arguments: object) -> None:
+    function = ctypes.CDLL(None).abs
+    function.argtypes = [ctypes.c_int]
+    function(Interrupting())
+
+
+@pytest.mark.parametrize('run', [interrupt, interrupt_conversion])
+def test_interruption_is_exit_code_130(
+    run: Callable[[object], None], monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(cli.doctor, 'run', run)
     assert main(['doctor']) == 130
     assert 'interrupted' in the_error(capsys)
 

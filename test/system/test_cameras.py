@@ -103,8 +103,10 @@ def test_topics_may_be_exchanged(bench):
     arrays = heard(bench, '/left/detections', '/right/detections')
     words = [word for old, new in rules.items() for word in ('-r', f'{old}:={new}')]
     bench.start_node(*words, **ALL, **CAMERAS)
+    # What is published before is not heard
+    graph = bench.observer.node
+    bench.observer.wait_for(lambda: all(map(graph.count_publishers, arrays)))
     publish(bench, '/right', streams()['left'].messages, wait=False)
-    # The observer may be there later than the node
     bench.observer.wait_for(lambda: len(arrays['/left/detections']) > 5)
     assert not arrays['/right/detections']
 
