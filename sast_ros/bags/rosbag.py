@@ -215,16 +215,16 @@ class RosBag(Recording):
 
 
 class TopicMessage(NamedTuple):
-    """A message of a topic, of ``connection``; ``converted`` holds why it cannot be read."""
+    """
+    A message of a topic, of ``connection``; ``converted`` may hold why it cannot be read.
+
+    ``clock`` is that of its events, if the file states it.
+    """
 
     connection: Connection
+    clock: StreamClock | None
     time_ns: int
     converted: bytes | EventFormatError
-
-    @property
-    def clock(self) -> StreamClock | None:
-        """The clock of its events, if the file states it."""
-        return read_clock(self.connection.metadata)
 
     @property
     def stream(self) -> tuple[StreamClock | None, int]:
@@ -261,6 +261,7 @@ def topic_messages(files: list[StorageFile], topic: str, type_name: str) -> Iter
         connections = [c for c in file.connections() if (c.topic, c.msgtype) == (topic, type_name)]
         if not connections:
             continue  # an empty list would mean every topic
+        clocks = {one.key: read_clock(one.metadata) for one in connections}
         stored = file.reader.messages(connections)
         index = 0
         while True:
@@ -275,7 +276,7 @@ def topic_messages(files: list[StorageFile], topic: str, type_name: str) -> Iter
                 place = f'after {index} messages of {topic}: '
                 raise reading_error(file.path, file.reader.path, error, place) from error
             index += 1
-            yield TopicMessage(connection, time_ns, converted)
+            yield TopicMessage(connection, clocks[connection.key], time_ns, converted)
 
 
 def _convert(connection: Connection, raw: bytes) -> bytes | EventFormatError:

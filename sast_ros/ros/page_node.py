@@ -94,7 +94,7 @@ class PageNode:
         self._stated: DetectorTopics | None = None  # by its status, the last of which came then
         self._stated_at = 0.0
         self._detector: DetectorTopics | None = None
-        self._of_detector: list[Any] = []  # what exists while there is a detector, too
+        self._of_detector = contextlib.ExitStack()  # what exists while there is a detector, too
         self._lost: int | None = None
 
     def __enter__(self) -> PageNode:
@@ -189,17 +189,13 @@ class PageNode:
         )
         self._get = node.create_client(GetParameters, f'{detector.node}/get_parameters')
         self._set_client = node.create_client(SetParameters, f'{detector.node}/set_parameters')
-        self._of_detector = [
-            (node.destroy_subscription, picture),
-            (node.destroy_client, self._get),
-            (node.destroy_client, self._set_client),
-        ]
+        self._of_detector.callback(node.destroy_subscription, picture)
+        self._of_detector.callback(node.destroy_client, self._get)
+        self._of_detector.callback(node.destroy_client, self._set_client)
 
     def _leave(self) -> None:
         self._detector = None
-        for destroy, entity in self._of_detector:
-            destroy(entity)
-        self._of_detector = []
+        self._of_detector.close()
 
     def _on_image(self, image: Image) -> None:
         self._server.show_picture(encode_jpeg(image))

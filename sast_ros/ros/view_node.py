@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import contextlib
 import itertools
 import os
@@ -65,7 +65,7 @@ class ViewNode:
         self._kept: tuple[StageShare, ...] = ()
         self._class_names: tuple[str, ...] = ()
         self._detector: DetectorTopics | None = None
-        self._of_detector: list[tuple[Callable[[Any], object], Any]] = []
+        self._of_detector = contextlib.ExitStack()  # what exists while there is a detector
         self._get: Client | None = None
         self._stated_size = ''
         self._read: dict[str, Any] = {}
@@ -132,17 +132,13 @@ class ViewNode:
         found = subscribe(Detection2DArray, detector.detections, self._on_detections, profile)
         labels = subscribe(LabelInfo, detector.label_info, self._on_labels, latched)
         self._get = node.create_client(GetParameters, f'{detector.node}/get_parameters')
-        self._of_detector = [
-            (node.destroy_subscription, found),
-            (node.destroy_subscription, labels),
-            (node.destroy_client, self._get),
-        ]
+        self._of_detector.callback(node.destroy_subscription, found)
+        self._of_detector.callback(node.destroy_subscription, labels)
+        self._of_detector.callback(node.destroy_client, self._get)
 
     def _leave(self) -> None:
         self._detector = self._get = None
-        for destroy, entity in self._of_detector:
-            destroy(entity)
-        self._of_detector = []
+        self._of_detector.close()
 
     def _on_values(self, future: Future) -> None:
         """Read the events as the detector does, from now on."""

@@ -301,10 +301,12 @@ def replay_video(path: str | Path, replayed: Replayed) -> Iterator[Callable[...,
                 tokens=tokens,
                 trails=trails.update(detections),
             )
-            frame[:] = replayed.style.colours.background
-            rows, columns = np.minimum(frame.shape, picture.shape)[:2]
-            frame[:rows, :columns] = picture[:rows, :columns]
-            video.write(frame)
+            if picture.shape != frame.shape:
+                frame[:] = replayed.style.colours.background
+                rows, columns = np.minimum(frame.shape, picture.shape)[:2]
+                frame[:rows, :columns] = picture[:rows, :columns]
+                picture = frame
+            video.write(picture)
 
         yield draw
 
