@@ -4,7 +4,8 @@
 What a viewer costs the detections: their latency while one is attached, and while none is.
 
     python benchmarks/viewers.py [--rate 1] [--seconds 60]
-    [--viewers overlay overlay/compressed event_image markers event_cloud tracks] [--json FILE]
+    [--viewers overlay overlay/compressed event_image token_mask markers event_cloud tracks]
+    [--json FILE]
 
 For each viewer a node of its own gets one stream. A process on the same cores subscribes to the
 topic for two seconds, throws the messages away, leaves it for two seconds, and so on: both states
@@ -43,6 +44,7 @@ VIEWERS = {
     'overlay': 'sensor_msgs/msg/Image',
     'overlay/compressed': 'sensor_msgs/msg/CompressedImage',
     'event_image': 'sensor_msgs/msg/Image',
+    'token_mask': 'sensor_msgs/msg/Image',
     'markers': 'visualization_msgs/msg/MarkerArray',
     'event_cloud': 'sensor_msgs/msg/PointCloud2',
     'tracks': 'sensor_msgs/msg/PointCloud2',

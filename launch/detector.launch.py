@@ -101,6 +101,7 @@ OTHERS = (
     'overlay',
     'overlay/compressed',
     'event_image',
+    'token_mask',
     'markers',
     'event_cloud',
     'annotations',

@@ -44,6 +44,11 @@ class TokenMap:
     kinds: np.ndarray
     side: int
 
+    def mask(self, height: int, width: int) -> np.ndarray:
+        """Return the kinds of the token of each pixel, ``uint8[height, width]``."""
+        rows, columns = (np.arange(length) // self.side for length in (height, width))
+        return self.kinds[rows[:, None], columns]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:

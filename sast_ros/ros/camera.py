@@ -416,7 +416,7 @@ class Camera:
         self._viewers.show(
             window,
             detections,
-            self._detector.detector.selected,
+            self._detector.detector.selected,  # type: ignore[arg-type]  # a step was done
             self._applied.overlay,
             self._untrained,
         )
@@ -509,6 +509,7 @@ class Camera:
             'detections topic': self._resolved('detections'),
             'label_info topic': self._resolved('label_info'),
             'overlay topic': self._resolved('overlay'),
+            'token_mask topic': self._resolved('token_mask'),
         }
         if self._detector is not None:
             detector = self._detector.detector

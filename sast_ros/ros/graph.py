@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
@@ -21,8 +21,8 @@ class DetectorTopics:
     ----------
     node : str
         Full name of the node.
-    detections, label_info, overlay : str
-        Topics of its detections, their classes and its pictures.
+    detections, label_info, overlay, token_mask : str
+        Topics of its detections, their classes, its pictures and where the network attends.
 
     """
 
@@ -30,6 +30,7 @@ class DetectorTopics:
     detections: str
     label_info: str
     overlay: str
+    token_mask: str
 
 
 def topics_of(status: DiagnosticStatus, topic: str) -> DetectorTopics | None:
@@ -40,7 +41,11 @@ def topics_of(status: DiagnosticStatus, topic: str) -> DetectorTopics | None:
     on it. Names of topics say nothing of that, as each may be remapped.
     """
     values = {pair.key: pair.value for pair in status.values}
-    own = [values.get(f'{name} topic', '') for name in ('detections', 'label_info', 'overlay')]
-    if not all(own) or topic not in (values.get('input topic'), own[0]):
+    own = {
+        field.name: values.get(f'{field.name} topic', '')
+        for field in fields(DetectorTopics)
+        if field.name != 'node'
+    }
+    if not all(own.values()) or topic not in (values.get('input topic'), own['detections']):
         return None
-    return DetectorTopics(f'/{status.name.partition(": ")[0]}', *own)
+    return DetectorTopics(f'/{status.name.partition(": ")[0]}', **own)

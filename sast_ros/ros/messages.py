@@ -12,7 +12,7 @@ from typing import Any, Literal
 from builtin_interfaces.msg import Time
 import numpy as np
 from sast_ros import detections as detections_module
-from sast_ros.detections import Detections, StageShare
+from sast_ros.detections import Detections, StageShare, TokenMap
 from sast_ros.events.chunk import EventChunk
 from sast_ros.tracking import TRACK_DTYPE
 from sast_ros.windows import EventWindow
@@ -102,19 +102,41 @@ def track_cloud(tracks: np.ndarray, stamp_ns: int, frame_id: str) -> PointCloud2
 
 
 def image(picture: np.ndarray, stamp_ns: int, frame_id: str) -> Image:
-    """Return ``uint8[height, width, 3]`` RGB as an image message."""
-    height, width, _ = picture.shape
+    """Return ``uint8[height, width, 3]`` RGB or ``uint8[height, width]`` as an image message."""
+    height, width = picture.shape[:2]
     message = Image(
         header=header(stamp_ns, frame_id),
         height=height,
         width=width,
-        encoding='rgb8',
+        encoding='rgb8' if picture.ndim == 3 else 'mono8',
         is_bigendian=0,
-        step=3 * width,
+        step=picture.nbytes // height,
     )
     # The setter of an array('B') field would check a list element by element.
     message.data.frombytes(np.ascontiguousarray(picture).tobytes())
     return message
+
+
+#: What each kind of attention that takes a pixel adds to its brightness in a token mask.
+MASK_STEP = np.uint8(127)
+
+
+def tokens_of(mask: Image, height: int, width: int) -> TokenMap:
+    """
+    Return what a token mask of a sensor shows, as a token for each pixel.
+
+    Raises
+    ------
+    ValueError
+        It is none, or of a sensor of another size.
+
+    """
+    if (mask.encoding, len(mask.data)) != ('mono8', height * width) or mask.width != width:
+        raise ValueError(
+            f'a token mask is an image {mask.width}x{mask.height} {mask.encoding!r} of '
+            f'{len(mask.data)} bytes, not {width}x{height} mono8'
+        )
+    return TokenMap(np.frombuffer(mask.data, np.uint8).reshape(height, width) // MASK_STEP, 1)
 
 
 def compressed_image(

@@ -18,7 +18,7 @@ from rclpy.client import Client
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
-from sast_ros.detections import StageShare
+from sast_ros.detections import StageShare, TokenMap
 from sast_ros.errors import format_error, SettingError
 from sast_ros.events import EventDecoder, EventFormatError
 from sast_ros.events.filters import FilterChain
@@ -30,6 +30,7 @@ from sast_ros.ros.own_node import own_node
 from sast_ros.ros.parameters import InputSettings
 from sast_ros.visualization.window_log import WindowLog
 from sast_ros.windows import EventWindow, WindowCutter
+from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, LabelInfo
 
 #: Events are kept in slices of this length; a picture is that of the slices before its stamp.
@@ -64,6 +65,9 @@ class ViewNode:
         self._slices: deque[EventWindow] = deque(maxlen=MAX_SLICES)
         self._kept: tuple[StageShare, ...] = ()
         self._class_names: tuple[str, ...] = ()
+        self._waiting: tuple[Detection2DArray, float] | None = None  # with its age on arrival, ms
+        self._waits_until = 0.0
+        self._mask: Image | None = None
         self._detector: DetectorTopics | None = None
         self._of_detector = contextlib.ExitStack()  # what exists while there is a detector
         self._get: Client | None = None
@@ -83,7 +87,8 @@ class ViewNode:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Destroy the node."""
+        """Write what has come, and destroy the node."""
+        self._write_waiting()
         if self._events is not None:
             self._events.close()
         self._closing.close()
@@ -91,6 +96,8 @@ class ViewNode:
     def spin(self) -> None:
         """Handle what arrives within a moment."""
         self._executor.spin_once(timeout_sec=_WAIT_S)
+        if monotonic() > self._waits_until:
+            self._write_waiting()
         if self._detector is not None and monotonic() - self._stated_at > SILENCE_S:
             self._leave()
 
@@ -119,24 +126,24 @@ class ViewNode:
     def _join(self, detector: DetectorTopics) -> None:
         """Subscribe to what the detector publishes, once it does."""
         node = self._node
-        publishers, labellers = (
-            node.get_publishers_info_by_topic(topic)
-            for topic in (detector.detections, detector.label_info)
+        topics = (
+            (Detection2DArray, detector.detections, self._on_detections, qos.DETECTIONS),
+            (LabelInfo, detector.label_info, self._on_labels, qos.LATCHED),
+            (Image, detector.token_mask, self._on_token_mask, qos.VIEWERS),
         )
-        if not (publishers and labellers):
+        publishers = [node.get_publishers_info_by_topic(topic) for _, topic, *_ in topics]
+        if not all(publishers):
             return
         self._detector = detector
-        profile = qos.SubscriptionQos(qos.DETECTIONS.depth).request(publishers)
-        latched = qos.SubscriptionQos(qos.LATCHED.depth).request(labellers)
-        subscribe = node.create_subscription
-        found = subscribe(Detection2DArray, detector.detections, self._on_detections, profile)
-        labels = subscribe(LabelInfo, detector.label_info, self._on_labels, latched)
+        for (message_class, topic, receive, profile), of_topic in zip(topics, publishers):
+            requested = qos.SubscriptionQos(profile.depth).request(of_topic)
+            made = node.create_subscription(message_class, topic, receive, requested)
+            self._of_detector.callback(node.destroy_subscription, made)
         self._get = node.create_client(GetParameters, f'{detector.node}/get_parameters')
-        self._of_detector.callback(node.destroy_subscription, found)
-        self._of_detector.callback(node.destroy_subscription, labels)
         self._of_detector.callback(node.destroy_client, self._get)
 
     def _leave(self) -> None:
+        self._write_waiting()
         self._detector = self._get = None
         self._of_detector.close()
 
@@ -193,6 +200,27 @@ class ViewNode:
         self._class_names = tuple(entry.class_name for entry in labels.class_map)
 
     def _on_detections(self, array: Detection2DArray) -> None:
+        """Keep it until its token mask comes, which is made after it, or is left out."""
+        self._write_waiting()
+        age_ns = self._now_ns() - messages.stamp_ns(array.header.stamp)
+        self._waiting, self._waits_until = (array, age_ns / 1e6), monotonic() + _WAIT_S
+        self._write_if_complete()
+
+    def _on_token_mask(self, mask: Image) -> None:
+        self._mask = mask
+        self._write_if_complete()
+
+    def _write_if_complete(self) -> None:
+        if self._waiting is None or self._mask is None:
+            return
+        if self._waiting[0].header.stamp == self._mask.header.stamp:
+            self._write_waiting(self._mask)
+
+    def _write_waiting(self, mask: Image | None = None) -> None:
+        """Write the detections that wait, if there are some."""
+        if self._waiting is None:
+            return
+        (array, age_ms), self._waiting = self._waiting, None
         stamp_ns = messages.stamp_ns(array.header.stamp)
         window = self._window_at(stamp_ns, array.header.frame_id)
         if window is None or not window.width or not self._class_names:
@@ -202,8 +230,16 @@ class ViewNode:
         except ValueError as error:  # of another publisher, or of weights of before
             self._warn(error)
             return
-        self._log.log(window, detections, (self._now_ns() - stamp_ns) / 1e6)
+        tokens = None if mask is None else self._tokens(mask, window)
+        self._log.log(window, detections, age_ms, tokens)
         self.windows += 1
+
+    def _tokens(self, mask: Image, window: EventWindow) -> TokenMap | None:
+        try:
+            return messages.tokens_of(mask, window.height, window.width)
+        except ValueError as error:  # of another publisher, or another sensor
+            self._warn(error)
+            return None
 
     def _window_at(self, stamp_ns: int, frame_id: str) -> EventWindow | None:
         """Return the slices up to a stamp as one window, ``None`` without any."""

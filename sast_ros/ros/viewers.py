@@ -48,7 +48,7 @@ class View:
         The events.
     detections : Detections
         What was found.
-    selected : SelectedTokens or None
+    selected : SelectedTokens
         What the network attended to.
     settings : OverlaySettings
         Layers and theme.
@@ -61,7 +61,7 @@ class View:
 
     window: EventWindow
     detections: Detections
-    selected: SelectedTokens | None
+    selected: SelectedTokens
     settings: OverlaySettings
     untrained: bool
     trails: dict[int, np.ndarray]
@@ -71,14 +71,16 @@ class View:
         return build(content, self.window.stamp_ns, self.detections.frame_id)
 
     @functools.cached_property
+    def tokens(self) -> TokenMap:
+        """Where stage 1 of the network attended."""
+        return self.selected.token_map()
+
+    @functools.cached_property
     def overlay(self) -> np.ndarray:
         """The picture with its layers, ``uint8[height, width, 3]``."""
         from sast_ros.visualization import draw_overlay, OverlayStyle, UNTRAINED_NOTE
 
         found, layers = self.detections, tuple(filter(None, self.settings.layers))
-        tokens: TokenMap | None = None
-        if 'tokens' in layers and self.selected is not None:
-            tokens = self.selected.token_map()
         return draw_overlay(
             self.window,
             found,
@@ -86,9 +88,14 @@ class View:
             found.width,
             note=UNTRAINED_NOTE if self.untrained else '',
             style=OverlayStyle(layers, self.settings.theme),
-            tokens=tokens,
+            tokens=self.tokens if 'tokens' in layers else None,
             trails=self.trails,
         )
+
+    @property
+    def token_mask(self) -> np.ndarray:
+        """Where stage 1 attended, ``uint8[height, width]``, see ``messages.MASK_STEP``."""
+        return self.tokens.mask(self.detections.height, self.detections.width) * messages.MASK_STEP
 
     @property
     def event_image(self) -> np.ndarray:
@@ -127,6 +134,7 @@ TOPICS: dict[str, tuple[type, Callable[[View], Any]]] = {
         lambda view: view.stamped(messages.compressed_image, view.overlay),
     ),
     'event_image': (Image, lambda view: view.stamped(messages.image, view.event_image)),
+    'token_mask': (Image, lambda view: view.stamped(messages.image, view.token_mask)),
     'markers': (MarkerArray, _markers),
     'event_cloud': (PointCloud2, _event_cloud),
 }
@@ -181,7 +189,7 @@ class Viewers:
         self,
         window: EventWindow,
         detections: Detections,
-        selected: SelectedTokens | None,
+        selected: SelectedTokens,
         settings: OverlaySettings,
         untrained: bool,
     ) -> None:

@@ -133,7 +133,7 @@ class RerunLog:
         if latency_ms is not None:
             log('latency/step', rerun.Scalars([latency_ms]))
         if tokens is not None:
-            mask = np.repeat(np.repeat(tokens.kinds, tokens.side, axis=0), tokens.side, axis=1)
+            mask = tokens.mask(height, width)
             log('camera/tokens', rerun.SegmentationImage(mask, opacity=1.0))
 
     def _set_time(self, window: EventWindow) -> None:

@@ -10,8 +10,10 @@ msg = pytest.importorskip('diagnostic_msgs.msg', reason='ROS 2 messages are not 
 
 from sast_ros.ros.graph import DetectorTopics, topics_of  # noqa: E402 - after the skip
 
-LEFT = DetectorTopics('/car/eyes', '/found', '/left/label_info', '/pictures')
-RIGHT = DetectorTopics('/car/eyes', '/front/left/detections', '/labels', '/front/left/overlay')
+LEFT = DetectorTopics('/car/eyes', '/found', '/left/label_info', '/pictures', '/left/token_mask')
+RIGHT = DetectorTopics(
+    '/car/eyes', '/front/left/detections', '/labels', '/front/left/overlay', '/seen'
+)
 
 
 def status(topics: DetectorTopics, events: str, name: str) -> msg.DiagnosticStatus:
@@ -20,6 +22,7 @@ def status(topics: DetectorTopics, events: str, name: str) -> msg.DiagnosticStat
         'detections topic': topics.detections,
         'label_info topic': topics.label_info,
         'overlay topic': topics.overlay,
+        'token_mask topic': topics.token_mask,
     }
     return msg.DiagnosticStatus(
         name=f'car/eyes: detector {name}',

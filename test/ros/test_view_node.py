@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
@@ -12,6 +13,7 @@ from sast_ros.ros import messages, qos, view_node  # noqa: E402 - after the skip
 from sast_ros.ros.own_node import own_node  # noqa: E402 - after the skip
 from sast_ros.ros.view_node import ViewNode  # noqa: E402 - after the skip
 from sast_ros.windows import EventWindow  # noqa: E402 - after the skip
+from sensor_msgs.msg import Image  # noqa: E402 - after the skip
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose  # noqa: E402
 
 
@@ -45,10 +47,12 @@ def test_a_detector_that_has_ended_is_left_for_the_next(ros_domain, monkeypatch)
         for name in ('first', 'second'):
             detectors.create_publisher(Detection2DArray, f'/{name}/detections', qos.DETECTIONS)
             detectors.create_publisher(LabelInfo, f'/{name}/label_info', qos.LATCHED)
+            detectors.create_publisher(Image, f'/{name}/token_mask', qos.VIEWERS)
 
         def publish(name):
             values = {'input topic': '/events', 'overlay topic': f'/{name}/overlay'}
-            values |= {f'{key} topic': f'/{name}/{key}' for key in ('detections', 'label_info')}
+            own = ('detections', 'label_info', 'token_mask')
+            values |= {f'{key} topic': f'/{name}/{key}' for key in own}
             pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
             status = DiagnosticStatus(name=f'{name}: detector', values=pairs)
             publisher.publish(DiagnosticArray(status=[status]))
@@ -74,6 +78,66 @@ def detection(*class_ids: str) -> Detection2D:
         made.results.append(ObjectHypothesisWithPose())
         made.results[-1].hypothesis.class_id = class_id
     return made
+
+
+def token_mask(stamp: int, *, height: int = 4, width: int = 6) -> Image:
+    picture = np.full((height, width), 127, np.uint8)
+    picture[0, 0] = 254
+    return messages.image(picture, stamp, 'camera')
+
+
+def detections_at(stamp: int) -> Detection2DArray:
+    return Detection2DArray(header=messages.header(stamp, 'camera'))
+
+
+@pytest.fixture
+def following(ros_domain):
+    """Return a node that has read events of two windows of a detector, and its log."""
+    log = Log()
+    with ViewNode('/events', log) as node:
+        node._class_names, node._read = ('car',), {'window.duration_ms': 5.0}
+        for end in (5000, 10_000):
+            node._slices.append(EventWindow(end - 5000, end, (), 6, 4, 1000 * end))
+        yield node, log.logged
+
+
+@pytest.mark.parametrize('mask_first', [False, True])
+def test_detections_wait_for_their_tokens(following, mask_first):
+    node, logged = following
+    steps = [(node._on_detections, detections_at), (node._on_token_mask, token_mask)]
+    for step, made in reversed(steps) if mask_first else steps:
+        assert logged == []
+        step(made(5_000_000))
+    ((_, _, _, tokens),) = logged
+    assert tokens.side == 1
+    assert tokens.kinds.tolist() == [[2, 1, 1, 1, 1, 1]] + 3 * [6 * [1]]
+
+
+def test_detections_whose_tokens_do_not_come_are_written_in_their_order(following):
+    node, logged = following
+    node._on_token_mask(token_mask(1_000_000))  # of none
+    node._on_detections(detections_at(5_000_000))
+    node._on_detections(detections_at(10_000_000))
+    assert [window.stamp_ns for window, *_ in logged] == [5_000_000]
+    while len(logged) < 2:  # nothing else comes
+        node.spin()
+    assert [tokens for *_, tokens in logged] == [None, None]
+
+
+@pytest.mark.parametrize(
+    'mask',
+    [
+        token_mask(5_000_000, height=3),
+        token_mask(5_000_000, height=6, width=4),
+        messages.image(np.zeros((4, 6, 3), np.uint8), 5_000_000, 'camera'),
+    ],
+)
+def test_a_mask_of_something_else_costs_the_mask_alone(following, mask):
+    node, logged = following
+    node._on_detections(detections_at(5_000_000))
+    node._on_token_mask(mask)
+    ((_, _, _, tokens),) = logged
+    assert tokens is None
 
 
 @pytest.mark.parametrize('class_ids', [(), ('tram',), ('2',), ('9' * 30,), ('',)])

@@ -219,6 +219,12 @@ def test_rerun_holds_what_a_node_publishes(playing, tmp_path):
     # The observer may be there later than the viewer
     assert {one for one in logged if one >= min(published)} <= published
     assert max(map(len, found['/events']['Points3D:positions'])) > 100
+    times = found['/camera/detections']['time']
+    masks = dict(
+        zip(found['/camera/tokens']['time'], found['/camera/tokens']['SegmentationImage:buffer'])
+    )
+    assert masks.keys() <= set(times) and len(masks) > len(times) / 2
+    assert any({1, 2} & set(np.ravel(mask)) for mask in masks.values())
 
 
 needs_foxglove = pytest.mark.skipif(

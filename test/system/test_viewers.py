@@ -119,6 +119,23 @@ def test_layers_and_theme_are_live(node):
     assert 'overlay.layers' in node.observer.set_parameters(overlay__layers=['sky'])[0]
 
 
+def test_the_token_mask_is_what_the_overlay_tints(node):
+    from sast_ros.visualization import THEMES
+
+    heard, _ = listen(node, 'overlay', 'token_mask', overlay__layers=['tokens'])
+    tints, levels = THEMES['dark'].table[:, 0], []
+    pictures = {stamps_of([message])[0]: as_picture(message) for message in heard['overlay']}
+    for message in heard['token_mask']:
+        assert message.encoding == 'mono8' and message.step == WIDTH
+        mask = np.frombuffer(message.data, np.uint8).reshape(HEIGHT, WIDTH)
+        levels += np.unique(mask).tolist()
+        picture = pictures.get(stamps_of([message])[0])
+        if picture is not None:
+            _, shown = np.vsplit(tints[mask // 127] == picture, 2)  # above is a note
+            assert shown.all()
+    assert {0, 127} <= set(levels) <= {0, 127, 254}
+
+
 def test_the_mask_is_switched_on_and_off_while_it_runs(node):
     from sast_ros.visualization import THEMES
 
