@@ -133,6 +133,8 @@ def test_the_layout_shows_topics_that_there_are(visual: dict[str, list[Any]]) ->
     def walk(node: Any) -> None:
         if isinstance(node, str):
             named.append(node)
+            for tab in panels[node].get('tabs', ()):
+                walk(tab['layout'])
         else:
             assert node['direction'] in ('row', 'column')
             walk(node['first'])

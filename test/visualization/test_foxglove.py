@@ -190,6 +190,10 @@ def test_the_layout_finds_its_topics(windows):
     assert types[panel['imageTopic']] == 'sensor_msgs/msg/CompressedImage'
     assert types['/annotations'] == 'foxglove_msgs/msg/ImageAnnotations'
     assert types['/detections'] == 'vision_msgs/msg/Detection2DArray'
+    fields = json.loads(channels['/figures']['schema'])['properties']
+    plots = [panel for name, panel in layout['configById'].items() if name.startswith('Plot!')]
+    paths = [re.sub(r'\[\d\]', '', path['value']) for plot in plots for path in plot['paths']]
+    assert set(paths) == {f'/figures.{name}' for name in fields}
 
 
 @pytest.mark.parametrize(
