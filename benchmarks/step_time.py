@@ -119,14 +119,14 @@ def measure(arguments: argparse.Namespace) -> None:
     hold_to_instruction_set(arguments.instruction_sets[-1])
     limit_spinning()
     keep_heap()
-    from sast_ros.bench.host import describe_host
     from sast_ros.bench.parts import bench_model
     from sast_ros.bench.workload import active_share, windows_of_density
     from sast_ros.histogram import StackedHistogram
     from sast_ros.pipeline import default_sensor_size
     import torch
+    from workload import host
 
-    print(json.dumps(describe_host()), flush=True)
+    print(json.dumps(host()), flush=True)
     for name in arguments.models:
         model, _ = bench_model(name)
         size = default_sensor_size(model.config)

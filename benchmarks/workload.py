@@ -4,17 +4,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 import sys
 from typing import Any
 
-from sast_ros.bench.host import describe_host as host
+from sast_ros.bench.host import describe_host
 from sast_ros.bench.workload import outlines, recipe_weights
 
 __all__ = ['REPOSITORY', 'host', 'outlines', 'recipe_weights', 'report']
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+BUNDLED_WEIGHTS = REPOSITORY / 'sast_ros' / 'model' / 'weights' / 'default.safetensors'
+
+
+def host() -> dict[str, Any]:
+    """Return this machine, the command, without its folders, and which weights are bundled."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]
+    digest = hashlib.sha256(BUNDLED_WEIGHTS.read_bytes()).hexdigest()
+    return describe_host() | {'command': ' '.join(words), 'bundled_weights': digest[:16]}
 
 
 def report(title: str, columns: list[str], rows: list[list[Any]], json_path: Path | None) -> None:
