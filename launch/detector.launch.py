@@ -7,25 +7,24 @@ Start the detector of one event camera.
 """
 
 from pathlib import Path
-import tempfile
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
-from launch_ros.actions import LifecycleNode, Node, SetParametersFromFile
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.substitutions import FindPackageShare
 from launch_ros.utilities import prefix_namespace
-import yaml
+from sast_ros.ros import launch_support
+from sast_ros.ros.parameter_file import NODE_NAME
+from sast_ros.ros.rviz_config import rviz_config
 
-NODE_NAME = 'sast_detector'
 SWITCH = ('true', 'false', 'True', 'False')
 SWITCH_OR_FILE = ('', *SWITCH)
-EVENTS = '/event_camera/events'
 
 #: Default, description and, where there are few, the possible values.
 ARGUMENTS = {
     'events': (
-        EVENTS,
+        launch_support.OF_ONE_CAMERA['events'],
         'Topic with the events: EventPacket, EventArray or PointCloud2. Several cameras have '
         'topics of their own, NAME/events.',
     ),
@@ -86,114 +85,56 @@ ARGUMENTS = {
     'frame': ('event_camera', 'The frame_id of the events, fixed frame of rviz2.'),
 }
 
-#: Parameters that are texts, and those that are YAML.
-TEXTS = {'model': 'model.path', 'device': 'model.device'}
-OTHER_PARAMETERS = ('cameras', 'autostart', 'autostart_required', 'use_sim_time')
 
-#: Topics that each of several cameras has for itself.
-OF_ONE_CAMERA = {'events': EVENTS, 'detections': '', 'camera_info': ''}
-
-#: Topics and services beside ``events``, ``detections`` and their ``camera_info``.
-OTHERS = (
-    'label_info',
-    'vision_info',
-    'tracks',
-    'overlay',
-    'overlay/compressed',
-    'event_image',
-    'token_mask',
-    'markers',
-    'event_cloud',
-    'annotations',
-    'reset_state',
-    'enable',
-)
-
-
-def check_arguments(context):
-    """Refuse what launch_ros or the node would ignore."""
+def start_detector(context):
+    """Return the node, and rviz2 where that is wanted."""
     given = context.launch_configurations
-    path = Path(given['params_file'])
-    if not path.is_file():
-        raise FileNotFoundError(f'params_file:={path} does not exist; give the path of a file')
-    from sast_ros.ros.rviz_config import camera_names
-
-    cameras = camera_names(given['cameras'], path)
-    for name, default in OF_ONE_CAMERA.items():
-        if cameras and given[name] != default:
-            raise ValueError(
-                f'{name}:={given[name]} is of a node with one camera; this one has '
-                f'{", ".join(cameras)}: use SetRemap for {cameras[0]}/{name}, as '
-                'stereo.launch.py does'
-            )
-
-
-def namespace_of(given):
-    """Return the namespace of the node, below that of PushRosNamespace around this file."""
-    return prefix_namespace(given.get('ros_namespace'), given['namespace'])
-
-
-def given_parameters(context):
-    """
-    Return the arguments as parameters of this node alone, in a file, which the node reads last.
-
-    What is given by name (-p) would come before a section of the node in another file.
-    """
-    given = context.launch_configurations
-    values = {TEXTS[name]: given[name] for name in TEXTS if given[name]}
-    values |= {name: yaml.safe_load(given[name]) for name in OTHER_PARAMETERS if given[name]}
-    if not values:
-        return []
-    name = '/'.join(filter(None, f'{namespace_of(given)}/{given["name"]}'.split('/')))
-    with tempfile.NamedTemporaryFile(
-        'w', prefix='sast_ros-', suffix='.yaml', delete=False
-    ) as file:
-        yaml.safe_dump({f'/{name}': {'ros__parameters': values}}, file)
-    return [SetParametersFromFile(file.name)]
+    launch_support.check_arguments(given)
+    # Below that of PushRosNamespace around this file
+    namespace = prefix_namespace(given.get('ros_namespace'), given['namespace'])
+    files = [Path(given['params_file'])]
+    if text := launch_support.parameters(given, namespace):
+        files.append(launch_support.temporary_file('.yaml', text))  # the node reads the last last
+    node = LifecycleNode(
+        package='sast_ros',
+        executable='detector',
+        name=given['name'],
+        namespace=given['namespace'],
+        parameters=files,
+        remappings=launch_support.remappings(given),
+        ros_arguments=['--log-level', given['log_level']],
+        respawn=LaunchConfiguration('respawn'),
+        respawn_delay=2.0,
+        output='screen',
+    )
+    return [*start_rviz(context, namespace), node]
 
 
-def start_rviz(context):
+def start_rviz(context, namespace):
     """Return rviz2 with the file of this package for the topics and the frame of the node."""
     given = context.launch_configurations
     if given['rviz'] not in ('true', 'True'):
         return []
-    from sast_ros.ros.rviz_config import camera_names, write_rviz_config
-
     template = Path(FindPackageShare('sast_ros').perform(context), 'config/rviz/detections.rviz')
-    cameras = camera_names(given['cameras'], Path(given['params_file']))
-    # The topics of cameras with names do not lie below the name of the node, see remappings()
-    below = '' if given['name'] == NODE_NAME or cameras else given['name']
-    path = write_rviz_config(template, f'{namespace_of(given)}/{below}', given['frame'], cameras)
+    text = rviz_config(
+        template.read_text(),
+        launch_support.viewer_prefix(given, namespace),
+        given['frame'],
+        launch_support.camera_names(given),
+    )
     return [
         Node(
             package='rviz2',
             executable='rviz2',
-            arguments=['-d', str(path)],
+            arguments=['-d', str(launch_support.temporary_file('.rviz', text))],
             parameters=[{'use_sim_time': given['use_sim_time'] in ('true', 'True')}],
             output='screen',
         )
     ]
 
 
-def remappings(argument):
-    """Return the names of topics and services: below the name of the node unless by default."""
-    prefix = ["'' if '", argument['name'], f"' == '{NODE_NAME}' else '", argument['name'], "/'"]
-    detections = ["('", argument['detections'], "' or (", *prefix, ") + 'detections')"]
-    # Of an image topic camera/image_raw it is camera/camera_info (image_transport)
-    beside = ["'", argument['events'], "'.rpartition('/')"]
-    info = ["'", argument['camera_info'], "' or ''.join(", *beside, "[:2]) + 'camera_info'"]
-    return [
-        ('events', argument['events']),
-        ('camera_info', PythonExpression(info)),
-        ('detections', PythonExpression(detections)),
-        ('detections/camera_info', PythonExpression([*detections, " + '/camera_info'"])),
-        *((name, [PythonExpression(prefix), name]) for name in OTHERS),
-    ]
-
-
 def generate_launch_description():
     """Declare the arguments and the node."""
-    argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
     return LaunchDescription(
         [
             *(
@@ -205,25 +146,6 @@ def generate_launch_description():
                 )
                 for name, (default, description, *choices) in ARGUMENTS.items()
             ),
-            OpaqueFunction(function=check_arguments),
-            OpaqueFunction(function=start_rviz),
-            # The group limits these parameters to this node
-            GroupAction(
-                [
-                    SetParametersFromFile(argument['params_file']),
-                    OpaqueFunction(function=given_parameters),
-                    LifecycleNode(
-                        package='sast_ros',
-                        executable='detector',
-                        name=argument['name'],
-                        namespace=argument['namespace'],
-                        remappings=remappings(argument),
-                        ros_arguments=['--log-level', argument['log_level']],
-                        respawn=argument['respawn'],
-                        respawn_delay=2.0,
-                        output='screen',
-                    ),
-                ]
-            ),
+            OpaqueFunction(function=start_detector),
         ]
     )

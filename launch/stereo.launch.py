@@ -7,15 +7,25 @@ Start one detector of two event cameras, ``left`` and ``right``, which share the
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
+from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import SetRemap
 from launch_ros.substitutions import FindPackageShare
+from sast_ros.ros.launch_support import camera_remappings
 
 CAMERAS = ('left', 'right')
 
-BESIDE = "'.rpartition('/')[:2]) + 'camera_info'"
+
+def remap(context):
+    """Return the names of the topics from the cameras."""
+    given = context.launch_configurations
+    return [SetRemap(*names) for camera in CAMERAS for names in camera_remappings(given, camera)]
 
 
 def generate_launch_description():
@@ -34,22 +44,15 @@ def generate_launch_description():
             *(
                 DeclareLaunchArgument(
                     f'{camera}_camera_info',
-                    # Of an image topic camera/image_raw it is camera/camera_info (image_transport)
-                    default_value=PythonExpression(
-                        ["''.join('", LaunchConfiguration(f'{camera}_events'), BESIDE]
-                    ),
-                    description=f'Topic with the calibration of the {camera} camera; by default '
+                    default_value='',
+                    description=f'Topic with the calibration of the {camera} camera; empty: '
                     'camera_info beside the events.',
                 )
                 for camera in CAMERAS
             ),
             GroupAction(
                 [
-                    *(
-                        SetRemap(f'{camera}/{topic}', LaunchConfiguration(f'{camera}_{topic}'))
-                        for camera in CAMERAS
-                        for topic in ('events', 'camera_info')
-                    ),
+                    OpaqueFunction(function=remap),
                     IncludeLaunchDescription(
                         PythonLaunchDescriptionSource(detector),
                         launch_arguments=[('cameras', f'[{", ".join(CAMERAS)}]')],

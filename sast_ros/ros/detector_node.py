@@ -39,6 +39,7 @@ from sast_ros.ros.camera import Camera, process_windows
 from sast_ros.ros.detector_factory import load_detectors, set_threads
 from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
 from sast_ros.ros.page_process import PageProcess
+from sast_ros.ros.parameter_file import NODE_NAME
 from sast_ros.ros.rclpy_compat import (
     after_parameters,
     lifecycle_state,
@@ -52,8 +53,6 @@ from sast_ros.windows import EventWindow
 
 if TYPE_CHECKING:  # torch takes seconds to import
     from sast_ros.model import ModelConfig
-
-NODE_NAME = 'sast_detector'
 
 DIAGNOSTICS_PERIOD_S = 1.0
 SWITCH_INTERVAL_S = 0.0002

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import copy
-from pathlib import Path
-import tempfile
 from typing import Any
 
 import yaml
@@ -49,42 +47,3 @@ def _display_of(display: dict[str, Any], prefix: str, camera: str) -> dict[str, 
     topic['Value'] = '/' + '/'.join(filter(None, parts))
     display['Name'] = f'{display["Name"]} {camera}'.rstrip()
     return display
-
-
-def camera_names(given: str, params_file: Path) -> list[str]:
-    """
-    Return the names of the cameras of a node, none where it has one without a name.
-
-    Parameters
-    ----------
-    given : str
-        Value of the parameter ``cameras`` as YAML; empty for that in the file.
-    params_file : Path
-        Parameter file of the node.
-
-    """
-    content = yaml.safe_load(given or params_file.read_text())
-    found = [content] if given else list(_values_of('cameras', content))
-    names = found[-1] if found else []
-    return [str(name) for name in names if name] if isinstance(names, list) else []
-
-
-def _values_of(parameter: str, content: Any) -> Iterator[Any]:
-    """Yield the values of a parameter in a parameter file, of whatever node."""
-    for name, value in content.items() if isinstance(content, dict) else ():
-        if name == 'ros__parameters' and isinstance(value, dict):
-            yield from (value[key] for key in value if key == parameter)
-        else:
-            yield from _values_of(parameter, value)
-
-
-def write_rviz_config(
-    template: Path, prefix: str, frame: str, cameras: Sequence[str] = ()
-) -> Path:
-    """Write ``rviz_config`` of a file into a new temporary one, and return its path."""
-    text = rviz_config(template.read_text(), prefix, frame, cameras)
-    with tempfile.NamedTemporaryFile(
-        'w', prefix='sast_ros-', suffix='.rviz', delete=False
-    ) as file:
-        file.write(text)
-    return Path(file.name)
