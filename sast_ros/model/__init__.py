@@ -7,13 +7,13 @@ from sast_ros.model.checkpoint import (
     add_calibration,
     bundled_model_names,
     CheckpointError,
-    convert_checkpoint,
     load_model,
     save_model,
     untrained_model,
 )
 from sast_ros.model.choice import choose_model
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
+from sast_ros.model.conversion import convert_checkpoint
 from sast_ros.model.device import choose_device
 from sast_ros.model.loss import detection_loss, DetectionLoss
 from sast_ros.model.sast import build_model, SAST, StepOutput

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sast_ros.model import ModelConfig
-from sast_ros.model.checkpoint import require_safe_unpickling
+from sast_ros.model.conversion import require_safe_unpickling
 import torch
 from torch import Tensor
 
