@@ -106,7 +106,7 @@ static void end_period(uint16_t *counts, uint8_t *hot, int32_t width, int32_t he
   memset(counts, 0, (size_t)cells * sizeof *counts);
 }
 
-/* Remove the events of hot pixels: see HotPixelFilter of events/filters.py for the rule.
+/* Remove the events of hot pixels: see HotPixelFilter of events/filters/noise.py for the rule.
  *
  * begin: start of the current period of that many microseconds. counts: map of the events in it, up to 65535.
  * hot: map of the periods without activity until a hot pixel is one no longer, 0 at all others.

@@ -14,10 +14,9 @@ from PIL import Image
 import pytest
 from sast_ros.bags import open_recording
 from sast_ros.errors import SettingError
-from sast_ros.events import filters
 from sast_ros.events._native import MAX_MESSAGE_EVENTS
 from sast_ros.events.chunk import EventChunk, EventFormatError
-from sast_ros.events.filters import FilterChain, read_mask, with_absolute_paths
+from sast_ros.events.filters import FilterChain, noise, read_mask, with_absolute_paths
 
 #: A sensor on which events often meet, some at its edges.
 WIDTH, HEIGHT = 5, 4
@@ -69,20 +68,20 @@ def without_hot_pixels(events):
     counts: Counter = Counter()
     quiet: dict[tuple[int, int], int] = {}
     for x, y, p, t in events:
-        while t >= begin + filters.HOT_PERIOD_US:
+        while t >= begin + noise.HOT_PERIOD_US:
             for pixel in {(a, b) for a in range(WIDTH) for b in range(HEIGHT)}:
                 count = counts[pixel]
                 rivals = sum(
                     counts[other] > count / 4 for other in neighbourhood(*pixel) - {pixel}
                 )
-                if count >= filters.HOT_MIN_EVENTS and rivals <= 1:
+                if count >= noise.HOT_MIN_EVENTS and rivals <= 1:
                     quiet[pixel] = 0
                 elif pixel in quiet:
-                    quiet[pixel] = quiet[pixel] + 1 if count < filters.HOT_MIN_EVENTS / 2 else 0
-                    if quiet[pixel] == filters.HOT_QUIET_PERIODS:
+                    quiet[pixel] = quiet[pixel] + 1 if count < noise.HOT_MIN_EVENTS / 2 else 0
+                    if quiet[pixel] == noise.HOT_QUIET_PERIODS:
                         del quiet[pixel]
             counts.clear()
-            begin += filters.HOT_PERIOD_US
+            begin += noise.HOT_PERIOD_US
         counts[x, y] += 1
         if (x, y) not in quiet:
             yield x, y, p, t
@@ -333,7 +332,7 @@ def test_an_unknown_filter_or_value_is_refused_with_what_is_known(text, named):
 
 def test_times_have_units_and_a_default():
     times = [
-        filters.BackgroundActivityFilter(text).time_us
+        noise.BackgroundActivityFilter(text).time_us
         for text in (
             'background-activity',
             'background-activity=5000us',
@@ -341,7 +340,7 @@ def test_times_have_units_and_a_default():
             'background-activity=0.02 s',
         )
     ]
-    assert times == [filters.BACKGROUND_ACTIVITY_US, 5000, 2500, 20_000]
+    assert times == [noise.BACKGROUND_ACTIVITY_US, 5000, 2500, 20_000]
 
 
 def test_no_filter_changes_nothing():
@@ -414,7 +413,7 @@ def test_hot_pixels_of_real_sensors_are_removed(shared, name, pixels, share):
     events = sum(map(len, chunks))
     low, high = share
     assert low < chain.removed['hot_pixel'] / events < high
-    late = int(chunks[0].t[0]) + filters.HOT_PERIOD_US
+    late = int(chunks[0].t[0]) + noise.HOT_PERIOD_US
     for x, y in pixels:
         before, after = (
             sum(int(((c.x == x) & (c.y == y) & (c.t >= late)).sum()) for c in some)
