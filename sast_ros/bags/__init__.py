@@ -9,7 +9,6 @@ import os
 
 from sast_ros.bags.aedat4 import AEDAT4_SUFFIXES, Aedat4Recording
 from sast_ros.bags.arrays import ARRAY_SUFFIXES, ArrayRecording
-from sast_ros.bags.content import check_content
 from sast_ros.bags.detections import (
     detection_boxes,
     detection_message,
@@ -19,6 +18,7 @@ from sast_ros.bags.detections import (
 )
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.event_stream import EVENT_STREAM_SUFFIXES, EventStreamRecording
+from sast_ros.bags.foreign_file import check_content
 from sast_ros.bags.hdf5 import HDF5_SUFFIXES, Hdf5Recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
 from sast_ros.bags.recording import EventTopic, Recording

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from sast_ros.bags.bag_file import BagFile, Connection
 from sast_ros.bags.compression import decompress_file, ExpansionError, max_expansion
-from sast_ros.bags.content import foreign_content
 from sast_ros.bags.errors import is_of_system, RecordingError
+from sast_ros.bags.foreign_file import foreign_content
 from sast_ros.bags.mcap_file import McapFile
 from sast_ros.bags.metadata import Metadata, read_metadata
 from sast_ros.bags.rosbag1_file import Rosbag1File

@@ -258,7 +258,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def make_protocol(arguments: argparse.Namespace) -> Protocol:
-    from sast_ros.evaluation.formats.content import FrameClock
+    from sast_ros.evaluation.formats.box_file import FrameClock
     from sast_ros.evaluation.labels import label_classes
     from sast_ros.evaluation.protocol import Protocol
 

@@ -14,8 +14,8 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import box_rows, has_scores, load_rows, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, load_json
 from sast_ros.evaluation.formats.coco import read_coco_results
-from sast_ros.evaluation.formats.content import BoxFile, FrameClock, load_json
 from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
 from sast_ros.evaluation.label_files import find_labels, holds_events
 from sast_ros.evaluation.labels import canonical

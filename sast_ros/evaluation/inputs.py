@@ -20,7 +20,7 @@ from sast_ros.evaluation.detections import (
     RecordedDetections,
 )
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.content import FrameClock
+from sast_ros.evaluation.formats.box_file import FrameClock
 from sast_ros.evaluation.label_files import find_labels
 from sast_ros.evaluation.live import read_live
 from sast_ros.evaluation.protocol import pair_recording, Protocol

@@ -16,8 +16,8 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import map_array, reading
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.formats.box_file import load_json, stems
 from sast_ros.evaluation.formats.coco import has_images_of, is_coco
-from sast_ros.evaluation.formats.content import load_json, stems
 from sast_ros.evaluation.formats.table import names_boxes, read_header
 from sast_ros.evaluation.formats.yolo import yolo_folder
 from sast_ros.evaluation.topics import find_topics

@@ -12,8 +12,8 @@ import numpy as np
 from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import read_boxes
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, load_json, no_boxes
 from sast_ros.evaluation.formats.coco import read_coco
-from sast_ros.evaluation.formats.content import BoxFile, FrameClock, load_json, no_boxes
 from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
 from sast_ros.evaluation.formats.yolo import read_yolo, yolo_folder
 from sast_ros.evaluation.label_files import is_bag

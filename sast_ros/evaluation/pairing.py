@@ -18,7 +18,7 @@ import numpy as np
 from sast_ros.evaluation.box_filter import BOXES_GEN1, BoxFilter, choose_box_filter
 from sast_ros.evaluation.detections import LiveRun, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.content import no_boxes
+from sast_ros.evaluation.formats.box_file import no_boxes
 from sast_ros.evaluation.labels import Labels
 
 #: Half the width of the pool of the Prophesee evaluator in microseconds.

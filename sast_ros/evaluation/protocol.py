@@ -11,7 +11,7 @@ import numpy as np
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.content import FrameClock, left_out, stems
+from sast_ros.evaluation.formats.box_file import FrameClock, left_out, stems
 from sast_ros.evaluation.label_files import find_label_source, names_recording
 from sast_ros.evaluation.labels import Labels, name_classes, read_labels
 from sast_ros.evaluation.pairing import clip_labels, pair_last_window, pair_pooled, PairedRecording

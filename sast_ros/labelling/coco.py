@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from sast_ros.evaluation.boxes import reading
-from sast_ros.evaluation.formats.content import load_json
-from sast_ros.labelling.content import (
+from sast_ros.evaluation.formats.box_file import load_json
+from sast_ros.labelling.annotations import (
     Annotations,
     Export,
     file_name,

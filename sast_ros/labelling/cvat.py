@@ -14,7 +14,7 @@ from pathlib import Path
 import re
 from xml.etree import ElementTree
 
-from sast_ros.labelling.content import (
+from sast_ros.labelling.annotations import (
     Annotations,
     Export,
     file_name,

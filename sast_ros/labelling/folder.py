@@ -18,9 +18,9 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.bags.recording import Recording
 from sast_ros.detections import Detections
 from sast_ros.evaluation.boxes import reading, sort_by_time
-from sast_ros.evaluation.formats.content import load_json
+from sast_ros.evaluation.formats.box_file import load_json
+from sast_ros.labelling.annotations import Annotations, Export, LabelError, Picture
 from sast_ros.labelling.coco import coco_text, read_coco
-from sast_ros.labelling.content import Annotations, Export, LabelError, Picture
 from sast_ros.labelling.cvat import cvat_text, read_cvat
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.output import write_file

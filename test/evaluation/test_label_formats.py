@@ -14,7 +14,7 @@ import pytest
 from sast_ros.cli import main
 from sast_ros.evaluation.detections import is_detections, read_detections
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.content import FrameClock, microseconds
+from sast_ros.evaluation.formats.box_file import FrameClock, microseconds
 from sast_ros.evaluation.label_files import find_label_source, find_labels
 from sast_ros.evaluation.labels import label_classes, Labels, read_labels
 from sast_ros.evaluation.metrics.summary import compute_metrics

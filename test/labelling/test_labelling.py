@@ -21,8 +21,8 @@ from sast_ros.evaluation.labels import read_labels
 from sast_ros.example import recording_path
 from sast_ros.labelling import folder as labelling
 from sast_ros.labelling import import_labels, LabelError
+from sast_ros.labelling.annotations import Annotations, Export, Picture
 from sast_ros.labelling.coco import coco_text, read_coco
-from sast_ros.labelling.content import Annotations, Export, Picture
 from sast_ros.labelling.cvat import cvat_text, read_cvat
 from sast_ros.labels import BOX_DTYPE, CLASSES
 from sast_ros.replay import ReplayOptions

@@ -11,7 +11,7 @@ import numpy as np
 from sast_ros.bags.names import recording_stem
 from sast_ros.evaluation.boxes import check_boxes, reading, sort_by_time, track_ids
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.content import (
+from sast_ros.evaluation.formats.box_file import (
     BoxFile,
     FRAME_KEYS,
     FrameClock,

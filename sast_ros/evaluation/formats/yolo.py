@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from sast_ros.evaluation.boxes import check_boxes, reading, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.content import BoxFile, FrameClock, left_out, trailing_number
+from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, left_out, trailing_number
 from sast_ros.labels import BOX_DTYPE
 
 _ADVICE = 'give class id, centre x, centre y, width and height (shares of the picture) in a line'
