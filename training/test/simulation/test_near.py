@@ -8,15 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sast_ros_training.simulation import near, near_objects, near_textures
+from sast_ros_training.simulation import near, near_objects, near_stage, near_textures
 from sast_ros_training.simulation.actors import Actor
 from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.extent import extent_in_picture
 from sast_ros_training.simulation.hands import make_hand
 from sast_ros_training.simulation.mesh import textured
 from sast_ros_training.simulation.motion import make_path, MOTIONS
-from sast_ros_training.simulation.near import make_near_scene, NearLight
+from sast_ros_training.simulation.near import make_near_scene
 from sast_ros_training.simulation.near_people import make_person
+from sast_ros_training.simulation.near_room import NearLight
 from sast_ros_training.simulation.renderer import Renderer
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.sequence import _MIN_INSIDE, SimulatedSequence
@@ -88,7 +89,7 @@ def test_people_are_pedestrians_of_their_height() -> None:
 
 def test_in_some_places_only_a_light_a_fan_or_a_disc_moves_small_or_large(monkeypatch) -> None:
     monkeypatch.setattr(near, '_PEOPLE_SHARE', 0.0)
-    monkeypatch.setattr(near, '_ALONE_SHARE', 1.0)
+    monkeypatch.setattr(near_stage, '_ALONE_SHARE', 1.0)
     sizes = []
     for seed in range(40):
         scene = make_near_scene(np.random.default_rng(seed), 'static', (240, 304), 2.0)
