@@ -90,8 +90,10 @@ class RosBag(Recording):
             self.duration = (end - begin) / 1e9
         self.progress = (0, self.message_count, 'messages')
 
-    def _begin(self) -> Iterator[tuple[int, EventChunk, tuple[int, int]]]:
-        """Yield receive time, events and stated size of the first messages, if readable."""
+    @cached_property
+    def _begin(self) -> tuple[tuple[int, EventChunk] | None, tuple[int, int] | None]:
+        """Receive time and events of the first readable message, and the size stated first."""
+        first = None
         stored = topic_messages(self._files, self.topic, self.type)
         for message in islice(stored, _MAX_REFUSED):
             try:
@@ -100,16 +102,15 @@ class RosBag(Recording):
                 chunk = message.clock.apply(chunk) if message.clock else chunk
             except EventFormatError:
                 continue  # reading the events reports it, with its place
-            yield message.time_ns, chunk, decoder.stated_size
-
-    @cached_property
-    def _first(self) -> tuple[int, EventChunk, tuple[int, int]] | None:
-        return next(self._begin(), None)
+            first = first or (message.time_ns, chunk)
+            if all(decoder.stated_size):
+                return first, decoder.stated_size
+        return first, None
 
     @cached_property
     def sensor_size(self) -> tuple[int, int] | None:
         """Sensor size ``(height, width)`` in pixels that a message states first, or ``None``."""
-        return next((stated for *_, stated in self._begin() if all(stated)), None)
+        return self._begin[1]
 
     @property
     def log_offset_ns(self) -> int:
@@ -120,9 +121,10 @@ class RosBag(Recording):
         same clock as the stamps. Where it is another clock (simulated time, recorder and driver on
         two computers), the first message gives the difference.
         """
-        if self._first is None:
+        first, _ = self._begin
+        if first is None:
             return 0
-        time_ns, chunk, _ = self._first
+        time_ns, chunk = first
         if len(chunk) and chunk.clock == 'ros':
             offset = time_ns - 1000 * int(chunk.t[0])
         elif chunk.stamp_ns is not None:
