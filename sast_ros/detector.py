@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 import math
 import time
 from typing import Any
@@ -23,38 +23,11 @@ from sast_ros.model.inference import Engine
 from sast_ros.model.inference.postprocess import Found, NotFiniteError, probabilities
 from sast_ros.model.sast import StepOutput
 from sast_ros.model.selection import Selection
+from sast_ros.sparsity_budget import SparsityBudget
 import torch
 from torch import Tensor
 
 SPARSITY_MODES = ('adaptive', 'dense', 'budget')
-
-
-@dataclass(slots=True)
-class SparsityBudget:
-    """
-    Closed loop that keeps the step time under a budget by selecting fewer tokens.
-
-    While the smoothed step time exceeds the budget, AMP is increased (fewer tokens) in proportion
-    to the logarithm of the excess; below the budget it decreases, to the published value at least.
-    The layers that do not depend on the selection (convolutions, LSTM, head) are the lower bound
-    of the step time.
-    """
-
-    budget_ms: float
-    amp: float
-    gain: float = 0.3
-    smoothing: float = 0.3
-    max_factor: float = 1e4
-    factor: float = 1.0
-    _smoothed_ms: float | None = field(default=None, repr=False)
-
-    def update(self, step_ms: float) -> float:
-        """Return AMP for the next step from the time of the last one."""
-        previous = step_ms if self._smoothed_ms is None else self._smoothed_ms
-        self._smoothed_ms = previous + self.smoothing * (step_ms - previous)
-        error = math.log(self._smoothed_ms / self.budget_ms)
-        self.factor = min(max(self.factor * math.exp(self.gain * error), 1.0), self.max_factor)
-        return self.amp * self.factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,16 +7,11 @@ from __future__ import annotations
 from facts import facts
 import numpy as np
 import pytest
-from sast_ros.detector import (
-    Detections,
-    DetectorError,
-    SparsityBudget,
-    step_together,
-    StreamingDetector,
-)
+from sast_ros.detector import Detections, DetectorError, step_together, StreamingDetector
 from sast_ros.errors import SettingError
 from sast_ros.model import untrained_model
 from sast_ros.model.inference.engine import Engine, has_native_bfloat16
+from sast_ros.sparsity_budget import SparsityBudget
 import torch
 
 
