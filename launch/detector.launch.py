@@ -93,8 +93,8 @@ def start_detector(context):
     # Below that of PushRosNamespace around this file
     namespace = prefix_namespace(given.get('ros_namespace'), given['namespace'])
     files = [Path(given['params_file'])]
-    if text := launch_support.parameters(given, namespace):
-        files.append(launch_support.temporary_file('.yaml', text))  # the node reads the last last
+    if text := launch_support.parameters(given, namespace):  # read after the other
+        files.append(launch_support.temporary_file('.yaml', text))
     node = LifecycleNode(
         package='sast_ros',
         executable='detector',
