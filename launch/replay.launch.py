@@ -69,7 +69,12 @@ def generate_launch_description():
     record = ExecuteProcess(
         cmd=[
             *('ros2', 'bag', 'record', '--output', argument['record'], '--use-sim-time'),
-            *(argument['events'], argument['detections'], '/label_info'),
+            # The only choice of topics from Humble (no --topics) to Rolling (no positional ones:
+            # rosbag2 #2328); it is searched in full names
+            *(
+                '--regex',
+                ['^/?(', argument['events'], '|', argument['detections'], '|label_info)$'],
+            ),
         ],
         condition=Condition(predicate=is_recorded),
         output='screen',

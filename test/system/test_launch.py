@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import subprocess
@@ -306,7 +307,18 @@ def test_replay_plays_once_or_in_a_loop_and_records_where_that_is_wanted(prefix)
     record, once = commands_of(prefix, **arguments, record="/rob's bag")
     assert once == play
     assert record[:5] == ['ros2', 'bag', 'record', '--output', "/rob's bag"]
-    assert record[-3:] == ['/dvs/events', '/detections', '/label_info']
+    assert '--use-sim-time' in record
+
+
+@pytest.mark.parametrize('names', [('/dvs/events', '/detections'), ('dvs/events', 'detections')])
+def test_replay_records_events_detections_and_classes_and_nothing_else(prefix, names):
+    arguments = {'bag': '/bag', 'record': '/new', 'events': names[0], 'detections': names[1]}
+    record, _ = commands_of(prefix, **arguments)
+    option, pattern = record[-2:]  # no positional topics: rosbag2 #2328
+    assert option == '--regex'
+    others = ['/tf', '/label_info/more', '/left/detections', '/dvs/events_2', '/dvs/x/events']
+    wanted = ['/dvs/events', '/detections', '/label_info']
+    assert [name for name in [*wanted, *others] if re.search(pattern, name)] == wanted
 
 
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 bag is not installed')
