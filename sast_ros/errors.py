@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 import re
+import shlex
+import sys
 from typing import Any
 
 #: What a terminal obeys or cannot show: control characters but tab and line feed, separators and
@@ -44,18 +47,43 @@ class MissingPackageError(SastError, ImportError):
     """An optional dependency that is not installed."""
 
 
-#: Optional dependencies by the extra of this package that installs them.
-_EXTRAS = {
-    'replay': ('av', 'lz4', 'mcap', 'PIL', 'rich', 'rosbags', 'yaml', 'zstandard'),
-    'evaluate': ('faster_coco_eval', 'jinja2', 'matplotlib'),
-    'ray': ('ray',),
-    'hdf5': ('h5py', 'hdf5plugin'),
+_REPLAY = ('av', 'lz4', 'mcap', 'PIL', 'yaml', 'rich', 'rosbags', 'zstandard')
+_EVALUATE = (*_REPLAY, 'faster_coco_eval', 'jinja2', 'matplotlib')
+
+#: Optional dependencies as they are imported, by the extra of setup.py (a test compares).
+EXTRAS = {
+    'replay': _REPLAY,
+    'evaluate': _EVALUATE,
+    'ray': (*_EVALUATE, 'ray'),
+    'hdf5': (*_REPLAY, 'h5py', 'hdf5plugin'),
     'export': ('onnx', 'onnxscript'),
-    'page': ('aiohttp',),
-    'view': ('rerun', 'rerun_cli'),
-    'foxglove': ('foxglove',),
+    'page': ('aiohttp', 'PIL'),
+    'view': (*_REPLAY, 'rerun', 'rerun_cli'),
+    'foxglove': (*_REPLAY, 'foxglove'),
 }
-_EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names}
+
+#: Distributions with another name than what is imported.
+DISTRIBUTIONS = {
+    'PIL': 'pillow',
+    'faster_coco_eval': 'faster-coco-eval',
+    'foxglove': 'foxglove-sdk',
+    'rerun': 'rerun-sdk',
+    'rerun_cli': 'rerun-sdk',
+    'yaml': 'pyyaml',
+}
+
+
+def install_command(module: str) -> str:
+    """
+    Return the command that installs an optional dependency, and what else its extra lacks.
+
+    It names distributions, not ``sast_ros[extra]``: sast_ros is not on PyPI, where anybody may
+    take the name.
+    """
+    extra = next(names for names in EXTRAS.values() if module in names)
+    absent = (name for name in extra if name == module or find_spec(name) is None)
+    names = dict.fromkeys(DISTRIBUTIONS.get(name, name) for name in absent)
+    return f'{shlex.quote(sys.executable or "python3")} -m pip install {" ".join(names)}'
 
 
 def is_expected(error: BaseException) -> bool:
@@ -86,7 +114,7 @@ def _missing_package(error: BaseException) -> str | None:
     if not isinstance(error, ModuleNotFoundError):
         return None
     name = (error.name or '').partition('.')[0]
-    return name if name in _EXTRA_OF else None
+    return name if any(name in names for names in EXTRAS.values()) else None
 
 
 def format_error(error: BaseException) -> str:
@@ -100,7 +128,7 @@ def _format(error: BaseException) -> str:
         return text
     missing = _missing_package(error)
     if missing is not None:
-        return f"{missing} is not installed; pip install 'sast_ros[{_EXTRA_OF[missing]}]'"
+        return f'{missing} is not installed; {install_command(missing)}'
     if _is_of_ros(error):
         return (
             f'ROS 2 cannot be used ({text}); source the setup file of a ROS 2 installation for '

@@ -23,7 +23,7 @@ from sast_ros.cli.terminal import (
     step_logger,
     UNTRAINED_WARNING,
 )
-from sast_ros.errors import MissingPackageError, SettingError
+from sast_ros.errors import install_command, MissingPackageError, SettingError
 from sast_ros.process import is_loopback, limit_spinning
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _view_in_rerun(arguments: argparse.Namespace, recording: Recording | None) -
         if not (error.name or '').startswith('rerun'):
             raise
         raise MissingPackageError(
-            "rerun is not installed; pip install 'sast_ros[view]', or see it in a browser without "
+            f'rerun is not installed; {install_command("rerun")}, or see it in a browser without '
             'Rerun: --page'
         ) from error
     log = rerun_log.RerunLog('ros' if recording is None else 'recording')

@@ -401,7 +401,7 @@ class TestErrors:
         monkeypatch.setitem(sys.modules, 'ray', None)
         command = batch.command('--out', tmp_path, '--ray-address', 'auto')
         (sentence,) = self.said(capsys, *command)
-        assert "pip install 'sast_ros[ray]'" in sentence
+        assert sentence.endswith('pip install ray')
 
 
 class TestNodes:

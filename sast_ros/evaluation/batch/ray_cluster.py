@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs as tasks of Ray, on one machine or many; ``pip install 'sast_ros[ray]'``."""
+"""Jobs as tasks of Ray (an optional dependency), on one machine or many."""
 
 from __future__ import annotations
 
