@@ -26,12 +26,20 @@ Status = Literal['OK', 'WARN', 'FAIL']
 
 _MESSAGES = {
     'event_camera_msgs': 'EventPacket',
-    'dvs_msgs': 'EventArray',
     'vision_msgs': 'Detection2DArray',
     'sensor_msgs': 'PointCloud2',
     'diagnostic_msgs': 'DiagnosticArray',
     'std_srvs': 'Trigger',
     'lifecycle_msgs': 'State',
+}
+
+#: Optional ones, with what needs them.
+_OPTIONAL_MESSAGES = {
+    'dvs_msgs': (
+        'EventArray',
+        'needed for topics of type dvs_msgs/EventArray only: build it with "make setup" (wheels) '
+        'or "colcon build" (msg/); no distribution of ROS 2 has it',
+    )
 }
 
 #: Receive buffer for a burst of event messages from another machine: about a tenth of a second of
@@ -231,15 +239,25 @@ def _ros() -> Iterator[_Finding]:
         value = 'jazzy (wheels in the Python environment)'
     advice = 'source the setup file of a ROS 2 installation'
     yield _warn_unless(value != 'unknown', 'distribution', value, advice)
-    advice = 'source a ROS 2 installation, or run "make setup" for ROS 2 from wheels'
-    rclpy = _package('rclpy', advice)
+    # Without any ROS the commands on recordings work; one that is broken is a failure
+    needed = value != 'unknown'
+    missing: Status = 'FAIL' if needed else 'WARN'
+    purpose = '' if needed else 'needed by the node and the demo only: '
+    advice = f'{purpose}source a ROS 2 installation, or run "make setup" for ROS 2 from wheels'
+    rclpy = _package('rclpy', advice, missing=missing)
     yield rclpy
     if rclpy.status != 'OK':
         yield from _foreign_ros()
     if rclpy.status == 'OK':
         yield _middleware()
     for package, message in _MESSAGES.items():
-        yield _message_package(package, message)
+        advice = (
+            f'{purpose}build it with "make setup" (wheels) or "colcon build" (msg/), or install '
+            'it with rosdep'
+        )
+        yield _message_package(package, message, advice, missing)
+    for package, (message, advice) in _OPTIONAL_MESSAGES.items():
+        yield _message_package(package, message, advice, 'WARN')
     ros2 = shutil.which('ros2') or ''
     installed = bool(ros2) and importlib.util.find_spec('launch_ros') is not None
     advice = (
@@ -276,16 +294,12 @@ def _middleware() -> _Finding:
     return _Finding('middleware', 'OK', f'{name}, domain {domain}, discovery range {reach}')
 
 
-def _message_package(package: str, message: str) -> _Finding:
+def _message_package(package: str, message: str, advice: str, missing: Status) -> _Finding:
     try:
         module = importlib.import_module(f'{package}.{"srv" if package == "std_srvs" else "msg"}')
         getattr(module, message)
     except Exception as error:
-        advice = (
-            'build it with "make setup" (wheels) or "colcon build" (msg/), or install it with '
-            'rosdep'
-        )
-        return _Finding(package, 'FAIL', _first_line(error), advice)
+        return _Finding(package, missing, _first_line(error), advice)
     return _Finding(package, 'OK', f'in {Path(module.__file__ or "").parent.parent.parent}')
 
 

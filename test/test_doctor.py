@@ -104,6 +104,41 @@ def test_a_missing_extra_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 'video encoder' not in {check.name for check in checks}
 
 
+def hide(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    for name in list(sys.modules):
+        if name.partition('.')[0] in packages:
+            monkeypatch.delitem(sys.modules, name)
+    for name in packages:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+def report_of_ros() -> dict[str, doctor._Finding]:
+    return {finding.name: finding for finding in doctor._ros()}
+
+
+@pytest.mark.parametrize(('distribution', 'status'), [('', 'WARN'), ('jazzy', 'FAIL')])
+def test_without_ros_there_are_warnings_and_a_broken_ros_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, distribution: str, status: str
+) -> None:
+    monkeypatch.setenv('ROS_DISTRO', distribution)
+    monkeypatch.delenv('PYTHONPATH', raising=False)
+    monkeypatch.setattr(doctor, '_version', lambda name: '')
+    hide(monkeypatch, 'rclpy', 'vision_msgs', 'std_srvs')
+    found = report_of_ros()
+    for name in ('rclpy', 'vision_msgs', 'std_srvs'):
+        assert found[name].status == status
+        assert ('node and the demo only' in found[name].advice) == (status == 'WARN')
+    assert any(finding.status == 'FAIL' for finding in found.values()) == (status == 'FAIL')
+
+
+def test_a_message_package_that_few_need_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    hide(monkeypatch, 'dvs_msgs')
+    found = report_of_ros()['dvs_msgs']
+    assert found.status == 'WARN'
+    assert 'dvs_msgs/EventArray' in found.advice
+
+
 @pytest.mark.parametrize('number', [signal.SIGILL, None])
 def test_torch_with_instructions_that_an_arm_processor_lacks_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: signal.Signals | None
