@@ -283,6 +283,11 @@ class StreamingDetector:
             ``[1, anchors, 5 + classes]`` tx, ty, tw, th, sigmoid objectness, sigmoid classes;
             ``selected``: per stage ``{'window', 'grid'}: bool[N, T]`` partition-major.
 
+        Raises
+        ------
+        SettingError
+            Wrong shape or dtype; the state is unchanged.
+
         """
         histogram = self._checked(histogram)
         with torch.inference_mode(), self.engine.lock:
@@ -384,7 +389,7 @@ class StreamingDetector:
             class_names=self.config.classes,
             width=width,
             height=height,
-            kept=tuple(StageShare(*shares) for shares in found.shares),
+            kept=tuple(StageShare(*map(float, shares)) for shares in found.shares),
         )
 
 

@@ -46,6 +46,11 @@ class StackedHistogram:
         ``'saturate'`` stops at the cutoff; ``'wrap'`` counts modulo 256 before the cutoff, as in
         the published data sets. They differ only for 256 or more events in one cell.
 
+    Raises
+    ------
+    SettingError
+        A value out of range, or a device that torch does not know.
+
     """
 
     def __init__(
@@ -77,7 +82,13 @@ class StackedHistogram:
         self.height, self.width = int(height), int(width)
         self.bins, self.cutoff, self.downsample = int(bins), int(cutoff), int(downsample)
         self.overflow = overflow
-        self.device = torch.device(device)
+        try:
+            self.device = torch.device(device)
+        except RuntimeError as error:
+            raise SettingError(
+                f'StackedHistogram: device is {device!r}; it must be a device of torch, for '
+                "example 'cpu' or 'cuda'"
+            ) from error
         self.shape = (2 * self.bins, self.height // self.downsample, self.width // self.downsample)
         self._row = _kept_pixels(self.height, self.downsample)
         self._column = _kept_pixels(self.width, self.downsample)

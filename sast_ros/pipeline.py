@@ -265,6 +265,9 @@ class EventPipeline:
 
         Raises
         ------
+        SettingError
+            A region or a mask of the filters does not fit the size of the sensor; the chunk is
+            discarded.
         EventFormatError
             More than 1 % of a second of events were outside the sensor; the chunk is discarded and
             the stream continues with the next one.

@@ -321,7 +321,8 @@ class WindowCutter:
         ------
         EventFormatError
             More than 1 % of a second of events were outside the sensor, or a filter does not fit
-            it; the chunk is discarded and the stream continues with the next one.
+            it (``FilterSizeError``, a ``SettingError`` too); the chunk is discarded and the stream
+            continues with the next one.
 
         """
         chunk = self._bounds.apply(chunk)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 from facts import facts
 import numpy as np
 import pytest
@@ -42,6 +44,7 @@ def test_detections_have_the_documented_types(model):
     assert found.class_names == ('car', 'pedestrian')
     assert len(found.kept) == 4
     assert all(0 < share.tokens <= share.windows <= 1 for share in found.kept)
+    assert {type(side) for share in found.kept for side in astuple(share)} == {float}
 
 
 def test_state_is_carried_and_reset(model):

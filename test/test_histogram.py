@@ -11,6 +11,7 @@ from __future__ import annotations
 from facts import facts
 import numpy as np
 import pytest
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.histogram import sampling_offset, StackedHistogram
 from sast_ros.kernels import library
@@ -174,10 +175,11 @@ def test_event_outside_the_sensor_is_named(x, y, field, path):
         {'downsample': 0},
         {'height': 0},
         {'overflow': 'clip'},
+        {'device': 'nope'},
     ],
 )
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(SettingError, match=next(iter(wrong))):
         StackedHistogram(**{'height': 240, 'width': 304, **wrong})
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from sast_ros.detections import Detections, DetectorError
 from sast_ros.detector import StreamingDetector
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
+from sast_ros.events.filters import FilterChain
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import CONFIGS, untrained_model
 from sast_ros.pipeline import EventPipeline, process_together, sensor_geometry, WindowDetector
@@ -112,6 +114,16 @@ def test_size_that_nobody_tells_is_that_of_the_network_and_many_events_outside_a
     list(pipeline.feed(noise(3, 1000, 60_000, 120_000, 480, 640)))
     with pytest.raises(EventFormatError, match='304x240.*--sensor-size.*input.width'):
         list(pipeline.finish())
+
+
+@pytest.mark.parametrize('kind', [SettingError, EventFormatError])
+def test_a_filter_that_does_not_fit_the_sensor_is_a_wrong_setting_and_costs_the_chunk(model, kind):
+    pipeline = EventPipeline(
+        StreamingDetector(model), event_filter=FilterChain(['roi=300,0,20,20'])
+    )
+    with pytest.raises(kind, match='roi=300,0,20,20.*304x240'):
+        list(pipeline.feed(noise(3, 1000, 0, 60_000)))
+    assert pipeline.statistics.windows == 0
 
 
 @pytest.mark.parametrize(('outside', 'error'), [(9, False), (15, False), (40, True)])

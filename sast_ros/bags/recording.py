@@ -155,7 +155,8 @@ class Recording(ABC):
         Raises
         ------
         RecordingError
-            The file is damaged; the text names the place.
+            The file is damaged, states an impossible sensor, or most of its messages cannot be
+            read; the text names the place.
 
         """
 

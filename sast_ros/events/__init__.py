@@ -50,7 +50,16 @@ class EventDecoder(Protocol):
     stated_size: tuple[int, int]
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
-        """Return the events of one serialised message."""
+        """
+        Return the events of one serialised message.
+
+        Raises
+        ------
+        EventFormatError
+            Its bytes do not fit the message type, or its encoding is not supported; the text names
+            field and offset. The decoder can go on with the next message.
+
+        """
 
     def reset(self) -> None:
         """Begin another stream."""

@@ -13,7 +13,7 @@ import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events._native import EventArrays
 from sast_ros.events.chunk import EventChunk, EventFormatError, refuse_sensor_size
-from sast_ros.events.filters.event_filter import EventFilter
+from sast_ros.events.filters.event_filter import EventFilter, FilterSizeError
 from sast_ros.events.filters.noise import BackgroundActivityFilter, HotPixelFilter
 from sast_ros.events.filters.place import FlipFilter, MaskFilter, RegionFilter
 
@@ -83,7 +83,7 @@ class FilterChain:
 
         Raises
         ------
-        EventFormatError
+        FilterSizeError
             A region or a mask does not fit this size, or the size is unknown (0).
 
         """
@@ -91,7 +91,7 @@ class FilterChain:
             return
         height, width = size
         if refuse_sensor_size(height, width):
-            raise EventFormatError(
+            raise FilterSizeError(
                 f'filters need the size of the sensor, which is {width}x{height} pixels here; '
                 'give the sensor size of the camera'
             )
@@ -112,8 +112,10 @@ class FilterChain:
 
         Raises
         ------
+        FilterSizeError
+            See ``check``.
         EventFormatError
-            See ``check``, or an event outside the sensor.
+            An event outside the sensor.
 
         """
         if not self._filters:

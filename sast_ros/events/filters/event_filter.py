@@ -8,8 +8,19 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
+from sast_ros.errors import SettingError
 from sast_ros.events._native import EventArrays
+from sast_ros.events.chunk import EventFormatError
 from sast_ros.kernels import library
+
+
+class FilterSizeError(EventFormatError, SettingError):
+    """
+    A filter does not fit the size of the sensor.
+
+    It cannot be known which of both is wrong: the setting, or a size that a message states. Who
+    reads messages counts it as a message that is left out.
+    """
 
 
 class EventFilter(ABC):
@@ -44,7 +55,7 @@ class EventFilter(ABC):
 
         Raises
         ------
-        EventFormatError
+        FilterSizeError
             It does not.
 
         """

@@ -12,8 +12,7 @@ import re
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events._native import EventArrays
-from sast_ros.events.chunk import EventFormatError
-from sast_ros.events.filters.event_filter import compact, EventFilter
+from sast_ros.events.filters.event_filter import compact, EventFilter, FilterSizeError
 from sast_ros.events.filters.mask import read_mask
 from sast_ros.kernels import library
 
@@ -55,7 +54,7 @@ class RegionFilter(_PixelFilter):
         """Check that the rectangle is inside."""
         x, y, w, h = self.region
         if x + w > width or y + h > height:
-            raise EventFormatError(
+            raise FilterSizeError(
                 f'filter {self.text!r} reaches outside the sensor of {width}x{height} pixels; '
                 'give a region inside it'
             )
@@ -89,7 +88,7 @@ class MaskFilter(_PixelFilter):
         """Check the size of the picture."""
         if self._mask.shape != (height, width):
             rows, columns = self._mask.shape
-            raise EventFormatError(
+            raise FilterSizeError(
                 f'mask {self.path} has {columns}x{rows} pixels and the sensor {width}x{height}; '
                 'give a picture of the size of the sensor'
             )
