@@ -137,10 +137,10 @@ class ModelSettings:
 
     path: str = _parameter(
         'default',
-        "Weights: 'default' for the bundled ones (pedestrian, two-wheeler, car), or a "
-        '.safetensors file made by "sast-ros convert" or "sast-ros train". The name of a '
-        'configuration (gen1-tiny, gen1-small, gen1-base, gen1-large, 1mpx-...) gives that '
-        'network with random, untrained weights.',
+        "Weights: 'default' for the bundled ones (pedestrian, two-wheeler, car), a .safetensors "
+        'file made by "sast-ros convert" or "sast-ros train", or the name of a configuration '
+        '(gen1-tiny, gen1-small, gen1-base, gen1-large, 1mpx-...) for that network with random, '
+        'untrained weights.',
         check=bool,
         must="'default', a .safetensors file or the name of a configuration",
         when='configure',
@@ -162,7 +162,7 @@ class ModelSettings:
     )
     partition_size: list[int] = _parameter(
         [0, 0],
-        'Height and width of the attention partitions; [0, 0] takes those of the model.',
+        'Height and width of the attention partitions; [0, 0]: those of the model.',
         'tokens',
         check=_is_partition,
         must='[height, width] in tokens, or [0, 0] for that of the model',
@@ -170,8 +170,7 @@ class ModelSettings:
     )
     threads: int = _parameter(
         0,
-        'CPU threads of the network; 0 takes all cores but one, at most 4, and leaves the last to '
-        'the messages.',
+        'CPU threads of the network; 0: all cores but one, which receives messages, at most 4.',
         limits=(0, 256),
         when='configure',
     )
@@ -183,31 +182,31 @@ class WindowSettings:
 
     duration_ms: float = _parameter(
         defaults.WINDOW_MS,
-        'Integration time of a histogram, sensor time. All weights were trained with 50; '
-        'docs/how_to/weights.md has the accuracy with others.',
+        'Integration time of a histogram, sensor time. Official weights were trained with 50, the '
+        'bundled ones mostly with 50 (20 to 100).',
         'ms',
         (1, 10_000),
     )
     stride_ms: float = _parameter(
         defaults.STRIDE_MS,
-        'Sensor time from one window to the next, that is between two detections. The bundled '
-        'weights were trained with 50, official Gen1 ones with 125.',
+        'Sensor time from one window to the next, that is between two detections. Official Gen1 '
+        'weights were trained with 125, the bundled ones mostly with 50 (25 to 125).',
         'ms',
         (1, 10_000),
     )
     align: Alignment = _parameter(
         'first_event',
-        "Where windows begin: at the 'first_event', or from it on at multiples of stride_ms since "
-        "the 'epoch' of the clock of the events, so that nodes that start at different times, and "
-        'cameras whose events carry ROS time, have the same windows.',
+        "Start of the windows: 'first_event', or 'epoch': multiples of stride_ms on the clock of "
+        'the events, so that nodes and cameras that start at different times have the same '
+        'windows.',
         choices=('first_event', 'epoch'),
     )
     timestamp_source: TimestampSource = _parameter(
         AUTO,
-        "Stamp of the detections: 'auto' is the end of the window in ROS time (event times of a "
-        'sensor clock are shifted by the smallest recent difference between header.stamp and '
-        "event time), 'header' the header.stamp of the message that completed the window, "
-        "'receive' the time of the node's clock when that message was taken.",
+        "Stamp of the detections: 'auto': end of the window in ROS time (times of a sensor clock "
+        'are shifted by the smallest recent difference between header.stamp and event time); '
+        "'header': header.stamp of the message that completed the window; 'receive': time on the "
+        'clock of the node when it received that message.',
         choices=(AUTO, 'header', 'receive'),
     )
 
@@ -218,20 +217,22 @@ class SparsitySettings:
 
     mode: str = _parameter(
         'adaptive',
-        "Token selection of the attention: 'adaptive' selects by score, as published; 'dense' "
-        "selects all; 'budget' selects fewer while a step takes longer than latency_budget_ms.",
+        "Token selection of the attention: 'adaptive': by score, as published; 'dense': all; "
+        "'budget': fewer while a step takes longer than latency_budget_ms.",
         choices=('adaptive', 'dense', 'budget'),
     )
     amp: float = _parameter(
         defaults.AMP,
-        'AMP of the selection: larger values select fewer tokens where little moves.',
+        'AMP of the selection: larger values select fewer tokens in scenes with little motion.',
         limits=(1e-9, 1e9),
     )
     bounce: float = _parameter(
-        defaults.BOUNCE, 'BOUNCE of the selection: threshold on the scores.', limits=(0, 1e9)
+        defaults.BOUNCE,
+        'BOUNCE of the selection: threshold of the scores of tokens.',
+        limits=(0, 1e9),
     )
     latency_budget_ms: float = _parameter(
-        40.0, 'Target step time of sparsity.mode budget.', 'ms', (0.1, 10_000)
+        40.0, "Target step time of sparsity.mode 'budget'.", 'ms', (0.1, 10_000)
     )
 
 
@@ -241,8 +242,8 @@ class DetectionSettings:
 
     score_threshold: float = _parameter(
         defaults.SCORE_THRESHOLD,
-        'Detections with a lower score are not published. With calibrated weights a score of 0.3 '
-        'says that 30 % of such boxes are correct, without it is objectness x class probability.',
+        'Minimum score of published detections. Of calibrated weights a score of 0.3 means that '
+        '30 % of such boxes are correct; otherwise it is objectness x class probability.',
         limits=(0, 1),
     )
     nms_iou: float = _parameter(defaults.NMS_IOU, 'IoU threshold of per-class NMS.', limits=(0, 1))
@@ -272,8 +273,8 @@ class DetectionSettings:
 def _sensor_side(name: str) -> Any:
     return _parameter(
         0,
-        f'{name} of the sensor; if both sides are given, what messages state is not taken. 0 is '
-        'that of the messages, without it (PointCloud2) that of the design size.',
+        f'{name} of the sensor in pixels; 0: as stated by the messages, else the design size of '
+        'the network. If both sides are set, they override the messages.',
         'pixels',
         (0, 8192),
         when='configure',
@@ -286,8 +287,7 @@ class InputSettings:
 
     type: str = _parameter(  # noqa: A003 - the name of the parameter input.type
         AUTO,
-        "Message type of the topic events; 'auto' takes that of the publisher and waits until "
-        'there is one.',
+        "Message type of the topic events; 'auto': that of the publisher, once there is one.",
         choices=(AUTO, *EVENT_TYPES),
         when='configure',
     )
@@ -306,7 +306,7 @@ class InputSettings:
         [''],
         'Filters of the events, applied in this order: hot-pixel, background-activity=TIME, '
         'roi=X,Y,WIDTH,HEIGHT, mask=FILE, flip=horizontal, flip=vertical, flip=rotate-180; '
-        "[''] for none. A change holds for the next events.",
+        "[''] for none.",
     )
 
 
@@ -316,22 +316,21 @@ class OverloadSettings:
 
     policy: Literal['drop', 'reduce'] = _parameter(
         'drop',
-        "What becomes of windows that the network has no time for: 'drop' drops those older than "
-        "max_age_ms; 'reduce' lengthens the stride to a multiple of stride_ms while that lasts, "
-        'so that the recurrent state is updated regularly and detections are fresher.',
+        "What to do when windows come faster than the network can process: 'drop': drop those "
+        "older than max_age_ms; 'reduce': lengthen the stride to a multiple of stride_ms for that "
+        'time, so that the recurrent state is updated regularly and detections are fresher.',
         choices=('drop', 'reduce'),
     )
     max_age_ms: float = _parameter(
         150.0,
-        'A window older than this when the network is free for it is not detected in, unless it '
-        'is the newest. The age is the real time since its last event was received.',
+        'Older windows are dropped when the network becomes free, except the newest. Age: real '
+        'time since the last event of the window was received.',
         'ms',
         (1, 3_600_000),
     )
     queue_windows: int = _parameter(
         20,
-        'Complete windows that may wait for the network, a bound on memory; beyond it the oldest '
-        'is dropped.',
+        'Maximum windows that wait for the network, which limits memory; the oldest are dropped.',
         'windows',
         (1, 1000),
     )
@@ -343,7 +342,7 @@ class StateSettings:
 
     max_gap_ms: float = _parameter(
         defaults.MAX_GAP_MS,
-        'A longer silence between two events resets the recurrent state; shorter ones give empty '
+        'A longer time without events resets the recurrent state; a shorter one gives empty '
         'windows.',
         'ms',
         (1, 3_600_000),
@@ -362,15 +361,14 @@ class OverlaySettings:
     layers: list[str] = _parameter(
         list(defaults.SHOWN_LAYERS),
         "What the topic overlay shows: 'events', 'boxes' with class and score, 'ids' (numbers of "
-        "tracked objects and their trails), 'tokens' (a tint where stage 1 attends) and 'status' "
-        "(a strip with time and numbers); [''] for an empty picture.",
+        "tracked objects and their trails), 'tokens' (tint of the tokens that stage 1 selects) "
+        "and 'status' (line with time and measurements); [''] for an empty picture.",
         check=_are_layers,
         must=f'a list without repetitions of {", ".join(defaults.OVERLAY_LAYERS)}',
     )
     theme: str = _parameter(
         'dark',
-        'Colours of the topics overlay and event_image; both themes are safe for the '
-        'colour-blind.',
+        'Colours of the topics overlay and event_image, distinct for colour-blind viewers too.',
         choices=defaults.OVERLAY_THEMES,
     )
 
@@ -381,47 +379,46 @@ class TrackingParameters:
 
     enabled: bool = _parameter(
         True,
-        'Give objects a number that they keep: the id of a detection. Off, ids are empty; what is '
-        'detected is the same.',
+        'Track objects: detections of an object have the same id in all windows. If false, ids '
+        'are empty; the detections are the same.',
     )
     high_score: float = _parameter(
         defaults.TRACK_HIGH_SCORE,
-        'Detections from this score on begin tracks, and continue them before those of lower '
-        'scores may.',
+        'Minimum score to begin a track; such detections are also matched to tracks before those '
+        'of lower score.',
         limits=(0, 1),
     )
     low_score: float = _parameter(
         defaults.TRACK_LOW_SCORE,
-        'Detections from this score on continue tracks. Those below detections.score_threshold '
-        'are not there for it.',
+        'Minimum score to continue a track; no effect below detections.score_threshold.',
         limits=(0, 1),
     )
     min_iou: float = _parameter(
         defaults.TRACK_MIN_IOU,
-        'A detection continues a track whose predicted box it overlaps by this IoU.',
+        'Minimum IoU of a detection and the predicted box of the track that it continues.',
         limits=(0.01, 1),
     )
     max_distance: float = _parameter(
         defaults.TRACK_MAX_DISTANCE,
-        'Without this overlap it continues one whose predicted centre is within so many standard '
-        'deviations; 0 for overlap alone.',
+        'If the overlap is smaller, a detection may still continue a track whose predicted centre '
+        'is within this many standard deviations; 0: overlap only.',
         limits=(0, 100),
     )
     min_hits: int = _parameter(
         defaults.TRACK_MIN_HITS,
-        'Detections in consecutive windows after which a track has an id; 1 gives it at once.',
+        'Detections in consecutive windows until a track has an id; 1: at once.',
         limits=(1, 100),
     )
     max_age_ms: float = _parameter(
         defaults.TRACK_MAX_AGE_MS,
-        'A track ends when its object was not detected for longer than this, sensor time.',
+        'A track ends when its object has not been detected for this time, sensor time.',
         'ms',
         (0, 3_600_000),
     )
     lead_ms: float = _parameter(
         defaults.TRACK_LEAD_MS,
-        'Move the box of an object with an id on by its motion in this time: to where it is when '
-        'the detection is used. With 0 it is where it was at the stamp.',
+        'Extrapolate boxes of tracked objects by this time, to compensate latency; 0: position at '
+        'the stamp.',
         'ms',
         (0, 1000),
     )
@@ -439,15 +436,15 @@ class PageSettings:
 
     port: int = _parameter(
         0,
-        'Port of the live page with pictures, charts and settings of the (first) camera, served '
-        'by a process of its own; 0 for none.',
+        'Port of the live page with pictures, charts and settings of the (first) camera; 0: no '
+        'page.',
         limits=(0, 65535),
         when='start',
     )
     host: str = _parameter(
         '127.0.0.1',
-        'Address that the page is served on. Pages on another than a loopback one need the token '
-        'that is logged with the address.',
+        'Address that the page is served on. Other than loopback addresses require the token that '
+        'is logged.',
         check=bool,
         must='an address of this machine',
         when='start',
@@ -460,21 +457,20 @@ class Settings:
 
     autostart: bool = _parameter(
         True,
-        'Configure and activate automatically at the start. Set it to false where a lifecycle '
-        'manager does that.',
+        'Configure and activate at the start; false: a lifecycle manager does it.',
         when='start',
     )
     autostart_required: bool = _parameter(
         False,
-        'End with exit code 1 if autostart cannot configure and activate the node; otherwise it '
-        'waits for somebody who does.',
+        'Exit with code 1 if autostart cannot configure and activate the node; false: keep '
+        'running, for others to configure it.',
         when='start',
     )
     cameras: list[str] = _parameter(
         [''],
         'Names of the cameras, which share the network: [left, right] reads left/events and '
-        'right/events and publishes left/detections, right/detections and so on. All other '
-        "parameters hold for each of them. [''] for one camera, with events and detections.",
+        'right/events and publishes left/detections, right/detections and so on. The other '
+        "parameters apply to every camera. [''] for one camera, with events and detections.",
         check=_are_cameras,
         must="[''], or different names of letters, digits and underscores, such as [left, right]",
         when='configure',
