@@ -20,14 +20,17 @@ ARGUMENTS = {
         'Recording to play: "example", the bundled one, or the path of another one.',
     ),
     'recording_topic': ('', 'Topic in the recording; empty: the only one with events.'),
-    'subscriptions': ('1', 'Subscriptions that the player waits for; the detector is one.'),
+    'subscriptions': (
+        '1',
+        'Number of subscriptions that the player waits for; the detector is one.',
+    ),
     'events': ('/event_camera/events', 'Topic for the events.'),
     'detections': ('detections', 'Topic for the detections.'),
-    'model': ('default', 'default, a .safetensors file or a configuration.'),
-    'device': ('auto', 'auto, cpu, cuda or cuda:N.'),
+    'model': ('default', 'Weights: default, a .safetensors file or a configuration.'),
+    'device': ('auto', 'Device: auto, cpu, cuda or cuda:N.'),
     'log_level': (
         'info',
-        'Least severity that the detector logs.',
+        'Minimum log severity of the detector.',
         ('debug', 'info', 'warn', 'error', 'fatal'),
     ),
 }

@@ -44,9 +44,9 @@ ARGUMENTS = {
     'namespace': ('', 'Namespace of the node and its topics.'),
     'name': (
         NODE_NAME,
-        'Name of the node. Topics and services of a node with another name than this one lie '
-        'below it, so that several in a namespace do not collide; those of several cameras lie '
-        'below the names of these.',
+        'Name of the node. With another name than this one, topics and services are NAME/..., so '
+        'that several nodes in a namespace do not collide; those of several cameras are '
+        'CAMERA/...',
     ),
     'autostart': (
         '',
@@ -56,33 +56,30 @@ ARGUMENTS = {
     ),
     'autostart_required': (
         '',
-        'End the node with exit code 1 where it cannot configure and activate itself; empty: as '
-        'in the parameter file.',
+        'Exit with code 1 if the node cannot configure and activate itself; empty: as in the '
+        'parameter file.',
         SWITCH_OR_FILE,
     ),
-    'respawn': ('false', 'Start the node anew 2 s after it ended.', SWITCH),
+    'respawn': ('false', 'Restart the node 2 s after it exits.', SWITCH),
     'cameras': (
         '',
         'Names of several cameras, [left, right] for example; empty: as in the parameter file.',
     ),
     'model': (
         '',
-        'default, a .safetensors file or a configuration; empty: as in the parameter file.',
+        'Weights: default, a .safetensors file or a configuration; empty: as in the parameter '
+        'file.',
     ),
-    'device': ('', 'auto, cpu, cuda or cuda:N; empty: as in the parameter file.'),
+    'device': ('', 'Device: auto, cpu, cuda or cuda:N; empty: as in the parameter file.'),
     'use_sim_time': (
         '',
         'Take the time from /clock, as with ros2 bag play --clock; empty: as in the parameter '
         'file.',
         SWITCH_OR_FILE,
     ),
-    'log_level': (
-        'info',
-        'Least severity that is logged.',
-        ('debug', 'info', 'warn', 'error', 'fatal'),
-    ),
-    'rviz': ('false', 'Start rviz2 with the topics of the node.', SWITCH),
-    'frame': ('event_camera', 'The frame_id of the events, fixed frame of rviz2.'),
+    'log_level': ('info', 'Minimum log severity.', ('debug', 'info', 'warn', 'error', 'fatal')),
+    'rviz': ('false', 'Start rviz2 and show the topics of the node.', SWITCH),
+    'frame': ('event_camera', 'Fixed frame of rviz2: the frame_id of the events.'),
 }
 
 

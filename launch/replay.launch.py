@@ -25,9 +25,12 @@ from launch_ros.substitutions import FindPackageShare
 ARGUMENTS = {
     'bag': (None, 'Rosbag2 folder or file to play.'),
     'rate': ('1.0', 'Speed of the playback.'),
-    'loop': ('false', 'true: play again and again; evaluate one pass only.'),
-    'delay': ('5.0', 'Seconds until the playback begins: the detector loads its weights.'),
-    'record': ('', 'New folder for a bag with events, detections and classes; empty: none.'),
+    'loop': ('false', 'true: play in a loop. Recordings for evaluate need one pass.'),
+    'delay': ('5.0', 'Seconds to wait before playback, while the detector loads its weights.'),
+    'record': (
+        '',
+        'New folder for a bag with events, detections and classes; empty: do not record.',
+    ),
     'events': ('/event_camera/events', 'Topic with the events in the bag.'),
     'detections': ('/detections', 'Topic for the detections.'),
     'params_file': (
@@ -36,7 +39,10 @@ ARGUMENTS = {
     ),
     'model': ('', 'As for detector.launch.py.'),
     'device': ('', 'As for detector.launch.py.'),
-    'log_level': ('info', 'Of the detector: debug, info, warn, error or fatal.'),
+    'log_level': (
+        'info',
+        'Minimum log severity of the detector: debug, info, warn, error or fatal.',
+    ),
 }
 
 #: Seconds from the end of the bag to that of the others.

@@ -48,8 +48,8 @@ COMMAND_GROUP = 'sast_ros.commands'
 
 #: Commands of sast_ros_training and their help.
 _TRAINING_COMMANDS = {
-    'simulate': 'labelled recordings of simulated street scenes',
-    'train': 'training data -> weights',
+    'simulate': 'generate labelled recordings of simulated scenes',
+    'train': 'train weights',
 }
 
 

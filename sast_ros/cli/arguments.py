@@ -14,11 +14,11 @@ from sast_ros import defaults
 from sast_ros.errors import SastError
 
 MODEL_HELP = (
-    '"default", the bundled weights, or a .safetensors file, or a configuration (gen1-tiny, '
-    '1mpx-base, ...) with untrained weights (default: %(default)s)'
+    'weights: "default" for the bundled ones, a .safetensors file, or the name of a configuration '
+    '(gen1-tiny, 1mpx-base, ...) for untrained ones (default: %(default)s)'
 )
 
-DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto, a GPU if there is one)'
+DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto, the first GPU if there is one)'
 
 
 class _IntervalBound(argparse.Action):
@@ -59,8 +59,8 @@ class _Given(argparse.Action):
 def add_interval(command: argparse.ArgumentParser) -> None:
     """Add ``--start`` and ``--end``, seconds since the first event of a recording."""
     for name, default, text in (
-        ('--start', 0.0, 'start of the interval, seconds since the first event (default: 0)'),
-        ('--end', None, 'end of the interval, exclusive, seconds since the first event'),
+        ('--start', 0.0, 'begin this many seconds after the first event (default: 0)'),
+        ('--end', None, 'stop this many seconds after the first event (default: at the end)'),
     ):
         command.add_argument(
             name,
@@ -80,16 +80,34 @@ def add_detector(
         '--params',
         type=Path,
         metavar='FILE',
-        help='parameter file of the node (ROS 2 YAML), over which the options win',
+        help='parameter file of the node (ROS 2 YAML); options override it',
     )
     command.add_argument('--model', default='default', action=_Given, metavar='M', help=MODEL_HELP)
     command.add_argument('--device', default='auto', action=_Given, metavar='D', help=DEVICE_HELP)
     milliseconds, share = number_between(1, 10_000), number_between(0, 1)
     for name, kind, default, metavar, text in (
-        ('--window-ms', milliseconds, defaults.WINDOW_MS, 'T', 'integration time'),
-        ('--stride-ms', milliseconds, defaults.STRIDE_MS, 'T', 'time from window to window'),
-        ('--score-threshold', share, score_threshold, 'P', 'minimum score'),
-        ('--nms-iou', share, defaults.NMS_IOU, 'P', 'IoU threshold of per-class NMS'),
+        (
+            '--window-ms',
+            milliseconds,
+            defaults.WINDOW_MS,
+            'T',
+            'time that a window covers, milliseconds',
+        ),
+        (
+            '--stride-ms',
+            milliseconds,
+            defaults.STRIDE_MS,
+            'T',
+            'time from one window to the next, milliseconds',
+        ),
+        ('--score-threshold', share, score_threshold, 'P', 'minimum score of a detection'),
+        (
+            '--nms-iou',
+            share,
+            defaults.NMS_IOU,
+            'P',
+            'IoU threshold of non-maximum suppression per class',
+        ),
     ):
         text += ' (default: %(default)g)'
         command.add_argument(
@@ -100,15 +118,15 @@ def add_detector(
         choices=('first_event', 'epoch'),
         default='first_event',
         action=_Given,
-        help='where windows begin: at the first event, or at multiples of the stride since the '
-        'epoch of the clock of the events (default: %(default)s)',
+        help='start of the windows: at the first event, or at multiples of the stride on the '
+        'clock of the events (default: %(default)s)',
     )
     command.add_argument(
         '--sensor-size',
         type=sensor_size,
         action=_Given,
         metavar='WxH',
-        help='of recordings that do not contain it, or state a wrong one, for example 640x480',
+        help='sensor size WxH; overrides the recording, for example 640x480',
     )
     command.add_argument(
         '--filter',
@@ -118,8 +136,8 @@ def add_detector(
         dest='filters',
         metavar='F',
         help='filter of the events: hot-pixel, background-activity=10ms, roi=X,Y,WIDTH,HEIGHT, '
-        'mask=FILE, flip=horizontal, flip=vertical or flip=rotate-180; repeat it for several, '
-        'which are applied in this order',
+        'mask=FILE, flip=horizontal, flip=vertical or flip=rotate-180; repeat the option for '
+        'several filters, applied in this order',
     )
 
 

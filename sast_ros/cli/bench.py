@@ -53,7 +53,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'bench',
-        help='how fast this machine is',
+        help='measure the speed of this machine',
         description='Measure decoding, histogram, network, boxes and the whole pipeline on this '
         'machine; with --node also the node, in processes of their own: seconds to the first '
         'detection, latency, and the highest event rate with less than 1 % of the windows and '
@@ -62,26 +62,25 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     for name, kind, default, metavar, text in (
         ('--model', str, 'default', 'M', MODEL_HELP),
         ('--device', str, 'auto', 'D', DEVICE_HELP),
-        ('--size', sensor_size, None, 'WxH', 'sensor of the synthetic events (default: the design '
-         'size of the network)'),
+        ('--size', sensor_size, None, 'WxH', 'sensor size of the synthetic events (default: the '
+         'design size of the network)'),
         ('--rate', number_between(0.001, 1000), None, 'MEV', 'million synthetic events a second '
          '(default: an eighth of the number of pixels in every window)'),
-        ('--recording', Path, None, 'BAG', 'use its events instead; any that replay reads'),
-        ('--topic', str, None, 'T', 'topic with events in it (default: the only one)'),
+        ('--recording', Path, None, 'RECORDING', 'take the events of this recording instead of '
+         'synthetic ones'),
+        ('--topic', str, None, 'T', 'topic with events in the recording (default: the only one)'),
         ('--threads', whole_number(1, 1024), None, 'N', 'CPU threads of the network (default: as '
          'the node, all cores but one, at most 4)'),
-        ('--seconds', number_between(0.01, 3600), 2.0, 'S', 'of measuring each part; streams of '
-         f'--node last {_NODE_FACTOR} times as long (default: %(default)g)'),
+        ('--seconds', number_between(0.01, 3600), 2.0, 'S', 'seconds to measure each part; '
+         f'streams of --node last {_NODE_FACTOR} times as long (default: %(default)g)'),
     ):  # fmt: skip
         command.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
     command.add_argument(
         '--instruction-set',
         choices=INSTRUCTION_SETS,
-        help='use no more than this one (default: all that the processor has)',
+        help='highest instruction set to use (default: that of the processor)',
     )
-    command.add_argument(
-        '--node', action='store_true', help='measure the node too, which needs ROS 2'
-    )
+    command.add_argument('--node', action='store_true', help='measure the node too; needs ROS 2')
     add_json(command, 'result')
     command.set_defaults(command=run)
     return command

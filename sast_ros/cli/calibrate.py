@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'calibrate',
-        help='weights + labelled recordings -> weights whose scores are shares of correct boxes',
+        help='turn scores into probabilities',
         description='Fit the calibration of the scores of weights to recordings with labels, and '
         'write the weights with it. A calibrated score of 0.3 says that 30 % of such boxes match '
         'a label of their class with an IoU of at least 0.5. Take recordings that were not '
@@ -57,7 +57,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         type=Path,
         default=Path('out/calibrate'),
         metavar='DIR',
-        help='folder of the replays, which the same command finds again (default: %(default)s)',
+        help='folder for the replays; the same command reuses them (default: %(default)s)',
     )
     add_json(command, 'summary')
     command.set_defaults(command=run)

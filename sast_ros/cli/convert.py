@@ -17,7 +17,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'convert',
-        help='official checkpoint -> .safetensors',
+        help='convert an official checkpoint to .safetensors',
         description='Convert an official Lightning checkpoint to .safetensors. Names and shapes '
         'are checked strictly, and nothing but tensors is read from it.',
     )
@@ -28,12 +28,12 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         '--out',
         type=Path,
         metavar='FILE',
-        help='.safetensors file to write (default: that of the name of CKPT, if there is none)',
+        help='.safetensors file to write (default: named as CKPT, if there is no such file)',
     )
     command.add_argument(
         '--name',
         metavar='NAME',
-        help='configuration, such as gen1-base (default: by its shapes and classes)',
+        help='configuration, such as gen1-base (default: by the shapes and classes of CKPT)',
     )
     command.add_argument(
         '--classes',

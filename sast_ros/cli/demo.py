@@ -37,17 +37,35 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'demo',
-        help='recording -> ROS 2 -> node -> detections',
+        help='run the detector node on a recording over ROS 2',
         description='Play a recording over real ROS 2 topics through the detector node and show '
         'the detections that come back.',
     )
     for name, kind, default, metavar, text in (
-        ('--recording', Path, EXAMPLE, 'BAG', f'as for replay; "{EXAMPLE}" is the bundled one'),
+        (
+            '--recording',
+            Path,
+            EXAMPLE,
+            'RECORDING',
+            f'recording to play; "{EXAMPLE}" is the bundled one',
+        ),
         ('--topic', str, None, 'T', 'topic with events (default: the only one)'),
-        ('--labels', Path, None, 'FILE', 'labels (default: NAME_bbox.npy beside the recording)'),
-        ('--seconds', number_between(0.05, 3600), None, 'S', 'play only so much (default: all)'),
+        (
+            '--labels',
+            Path,
+            None,
+            'FILE',
+            'file with labels (default: NAME_bbox.npy beside the recording)',
+        ),
+        (
+            '--seconds',
+            number_between(0.05, 3600),
+            None,
+            'S',
+            'play only the first S seconds (default: all)',
+        ),
         ('--model', str, 'default', 'M', MODEL_HELP),
-        ('--out', Path, Path('out/demo'), 'DIR', 'results (default: %(default)s)'),
+        ('--out', Path, Path('out/demo'), 'DIR', 'folder for the results (default: %(default)s)'),
     ):
         command.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
     command.set_defaults(command=run)

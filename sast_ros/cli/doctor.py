@@ -21,7 +21,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'doctor',
-        help='what is installed, what is missing, what to do',
+        help='check the installation',
         description='Examine Python, torch, GPU, ROS 2, message packages and network settings. '
         'Exit code 1 if something needed is missing.',
     )

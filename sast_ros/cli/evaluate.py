@@ -42,7 +42,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'evaluate',
-        help='detections or recordings + labels -> mAP and other metrics',
+        help='score detections against labels',
         description='Evaluate detections against labels by the protocol of the Prophesee '
         'automotive data sets: the first half second and small boxes are left out, and each label '
         'is compared with the last window that had ended then. Recordings are replayed first; '
@@ -53,9 +53,9 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'inputs',
         nargs='+',
         type=recording_path,
-        metavar='DETECTIONS_OR_BAG',
-        help='folder of a replay, boxes (.npy, COCO results, CSV), bag with Detection2DArray, or '
-        'recording; "example" is the bundled one',
+        metavar='RECORDING',
+        help='recording to detect in, or detections: folder of a replay, boxes (.npy, COCO '
+        'results, CSV) or bag with Detection2DArray; "example" is the bundled recording',
     )
     add_protocol(command)
     _add_score(command)
@@ -165,7 +165,7 @@ def add_batch(command: argparse.ArgumentParser) -> None:
         '--threads',
         type=whole_number(1, 256),
         metavar='N',
-        help='CPU threads of the network; the last bits of detections depend on it (default: 1)',
+        help='CPU threads of the network; results differ in the last bits with it (default: 1)',
     )
     command.add_argument(
         '--workers',

@@ -26,23 +26,23 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'export',
-        help='weights -> ONNX or torch.export, for other runtimes',
+        help='write a network for other runtimes: ONNX or torch.export',
         description='Write a network as one file for ONNX Runtime, TensorRT or torch.export.load, '
         'with its recurrent state as inputs and outputs and all that is needed to run it as '
         'metadata. It takes about a minute.',
     )
     command.add_argument(
-        'out', type=Path, metavar='OUT', help='file to write: .onnx, or .pt2 of format torch'
+        'out', type=Path, metavar='OUT', help='file to write: .onnx, or .pt2 with --format torch'
     )
     command.add_argument(
-        '--format', choices=FORMATS, default='onnx', help='(default: %(default)s)'
+        '--format', choices=FORMATS, default='onnx', help='file format (default: %(default)s)'
     )
     command.add_argument('--model', default='default', metavar='M', help=MODEL_HELP)
     command.add_argument(
         '--sensor-size',
         type=sensor_size,
         metavar='WxH',
-        help='sensor that the file is for (default: that of the design, 304x240 or 1280x720)',
+        help='sensor size of the exported network (default: its design size, 304x240 or 1280x720)',
     )
     add_json(command, 'metadata')
     command.set_defaults(command=run)

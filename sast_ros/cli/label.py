@@ -34,7 +34,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'label',
-        help='recording -> pictures and detections to edit -> labels',
+        help='annotate a recording, starting from detections',
         description='Export pictures of a recording and what is detected in them, to be edited '
         'in an annotation tool: COCO JSON or "CVAT for images 1.1". With --import take the edited '
         'annotations back, as NAME_bbox.npy beside the recording, which "sast-ros evaluate" and '
@@ -51,19 +51,19 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         type=Path,
         dest='source',
         metavar='FOLDER',
-        help='take back the annotations of a folder that this command has written',
+        help='read edited annotations back from a folder that this command wrote',
     )
     command.add_argument(
         '--format',
         choices=FORMATS,
-        help='of the annotations (default: coco; with --import the one that is there)',
+        help='format of the annotations (default: coco; with --import the one found)',
     )
     command.add_argument(
         '--every',
         type=whole_number(1, 100_000),
         default=1,
         metavar='N',
-        help='export one of N windows (default: %(default)s)',
+        help='export every Nth window (default: %(default)s)',
     )
     command.add_argument('--topic', metavar='T', help='topic with events (default: the only one)')
     add_interval(command)

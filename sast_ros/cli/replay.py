@@ -39,7 +39,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'replay',
-        help='recording -> detections',
+        help='detect in a recording',
         description='Run a recording through the detector, without ROS. Writes detections.npy '
         '(Prophesee box layout), detections.mcap (vision_msgs/Detection2DArray), windows.npy, '
         'summary.json and, with --video and --gif, overlay.mp4 and overlay.gif.',
@@ -47,7 +47,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         'bag',
         type=Path,
-        metavar='BAG',
+        metavar='RECORDING',
         help='rosbag2 folder, .db3, .mcap, rosbag1 .bag, Prophesee .raw or .dat, .aedat4, .es, '
         'HDF5 .h5, .txt, .csv, .npy or .npz; "example" is the bundled one',
     )
@@ -61,7 +61,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     add_interval(command)
     command.add_argument(
-        '--out', type=Path, metavar='DIR', help='results (default: out/replay/NAME-OF-BAG)'
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='folder for the results (default: out/replay/NAME-OF-RECORDING)',
     )
     command.add_argument(
         '--visual',

@@ -29,7 +29,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'transcode',
-        help='recording -> recording in another format',
+        help='convert a recording',
         description='Write a recording in another format, which the extension of OUT selects: '
         '.mcap (ROS messages), .raw (Prophesee EVT 3.0), .dat, .h5 (layout of DSEC), .npz, .csv '
         'or .txt. Pixels, polarities and times of all events stay exactly the same.',
@@ -38,14 +38,16 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'recordings',
         type=Path,
         nargs='+',
-        metavar='IN',
-        help='any recording that "sast-ros replay" reads; several with --to',
+        metavar='RECORDING',
+        help='recording of any format that "sast-ros replay" reads; several with --to',
     )
     command.add_argument(
-        'out', type=Path, metavar='OUT', help='file to write; with --to the folder of the files'
+        'out', type=Path, metavar='OUT', help='file to write; with --to, the folder for the files'
     )
     command.add_argument(
-        '--to', choices=FORMATS, help='format of all files, which keep their names otherwise'
+        '--to',
+        choices=FORMATS,
+        help='convert several recordings to this format; files keep their names',
     )
     command.add_argument(
         '--message',
@@ -62,7 +64,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         '--sensor-size',
         type=sensor_size,
         metavar='WxH',
-        help='of recordings that do not contain it, or state a wrong one, for example 640x480',
+        help='sensor size WxH; overrides the recording, for example 640x480',
     )
     command.add_argument('--force', action='store_true', help='replace files that exist')
     add_json(command, 'summary')

@@ -57,8 +57,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'view',
-        help='see events and detections, live or of a recording',
-        description='Show events, boxes and figures of a node that runs (--topic), or of a '
+        help='show events and detections, live or of a recording',
+        description='Show events, boxes and measurements of a running node (--topic) or of a '
         'recording, in the viewer Rerun, in Foxglove (--foxglove) or on a page in the browser '
         '(--page).',
     )
@@ -66,7 +66,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'recording',
         nargs='?',
         metavar='RECORDING',
-        help='as for replay; "example" is the bundled one',
+        help='recording of any format that "sast-ros replay" reads; "example" is the bundled one',
     )
     command.add_argument(
         '--topic',
@@ -78,23 +78,25 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         '--page',
         action='store_true',
         help='serve a page with pictures, charts and settings of the node; a recording is played '
-        'again and again through a node of its own',
+        'in a loop through a node of its own',
     )
-    how.add_argument('--save', type=Path, metavar='FILE', help='write a file .rrd for Rerun')
+    how.add_argument('--save', type=Path, metavar='FILE', help='write an .rrd file for Rerun')
     how.add_argument(
-        '--web', action='store_true', help='serve Rerun as a web page on 127.0.0.1, not a window'
+        '--web',
+        action='store_true',
+        help='serve Rerun as a web page on 127.0.0.1 instead of opening a window',
     )
     how.add_argument(
         '--foxglove',
         action='store_true',
-        help='serve the topics of the node for Foxglove, by a websocket; a recording is played '
-        'again and again',
+        help='serve the topics of the node to Foxglove by websocket; a recording is played in a '
+        'loop',
     )
     command.add_argument(
         '--host',
         metavar='ADDRESS',
-        help='address of --page and --foxglove; another than a loopback one needs the token that '
-        f'is printed for the page, and is open to everybody for Foxglove (default: {HOST})',
+        help='address of --page and --foxglove. Other than loopback addresses require the printed '
+        f'token for the page, and are open to everybody for Foxglove (default: {HOST})',
     )
     command.add_argument(
         '--port',

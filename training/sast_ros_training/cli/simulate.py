@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'simulate',
-        help='labelled recordings of simulated scenes',
+        help='generate labelled recordings of simulated scenes',
         description='Simulate an event camera in streets and close to things. Writes NAME.mcap '
         '(rosbag2), NAME_bbox.npy (Prophesee box layout) and NAME.mp4 of every sequence, and '
         'dataset.json. The same arguments give the same bytes.',
@@ -27,28 +27,41 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     text = 'folder for the files (default: %(default)s)'
     option('--out', type=Path, default=out, metavar='DIR', help=text)
     number = whole_number(1, 1_000_000)
-    option('--sequences', type=number, default=1, metavar='N', help='how many (default: 1)')
-    length, text = number_between(0.05, 3600), 'length of each (default: %(default)g)'
+    option(
+        '--sequences',
+        type=number,
+        default=1,
+        metavar='N',
+        help='number of recordings (default: 1)',
+    )
+    length, text = number_between(0.05, 3600), 'length of a recording (default: %(default)g)'
     option('--seconds', type=length, default=5.0, metavar='S', help=text)
-    option('--seed', type=seed, default=0, metavar='K', help='chooses everything (default: 0)')
+    option(
+        '--seed', type=seed, default=0, metavar='K', help='seed of all random choices (default: 0)'
+    )
     geometries = ('gen1', 'davis346', 'vga', '1mpx')
     text = 'sensor: 304x240, 346x260, 640x480 or 1280x720 (default: %(default)s)'
     option('--geometry', choices=geometries, default='gen1', help=text)
     motions = ('static', 'pan', 'handheld', 'driving')
-    text = 'of the camera (default: all of them, half of the sequences static)'
+    text = 'motion of the camera (default: all of them, half of the recordings static)'
     option('--motion', choices=motions, help=text)
-    text = 'streets, or desks and rooms near the camera (default: both, 7 of 10 are streets)'
+    text = 'streets, or desks and rooms close to the camera (default: both, 7 of 10 are streets)'
     option('--scene', choices=('street', 'near'), help=text)
     text = 'folder with glTF models of cars, people and two-wheelers to use as well'
     option('--models', type=Path, metavar='DIR', help=text)
-    text = 'event_camera_msgs/EventPacket in EVT 3.0, or dvs_msgs/EventArray (default: evt3)'
+    text = (
+        'messages: event_camera_msgs/EventPacket in EVT 3.0 or dvs_msgs/EventArray (default: evt3)'
+    )
     option('--format', choices=('evt3', 'dvs'), default='evt3', help=text)
-    times, text = number_between(5, 10_000), 'length of the windows that the labels are of'
+    times, text = (
+        number_between(5, 10_000),
+        'length of the windows that are labelled, milliseconds',
+    )
     option('--window-ms', type=times, default=50.0, metavar='MS', help=f'{text} (default: 50)')
-    text = 'time from one window to the next: boxes are at the ends of windows (default: 50)'
+    text = 'time from one window to the next, milliseconds; labels are at its end (default: 50)'
     option('--stride-ms', type=times, default=50.0, metavar='MS', help=text)
     option('--no-video', action='store_true', help='leave out NAME.mp4')
-    cores, text = os.cpu_count() or 1, 'processes (default: one per core)'
+    cores, text = os.cpu_count() or 1, 'number of processes (default: one per core)'
     option('--workers', type=whole_number(1, 1024), default=cores, metavar='N', help=text)
     text = 'also write dataset.json to FILE, - for standard output'
     option('--json', metavar='FILE', help=text)

@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
     command = commands.add_parser(
         'train',
-        help='training data -> weights',
+        help='train weights',
         description='Train the network, through all parts of the curriculum if the configuration '
         'has one. Writes model.safetensors (the best weights by validation), last.ckpt, '
         'validation.json and curves for TensorBoard; with a curriculum into a folder for each '
@@ -46,7 +46,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'with --self-train',
     )
     command.add_argument(
-        '--out', type=Path, metavar='DIR', help='results (default: out/train/NAME-OF-CONFIG)'
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='folder for the results (default: out/train/NAME-OF-CONFIG)',
     )
     command.add_argument(
         '--init',
@@ -76,8 +79,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def _add_self_training(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group(
         'self-training',
-        'Train on recordings without labels: on what the weights themselves detect in them '
-        'forwards and backwards in time, again and again.',
+        'Train on recordings without labels: the weights detect in them, forwards and backwards '
+        'in time, and are trained on what they found.',
     )
     group.add_argument(
         '--self-train',
@@ -85,16 +88,15 @@ def _add_self_training(command: argparse.ArgumentParser) -> None:
         nargs='+',
         default=(),
         metavar='RECORDING',
-        help='recordings that "sast-ros replay" reads; begins with the bundled weights without '
-        '--init',
+        help='recordings that "sast-ros replay" reads; without --init training starts from the '
+        'bundled weights',
     )
     group.add_argument(
         '--rounds',
         type=whole_number(1, 100),
         default=1,
         metavar='N',
-        help='label the recordings so often, each time with the latest weights (default: '
-        '%(default)s)',
+        help='rounds of labelling and training (default: %(default)s)',
     )
     group.add_argument(
         '--labelled-share',
@@ -115,14 +117,14 @@ def _add_self_training(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--no-mirror',
         action='store_true',
-        help='do not look at mirror images of the recordings, which takes half the time',
+        help='do not detect in mirrored recordings: half the time, fewer labels',
     )
     group.add_argument('--topic', metavar='T', help='topic with events of the recordings')
     group.add_argument(
         '--sensor-size',
         type=sensor_size,
         metavar='WxH',
-        help='of recordings that do not contain it, or state a wrong one',
+        help='sensor size WxH; overrides the recordings',
     )
 
 
