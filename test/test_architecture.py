@@ -14,16 +14,34 @@ from workspace import REPOSITORY
 
 PACKAGES = {'sast_ros': REPOSITORY, 'sast_ros_training': REPOSITORY / 'training'}
 
-#: What no module of a folder (or file) may import, at whatever place in it.
+#: Modules and folders of sast_ros along the data flow: each imports only what is before it.
+ROOMS = (
+    # What all may use
+    *('version', 'defaults', 'errors', 'npy', 'output', 'process', 'yaml_file', 'labels'),
+    *('example', 'kernels'),
+    # Events in, detections out
+    *('events', 'windows', 'histogram', 'model', 'detections', 'sparsity_budget', 'detector'),
+    *('tracking', 'pipeline'),
+    # What recordings need
+    *('bags', 'visualization', 'replay', 'export', 'evaluation', 'labelling', 'page'),
+    # With ROS: the node, and what starts, plays, measures or inspects it
+    *('ros', 'demo', 'bench', 'doctor', 'cli', '__main__'),
+)
+
+#: From here on rclpy may be imported.
+FIRST_WITH_ROS = ROOMS.index('ros')
+
+#: What else no module of a folder (or file) may import, at whatever place in it.
 FORBIDDEN = {
     'sast_ros': {'sast_ros_training'},
-    'sast_ros/events': {'torch', 'sast_ros.histogram', 'sast_ros.model', 'sast_ros.bags'},
+    'sast_ros/events': {'torch'},
     'sast_ros/model': {'sast_ros.events', 'sast_ros.windows', 'sast_ros.histogram'},
+    'sast_ros/tracking': {'torch', 'sast_ros.events', 'sast_ros.model', 'sast_ros.detector'},
+    'sast_ros/bags': {'torch', 'sast_ros.model', 'sast_ros.detector', 'sast_ros.pipeline'},
+    'sast_ros/visualization': {'torch', 'sast_ros.model', 'sast_ros.detector'},
+    'sast_ros/evaluation': {'torch', 'sast_ros.detector'},
     'training/sast_ros_training': {'rclpy'},
 }
-
-#: What may import rclpy: the node, and what starts, plays, measures or inspects it.
-WITH_ROS = {'ros', 'cli', 'demo', 'bench', 'doctor'}
 
 
 def list_modules(package: str) -> dict[str, Path]:
@@ -61,8 +79,30 @@ def is_below(name: str, package: str) -> bool:
     return name == package or name.startswith(f'{package}.')
 
 
+def room(module: str) -> str:
+    """Return the room of a module of sast_ros; empty for the package itself."""
+    return '.'.join(module.split('.')[1:2])
+
+
+def test_every_room_has_a_place_in_the_data_flow():
+    assert {room(name) for name in list_modules('sast_ros')} - {''} == set(ROOMS)
+
+
+@pytest.mark.parametrize('place', range(len(ROOMS)), ids=ROOMS)
+def test_imports_go_to_the_left(place):
+    allowed = {'', *ROOMS[: place + 1]}
+    wrong = [
+        f'{name}: {other}'
+        for name, path in list_modules('sast_ros').items()
+        if room(name) == ROOMS[place]
+        for other in imports(path, inner=True)
+        if is_below(other, 'sast_ros') and room(other) not in allowed
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize('folder', FORBIDDEN)
-def test_imports_go_to_the_left(folder):
+def test_a_room_knows_nothing_of_what_it_does_not_need(folder):
     wrong = [
         f'{path.relative_to(REPOSITORY)}: {name}'
         for path in sorted((REPOSITORY / folder).rglob('*.py'))
@@ -77,7 +117,7 @@ def test_only_the_node_and_its_commands_import_ros():
         name
         for name, path in list_modules('sast_ros').items()
         if any(is_below(other, 'rclpy') for other in imports(path, inner=True))
-        and name.split('.')[1] not in WITH_ROS
+        and room(name) not in ROOMS[FIRST_WITH_ROS:]
     ]
     assert wrong == []
 
