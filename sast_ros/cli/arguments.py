@@ -149,7 +149,7 @@ def add_overlay(command: argparse.ArgumentParser) -> None:
         nargs='+',
         choices=defaults.OVERLAY_LAYERS,
         default=defaults.SHOWN_LAYERS,
-        help=f'what pictures show (default: {" ".join(defaults.SHOWN_LAYERS)})',
+        help=f'content of pictures (default: {" ".join(defaults.SHOWN_LAYERS)})',
     )
     command.add_argument(
         '--theme',

@@ -63,8 +63,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--detections-topic',
         metavar='T',
-        help='topic with Detection2DArray of bags: evaluate what a node published, by the events '
-        'in the same bag',
+        help='topic with the Detection2DArray that a node published: evaluate these, with the '
+        'events in the same bag',
     )
     add_detector(command, SCORE_THRESHOLD)
     add_batch(command)
@@ -98,14 +98,16 @@ def add_protocol(command: argparse.ArgumentParser) -> None:
         'Detection2DArray, or the one file (default: the folder of the first input)',
     )
     command.add_argument(
-        '--label-topic', metavar='T', help='topic of labels in a bag (default: the only one)'
+        '--label-topic',
+        metavar='T',
+        help='topic with labels, where they are in a bag (default: the only one)',
     )
     command.add_argument(
         '--label-classes',
         metavar='C',
         help='class names of the labels in class-id order: gen1, 1mpx, dsec-det, or a '
         'comma-separated list, which may name several classes alike; or OLD=NEW,... to change '
-        'names (default: those in the file, dataset.json beside it, else by the sensor)',
+        'names (default: those in the file or in dataset.json beside it, else by the sensor)',
     )
     command.add_argument(
         '--detection-classes',

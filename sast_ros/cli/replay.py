@@ -69,7 +69,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         '--visual',
         action='store_true',
-        help='add the picture of the events and the annotations of Foxglove to detections.mcap',
+        help='add pictures of the events and annotations for Foxglove to detections.mcap',
     )
     _add_pictures(command)
     add_detector(command)
@@ -85,7 +85,7 @@ def _add_pictures(command: argparse.ArgumentParser) -> None:
         type=number_between(0.01, 10),
         default=1.0,
         metavar='S',
-        help='of video and GIF: 1 for real time, 0.25 for a quarter of it (default: 1)',
+        help='playback speed of video and GIF; 1 is real time, 0.25 slow motion (default: 1)',
     )
     add_overlay(command)
 
