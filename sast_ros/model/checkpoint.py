@@ -72,8 +72,8 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
     """
     path, place = _file_of(path), choose_device(device)
     tensors, metadata = _read_safetensors(path)
+    digest = _digest(tensors)
     if _CONFIG_KEY in metadata:
-        digest = _digest(tensors)
         if metadata.get(_DIGEST_KEY) != digest:
             raise CheckpointError(
                 f'{path}: its tensors do not match their SHA-256; copy or convert the file again'
@@ -95,18 +95,18 @@ def load_model(path: str | Path, device: str | torch.device = 'cpu', **overrides
     else:
         config = infer_config(tensors, str(path))
     model = load_strictly(vary(config, **overrides), tensors, str(path))
-    model.calibration = _read_calibration(config, tensors, metadata, str(path))
+    model.calibration = _read_calibration(config, digest, metadata, str(path))
     return model.to(place).eval()
 
 
 def _read_calibration(
-    config: ModelConfig, tensors: dict[str, Tensor], metadata: dict[str, str], where: str
+    config: ModelConfig, digest: str, metadata: dict[str, str], where: str
 ) -> Calibration | None:
-    """Return the calibration in a file, None without one; refuse that of other weights."""
+    """Return the calibration in a file, None without one; refuse that of another ``digest``."""
     block = metadata.get(_CALIBRATION_KEY)
     if block is None:
         return None
-    if metadata.get(_CALIBRATION_DIGEST_KEY) != _block_digest(block, _digest(tensors)):
+    if metadata.get(_CALIBRATION_DIGEST_KEY) != _block_digest(block, digest):
         raise CheckpointError(
             f'{where}: its calibration is not that of these tensors; calibrate it again with '
             '"sast-ros calibrate"'
@@ -228,13 +228,14 @@ def add_calibration(
     require_ending(target)
     model = load_model(source)
     tensors, metadata = _read_safetensors(_file_of(source))
-    entries = _calibration_entries(calibration, _digest(tensors))
+    digest = _digest(tensors)
+    entries = _calibration_entries(calibration, digest)
     kept = {
         name: value
         for name, value in metadata.items()
         if name not in (_CALIBRATION_KEY, _CALIBRATION_DIGEST_KEY)
     }
-    _read_calibration(model.config, tensors, entries, str(source))
+    _read_calibration(model.config, digest, entries, str(source))
     write_file(Path(target), save(tensors, {'format': 'pt', **kept, **entries}))
 
 
@@ -328,6 +329,11 @@ def load_strictly(config: ModelConfig, tensors: dict[str, Tensor], where: str) -
             for n in wanted
             if n in tensors and tensors[n].shape != wanted[n].shape
         ),
+        *(
+            f'type: {n} is {_kind(tensors[n])}, must be {_kind(wanted[n])}'
+            for n in wanted
+            if n in tensors and _kind(tensors[n]) != _kind(wanted[n])
+        ),
     ]
     if not faults:
         # Copied, because mapped tensors would change, or end the process, with their file
@@ -361,6 +367,14 @@ def load_strictly(config: ModelConfig, tensors: dict[str, Tensor], where: str) -
     return model
 
 
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_floating_point():
+        return 'floating point'
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        return str(tensor.dtype)
+    return 'integer'
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise CheckpointError(
@@ -388,7 +402,7 @@ def _digest(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         value = tensors[name].contiguous()
         digest.update(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

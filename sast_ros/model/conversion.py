@@ -73,8 +73,8 @@ def convert_checkpoint(
     Raises
     ------
     CheckpointError
-        No such file, unsafe or unreadable, any missing, extra or mis-shaped tensor (all listed),
-        or ``target`` does not end in ``.safetensors``.
+        No such file, unsafe or unreadable, any missing, extra or mis-shaped tensor, or one of
+        another kind (all listed), or ``target`` does not end in ``.safetensors``.
 
     """
     require_ending(target)
@@ -125,6 +125,19 @@ def _read_state_dict(source: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f'{source}: has no state_dict of tensors; give a checkpoint as PyTorch Lightning '
             'saves it'
+        )
+    odd = [
+        str(key)
+        for key, value in state.items()
+        if value.layout is not torch.strided
+        or value.is_nested
+        or value.is_quantized
+        or value.is_meta
+    ]
+    if odd:
+        raise CheckpointError(
+            f'{source}: {textwrap.shorten(", ".join(odd), 100)}: sparse, nested, quantized or '
+            'without values; save them as plain tensors (dense, floating point)'
         )
     return {str(key).removeprefix(_PREFIX): value for key, value in state.items()}
 

@@ -116,6 +116,27 @@ def test_all_differences_are_listed_at_once(tmp_path, model, checkpoint):
     assert not (tmp_path / 'm.safetensors').exists()
 
 
+WEIGHT = 'fpn.reduce_conv1.conv.weight'
+ODD = {
+    'sparse': lambda value: value.to_sparse(),
+    'nested': lambda value: torch.nested.nested_tensor(list(value)),
+    'quantized': lambda value: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8),
+    'without values': lambda value: value.to('meta'),
+    'complex64': lambda value: value.to(torch.complex64),
+    'bool': lambda value: value > 0,
+    'integer': lambda value: value.to(torch.int32),
+}
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('kind', ODD)
+def test_tensors_of_another_kind_are_refused(tmp_path, model, checkpoint, kind):
+    state = official_state(model)
+    state[f'mdl.{WEIGHT}'] = ODD[kind](state[f'mdl.{WEIGHT}'])
+    with pytest.raises(CheckpointError, match=facts(WEIGHT, kind)):
+        convert_checkpoint(checkpoint(state), tmp_path / 'm.safetensors')
+
+
 def test_alias_that_contradicts_is_refused(tmp_path, model, checkpoint):
     state = official_state(model)
     state['mdl.' + ATTENTION + 'sub_layers.2.bias'] += 1
