@@ -1,13 +1,18 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Regions where the loss asks for nothing, and the assignment on few anchors."""
+"""Regions where the loss asks for nothing, the assignment on few anchors, and the divisor."""
 
 from __future__ import annotations
+
+from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 from sast_ros.model import detection_loss
 from sast_ros.model.head import anchor_grid
 import torch
+import torch.distributed as distributed
 
 SIZE = (256, 320)
 ANCHORS = 1680
@@ -63,3 +68,73 @@ def test_only_anchors_near_an_object_become_responsible(seed):
     near = (distance < 1.5 * stride[:, 0]).any(dim=1)
     assert not (gradient[..., 5:].abs().sum(dim=-1) > 0)[~near].any()
     assert loss.positives_per_object >= 0.75  # an anchor may serve one of several only
+
+
+# ---------------------------------------------------------------------------------------- divisor
+
+
+def objects_in(*windows: int, batch: int = 8) -> torch.Tensor:
+    """Return labels of an object in each of these windows of a batch."""
+    labels = torch.zeros(batch, 1, 5)
+    labels[list(windows)] = torch.tensor([2.0, 100, 90, 60, 40])
+    return labels
+
+
+def summed(head: torch.Tensor) -> torch.Tensor:
+    """Return the objectness of a head without objects, before the division."""
+    return torch.nn.functional.softplus(head[..., 4]).sum()
+
+
+def test_a_batch_without_objects_is_divided_by_its_windows():
+    head = random_head(batch=8)
+    loss = detection_loss(head, objects_in(), SIZE)
+    assert float(loss.total.detach()) == pytest.approx(float(summed(head).detach()) / 8)
+
+
+def test_a_batch_with_few_objects_is_divided_by_its_windows():
+    """With as many positive anchors as windows and more, the divisor is that of the paper."""
+    head = random_head(batch=8)
+    for labels, least in ((objects_in(3), 8), (objects_in(*range(8)), 8)):
+        loss = detection_loss(head, labels, SIZE)
+        gradient = torch.autograd.grad(loss.objectness, head)[0][..., 4]
+        positive = int((gradient < 0).sum())  # only an object pulls its objectness up
+        expected = head[..., 4].sigmoid() - (gradient < 0).float()
+        assert torch.allclose(gradient, expected / max(positive, least), rtol=1e-4, atol=1e-9)
+
+
+def test_no_windows_have_no_loss_and_a_gradient():
+    head = random_head()
+    loss = detection_loss(head[:0], torch.zeros(0, 2, 5), SIZE, torch.zeros(0, 1, 4))
+    assert float(loss.total.detach()) == 0
+    assert not torch.autograd.grad(loss.total, head)[0].any()
+
+
+def train(folder: str, rank: int) -> None:
+    """Process 0 has objects, process 1 windows without any, process 2 no labelled windows."""
+    distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/meeting', rank=rank, world_size=3
+    )
+    torch.set_num_threads(1)
+    batch = (4, 2, 0)[rank]
+    labels = objects_in(*range(4), batch=4) if rank == 0 else objects_in(batch=batch)
+    head = random_head(rank, batch)
+    total = detection_loss(head, labels, SIZE).total
+    torch.save((torch.autograd.grad(total, head)[0], total.detach()), f'{folder}/{rank}')
+    distributed.destroy_process_group()
+
+
+def test_processes_share_the_divisor_so_that_their_mean_is_that_of_one_batch(tmp_path: Path):
+    command = [sys.executable, __file__, str(tmp_path)]
+    running = [subprocess.Popen([*command, str(rank)]) for rank in range(3)]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    found = [torch.load(tmp_path / str(rank)) for rank in range(3)]
+    head = torch.cat([random_head(0, 4), random_head(1, 2)]).detach().requires_grad_()
+    loss = detection_loss(head, objects_in(*range(4), batch=6), SIZE)
+    gradient = torch.autograd.grad(loss.total, head)[0]
+    assert torch.allclose(torch.cat([part for part, _ in found]) / 3, gradient, atol=1e-9)
+    mean = sum(float(total) for _, total in found) / 3
+    assert mean == pytest.approx(float(loss.total.detach()), rel=1e-5)
+
+
+if __name__ == '__main__':
+    train(sys.argv[1], int(sys.argv[2]))

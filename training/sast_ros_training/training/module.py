@@ -114,12 +114,14 @@ class DetectionTraining(LightningModule):
         self._states = [(h.detach(), c.detach()) for h, c in output.states]
         self._positions = batch.positions
         head, rows = output.head, batch.labelled
-        if len(rows) == 0:
-            return 0 * head.float().sum()  # DDP expects a gradient of every weight
         if len(rows) < len(head):
             head = head[rows]
+        # Also without labelled windows: processes share its divisor, and DDP expects a gradient
+        # of every weight
         loss = detection_loss(head, batch.labels[rows], output.input_size, batch.ignored[rows])
         total = loss.total
+        if len(rows) == 0:
+            return total
         if published and self._settings.selection.loss_weight:
             selected = self._selection_loss(output, batch)
             total = total + self._settings.selection.loss_weight * selected.total
