@@ -11,23 +11,42 @@ from sast_ros_training.training.augmentation import AugmentationMap
 #: A target has at least this share of its box inside the frame.
 MIN_INSIDE = 0.25
 
+#: So far back ``recent`` looks, as it is stored.
+_LOOKBACK_MS = 1000
+
 
 class LabelMemory:
     """
-    Remembers which objects have been noticed since the network's state was zero.
+    Remembers which objects a clip has shown moving, since the network's state was zero.
 
     An object that has stood still for longer than a second is still there: a recurrent network
-    learns to keep it, if it has had the chance to see it move.
+    learns to keep it, if it has had the chance to see it move. ``recent``, as it is stored, looks
+    back by a second: before the clip began, and at windows that the clip leaves out. It counts
+    where the clip has shown every window of that second.
+
+    Parameters
+    ----------
+    stride_ms : float
+        From window to window of the sequence.
+    step : int
+        The clip shows every ``step``-th window.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stride_ms: float, step: int) -> None:
         self._noticed: set[int] = set()
+        self._shown_ms = 0.0
+        self._stride_ms, self._complete = stride_ms, step == 1
 
     def note(self, labels: np.ndarray) -> np.ndarray:
-        """Return ``LABEL_DTYPE[N]`` of the next window, what was noticed so far as ``recent``."""
+        """Return ``LABEL_DTYPE[N]`` of the next window, what the clip has shown as ``recent``."""
         enough = np.maximum(MIN_EVENTS, MIN_EVENT_DENSITY * labels['w'] * labels['h'])
-        self._noticed.update(labels['track_id'][labels['events'] >= enough].tolist())
+        moves = labels['recent'] & (labels['events'] >= enough)
+        self._noticed.update(labels['track_id'][moves].tolist())
+        self._shown_ms += self._stride_ms
         remembered = labels.copy()
+        known = self._complete and self._shown_ms > _LOOKBACK_MS
+        remembered['recent'] &= known
         remembered['recent'] |= np.isin(labels['track_id'], list(self._noticed))
         return remembered
 
@@ -38,10 +57,10 @@ def split_labels(
     """
     Return targets and ignored regions.
 
-    An object is a target if enough of it is visible, it is large enough, and it produced events
-    lately (``recent``; ``LabelMemory`` decides how far back that reaches): an event camera does
-    not see what never moved, and such targets would teach the network to guess. Other labelled
-    objects that are visible at all are ignored.
+    An object is a target if enough of it is visible and inside the frame, it is large enough, and
+    it produced events lately (``recent``; ``LabelMemory`` decides how far back that reaches): an
+    event camera does not see what never moved, and such targets would teach the network to guess.
+    Other labelled objects that are visible at all are ignored.
 
     Returns
     -------

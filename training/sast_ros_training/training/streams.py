@@ -241,7 +241,7 @@ class _Stream:
         self._map = AugmentationMap(
             clip.augmentation, self._sequence.info, self._network.frame, self._network.downsample
         )
-        self._memory = LabelMemory()
+        self._memory = LabelMemory(self._sequence.info.stride_ms, clip.step)
         return self._sequence
 
 

@@ -226,21 +226,36 @@ class TestLabelMemory:
         return labels['track_id'][memory.note(labels)['recent']].tolist()
 
     def test_what_moved_is_remembered_when_it_has_stopped_for_long(self):
-        memory = LabelMemory()
+        memory = LabelMemory(50, 1)
         assert self.note(memory, (1, 18, True), (2, 17, False)) == [1]
         assert self.note(memory, (1, 0, False), (2, 0, False)) == [1]
 
     def test_what_moved_before_the_state_began_is_forgotten(self):
-        self.note(LabelMemory(), (1, 50, True))
-        assert self.note(LabelMemory(), (1, 0, False)) == []
+        self.note(LabelMemory(50, 1), (1, 50, True))
+        assert self.note(LabelMemory(50, 1), (1, 0, False)) == []
 
-    def test_lately_is_not_enough_to_be_remembered(self):
-        memory = LabelMemory()  # its events came before the first window that the network saw
+    def test_what_moved_lately_but_before_the_clip_began_is_no_target(self):
+        memory = LabelMemory(50, 1)  # it has stood still for half a second
+        for _ in range(10):
+            assert self.note(memory, (1, 0, True)) == []
+        assert self.note(memory, (1, 50, True)) == [1]
+
+    @pytest.mark.parametrize('stride_ms', [20, 50, 100])
+    def test_lately_counts_once_the_clip_has_shown_all_of_that_time(self, stride_ms):
+        """As of an object that has labels in few windows, and moved in another one."""
+        memory = LabelMemory(stride_ms, 1)
+        for _ in range(1000 // stride_ms):
+            assert self.note(memory, (1, 0, True)) == []
         assert self.note(memory, (1, 0, True)) == [1]
-        assert self.note(memory, (1, 0, False)) == []
+        assert self.note(memory, (1, 0, False)) == []  # it is not remembered
+
+    def test_what_moved_in_windows_that_the_clip_leaves_out_is_no_target(self):
+        memory = LabelMemory(50, 2)
+        for _ in range(30):
+            assert self.note(memory, (1, 0, True)) == []
 
     def test_the_labels_themselves_stay_as_they_are(self):
-        memory, labels = LabelMemory(), np.zeros(1, LABEL_DTYPE)
+        memory, labels = LabelMemory(50, 1), np.zeros(1, LABEL_DTYPE)
         self.note(memory, (0, 50, True))
         assert memory.note(labels)['recent'].all()
         assert not labels['recent'].any()

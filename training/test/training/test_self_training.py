@@ -303,9 +303,9 @@ def test_rounds_label_train_and_continue(tmp_path, monkeypatch):
     labelled = [CachedSequence(out / 'round-1/cache/train' / n) for n in names if '~' not in n]
     assert all(sequence.labelled.all() for sequence in labelled)
     # Only what is a target by its visibility can be one, however many events it has
-    found, memory = summary['rounds'][0], LabelMemory()
-    targets = 0
+    found, targets = summary['rounds'][0], 0
     for sequence in labelled:
+        memory = LabelMemory(sequence.info.stride_ms, 1)
         mapping = AugmentationMap(Augmentation(), sequence.info, (240, 304))
         for number in range(len(sequence)):
             rows = memory.note(sequence.labels(number))

@@ -186,8 +186,8 @@ def test_boxes_reach_the_edge_of_a_sensor_that_cells_do_not_cover(height, width)
     history = LabelHistory(boxes_to_labels(boxes), (height, width), 2, 50)
     counts = np.ones((2, height // 2, width // 2), np.uint8)
     labels = history.at(0, counts)
-    assert labels['events'][0] == counts.sum()
-    assert 0 < labels['events'][1] <= 2 * 3 * 3
+    assert labels['events'][0] == 4 * counts.sum()  # a quarter of the pixels is sampled
+    assert 0 < labels['events'][1] <= 4 * 2 * 3 * 3
 
 
 def test_boxes_without_events_are_not_recent(tmp_path):

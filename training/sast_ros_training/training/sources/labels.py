@@ -42,7 +42,8 @@ class LabelHistory:
     The labels of one window after the other, with the events in their boxes.
 
     Foreign data do not tell which objects have moved, so the events in an object's box count as
-    its own: ``recent`` if one window of the last second has enough of them.
+    its own: ``recent`` if one window of the last second has enough of them. Those of pixels that
+    are not sampled are taken to be as many: ``events`` are those of the whole sensor.
 
     Parameters
     ----------
@@ -102,7 +103,7 @@ class LabelHistory:
             s[bottom, right] - s[top, right] - s[bottom, left] + s[top, left] for s in self._sums
         ]
         enough = max(MIN_EVENTS, MIN_EVENT_DENSITY * (bottom - top) * (right - left))
-        label['events'] = inside[-1]
+        label['events'] = inside[-1] * self._downsample**2
         label['recent'] = max(inside) >= enough
         track = int(label['track_id'])
         if label['recent']:
