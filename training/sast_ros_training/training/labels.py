@@ -8,8 +8,9 @@ import numpy as np
 from sast_ros.labels import MIN_EVENT_DENSITY, MIN_EVENTS, MIN_SIDE, MIN_VISIBILITY
 from sast_ros_training.training.augmentation import AugmentationMap
 
-#: A target has at least this share of its box inside the frame.
-MIN_INSIDE = 0.25
+#: A target has at least this share of its box inside the frame. What is left of the box does not
+#: fit what is left of an object that is cut further, so that it is ignored.
+MIN_INSIDE = 0.7
 
 #: So far back ``recent`` looks, as it is stored.
 _LOOKBACK_MS = 1000

@@ -197,6 +197,8 @@ class TestLabels:
             {'w': 7},
             {'h': 7},
             {'augmentation': Augmentation(left=-82)},  # a fifth is left
+            {'augmentation': Augmentation(left=-64)},  # of its 40 columns 26
+            {'augmentation': Augmentation(top=160)},  # of its 30 rows 20
         ],
     )
     def test_what_can_hardly_be_seen_is_ignored(self, sequence, fields):
