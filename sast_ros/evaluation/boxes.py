@@ -52,6 +52,47 @@ def read_boxes(path: Path) -> np.ndarray:
     return box_rows(load_rows(path), str(path))
 
 
+def times_path(boxes: Path) -> Path:
+    """
+    Return where the labelled times beside ``NAME_bbox.npy`` are, if there are any.
+
+    The layout has no place for times at which nothing is; ``NAME_bbox_times.npy``, ``int64[T]``,
+    lists all that were looked at.
+    """
+    return boxes.with_name(f'{boxes.stem}_times.npy')
+
+
+def read_labelled_times(path: Path, boxes: np.ndarray) -> np.ndarray | None:
+    """
+    Return all labelled times of the file ``path`` with these boxes, ``None`` if it lists none.
+
+    ``int64[T]``, each once, sorted; see ``times_path``.
+
+    Raises
+    ------
+    EvaluationError
+        If they cannot be read, or are not those of the boxes.
+
+    """
+    listed = times_path(path)
+    if not path.name.endswith('_bbox.npy') or not listed.is_file():
+        return None
+    advice = f'remove it, or import {path.name} again'
+    with reading(listed, advice):
+        rows = map_array(listed)
+        if rows.ndim != 1 or rows.dtype.kind not in 'iu':
+            raise EvaluationError(
+                f'{listed}: is {rows.dtype}{list(rows.shape)}, not a list of times in '
+                f'microseconds; {advice}'
+            )
+        times = np.unique(rows).astype(np.int64)
+    if not np.isin(boxes['t'], times).all():
+        raise EvaluationError(
+            f'{listed}: does not list all times of the boxes in {path.name}; {advice}'
+        )
+    return times
+
+
 def load_rows(path: Path, advice: str = 'give boxes as .npy file') -> np.ndarray:
     """
     Return the array of a ``.npy`` file, or the one of a ``.npz`` file that holds boxes.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from sast_ros.bags.storage import is_storage_file
-from sast_ros.evaluation.boxes import read_boxes
+from sast_ros.evaluation.boxes import read_boxes, read_labelled_times
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, load_json, no_boxes
 from sast_ros.evaluation.formats.coco import read_coco
@@ -283,7 +283,8 @@ def _guess_classes(
 
 def _read_numpy(path: Path, name: str, frames: FrameClock, sole: bool) -> BoxFile:
     boxes = read_boxes(path)
-    return BoxFile(boxes, np.unique(boxes['t']))
+    times = read_labelled_times(path, boxes)
+    return BoxFile(boxes, np.unique(boxes['t']) if times is None else times)
 
 
 def _read_bag(path: Path, topic: str | None) -> Labels:

@@ -17,7 +17,7 @@ from sast_ros.bags.detections import detection_boxes
 from sast_ros.bags.names import recording_stem
 from sast_ros.bags.recording import Recording
 from sast_ros.detections import Detections
-from sast_ros.evaluation.boxes import reading, sort_by_time
+from sast_ros.evaluation.boxes import reading, sort_by_time, times_path
 from sast_ros.evaluation.formats.box_file import load_json
 from sast_ros.labelling.annotations import Annotations, Export, LabelError, Picture
 from sast_ros.labelling.coco import coco_text, read_coco
@@ -178,6 +178,9 @@ def import_labels(
     """
     Write the labels of a folder as ``NAME_bbox.npy`` beside the recording.
 
+    The times of all pictures in the annotations, with boxes or without, go to
+    ``NAME_bbox_times.npy``.
+
     Class ids are in the order of ``dataset.json`` beside the recording; where there is none it is
     written, with the classes of the export.
 
@@ -220,9 +223,11 @@ def import_labels(
     target = beside / f'{stem}_bbox.npy'
     if target.exists() and not force:
         raise LabelError(f'{target}: exists; replace it with --force')
-    content = io.BytesIO()
-    np.save(content, boxes)
-    write_file(target, content.getvalue())
+    times = np.unique(np.array([export.times[name] for name in found.pictures], np.int64))
+    for path, rows in ((times_path(target), times), (target, boxes)):
+        content = io.BytesIO()
+        np.save(content, rows)
+        write_file(path, content.getvalue())
     if not (beside / _DATASET).exists():
         write_file(beside / _DATASET, json.dumps({'classes': list(classes)}, indent=1) + '\n')
     listed = set(found.pictures)

@@ -17,6 +17,7 @@ from sast_ros.bags import open_recording
 from sast_ros.cli import main
 from sast_ros.cli.label import FORMATS
 from sast_ros.evaluation.boxes import read_boxes
+from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import read_labels
 from sast_ros.example import recording_path
 from sast_ros.labelling import folder as labelling
@@ -96,6 +97,7 @@ def test_what_is_not_edited_comes_back_bit_by_bit(kind, seed, tmp_path, recordin
     if len(boxes):
         labels = read_labels(recording.with_name('drive_bbox.npy'), 'drive', None, (240, 304))
         assert labels.classes == CLASSES and np.array_equal(labels.boxes, boxes)
+        assert labels.times.tolist() == [picture.t for picture in pictures]
 
 
 def test_evaluate_reads_the_coco_file_itself(tmp_path) -> None:
@@ -174,6 +176,24 @@ def test_pictures_that_were_taken_out_are_not_labelled(kind, tmp_path, recording
         edit_cvat(folder, lambda root: root.remove(root.findall('image')[1]))
     summary = import_labels(folder, recording)
     assert (summary['pictures'], summary['missing'], summary['boxes']) == (1, 1, 2)
+    labels = read_labels(recording.with_name('drive_bbox.npy'), 'drive')
+    assert labels.times.tolist() == [50_000]
+
+
+def test_pictures_without_boxes_are_labelled(kind, tmp_path, recording) -> None:
+    """As of a recording without road users, whose false boxes were all deleted."""
+    pictures = [Picture(one.name, one.t, one.boxes[:0]) for one in two_boxes()]
+    import_labels(write(kind, tmp_path / 'labels', pictures), recording)
+    labels = read_labels(recording.with_name('drive_bbox.npy'), 'drive', None, (240, 304))
+    assert len(labels.boxes) == 0 and labels.times.tolist() == [50_000, 100_000]
+
+
+@pytest.mark.parametrize('times', [np.array([100_000]), np.zeros(2), np.zeros((1, 1), int)])
+def test_times_that_are_not_those_of_the_boxes_are_named(times, tmp_path, recording) -> None:
+    import_labels(write('coco', tmp_path / 'labels', two_boxes()), recording)
+    np.save(recording.with_name('drive_bbox_times.npy'), times)
+    with pytest.raises(EvaluationError, match='drive_bbox_times.npy: .*remove it'):
+        read_labels(recording.with_name('drive_bbox.npy'), 'drive')
 
 
 def test_class_ids_are_those_of_the_data_set(kind, tmp_path, recording) -> None:

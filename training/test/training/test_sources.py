@@ -190,6 +190,31 @@ def test_boxes_reach_the_edge_of_a_sensor_that_cells_do_not_cover(height, width)
     assert 0 < labels['events'][1] <= 4 * 2 * 3 * 3
 
 
+@pytest.mark.parametrize(
+    ('boxes', 'times', 'labelled'),
+    [
+        ([3], None, [3]),
+        ([3], [1, 3, 4], [1, 3, 4]),
+        ([], [2, 5], [2, 5]),
+        ([], None, []),
+    ],
+)
+def test_windows_without_objects_are_labelled_if_their_times_are(tmp_path, boxes, times, labelled):
+    """As ``sast-ros label`` imports a recording that was looked at."""
+    events, rows = events_and_boxes(1)
+    write_dat(tmp_path / 'train' / 'a.dat', events)
+    np.save(tmp_path / 'train' / 'a_bbox.npy', rows[np.isin(rows['t'], STEP_US * np.array(boxes))])
+    if times:
+        np.save(tmp_path / 'train' / 'a_bbox_times.npy', STEP_US * np.array(times))
+    data = {'kind': 'prophesee', 'source': str(tmp_path), 'cache': str(tmp_path / 'cache')}
+    fill({**data, 'source_classes': list(CLASSES)})
+    sequence = CachedSequence(tmp_path / 'cache' / 'train' / 'a.safetensors')
+    assert sequence.t_end.tolist() == [STEP_US * (n + 1) for n in range(WINDOWS)]
+    assert (np.flatnonzero(sequence.labelled) + 1).tolist() == labelled
+    with_objects = [number + 1 for number in range(WINDOWS) if len(sequence.labels(number))]
+    assert with_objects == boxes
+
+
 def test_boxes_without_events_are_not_recent(tmp_path):
     """Foreign data do not tell which objects have moved; their events do."""
     events, _ = events_and_boxes(1)

@@ -55,31 +55,42 @@ class LabelHistory:
         Sensor pixels per cell.
     stride_ms : float
         From window to window; a label belongs to the window whose end is nearest.
+    times : numpy.ndarray, optional
+        ``int64[T]`` sorted, all labelled times, also without objects; by default those of the
+        labels.
 
     """
 
     def __init__(
-        self, labels: np.ndarray, size: tuple[int, int], downsample: int, stride_ms: float
+        self,
+        labels: np.ndarray,
+        size: tuple[int, int],
+        downsample: int,
+        stride_ms: float,
+        times: np.ndarray | None = None,
     ) -> None:
         self._labels, self._size = labels, size
+        self._times = labels['t'] if times is None else times
         self._downsample, self._stride = downsample, round(1000 * stride_ms)
         self._sums: deque[np.ndarray] = deque(maxlen=max(1, _SECOND_US // self._stride))
         self._seen: set[int] = set()
 
     def at(self, t_end: int, counts: np.ndarray) -> np.ndarray | None:
         """
-        Return the labels ``LABEL_DTYPE[N]`` of the next window, None if it has none.
+        Return the labels ``LABEL_DTYPE[N]`` of the next window, None if it is not labelled.
 
         ``counts``: its histogram ``uint8[channels, H, W]``.
         """
         image = counts.sum(axis=0, dtype=np.int64)
         self._sums.append(np.pad(image, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1))
         since = t_end - self._stride // 2
-        first, end = np.searchsorted(self._labels['t'], [since, since + self._stride])
+        first, end = np.searchsorted(self._times, [since, since + self._stride])
         if first == end:
             return None
+        distance = np.abs(self._times[first:end] - t_end).min()
+        first, end = np.searchsorted(self._labels['t'], [since, since + self._stride])
         found = self._labels[first:end].copy()
-        found = found[np.abs(found['t'] - t_end) == np.abs(found['t'] - t_end).min()]
+        found = found[np.abs(found['t'] - t_end) == distance]
         height, width = self._size
         right = (found['x'] + found['w']).clip(0, width)
         bottom = (found['y'] + found['h']).clip(0, height)

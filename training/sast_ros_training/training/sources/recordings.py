@@ -12,7 +12,7 @@ import numpy as np
 from sast_ros.bags import open_recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES
 from sast_ros.bags.storage import STORAGE_SUFFIXES
-from sast_ros.evaluation.boxes import read_boxes
+from sast_ros.evaluation.boxes import read_boxes, read_labelled_times
 from sast_ros.events import EventChunk
 from sast_ros.windows import WindowCutter
 from sast_ros_training.training.cache import histogram_writer
@@ -45,7 +45,8 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
     """
     Write a recording and its boxes, on the clock of the recording, into the cache.
 
-    Windows end where boxes are. A window without boxes counts as not labelled.
+    Windows end where boxes are. A window without boxes counts as not labelled, unless its time is
+    listed beside the boxes (``times_path``).
 
     Raises
     ------
@@ -56,7 +57,9 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
 
     """
     network, data = config.network(), config.data
-    labels = boxes_to_labels(read_boxes(boxes))
+    rows = read_boxes(boxes)
+    times = read_labelled_times(boxes, rows)
+    labels = boxes_to_labels(rows)
     labels = choose_classes(labels, config.source_classes(), network.classes)
     with open_recording(recording) as opened:
         # Decoders that learn the size from the stream know it behind the first chunk
@@ -77,8 +80,9 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
             source_classes=config.source_classes(),
         )
         cutter = WindowCutter(round(1000 * data.window_ms), round(1000 * data.stride_ms))
-        history = LabelHistory(labels, size, writer.info.downsample, data.stride_ms)
-        for chunk in _aligned(first, chunks, labels, cutter):
+        history = LabelHistory(labels, size, writer.info.downsample, data.stride_ms, times)
+        times = labels['t'] if times is None else times
+        for chunk in _aligned(first, chunks, times, cutter):
             for window in cutter.cut(chunk):
                 counts = histogram(window.parts).numpy()
                 found = history.at(window.t_end, counts)
@@ -87,12 +91,12 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
 
 
 def _aligned(
-    first: EventChunk, rest: Iterable[EventChunk], labels: np.ndarray, cutter: WindowCutter
+    first: EventChunk, rest: Iterable[EventChunk], times: np.ndarray, cutter: WindowCutter
 ) -> Iterator[EventChunk]:
-    """Yield the events from where windows begin that end at the times of the labels."""
+    """Yield the events from where windows begin that end at the first of the labelled times."""
     begin = int(first.t[0])
-    if len(labels):
-        ahead = int(labels['t'].min()) - cutter.duration_us - begin
+    if len(times):
+        ahead = int(times.min()) - cutter.duration_us - begin
         begin += ahead % cutter.stride_us
     begun = False
     for chunk in itertools.chain([first], rest):
