@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
-from sast_ros.evaluation.box_filter import BOXES_1MPX, BOXES_GEN1
+from sast_ros.evaluation.box_filter import BOXES_GEN1
 from sast_ros.evaluation.calibrate import fit_calibration
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.metrics.average_precision import mean_average_precision
@@ -37,9 +37,9 @@ class SequenceResult:
     motion: str
     #: Length and stride of its windows, ``'50/50'`` in milliseconds.
     windows: str
-    #: Decides the filter of small boxes.
-    one_megapixel: bool
-    #: Labels and detections of every labelled frame, for ``mean_average_precision``.
+    #: Labels and detections of every labelled frame, for ``mean_average_precision``. Boxes are in
+    #: cells, so that the filter of small boxes does not depend on the sensor: training ignores
+    #: objects by their cells, too.
     images: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     #: Share of the pixels with events, per window.
     active: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ def run_sequence(detector: StreamingDetector, sequence: CachedSequence) -> Seque
     detector.reset()
     detector.downsample, detector.sensor_size = info.downsample, info.sensor_size
     windows = f'{info.window_ms:g}/{info.stride_ms:g}'
-    result = SequenceResult(info.motion, windows, info.sensor_size[0] >= 720)
+    result = SequenceResult(info.motion, windows)
     for window in range(len(sequence)):
         detections = detector.step(sequence.dense(window))
         result.active.append(sequence.active_share(window))
@@ -62,7 +62,11 @@ def run_sequence(detector: StreamingDetector, sequence: CachedSequence) -> Seque
             continue
         t = int(sequence.t_end[window])
         found = detection_boxes(replace(detections, t_end=t))
-        result.images.append((_truth(sequence.labels(window), t), found))
+        truth = _truth(sequence.labels(window), t)
+        for name in ('x', 'y', 'w', 'h'):
+            for boxes in (truth, found):
+                boxes[name] /= info.downsample
+        result.images.append((truth, found))
     return result
 
 
@@ -85,11 +89,10 @@ def summarise(results: Iterable[SequenceResult], classes: tuple[str, ...]) -> di
     each length and stride of the windows; ``sparsity``: see ``sparsity_table``.
     """
     results = list(results)
-    boxes = BOXES_1MPX if results and all(r.one_megapixel for r in results) else BOXES_GEN1
 
     def metrics(chosen: list[SequenceResult]) -> dict[str, Any]:
         images = [image for result in chosen for image in result.images]
-        return mean_average_precision(images, classes, boxes)
+        return mean_average_precision(images, classes, BOXES_GEN1)
 
     motions = sorted({result.motion for result in results})
     timings = sorted({r.windows for r in results}, key=lambda w: [*map(float, w.split('/'))])
@@ -113,10 +116,10 @@ def calibrate_scores(
     """
     frames = []
     for result in results:
-        boxes = BOXES_1MPX if result.one_megapixel else BOXES_GEN1
         for labels, found in result.images:
             labels, found = (
-                given[boxes(given) & (given['t'] > boxes.skip_us)] for given in (labels, found)
+                given[BOXES_GEN1(given) & (given['t'] > BOXES_GEN1.skip_us)]
+                for given in (labels, found)
             )
             ignored = labels['ignored']
             frames.append(match_frame(Frame(0, labels[~ignored], found, regions=labels[ignored])))

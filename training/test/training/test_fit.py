@@ -13,15 +13,22 @@ import signal
 import subprocess
 import sys
 
+from moving_boxes import CLASSES
 import numpy as np
 import pytest
 from sast_ros.cli import main
 from sast_ros.detector import StreamingDetector
 from sast_ros.example import recording_path
+from sast_ros.labels import LABEL_DTYPE
 from sast_ros.model import add_calibration, Calibration, load_model, SAST
 from sast_ros_training.training import fit, module
 from sast_ros_training.training.averages import WeightAverage
-from sast_ros_training.training.cache import CachedSequence, list_sequences
+from sast_ros_training.training.cache import (
+    CachedSequence,
+    list_sequences,
+    SequenceInfo,
+    SequenceWriter,
+)
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY, LAST
 from sast_ros_training.training.config_file import parse_config, parse_curriculum
 from sast_ros_training.training.errors import (
@@ -286,6 +293,22 @@ def test_a_validation_of_other_weights_is_not_left_beside_those_of_the_last_part
     (tmp_path / 'a' / 'validation.json').unlink()
     run(cache, tmp_path, curriculum=parts)
     assert not (tmp_path / 'validation.json').exists()
+
+
+@pytest.mark.parametrize('downsample', [1, 2, 4])
+def test_validation_leaves_out_objects_by_their_cells(tmp_path, downsample):
+    """Whatever the sensor, as training does: of these cars one has 9 cells, the other 10."""
+    size = 240 * downsample, 304 * downsample
+    info = SequenceInfo('test', CLASSES, size, downsample, (20, 240, 304))
+    writer, labels = SequenceWriter(info), np.zeros(2, LABEL_DTYPE)
+    labels['h'], labels['w'] = 40 * downsample, [9 * downsample, 10 * downsample]
+    labels['x'], labels['class_id'], labels['visibility'] = [0, 99], 2, 1
+    labels['seen'] = True
+    writer.add(np.zeros(info.shape, np.uint8), 600_000, 0, labels)
+    writer.write(tmp_path / 'a.safetensors')
+    detector = StreamingDetector(load_model('default'), 0.99)
+    result = run_sequence(detector, CachedSequence(tmp_path / 'a.safetensors'))
+    assert summarise([result], CLASSES)['all']['labels']['car'] == 1
 
 
 def test_weights_are_exported_with_the_calibration_of_their_validation(tmp_path):
