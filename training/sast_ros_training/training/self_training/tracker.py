@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sast_ros.evaluation.metrics.matching import iou_matrix
+from sast_ros.tracking.assignment import assign
 
 
 @dataclass
@@ -24,8 +25,8 @@ class IouTracker:
     """
     Give boxes of consecutive windows the numbers of objects.
 
-    A box continues the track of its class whose predicted box (the last one, moved on at constant
-    speed) it overlaps most; pairs are taken in the order of their overlap.
+    A box continues a track of its class whose predicted box (the last one, moved on at constant
+    speed) it overlaps; of all pairs those with the largest sum of overlaps (``assign``).
 
     Parameters
     ----------
@@ -77,17 +78,9 @@ class IouTracker:
                 predicted['y'][row] += shift[1]
         iou = iou_matrix(predicted, boxes)
         iou[predicted['class_id'][:, None] != boxes['class_id'][None]] = 0
-        pairs: list[tuple[_Track, int]] = []
-        taken: set[tuple[str, int]] = set()
-        for flat in np.argsort(-iou, axis=None, kind='stable'):
-            index, row = divmod(int(flat), len(boxes))
-            if iou[index, row] < self._min_iou:
-                break
-            both = {('track', index), ('box', row)}
-            if not taken & both:
-                taken |= both
-                pairs.append((self._tracks[index], row))
-        return pairs
+        iou[iou < self._min_iou] = 0
+        pairs = zip(*(part.tolist() for part in assign(iou)))
+        return [(self._tracks[index], row) for index, row in pairs]
 
 
 def _centre(box: np.ndarray) -> np.ndarray:
