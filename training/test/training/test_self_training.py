@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 from pathlib import Path
 
@@ -78,8 +79,13 @@ def test_a_window_backwards_has_its_channels_in_the_opposite_order(seed):
     assert np.array_equal(histogram(backwards).numpy(), histogram(forwards).numpy()[::-1])
 
 
-def test_views_are_mirror_images_of_each_other(tmp_path):
-    """Of a symmetrical recording, the views have mirrored boxes at mirrored times."""
+@pytest.mark.parametrize(('downsample', 'mirror'), [(1, 320), (2, 641), (3, 960)])
+def test_views_are_mirror_images_of_each_other(tmp_path, downsample, mirror):
+    """
+    Of a symmetrical recording, the views have mirrored boxes at mirrored times.
+
+    Of two pixels the second is sampled: the axis lies half a pixel right of the middle.
+    """
     sequence = CachedSequence(write_sequence(tmp_path / 'a.safetensors', 1, 6, (240, 320)))
     detector = StreamingDetector(load_model('default'), 0.01, max_detections=20)
 
@@ -90,6 +96,8 @@ def test_views_are_mirror_images_of_each_other(tmp_path):
             super().__init__([sequence])
             cells = [sequence.dense(number) for number in range(3)]
             cells = [np.maximum(one, one[:, :, ::-1]) for one in cells]
+            sensor = 240 * downsample, 320 * downsample
+            self.info = replace(self.info, downsample=downsample, sensor_size=sensor)
             self.cells = [*cells, *(one[::-1] for one in cells[::-1])]
 
         def dense(self, window: int) -> np.ndarray:
@@ -104,7 +112,7 @@ def test_views_are_mirror_images_of_each_other(tmp_path):
     assert (run.t_end - backwards.times == STEP_US).all()
     mirrored = look(detector, run, backwards=False, mirrored=True)
     for a, b in zip(forwards.found, mirrored.found):
-        assert np.allclose(320 - a['x'] - a['w'], b['x'], atol=1e-3)
+        assert np.allclose(mirror - a['x'] - a['w'], b['x'], atol=1e-3)
 
 
 def test_backward_boxes_are_taken_at_the_times_of_the_labels():

@@ -27,6 +27,7 @@ import numpy as np
 from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.metrics.matching import iou_matrix
+from sast_ros.histogram import sampling_offset
 from sast_ros.labels import BOX_DTYPE, LABEL_DTYPE, MIN_VISIBILITY
 from sast_ros_training.training.cache import CachedSequence
 from sast_ros_training.training.self_training.tracker import IouTracker
@@ -128,7 +129,9 @@ def look(detector: StreamingDetector, run: Run, backwards: bool, mirrored: bool)
     info = run.info
     detector.reset()
     detector.downsample, detector.sensor_size = info.downsample, info.sensor_size
-    width = info.shape[2] * info.downsample
+    # The boxes of a mirror image are moved to where pixels are sampled, too, but the wrong way
+    offset = sampling_offset(info.downsample, detector.config.downsample)
+    mirror = info.shape[2] * info.downsample + 2 * offset
     found = []
     order = range(len(run))[::-1] if backwards else range(len(run))
     times = run.t_start if backwards else run.t_end
@@ -141,7 +144,7 @@ def look(detector: StreamingDetector, run: Run, backwards: bool, mirrored: bool)
         detections = detector.step(np.ascontiguousarray(cells))
         boxes = detection_boxes(replace(detections, t_end=int(times[window])))
         if mirrored:
-            boxes['x'] = width - boxes['x'] - boxes['w']
+            boxes['x'] = mirror - boxes['x'] - boxes['w']
         found.append(boxes)
     return View(backwards, times, found[::-1] if backwards else found)
 
