@@ -4,15 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 import copy
+from pathlib import Path
 from typing import Any
 
-from sast_ros.model import SAST
+from sast_ros.model import ModelConfig, SAST
 from sast_ros.model.neck import ConvBlock
+from sast_ros_training.training.cache import CachedSequence
 import torch
 from torch import nn, Tensor
 import torch.distributed as distributed
+
+#: Windows of a sequence, one after the other, from which batch statistics are estimated.
+_CONSECUTIVE = 10
 
 
 class WeightAverage:
@@ -100,3 +105,29 @@ def estimate_batch_norms(model: SAST, histograms: Iterable[Tensor]) -> None:
         assert block.bn.running_mean is not None and block.bn.running_var is not None
         block.bn.running_mean.copy_(mean)
         block.bn.running_var.copy_((square / size - mean**2).clamp(min=0))
+
+
+def sample_windows(paths: Sequence[Path], network: ModelConfig, count: int) -> Iterator[Tensor]:
+    """
+    Yield at least ``count`` windows, spread over sequences of the cache, if they have as many.
+
+    Consecutive ones of a sequence at a time, ``uint8[T, 1, channels, H, W]``, padded.
+    """
+    wanted = -(-count // _CONSECUTIVE)
+    some = paths[:: max(1, len(paths) // max(1, wanted))] if wanted else ()
+    for path in some:
+        sequence = CachedSequence(path)
+        sequence.require(network)
+        channels, height, width = sequence.info.shape
+        length = min(len(sequence), _CONSECUTIVE)
+        # From the middle, or from several places of few sequences
+        places = min(-(-wanted // len(some)), max(1, len(sequence) // _CONSECUTIVE))
+        for place in range(places):
+            first = (2 * place + 1) * (len(sequence) - length) // (2 * places)
+            cells = torch.zeros(
+                length, 1, channels, *network.padded_size((height, width)), dtype=torch.uint8
+            )
+            for step in range(length):
+                counts = torch.from_numpy(sequence.dense(first + step))
+                cells[step, 0, :, :height, :width] = counts
+            yield cells

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import math
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.model import detection_loss, SAST, save_model, StepOutput
 from sast_ros.model.backbone import State
 from sast_ros.model.selection_loss import selection_loss, SelectionLoss, token_targets
-from sast_ros_training.training.averages import estimate_batch_norms, WeightAverage
+from sast_ros_training.training.averages import estimate_batch_norms, sample_windows, WeightAverage
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY
 from sast_ros_training.training.config import TrainingConfig
@@ -36,8 +35,6 @@ import torch.distributed as distributed
 _LOADERS = 4
 #: So many steps in a row without a finite gradient end a training.
 _MOST_SKIPPED = 20
-#: Windows of a sequence from which batch statistics are estimated.
-_STATISTICS_WINDOWS = 10
 
 
 class DetectionTraining(LightningModule):
@@ -241,7 +238,9 @@ class DetectionTraining(LightningModule):
         """
         model, settings = self.average.model, self._settings.validation
         model.calibration = None  # of the weights before
-        estimate_batch_norms(model, self._statistics_windows())
+        mine = self._share(list_sequences(self._folder / 'train'))
+        windows = -(-settings.batch_norm_windows // _world())
+        estimate_batch_norms(model, sample_windows(mine, model.config, windows))
         paths = list_sequences(self._folder / 'validation')
         # Spread over all, whatever their order
         some = paths[:: max(1, -(-len(paths) // settings.sequences))]
@@ -255,10 +254,10 @@ class DetectionTraining(LightningModule):
         detector = StreamingDetector(
             model, settings.score_threshold, max_detections=MAX_DETECTIONS
         )
-        mine = {
+        own = {
             path.name: run_sequence(detector, _open(path, model)) for path in self._share(paths)
         }
-        results = {name: result for part in _gather(mine) for name, result in part.items()}
+        results = {name: result for part in _gather(own) for name, result in part.items()}
         classes = model.config.classes
         model.calibration = calibrate_scores(results.values(), classes)
         found = summarise(results.values(), classes)
@@ -278,28 +277,6 @@ class DetectionTraining(LightningModule):
         """Return the sequences of this process."""
         rank, world = self.global_rank, _world()
         return paths[rank::world]
-
-    def _statistics_windows(self) -> Iterator[Tensor]:
-        """Yield windows of this process's share of the training sequences, several at a time."""
-        model, streams = self.model.config, self._settings.streams.streams
-        wanted = self._settings.validation.batch_norm_windows
-        groups = math.ceil(wanted / (_STATISTICS_WINDOWS * streams * _world()))
-        paths = self._share(list_sequences(self._folder / 'train'))
-        for group in range(groups if paths else 0):
-            batch = torch.zeros(
-                _STATISTICS_WINDOWS, streams, model.channels, *model.input_size, dtype=torch.uint8
-            )
-            for stream in range(streams):
-                # Spread over all, whatever their order
-                place = (group * streams + stream) * len(paths) // (groups * streams)
-                sequence = _open(paths[place], self.model)
-                _, height, width = sequence.info.shape
-                rows, columns = min(height, batch.shape[3]), min(width, batch.shape[4])
-                first = max(0, len(sequence) - _STATISTICS_WINDOWS) // 2
-                for step in range(min(_STATISTICS_WINDOWS, len(sequence))):
-                    cells = torch.from_numpy(sequence.dense(first + step))
-                    batch[step, stream, :, :rows, :columns] = cells[:, :rows, :columns]
-            yield batch
 
 
 def _open(path: Path, model: SAST) -> CachedSequence:

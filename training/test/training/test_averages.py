@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from moving_boxes import CLASSES, write_sequence
 import pytest
-from sast_ros.model import untrained_model
+from sast_ros.model import model_config, untrained_model
 from sast_ros.model.neck import ConvBlock
-from sast_ros_training.training.averages import estimate_batch_norms, WeightAverage
+from sast_ros_training.training.averages import estimate_batch_norms, sample_windows, WeightAverage
+from sast_ros_training.training.cache import CachedSequence
 import torch
 
 
@@ -51,6 +55,28 @@ def test_without_windows_the_statistics_stay():
     before = {name: value.clone() for name, value in model.state_dict().items()}
     estimate_batch_norms(model, [])
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_windows_are_spread_over_sequences_and_none_is_made_up(tmp_path):
+    """Also of those that are shorter than a sample, or so few that each has several."""
+    paths = [
+        write_sequence(tmp_path / f'{seed}.safetensors', seed, windows)
+        for seed, windows in enumerate((3, 45))
+    ]
+    network = replace(model_config('gen1-tiny'), classes=CLASSES)
+    short, *others = sample_windows(paths, network, 40)
+    assert len(short) == 3 and [len(cells) for cells in others] == [10, 10]
+    for path, parts in zip(paths, ([short], others)):
+        sequence = CachedSequence(path)
+        known = [torch.from_numpy(sequence.dense(window)) for window in range(len(sequence))]
+        found = [cells for part in parts for cells in part[:, 0]]
+        places = [
+            next(n for n, cells in enumerate(known) if torch.equal(cells, one[:, :240, :304]))
+            for one in found
+        ]
+        assert len(set(places)) == len(places)  # no window twice
+    assert list(sample_windows(paths, network, 0)) == []
+    assert list(sample_windows([], network, 9)) == []
 
 
 def test_the_average_follows_the_weights_faster_in_the_beginning():

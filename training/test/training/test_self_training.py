@@ -19,6 +19,7 @@ from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import BOX_DTYPE, MIN_VISIBILITY
 from sast_ros.model import load_model
 from sast_ros_training.training.augmentation import Augmentation, AugmentationMap
+from sast_ros_training.training.averages import sample_windows
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.config_file import parse_config
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
@@ -33,7 +34,7 @@ from sast_ros_training.training.self_training.labelling import (
     Run,
     View,
 )
-from sast_ros_training.training.self_training.recordings import cut_recording, sample_windows
+from sast_ros_training.training.self_training.recordings import cut_recording
 from sast_ros_training.training.self_training.rounds import (
     default_config,
     self_train,
@@ -275,13 +276,14 @@ def test_a_recording_is_cut_into_runs_as_the_replay_cuts_it(tmp_path):
 def test_windows_for_batch_norms_are_spread_over_the_recording(tmp_path):
     path = write_recording(tmp_path / 'r.npz', 3)
     cut_recording(path, tmp_path / 'cut', small_config())
-    first, second = sample_windows([tmp_path / 'cut'], small_config().network(), 18)
+    paths, network = list_sequences(tmp_path / 'cut'), small_config().network()
+    first, second = sample_windows(paths, network, 18)
     assert first.shape[1:] == second.shape[1:] == (1, 20, 256, 320)
-    sequence = CachedSequence(list_sequences(tmp_path / 'cut')[0])
+    sequence = CachedSequence(paths[0])
     begin = (len(sequence) - len(first)) // 2
     assert np.array_equal(first[0, 0, :, :240, :304], sequence.dense(begin))
     assert not first[:, :, :, 240:].any() and not first[..., 304:].any()
-    assert list(sample_windows([tmp_path / 'cut'], small_config().network(), 0)) == []
+    assert list(sample_windows(paths, network, 0)) == []
 
 
 def test_a_recording_without_a_window_is_named(tmp_path):

@@ -192,12 +192,7 @@ def test_boxes_reach_the_edge_of_a_sensor_that_cells_do_not_cover(height, width)
 
 @pytest.mark.parametrize(
     ('boxes', 'times', 'labelled'),
-    [
-        ([3], None, [3]),
-        ([3], [1, 3, 4], [1, 3, 4]),
-        ([], [2, 5], [2, 5]),
-        ([], None, []),
-    ],
+    [([3], None, [3]), ([3], [1, 3, 4], [1, 3, 4]), ([], [2, 5], [2, 5]), ([], None, [])],
 )
 def test_windows_without_objects_are_labelled_if_their_times_are(tmp_path, boxes, times, labelled):
     """As ``sast-ros label`` imports a recording that was looked at."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 import itertools
 import os
 from pathlib import Path
@@ -17,7 +17,6 @@ from sast_ros.defaults import MAX_GAP_MS
 from sast_ros.detector import StreamingDetector
 from sast_ros.events.chunk import EventFormatError
 from sast_ros.labels import MIN_VISIBILITY
-from sast_ros.model import ModelConfig
 from sast_ros.pipeline import default_sensor_size
 from sast_ros.windows import EventWindow, microseconds, WindowCutter
 from sast_ros_training.training.cache import (
@@ -31,11 +30,6 @@ from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.self_training.labelling import label_run, LabellingSettings, Run
 from sast_ros_training.training.sources.labels import LabelHistory
-import torch
-from torch import Tensor
-
-#: Windows of a sequence from which the statistics of batch norms are estimated.
-_SAMPLED = 10
 
 #: Length of a sequence of the cache; memory does not grow with a recording.
 _SEQUENCE_US = 3_000_000
@@ -114,28 +108,6 @@ def _windows(
         raise RecordingError(f'{recording.path}: {error}') from error
 
 
-def sample_windows(folders: Sequence[Path], network: ModelConfig, count: int) -> Iterator[Tensor]:
-    """
-    Yield about ``count`` windows, spread over the sequences of ``cut_recording``.
-
-    Consecutive ones of a sequence at a time, ``uint8[T, 1, channels, H, W]``, padded.
-    """
-    paths = [path for folder in folders for path in list_sequences(folder)]
-    wanted = max(1, -(-count // _SAMPLED)) if count else 0
-    for path in paths[:: max(1, len(paths) // max(1, wanted))] if wanted else ():
-        sequence = CachedSequence(path)
-        channels, height, width = sequence.info.shape
-        length = min(len(sequence), _SAMPLED)
-        first = (len(sequence) - length) // 2
-        cells = torch.zeros(
-            length, 1, channels, *network.padded_size((height, width)), dtype=torch.uint8
-        )
-        for step in range(length):
-            counts = torch.from_numpy(sequence.dense(first + step))
-            cells[step, 0, :, :height, :width] = counts
-        yield cells
-
-
 def label_recording(
     source: Path, target: Path, name: str, detector: StreamingDetector, settings: LabellingSettings
 ) -> Counter[str]:
@@ -151,7 +123,10 @@ def label_recording(
         labels = label_run(detector, run, settings)
         everything = np.concatenate(labels)
         info = run.info
-        history = LabelHistory(everything, info.sensor_size, info.downsample, info.stride_ms)
+        # Nothing to see is a fact as well: all windows are labelled
+        history = LabelHistory(
+            everything, info.sensor_size, info.downsample, info.stride_ms, run.t_end
+        )
         seen = everything['visibility'] >= MIN_VISIBILITY
         totals.update(
             windows=len(run),
@@ -164,9 +139,7 @@ def label_recording(
             writer = SequenceWriter(info)
             for window, t_end in enumerate(sequence.t_end.tolist()):
                 counts = sequence.dense(window)
-                found = history.at(t_end, counts)
-                # Nothing to see is a fact as well
-                found = everything[:0] if found is None else found
-                writer.add(counts, t_end, int(sequence.events[window]), found)
+                events = int(sequence.events[window])
+                writer.add(counts, t_end, events, history.at(t_end, counts))
             writer.write(target / f'{name}_{path.name}')
     return totals

@@ -20,7 +20,7 @@ from sast_ros.example import recording_path
 from sast_ros.model import SAST
 from sast_ros.model.device import choose_device
 from sast_ros.output import write_file
-from sast_ros_training.training.averages import estimate_batch_norms
+from sast_ros_training.training.averages import estimate_batch_norms, sample_windows
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.callback import Report
 from sast_ros_training.training.config import (
@@ -36,11 +36,7 @@ from sast_ros_training.training.fit import train
 from sast_ros_training.training.initial import initial_model, read_network
 from sast_ros_training.training.processes import is_main_process
 from sast_ros_training.training.self_training.labelling import LabellingSettings
-from sast_ros_training.training.self_training.recordings import (
-    cut_recording,
-    label_recording,
-    sample_windows,
-)
+from sast_ros_training.training.self_training.recordings import cut_recording, label_recording
 from sast_ros_training.training.sources import check, prepare
 
 #: What the folder was made from.
@@ -246,9 +242,9 @@ def _label(
     ]
     model = initial_model(config, init, log)
     # Those of the recordings are a good part of the gain, and cost no training
-    estimate_batch_norms(
-        model, sample_windows(folders, config.network(), config.validation.batch_norm_windows)
-    )
+    paths = [path for folder in folders for path in list_sequences(folder)]
+    wanted = config.validation.batch_norm_windows
+    estimate_batch_norms(model, sample_windows(paths, config.network(), wanted))
     detector = _detector(model, config, settings.labelling)
     totals: Counter[str] = Counter()
     for folder, path in zip(folders, settings.recordings):
