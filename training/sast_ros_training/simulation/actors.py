@@ -59,7 +59,8 @@ class Actor:
         (x, y), heading, distance = self.path.at(seconds)
         cosine, sine = np.cos(heading), np.sin(heading)
         placement = [[cosine, -sine, 0, x], [sine, cosine, 0, y], [0, 0, 1, 0]]
-        return self.body.vertices(distance, seconds), np.array(placement, np.float32)
+        vertices = self.body.vertices(distance, seconds, self.path.walks(seconds))
+        return vertices, np.array(placement, np.float32)
 
     def sphere(self, seconds: float) -> tuple[float, float, float, float]:
         """Return centre and radius in metres of a sphere around the body and its shadow."""

@@ -16,9 +16,6 @@ from sast_ros_training.simulation.rig import Motion
 
 Size = tuple[float, float, float]
 
-#: Seconds in which a walker comes to stand, and the other way round.
-_SETTLE_SECONDS = 0.35
-
 
 class Body:
     """
@@ -43,12 +40,13 @@ class Body:
         self.speeds = speeds
         self.size = size or _extent(mesh.vertices)
 
-    def vertices(self, distance: float, seconds: float) -> np.ndarray:
+    def vertices(self, distance: float, seconds: float, walks: float = 1.0) -> np.ndarray:
         """
         Return the posed vertices in body coordinates, ``float32[V, 3]``.
 
         Wheels turn and legs step by ``distance``, the metres moved along the heading so far; sway,
-        flutter and arms of those who stand by the time in ``seconds``.
+        flutter and arms of those who stand by the time in ``seconds``. ``walks``: see
+        ``Path.walks``.
         """
         return self.mesh.vertices
 
@@ -116,33 +114,10 @@ class RiggedBody(Body):
         super().__init__(mesh, class_id, speeds, size)
         self.size = size or _extent(self.vertices(0.0, 0.0))
 
-    def vertices(self, distance: float, seconds: float) -> np.ndarray:
+    def vertices(self, distance: float, seconds: float, walks: float = 1.0) -> np.ndarray:
         """Return the posed vertices, see ``Body.vertices``."""
-        return self._weights @ self._poses(distance, seconds)
+        return self._weights @ self._poses(distance, seconds, walks)
 
-    def _poses(self, distance: float, seconds: float) -> np.ndarray:
+    def _poses(self, distance: float, seconds: float, walks: float) -> np.ndarray:
         poses = [motion.at(distance, seconds) for motion in self._motions]
         return poses[0] if len(poses) == 1 else np.concatenate(poses)
-
-
-class Standstill:
-    """
-    Whether a walker walks or stands, from the distances at the times of the calls.
-
-    These times must not run backwards.
-    """
-
-    def __init__(self) -> None:
-        self._share = 1.0
-        self._last: tuple[float, float] | None = None
-
-    def walks(self, distance: float, seconds: float) -> float:
-        """Return how much of the pose is a walker's: 1 walks, 0 stands, between them a blend."""
-        if self._last is not None:
-            passed = seconds - self._last[1]
-            if passed > 0:
-                moving = abs(distance - self._last[0]) > 0.05 * passed
-                change = passed / _SETTLE_SECONDS * (1 if moving else -1)
-                self._share = min(max(self._share + change, 0.0), 1.0)
-        self._last = distance, seconds
-        return self._share * self._share * (3 - 2 * self._share)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from sast_ros.errors import escape_controls
-from sast_ros_training.simulation.body import Body, RiggedBody, Skin, Standstill
+from sast_ros_training.simulation.body import Body, RiggedBody, Skin
 from sast_ros_training.simulation.car_body import springs
 from sast_ros_training.simulation.gltf import DAMAGE, Document, ModelError, Surface
 from sast_ros_training.simulation.mesh import assemble
@@ -134,20 +134,18 @@ class ModelLibrary:
 
 
 class _Animated(Body):
-    """A person that walks by the distance, and idles where it does not change."""
+    """A person that walks by the distance, or stands as its idle clip shows."""
 
     def __init__(
         self, model: Model, walk: np.ndarray, scale: np.ndarray, albedo: np.ndarray, offset: float
     ) -> None:
         self._model, self._walk, self._scale, self._offset = model, walk, scale, offset
-        self._standstill = Standstill()
         mesh = assemble(model.vertices * scale, model.triangles, albedo)
         super().__init__(mesh, model.class_id, model.speeds)
 
-    def vertices(self, distance: float, seconds: float) -> np.ndarray:
+    def vertices(self, distance: float, seconds: float, walks: float = 1.0) -> np.ndarray:
         """Return the posed vertices, see ``Body.vertices``."""
         model = self._model
-        walks = self._standstill.walks(distance, seconds)
         period = model.stride * float(self._scale[0])
         posed = interpolate(self._walk, distance / period + self._offset)
         if model.idle is not None and walks < 1:

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from sast_ros_training.simulation.draws import log_uniform, log_uniforms
 
 #: Decay times after which a jolt is over: its swing is then below a tenth of a pixel.
 _JOLT_SPAN = 7.0
+
+#: Speed in m/s below which a walker stands, and the seconds between walking and standing.
+_MIN_WALKING, _SETTLE_SECONDS = 0.05, 0.35
 
 #: The four ways in which a camera is held.
 MOTIONS = ('static', 'pan', 'handheld', 'driving')
@@ -179,15 +183,36 @@ class Path:
 
     def at(self, seconds: float) -> tuple[np.ndarray, float, float]:
         """Return place, heading and distance at a time."""
-        step = self.times[1] - self.times[0]
-        index = min(max((seconds - self.times[0]) / step, 0.0), len(self.times) - 1.001)
-        low = int(index)
-        share = index - low
+        low, share = self._sample(seconds)
         place, heading, distance = (
             values[low] + share * (values[low + 1] - values[low])
             for values in (self.places, self.headings, self.distances)
         )
         return place, float(heading), float(distance)
+
+    def walks(self, seconds: float) -> float:
+        """Return how much of the pose is a walker's: 1 walks, 0 stands, between them a blend."""
+        low, share = self._sample(seconds)
+        before, after = self._walking[low : low + 2]
+        walks = before + share * (after - before)
+        return walks * walks * (3 - 2 * walks)
+
+    def _sample(self, seconds: float) -> tuple[int, float]:
+        """Return the sample before a time, and which share of the way to the next has passed."""
+        step = self.times[1] - self.times[0]
+        index = min(max(float((seconds - self.times[0]) / step), 0.0), len(self.times) - 1.001)
+        return int(index), index - int(index)
+
+    @cached_property
+    def _walking(self) -> list[float]:
+        """At each time, how far the change from standing (0) to walking (1) has gone."""
+        steps = np.diff(self.times)
+        moving = np.abs(np.diff(self.distances)) > _MIN_WALKING * steps
+        changes = np.where(moving, steps, -steps) / _SETTLE_SECONDS
+        walking = [float(moving[0])]
+        for change in changes.tolist():
+            walking.append(min(max(walking[-1] + change, 0.0), 1.0))
+        return walking
 
 
 def make_path(

@@ -467,7 +467,7 @@ class Scaled(Body):
         length, width, height = body.size
         self.size = length * scale, width * scale, height * scale
 
-    def vertices(self, distance: float, seconds: float) -> np.ndarray:
+    def vertices(self, distance: float, seconds: float, walks: float = 1.0) -> np.ndarray:
         """Return the posed vertices; an animal walks on the spot."""
         return self._body.vertices(distance + seconds, seconds) * self._scale
 

@@ -45,7 +45,7 @@ class BlinkingBody(Body):
         self._ranges = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
         self._until, self._offset = np.asarray(until, float), offset
 
-    def vertices(self, distance: float, seconds: float) -> np.ndarray:
+    def vertices(self, distance: float, seconds: float, walks: float = 1.0) -> np.ndarray:
         """Return the vertices with all parts but one drawn together to a point."""
         now = (seconds + self._offset) % self._until[-1]
         shown = int(np.searchsorted(self._until, now, 'right'))
@@ -64,9 +64,9 @@ class RaisedBody(Body):
         super().__init__(body.mesh, None, body.speeds, (length, width, height + max(lift, 0.0)))
         self._body, self._lift = body, np.array((0, 0, lift), np.float32)
 
-    def vertices(self, distance: float, seconds: float) -> np.ndarray:
+    def vertices(self, distance: float, seconds: float, walks: float = 1.0) -> np.ndarray:
         """Return the posed vertices, see ``Body.vertices``."""
-        return self._body.vertices(distance, seconds) + self._lift
+        return self._body.vertices(distance, seconds, walks) + self._lift
 
 
 def _tall(body: Body) -> Body:

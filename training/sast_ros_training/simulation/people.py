@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
-from sast_ros_training.simulation.body import Body, RiggedBody, Size, Skin, Standstill
+from sast_ros_training.simulation.body import Body, RiggedBody, Size, Skin
 from sast_ros_training.simulation.human_body import (
     CHEST,
     cloth,
@@ -26,11 +26,7 @@ _PHASE = np.arange(_STEPS) / _STEPS
 
 
 class Walker(RiggedBody):
-    """
-    A person whose legs step by the distance and who stands when it does not change.
-
-    Whether it stands follows from the earlier calls: their times must not run backwards.
-    """
+    """A person whose legs step by the distance, or who stands, or a blend of both."""
 
     def __init__(
         self,
@@ -42,17 +38,16 @@ class Walker(RiggedBody):
         size: Size,
     ) -> None:
         self._gait, self._idle = gait, idle
-        self._standstill = Standstill()
         super().__init__(skin, others, PEDESTRIAN, speeds, size)
 
-    def _poses(self, distance: float, seconds: float) -> np.ndarray:
-        walks = np.float32(self._standstill.walks(distance, seconds))
+    def _poses(self, distance: float, seconds: float, walks: float) -> np.ndarray:
         if walks == 0:
             body = self._idle.at(distance, seconds)
         else:
             body = self._gait.at(distance, seconds)
             if walks < 1:
-                body = body * walks + self._idle.at(distance, seconds) * (1 - walks)
+                share = np.float32(walks)
+                body = body * share + self._idle.at(distance, seconds) * (1 - share)
         return np.concatenate([body, *(each.at(distance, seconds) for each in self._motions)])
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 import json
 from pathlib import Path
 import struct
@@ -12,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from sast_ros_training.simulation.actors import Actor
 from sast_ros_training.simulation.body import Body
 from sast_ros_training.simulation.buses_trucks import make_bus, make_truck
 from sast_ros_training.simulation.distractors import MOVING, STANDING
@@ -19,6 +21,8 @@ from sast_ros_training.simulation.gltf import ModelError
 from sast_ros_training.simulation.human_body import FOOT, HumanBody, Postures
 from sast_ros_training.simulation.mesh import assemble, merge, Mesh, MeshError, quad
 from sast_ros_training.simulation.models import load_models
+from sast_ros_training.simulation.motion import make_path
+from sast_ros_training.simulation.motion import Path as WalkedPath
 from sast_ros_training.simulation.people import make_pedestrian
 from sast_ros_training.simulation.rig import rolling
 from sast_ros_training.simulation.shapes import box, disc, ellipsoid, rectangle, ring, tube
@@ -157,17 +161,40 @@ def test_feet_of_walkers_stay_on_the_ground(seed: int) -> None:
     assert max(lowest) < 0.25
 
 
+def stopping_walker(seed: int) -> Actor:
+    """Return a pedestrian who walks at 1.4 m/s and comes to a halt from 0.75 to 0.8 s."""
+    times = np.arange(-0.02, 3.04, 0.02)
+    speeds = 1.4 * np.clip((0.8 - times) / 0.05, 0, 1)
+    distances = np.concatenate([[0.0], np.cumsum(speeds[:-1]) * 0.02])
+    places = np.stack([distances, np.zeros_like(times)], 1)
+    body = make_pedestrian(np.random.default_rng(seed))
+    return Actor(body, WalkedPath(times, places, np.zeros_like(times), distances), 1)
+
+
 def test_a_walker_who_stops_stands_and_only_sways() -> None:
-    body = make_pedestrian(np.random.default_rng(5))
-    for tick in range(100):
-        body.vertices(0.02 * tick, 0.01 * tick)
-    stopped = [body.vertices(1.98, 1.0 + 0.01 * tick) for tick in range(150)]
+    walker = stopping_walker(5)
+    stopped = [walker.pose(seconds)[0] for seconds in np.arange(0.8, 3, 0.01)]
     first, last = stopped[100], stopped[-1]
     feet = first[:, 2] < 0.05
     assert np.abs(last - first)[feet].max() < 0.01
     assert 0.0005 < np.abs(last - first).max() < 0.5
     # No jump on the way from walking to standing.
-    assert max(np.abs(b - a).max() for a, b in zip(stopped[:-1], stopped[1:], strict=True)) < 0.06
+    assert max(np.abs(b - a).max() for a, b in pairwise(stopped)) < 0.03
+
+
+def test_the_pose_of_a_walker_does_not_depend_on_what_was_asked_before() -> None:
+    times = [0.0, 0.9, 0.95, 0.7, 1.1, 0.8, 2.0, 0.9]
+    walker = stopping_walker(3)
+    for seconds in times:
+        alone = stopping_walker(3).pose(seconds)[0]
+        np.testing.assert_array_equal(walker.pose(seconds)[0], alone)
+
+
+def test_one_who_never_moves_stands_from_the_start() -> None:
+    path = make_path(np.random.default_rng(1), np.zeros(2), 0.0, 0.0, 0.0, 2.0)
+    assert [path.walks(seconds) for seconds in (-1.0, 0.0, 0.1, 5.0)] == [0.0] * 4
+    path = make_path(np.random.default_rng(1), np.zeros(2), 0.0, 1.4, 0.0, 2.0)
+    assert [path.walks(seconds) for seconds in (-1.0, 0.0, 0.1, 5.0)] == [1.0] * 4
 
 
 def test_pedals_carry_the_riders_feet() -> None:
