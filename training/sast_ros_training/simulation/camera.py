@@ -18,6 +18,7 @@ import numpy as np
 from sast_ros.events.chunk import EventChunk, MAX_SENSOR_SIDE
 from sast_ros.kernels import pointer
 from sast_ros_training.kernels import library
+from sast_ros_training.simulation.draws import log_uniform
 
 #: Maximum step between two pictures in microseconds.
 MAX_STEP_US = 1_000_000
@@ -133,30 +134,30 @@ class CameraSettings:
         """
         dark = bool(rng.random() < 0.2)
         dark = dark if night is None else night
-        mean, lean = rng.uniform(0.13, 0.4), math.sqrt(_log_uniform(rng, 0.6, 1.6))
+        mean, lean = rng.uniform(0.13, 0.4), math.sqrt(log_uniform(rng, 0.6, 1.6))
         limited, leaking = rng.random() < 1 / 3, rng.random() < 0.5
-        limit, leak = _log_uniform(rng, 2e6, 2e7), _log_uniform(rng, 0.003, 0.3)
+        limit, leak = log_uniform(rng, 2e6, 2e7), log_uniform(rng, 0.003, 0.3)
         slope, noise = rng.uniform(-1 / 3, 1.0), rng.random()
         noise = 0.5 + 0.5 * noise if dark else noise**1.385
         lines, recovers = rng.random() < 1 / 8, rng.random() < 0.25
-        line_share, recovery = _log_uniform(rng, 2e-3, 1.5e-2), _log_uniform(rng, 2e3, 5e4)
+        line_share, recovery = log_uniform(rng, 2e-3, 1.5e-2), log_uniform(rng, 2e3, 5e4)
         return cls(
             focus=min(rng.uniform(0.45, 1.15), 1.0),
             threshold_on=mean * lean,
             threshold_off=mean / lean,
             mismatch=rng.uniform(0.02, 0.06),
-            bandwidth_hz=_log_uniform(rng, 300, 3000) * (0.2 if dark else 1.0),
-            dark_bandwidth_hz=_log_uniform(rng, 20, 100),
-            dark_luminance=_log_uniform(rng, 3e-3, 5e-2) * (0.1 if dark else 1.0),
-            refractory_us=_log_uniform(rng, 150, 8000),
+            bandwidth_hz=log_uniform(rng, 300, 3000) * (0.2 if dark else 1.0),
+            dark_bandwidth_hz=log_uniform(rng, 20, 100),
+            dark_luminance=log_uniform(rng, 3e-3, 5e-2) * (0.1 if dark else 1.0),
+            refractory_us=log_uniform(rng, 150, 8000),
             noise_hz=_MIN_NOISE_HZ * (_MAX_NOISE_HZ / _MIN_NOISE_HZ) ** noise,
             noise_on=rng.uniform(0.1, 0.9),
             noise_dark=max(slope, 0.0),
             leak_hz=leak if leaking else 0.0,
-            hot_pixels=_log_uniform(rng, 2e-6, 1e-3),
-            hot_hz=_log_uniform(rng, 5, 200),
+            hot_pixels=log_uniform(rng, 2e-6, 1e-3),
+            hot_hz=log_uniform(rng, 5, 200),
             hot_lines=line_share if lines else 0.0,
-            hot_line_hz=_log_uniform(rng, 2, 60),
+            hot_line_hz=log_uniform(rng, 2, 60),
             max_rate=limit if limited else 0.0,
             lost_rows=int(rng.random() < 0.5),
             recovery_us=recovery if recovers else 0.0,
@@ -444,7 +445,3 @@ class EventCamera:
                 f'{np.dtype(dtype).name}[{self.height}, {self.width}]'
             )
         return np.ascontiguousarray(picture)
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return math.exp(rng.uniform(math.log(low), math.log(high)))

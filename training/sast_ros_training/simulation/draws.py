@@ -1,8 +1,10 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Random values whose orders of magnitude are equally likely."""
+"""Random values of any order of magnitude, and names of which some are more likely."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,3 +19,10 @@ def log_uniforms(
 ) -> np.ndarray:
     """Return an array of them, ``float64[shape]``."""
     return np.exp(rng.uniform(np.log(low), np.log(high), shape))
+
+
+def draw_name(rng: np.random.Generator, shares: Mapping[str, float]) -> str:
+    """Return a name, each as often as its share; their order in the mapping does not matter."""
+    names = sorted(shares)
+    weights = np.array([shares[name] for name in names])
+    return names[int(rng.choice(len(names), p=weights / weights.sum()))]

@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 from sast_ros.errors import SettingError
+from sast_ros_training.simulation.draws import draw_name
 
 #: Of both times, microseconds. A camera needs one picture at least for each border of a window.
 MIN_US, MAX_US = 5_000, 10_000_000
@@ -115,9 +116,7 @@ def draw_timing(shares: Mapping[str, float], rng: np.random.Generator) -> Window
         What ``parse_timings`` refuses.
 
     """
-    names = sorted(shares)
-    weights = np.array([shares[name] for name in names])
-    low, high = parse_timings(names[int(rng.choice(len(names), p=weights / weights.sum()))])
+    low, high = parse_timings(draw_name(rng, shares))
     return WindowTiming(
         _draw(rng, low.window_us, high.window_us), _draw(rng, low.stride_us, high.stride_us)
     )

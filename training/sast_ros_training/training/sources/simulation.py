@@ -119,11 +119,13 @@ def _mistakes(config: TrainingConfig) -> Iterator[str]:
 def _plan(
     config: TrainingConfig, kind: str, seed: int, motion: str | None, windows: dict[str, float]
 ) -> DrivePlan:
+    from sast_ros_training.simulation.draws import draw_name
     from sast_ros_training.simulation.timing import draw_timing
 
     data, simulation = config.data, config.data.simulation
     rng = np.random.default_rng(seed)
-    geometry, scene = _draw(rng, simulation.geometries), _draw(rng, simulation.scenes)
+    geometry = draw_name(rng, simulation.geometries)
+    scene = draw_name(rng, simulation.scenes)
     # What decides a drive is in its name: another length is another drive
     usual = {f'{data.window_ms:g}/{data.stride_ms:g}': 1.0}
     timing = draw_timing(windows or usual, np.random.default_rng([seed, 1]))
@@ -147,12 +149,6 @@ def _plan(
         window_ms=window_ms,
         stride_ms=stride_ms,
     )
-
-
-def _draw(rng: np.random.Generator, shares: dict[str, float]) -> str:
-    names = sorted(shares)
-    each = np.array([shares[name] for name in names])
-    return names[int(rng.choice(len(names), p=each / each.sum()))]
 
 
 def simulate_drive(plan: DrivePlan) -> None:
