@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import math
+from typing import NamedTuple
 
 import numpy as np
 from sast_ros_training.simulation.actors import Actor
@@ -23,6 +24,19 @@ _FLOW_STEP = 0.01  # seconds: a hand may shake there and back in a window
 #: In near scenes: pixels between two pictures, most pictures of a moving camera, and the seconds
 #: and the vertices from which the speed of bodies is taken.
 _NEAR_PIXELS, _NEAR_MAX_STEPS, _NEAR_SECONDS, _NEAR_VERTICES = 1.5, 32, 0.002, 24
+
+
+class Outline(NamedTuple):
+    """
+    Where a picture shows a body.
+
+    ``box``: the extent (x1, y1, x2, y2) in pixels of the part in the picture; ``inside``: the
+    share of the body's surface, seen from either side, that is there.
+    """
+
+    actor: Actor
+    box: tuple[float, float, float, float]
+    inside: float
 
 
 class SceneRenderer:
@@ -121,23 +135,32 @@ class SceneRenderer:
         mirror.apply(picture, owners, renderer.finish()[0], seconds)
         return picture
 
-    def boxes(self, seconds: float) -> dict[int, tuple[Actor, np.ndarray]]:
-        """
-        Return actor and projected box (x1, y1, x2, y2 in pixels) by owner.
+    def outlines(self, seconds: float) -> dict[int, Outline]:
+        """Return where bodies with an owner are in the picture, by owner, hidden or not."""
+        pose = self._camera.pose(seconds)
+        size = self._camera.height, self._camera.width
+        outlines = {}
+        for owner, (actor, box) in self._hulls(seconds).items():
+            left, top, right, bottom = box.tolist()
+            if left >= 0 and top >= 0 and right <= size[1] and bottom <= size[0]:
+                outlines[owner] = Outline(actor, (left, top, right, bottom), 1.0)
+                continue
+            points, triangles = _in_camera(actor, pose, seconds), actor.body.mesh.triangles
+            part = extent_in_picture(points, triangles, self._camera.focal, size)
+            if part is not None:
+                outlines[owner] = Outline(actor, part, self._share_inside(points[triangles]))
+        return outlines
 
-        It is not clipped to the picture; in near scenes, where many bodies reach beyond it, it is
-        the box of the part within.
-        """
+    def _hulls(self, seconds: float) -> dict[int, tuple[Actor, np.ndarray]]:
+        """Return actor and projected box (x1, y1, x2, y2), not clipped, by owner."""
         pose = self._camera.pose(seconds)
         self._renderer.view(pose)
-        boxes = {}
+        hulls = {}
         for actor in self._seen(pose, seconds):
-            box = self._renderer.box(*actor.pose(seconds))
-            if actor.owner and self._street.near is not None:
-                box = self._extent(actor, pose, seconds) or box
-            if actor.owner and box is not None:
-                boxes[actor.owner] = (actor, np.asarray(box))
-        return boxes
+            box = self._renderer.box(*actor.pose(seconds)) if actor.owner else None
+            if box is not None:
+                hulls[actor.owner] = (actor, np.asarray(box))
+        return hulls
 
     def visible(self) -> np.ndarray:
         """``int64[256]`` samples of the last picture that show each owner."""
@@ -147,9 +170,8 @@ class SceneRenderer:
         """Return how many samples the body would cover if nothing hid it."""
         return self._renderer.covered(actor.body.mesh, *actor.pose(seconds))
 
-    def share_inside(self, actor: Actor, seconds: float) -> float:
-        """Return the share of a body's surface that lies in the picture, hidden or not."""
-        corners = _in_camera(actor, self._camera.pose(seconds), seconds)[actor.body.mesh.triangles]
+    def _share_inside(self, corners: np.ndarray) -> float:
+        """Return the share of triangles ``[T, 3, 3]`` in camera coordinates in the picture."""
         sides = corners[:, 1:] - corners[:, :1]
         areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
         x, y, depth = corners.mean(1).T
@@ -169,7 +191,7 @@ class SceneRenderer:
             farthest = max(farthest, effect.pictures_hz * (end - start))
         if self._street.near is not None:
             return self._near_steps(start, end, farthest)
-        first, last = self.boxes(start), self.boxes(end)
+        first, last = self._hulls(start), self._hulls(end)
         for owner in first.keys() & last.keys():
             # Sides far outside the picture move fast but are not seen; limbs move faster than a
             # box.
@@ -201,13 +223,6 @@ class SceneRenderer:
         step = max(len(before) // _NEAR_VERTICES, 1)
         gaps = np.abs(after - before).max(1)[(np.abs(before) < sides).all(1)][::step]
         return float(gaps.max()) / _NEAR_SECONDS if len(gaps) else 0.0
-
-    def _extent(
-        self, actor: Actor, pose: np.ndarray, seconds: float
-    ) -> tuple[float, float, float, float] | None:
-        points = _in_camera(actor, pose, seconds)
-        size = self._camera.height, self._camera.width
-        return extent_in_picture(points, actor.body.mesh.triangles, self._camera.focal, size)
 
     def _draw_still(self, pose: np.ndarray, seconds: float) -> None:
         renderer = self._renderer

@@ -26,6 +26,9 @@ from sast_ros_training.simulation.street import make_light, make_street
 from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
 from sast_ros_training.simulation.video import Picture, Video, VideoFrames
 
+#: Raised when the same seed gives other events or labels; caches of other versions are refused.
+SIMULATOR_VERSION = 2
+
 #: (height, width) in pixels of the sensors that can be simulated.
 GEOMETRIES = {'gen1': (240, 304), 'davis346': (260, 346), 'vga': (480, 640), '1mpx': (720, 1280)}
 
@@ -38,7 +41,7 @@ SCENE_SHARES = {'street': 0.7, 'near': 0.3}
 WINDOW_US = 50_000
 _STEP_US = 5_000
 _MAX_SPEED = 16.0  # metres per second of a camera
-#: Share of a body's surface in the picture below which it is an ignored region of near scenes.
+#: Share of a body's surface in the picture below which it is an ignored region.
 _MIN_INSIDE = 0.12
 _MAX_WAIT_US = 1_000_000  # for the first event, and for one after the last window
 _NEVER_US = 1 << 60
@@ -57,9 +60,10 @@ class SequenceWindow:
     t_end : int
         End of a window, microseconds since the start.
     labels : LABEL_DTYPE[N]
-        The objects in the picture at ``t_end``: box clipped to the picture, share of the object's
-        samples that nothing hides, its own events in this window (if that is shorter than 50 ms,
-        in all windows of the last 50 ms), and whether these were max(12, 0.03 x area) or more at
+        The objects in the picture at ``t_end``: box of the part in the picture, share of the
+        object's samples that nothing hides (of its surface that is in the picture if that is less
+        than 12 %), its own events in this window (if that is shorter than 50 ms, in all windows of
+        the last 50 ms), and whether these were max(12, 0.03 x area) or more at
         the end of one window of the last second (``recent``) or ever (``seen``).
 
     """
@@ -301,19 +305,19 @@ class SimulatedSequence:
         return chunks
 
     def _places(self, scene: SceneRenderer, now: int) -> list[_Place]:
-        """Return where the last picture shows objects."""
+        """Return where objects are in the picture at a time, that of the last one."""
+        if self._video:  # the last picture may be that of a frame to come
+            scene.picture(now / 1e6)
         visible = scene.visible()
         limit = np.array([self.width, self.height] * 2, float)
         places = []
-        for owner, (actor, box) in scene.boxes(now / 1e6).items():
+        for owner, (actor, box, inside) in scene.outlines(now / 1e6).items():
             x1, y1, x2, y2 = np.clip(box, 0, limit)
             if visible[owner] == 0 or x2 - x1 < 1 or y2 - y1 < 1:
                 continue
             share = min(visible[owner] / max(scene.covered(actor, now / 1e6), 1), 1.0)
-            if self.scene == 'near':
-                inside = scene.share_inside(actor, now / 1e6)
-                # A hand or a foot is not yet a person
-                share = min(share, max(inside, 1e-3)) if inside < _MIN_INSIDE else share
+            if inside < _MIN_INSIDE:  # a foot is not yet a person, nor a bumper a car
+                share = min(share, max(inside, 1e-3))
             places.append(_Place(owner, actor, (x1, y1, x2 - x1, y2 - y1), share))
         return places
 

@@ -222,6 +222,13 @@ def test_the_extent_is_that_of_the_part_in_the_picture() -> None:
     assert whole == pytest.approx((10, 100, 90, 200))
     assert extent_in_picture(points - (0, 0, 5), triangles, 10.0, (30, 100)) is None
     assert extent_in_picture(points + (99, 0, 0), triangles, 10.0, (30, 100)) is None
+    # Only one edge is in the picture, but the triangles cover its lower right corner
+    wall = np.array([(1.0, -90, 1), (1.0, 90, 1), (99.0, 90, 1), (99.0, -90, 1)])
+    sides = np.array([(0, 1, 2), (0, 2, 3)])
+    assert extent_in_picture(wall, sides, 10.0, (30, 100)) == pytest.approx((60, 0, 100, 30))
+    everywhere = extent_in_picture(wall - (60, 0, 0), sides, 10.0, (30, 100))
+    assert everywhere == pytest.approx((0, 0, 100, 30))
+    assert extent_in_picture(-wall, sides, 10.0, (30, 100)) is None
     # A body that begins behind the camera
     tilted = np.array([(0.0, 1.0, -1.0), (0.0, 1.0, 9.0), (1.0, 1.0, 9.0)])
     x1, y1, x2, y2 = extent_in_picture(tilted, np.array([(0, 1, 2)]), 10.0, (40, 40))
@@ -244,7 +251,7 @@ def test_boxes_enclose_what_the_picture_shows_of_people() -> None:
             rows, columns = np.nonzero(owners)
             if len(rows) < 200:
                 continue
-            x1, y1, x2, y2 = renderer.boxes(0.5)[actor.owner][1]
+            x1, y1, x2, y2 = renderer.outlines(0.5)[actor.owner].box
             shown = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
             np.testing.assert_allclose((x1, y1, x2, y2), shown, atol=1.6)
             compared += 1
@@ -272,7 +279,7 @@ def test_a_hand_in_the_picture_is_not_yet_a_person_but_head_and_shoulders_are() 
         ):
             view = replace(camera, start=np.array(place), angles=(np.pi, 0.0, 0.0), focal=focal)
             renderer = SceneRenderer(view, street, light, [], [actor])
-            shares[name].append(renderer.share_inside(actor, 0.0))
+            shares[name].append(renderer.outlines(0.0)[1].inside)
     assert len(shares['all']) >= 3
     assert min(shares['all']) > 0.9
     assert min(shares['bust']) > _MIN_INSIDE

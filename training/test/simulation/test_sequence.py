@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives: their stream, their labels, and that a seed decides both."""
 
-from itertools import pairwise
+from dataclasses import replace
+import itertools
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.sequence import (
     _borders,
     _History,
+    _make_street_scene,
     _mark,
+    _MIN_INSIDE,
     GEOMETRIES,
     SimulatedSequence,
     WINDOW_US,
@@ -113,6 +116,66 @@ def test_the_events_of_an_object_lie_in_its_box():
     assert inside > 0.95 * total
 
 
+def test_boxes_fit_what_streets_show_of_bodies_that_the_border_cuts():
+    compared = 0
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        light, street, camera, actors, *_ = _make_street_scene(
+            rng, 'static', (240, 304), 1.0, None
+        )
+        street = replace(street, pieces=[street.sky])
+        for actor in actors:  # alone: nothing hides it
+            alone = SceneRenderer(camera, street, light, [], [actor])
+            for seconds in (0.0, 0.5, 1.0):
+                outline = alone.outlines(seconds).get(actor.owner)
+                if outline is None or outline.inside == 1:
+                    continue
+                rows, columns = np.nonzero(alone.picture(seconds)[1])
+                if len(rows) < 100:
+                    continue
+                shown = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+                np.testing.assert_allclose(outline.box, shown, atol=2.5)
+                compared += 1
+    assert compared > 10
+
+
+@pytest.fixture
+def places(monkeypatch):
+    """Return a list: of every place the outline, its share, and that at exactly this time."""
+    noted = []
+    find = SimulatedSequence._places
+
+    def note(sequence, scene, now):
+        found, outlines = find(sequence, scene, now), scene.outlines(now / 1e6)
+        scene.picture(now / 1e6)
+        visible = scene.visible()
+        for place in found:
+            share = visible[place.owner] / scene.covered(place.actor, now / 1e6)
+            noted.append((outlines[place.owner], place.share, min(share, 1.0)))
+        return found
+
+    monkeypatch.setattr(SimulatedSequence, '_places', note)
+    return noted
+
+
+def test_a_bumper_in_the_picture_of_a_street_is_no_visible_car(places):
+    for seed in (900005, 900007):
+        list(SimulatedSequence(seed, 0.5, motion='static', scene='street').windows())
+    cut = [share for outline, share, _ in places if outline.inside < _MIN_INSIDE]
+    assert cut and max(cut) < _MIN_INSIDE
+
+
+def test_the_visible_share_in_a_video_is_of_the_time_of_the_labels(places):
+    wanted = {'seconds': 0.3, 'motion': 'static', 'scene': 'street'}
+    drives = (SimulatedSequence(seed, **wanted) for seed in range(100))
+    for drive in itertools.islice((drive for drive in drives if drive._video), 3):
+        list(drive.windows())
+    whole = [row for row in places if row[0].inside >= _MIN_INSIDE]
+    assert len(whole) > 10
+    for _, share, exact in whole:
+        assert share == exact
+
+
 def test_boxes_move_steadily():
     """An object does not jump between two labels unless it passes very near."""
     for index in range(4):
@@ -121,7 +184,7 @@ def test_boxes_move_steadily():
             for label in window.labels:
                 tracks.setdefault(int(label['track_id']), []).append(label)
         for track in tracks.values():
-            for earlier, later in pairwise(track):
+            for earlier, later in itertools.pairwise(track):
                 if later['t'] - earlier['t'] == WINDOW_US:
                     assert abs(later['x'] - earlier['x']) < 80
 
