@@ -15,6 +15,7 @@ from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.windows import WindowCutter
+from sast_ros_training.simulation import sequence as sequence_module
 from sast_ros_training.simulation.dataset import SequencePlan, write_sequence
 from sast_ros_training.simulation.sequence import SimulatedSequence
 from sast_ros_training.simulation.timing import WindowTiming
@@ -453,7 +454,7 @@ class TestSimulation:
         assert made[0] == made[1]
         sequence = CachedSequence(training[0].target)
         assert len(sequence) == 4
-        assert sequence.info.source == 'drive 1' and sequence.info.motion
+        assert sequence.info.source.startswith('drive 1 of simulator') and sequence.info.motion
         assert sequence.labelled.all()
 
     def test_all_drives_are_there_in_the_end(self, tmp_path):
@@ -466,10 +467,19 @@ class TestSimulation:
     def test_a_drive_for_another_network_is_refused(self, tmp_path):
         more = {'sequences': 1, 'validation_sequences': 0, 'geometries': {'vga': 1}}
         ((plan,), _) = plan_drives(parse_config({'data': self.data(tmp_path, **more)}, 'test'))
-        write_cached(plan.target, 1, size=(480, 640))
+        simulate_drive(plan)
         with pytest.raises(TrainingDataError, match=rf'{plan.target}: .*model\.name'):
+            fill(self.data(tmp_path, **more), model={'name': '1mpx-tiny'})
+        assert fill(self.data(tmp_path, **more)) == []
+
+    def test_a_drive_of_another_simulator_is_refused(self, tmp_path, monkeypatch):
+        more = {'sequences': 1, 'validation_sequences': 0}
+        ((plan,), _) = plan_drives(parse_config({'data': self.data(tmp_path, **more)}, 'test'))
+        simulate_drive(plan)
+        assert fill(self.data(tmp_path, **more)) == []
+        monkeypatch.setattr(sequence_module, 'SIMULATOR_VERSION', 99)
+        with pytest.raises(TrainingDataError, match=rf'{plan.target}: .*simulator 99'):
             fill(self.data(tmp_path, **more))
-        assert fill(self.data(tmp_path, **more), model={'name': '1mpx-tiny'}) == []
 
     def test_what_cannot_be_simulated_is_refused(self, tmp_path):
         for data, complaint in (

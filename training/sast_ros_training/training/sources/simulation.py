@@ -165,7 +165,7 @@ def simulate_drive(plan: DrivePlan) -> None:
     histogram, writer = histogram_writer(
         model_config(plan.network),
         (drive.height, drive.width),
-        source=f'drive {plan.seed}',
+        source=_source(plan),
         classes=plan.classes,
         motion=drive.motion,
         stride_ms=plan.stride_ms,
@@ -175,6 +175,12 @@ def simulate_drive(plan: DrivePlan) -> None:
         chosen = choose_classes(labels, CLASSES, plan.classes)
         writer.add(histogram(window.parts).numpy(), window.t_end, len(window), chosen)
     writer.write(plan.target)
+
+
+def _source(plan: DrivePlan) -> str:
+    from sast_ros_training.simulation.sequence import SIMULATOR_VERSION
+
+    return f'drive {plan.seed} of simulator {SIMULATOR_VERSION}'
 
 
 @contextlib.contextmanager
@@ -187,13 +193,20 @@ def simulated_drives(config: TrainingConfig, log: Callable[[str], None]) -> Iter
     TrainingConfigError
         See ``plan_drives``.
     TrainingDataError
-        A drive could not be simulated, or was simulated for another network.
+        A drive could not be simulated, or was simulated for another network or by another version
+        of the simulator.
 
     """
     training, validation = plan_drives(config)
     for plan in (*training, *validation):
         if plan.target.exists():
-            CachedSequence(plan.target).require_settings(config.network())
+            sequence = CachedSequence(plan.target)
+            sequence.require_settings(config.network())
+            if sequence.info.source != _source(plan):
+                raise TrainingDataError(
+                    f'{plan.target}: is {sequence.info.source!r}, not {_source(plan)!r}: another '
+                    'version of sast_ros simulated it; take another folder for data.cache'
+                )
     first = config.data.simulation.start_with
     needed = [plan for plan in (*training[:first], *validation) if not plan.target.exists()]
     later = [plan for plan in training[first:] if not plan.target.exists()]
