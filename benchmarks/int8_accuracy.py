@@ -22,7 +22,7 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.model import load_model
 from sast_ros.model.inference import Engine
 from sast_ros.pipeline import EventPipeline
-from sast_ros_training.simulation.dataset import labelled_boxes
+from sast_ros_training.simulation.dataset import evaluation_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 from simulated_quality import judge
 import torch
@@ -70,7 +70,7 @@ def run(index: int, seconds: float) -> dict[str, dict[str, Any]]:
                 images[precision].append((labels[found.t_end], detection_boxes(found), 0))
 
     for window in drive.windows():
-        labels[window.t_end] = labelled_boxes(window.labels, drive.height)
+        labels[window.t_end] = evaluation_boxes(window.labels, drive.height)
         feed(window.chunk)
     feed(drive.tail)
     classes = list(model.config.classes)

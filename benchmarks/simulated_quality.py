@@ -4,9 +4,10 @@
 What a model finds in held-out simulated drives; a part of detection_quality.py.
 
 The drives are those of ``sast-ros simulate --seed K --sequences N --seconds S``, their labels
-those of the ``_bbox.npy`` files; no seed of that command is ever trained on. Protocol of the
-Prophesee data sets (sast_ros.evaluation): from 0.5 s on, boxes of a diagonal of 30 and a side of
-10 pixels or more, twice as much at 1 megapixel, the detections of a label's window.
+those of the ``_bbox.npy`` files; objects without a box there are ignored. No seed of that command
+is ever trained on. Protocol of the Prophesee data sets (sast_ros.evaluation): from 0.5 s on, boxes
+of a diagonal of 30 and a side of 10 pixels or more, twice as much at 1 megapixel, the detections
+of a label's window.
 """
 
 from __future__ import annotations
@@ -22,14 +23,13 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.box_filter import BoxFilter, choose_box_filter
 from sast_ros.evaluation.metrics.average_precision import mean_average_precision
 from sast_ros.evaluation.metrics.calibration import calibration
-from sast_ros.evaluation.metrics.coco import mark_ignored
 from sast_ros.evaluation.metrics.matching import match_recording, OPERATING_SCORE
 from sast_ros.evaluation.metrics.operating_point import operating_point
 from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.model import load_model
 from sast_ros.pipeline import EventPipeline
 from sast_ros.process import keep_heap
-from sast_ros_training.simulation.dataset import labelled_boxes
+from sast_ros_training.simulation.dataset import evaluation_boxes
 from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence
 import torch
 
@@ -55,7 +55,7 @@ def run(weights: str, seed: tuple[int, int], seconds: float, geometry: str) -> d
         events[detections.t_end] = detections.events
 
     for window in drive.windows():
-        labels[window.t_end] = labelled_boxes(window.labels, drive.height)
+        labels[window.t_end] = evaluation_boxes(window.labels, drive.height)
         for detections in pipeline.feed(window.chunk):
             note(detections)
     for detections in pipeline.feed(drive.tail):
@@ -163,10 +163,11 @@ def by_size(drives: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[st
 
         def select(labels: Any, found: Any, _: int, least: int = least, most: int = most) -> Any:
             side = np.sqrt(labels['w'] * labels['h'])
-            marked = mark_ignored(labels, labels[:0], (side < least) | (side >= most))
+            labels = labels.copy()
+            labels['ignored'] |= (side < least) | (side >= most)
             side = np.sqrt(found['w'] * found['h'])
             # A detection of another size may belong to an object of this size, but not if far
-            return marked, found[(side >= 0.7 * least) & (side < 1.4 * most)]
+            return labels, found[(side >= 0.7 * least) & (side < 1.4 * most)]
 
         name = f'side {least} to {most} px' if most < 10_000 else f'side over {least} px'
         rows[name] = _average(drives, classes, select)
@@ -195,8 +196,9 @@ def paired(drive: dict[str, Any]) -> PairedRecording:
     for labels, found, _ in drive['images']:
         times = np.concatenate([labels['t'], found['t']])
         if len(times) and times.min() > boxes.skip_us:
-            kept = labels[boxes(labels)], found[boxes(found)]
-            frames.append(Frame(int(times[0]), *kept))
+            ignored = labels['ignored']
+            kept = labels[boxes(labels) & ~ignored], found[boxes(found)]
+            frames.append(Frame(int(times[0]), *kept, regions=labels[ignored]))
     none = drive['images'][0][0][:0]
     return PairedRecording('drive', tuple(drive['classes']), tuple(frames), none, 0)
 

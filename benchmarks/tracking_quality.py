@@ -123,7 +123,8 @@ def match(drive: dict[str, Any]) -> MatchedRecording:
         labels, found = (
             boxes[BOXES_GEN1(boxes) & (boxes['t'] > BOXES_GEN1.skip_us)] for boxes in image
         )
-        frames.append(Frame(0, labels, found))
+        ignored = labels['ignored']
+        frames.append(Frame(0, labels[~ignored], found, regions=labels[ignored]))
     classes = tuple(drive['classes'])
     return match_recording(
         PairedRecording('drive', classes, tuple(frames), frames[0].labels[:0], 0)

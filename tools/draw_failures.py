@@ -24,7 +24,7 @@ from sast_ros.model import load_model, SAST
 from sast_ros.pipeline import WindowDetector
 from sast_ros.visualization import draw_overlay
 from sast_ros.windows import EventWindow
-from sast_ros_training.simulation.dataset import labelled_boxes
+from sast_ros_training.simulation.dataset import evaluation_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 import torch
 
@@ -70,7 +70,7 @@ def worst_window(drive: SimulatedSequence, model: SAST, false: bool) -> Failure:
     detector = WindowDetector(StreamingDetector(model, score_threshold=OPERATING_SCORE))
     failures: list[Failure] = []
     for window, labels in drive.cut():
-        found, truth = detector.process(window), labelled_boxes(labels, drive.height)
+        found, truth = detector.process(window), evaluation_boxes(labels, drive.height)
         if window.t_end > SETTLED_US:
             failures.append(Failure(window, found, truth, count_wrong(found, truth, false)))
     return max(failures, key=lambda one: one.wrong)
@@ -81,13 +81,16 @@ def count_wrong(found: Detections, truth: np.ndarray, false: bool) -> int:
     boxes = detection_boxes(found)
     match = iou_matrix(boxes, truth) >= 0.5
     match &= boxes['class_id'][:, None] == truth['class_id']
-    return int(np.count_nonzero(~match.any(axis=1 if false else 0)))
+    if false:
+        return int(np.count_nonzero(~match.any(axis=1)))
+    return int(np.count_nonzero(~match.any(axis=0) & ~truth['ignored']))
 
 
 def picture(one: Failure, words: str) -> np.ndarray:
     """Draw a window with its labels in white."""
     found = one.found
-    return draw_overlay(one.window, found, found.height, found.width, SCALE, words, one.labels)
+    labels = one.labels[~one.labels['ignored']]
+    return draw_overlay(one.window, found, found.height, found.width, SCALE, words, labels)
 
 
 if __name__ == '__main__':

@@ -33,6 +33,8 @@ from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
 EVENTS_TOPIC = '/event_camera/events'
 FRAME_ID = 'event_camera'
 
+_EVALUATION_DTYPE = np.dtype([*BOX_DTYPE.descr, ('ignored', '?')])
+
 #: Message type and encoder by the name of the format.
 _FORMATS = {
     'evt3': ('event_camera_msgs/msg/EventPacket', EventPacketEncoder),
@@ -73,15 +75,31 @@ def labelled_boxes(labels: np.ndarray, height: int) -> np.ndarray:
     Objects that have never made enough events to be noticed, that are hidden but for a quarter, or
     that are too small for a sensor of this height are left out.
     """
+    return _boxes(labels[_counts(labels, height)], BOX_DTYPE)
+
+
+def evaluation_boxes(labels: np.ndarray, height: int) -> np.ndarray:
+    """
+    Return all labels (``LABEL_DTYPE[N]``) for ``mean_average_precision``.
+
+    They are ``BOX_DTYPE[N]`` with the field ``ignored``, true for those that ``labelled_boxes``
+    leaves out: these objects are there, and a detection of one is not false.
+    """
+    boxes = _boxes(labels, _EVALUATION_DTYPE)
+    boxes['ignored'] = ~_counts(labels, height)
+    return boxes
+
+
+def _counts(labels: np.ndarray, height: int) -> np.ndarray:
     side = MIN_SIDE * max(1.0, height / 240)
-    chosen = labels[
-        labels['seen']
-        & (labels['visibility'] >= MIN_VISIBILITY)
-        & (np.minimum(labels['w'], labels['h']) >= side)
-    ]
-    boxes = np.zeros(len(chosen), BOX_DTYPE)
+    seen = labels['seen'] & (labels['visibility'] >= MIN_VISIBILITY)
+    return seen & (np.minimum(labels['w'], labels['h']) >= side)
+
+
+def _boxes(labels: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    boxes = np.zeros(len(labels), dtype)
     for name in ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id'):
-        boxes[name] = chosen[name]
+        boxes[name] = labels[name]
     boxes['class_confidence'] = 1
     return boxes
 

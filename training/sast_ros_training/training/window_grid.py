@@ -13,7 +13,7 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.metrics.average_precision import mean_average_precision
 from sast_ros.pipeline import WindowDetector
-from sast_ros_training.simulation.dataset import labelled_boxes
+from sast_ros_training.simulation.dataset import evaluation_boxes
 from sast_ros_training.simulation.sequence import cut_windows, SimulatedSequence
 from sast_ros_training.simulation.timing import WindowTiming
 
@@ -39,8 +39,8 @@ def detect_grid(
     Returns
     -------
     dict
-        For each timing, every window's labels, those that ``sast-ros simulate`` writes, and what
-        was found in it.
+        For each timing, every window's labels, with the field ``ignored``, and what was found in
+        it.
 
     """
     parts = list(drive.record(timings))
@@ -49,7 +49,7 @@ def detect_grid(
         windows = WindowDetector(detector)
         detector.reset()
         found[timing] = [
-            (labelled_boxes(labels, drive.height), detection_boxes(windows.process(window)))
+            (evaluation_boxes(labels, drive.height), detection_boxes(windows.process(window)))
             for window, labels in cut_windows(parts, timing)
         ]
     return found

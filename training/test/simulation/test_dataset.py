@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sast_ros.bags import open_recording
 from sast_ros.cli import main
-from sast_ros.labels import BOX_DTYPE
+from sast_ros.labels import BOX_DTYPE, LABEL_DTYPE
 from sast_ros.windows import WindowCutter
+from sast_ros_training.simulation.dataset import evaluation_boxes, labelled_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 
 
@@ -57,6 +58,19 @@ def test_boxes_are_those_of_the_windows_that_a_replay_cuts(two_drives):
         assert set(boxes['t']) <= ends
         for index, name in enumerate(content['classes']):
             assert entry['boxes'][name] == (boxes['class_id'] == index).sum()
+
+
+def test_objects_without_a_box_in_the_file_are_ignored_by_an_evaluation():
+    labels = np.zeros(5, LABEL_DTYPE)
+    labels['track_id'], labels['w'], labels['h'] = range(5), 20, 30
+    labels['visibility'], labels['seen'] = 1, True
+    labels['visibility'][1], labels['seen'][2], labels['w'][3] = 0.2, False, 7
+    boxes = evaluation_boxes(labels, 240)
+    assert boxes['ignored'].tolist() == [False, True, True, True, False]
+    kept = labelled_boxes(labels, 240)
+    assert kept.dtype == BOX_DTYPE
+    for name in BOX_DTYPE.names:
+        np.testing.assert_array_equal(boxes[name][~boxes['ignored']], kept[name])
 
 
 @pytest.mark.parametrize(('window', 'stride'), [(100, 50), (20, 75)])

@@ -10,6 +10,7 @@ import sys
 import detection_quality
 import numpy as np
 import pytest
+from sast_ros.evaluation.metrics.coco import mark_ignored
 from sast_ros.labels import BOX_DTYPE, CLASSES
 import simulated_quality
 
@@ -17,6 +18,11 @@ import simulated_quality
 def boxes(*rows, t=1_000_000):
     """Make boxes of rows (x, y, w, h, class id, score)."""
     return np.array([(t, *row[:5], 0, row[5]) for row in rows], BOX_DTYPE)
+
+
+def marked(labels):
+    """Give labels the field ``ignored``."""
+    return mark_ignored(labels, labels[:0], np.zeros(len(labels), bool))
 
 
 def drive(found_at, *, times=(500_000, 1_000_000, 1_050_000), size=40, **facts):
@@ -31,7 +37,7 @@ def drive(found_at, *, times=(500_000, 1_000_000, 1_050_000), size=40, **facts):
         'geometry': 'gen1',
         'images': [
             (
-                boxes((50, 50, size, size, 2, 1), t=t),
+                marked(boxes((50, 50, size, size, 2, 1), t=t)),
                 boxes((50 + found_at, 50, size, size, 2, 0.75), t=t),
                 t // 1000,
             )
@@ -76,7 +82,7 @@ def test_every_row_has_its_drives():
 def test_boxes_of_drives_without_road_users_are_counted_by_window():
     assert simulated_quality.in_empty_drives([]) is None
     empty = [drive(0, road_users=0), drive(0, road_users=0, times=(50_000,))]
-    empty[1]['images'] = [(boxes(), boxes(), 0)]
+    empty[1]['images'] = [(marked(boxes()), boxes(), 0)]
     result = simulated_quality.summarise([drive(0), *empty])['without_road_users']
     assert result['windows'] == 4
     # The scores are 0.75
@@ -87,6 +93,16 @@ def test_objects_count_in_the_row_of_their_size():
     rows = simulated_quality.by_size([drive(0), drive(0, size=60), drive(200, size=120)], CLASSES)
     assert [row['labels']['car'] for row in rows.values()] == [2, 2, 2]
     assert [row['ap50'] for row in rows.values()] == [1, 1, 0]
+
+
+def test_detections_of_ignored_objects_are_not_false():
+    known, hidden = drive(0), drive(0)
+    for labels, *_ in hidden['images']:
+        labels['ignored'] = True
+    result = simulated_quality.summarise([known, hidden])
+    row = result['average_precision']['all cameras']
+    assert (row['labels']['car'], row['ap50']) == (2, 1)
+    assert result['operating_point']['car'] == {'precision': 1, 'recall': 1}
 
 
 def test_boxes_that_do_not_count_are_no_frames_of_their_own():

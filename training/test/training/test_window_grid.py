@@ -14,7 +14,7 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.labels import BOX_DTYPE, CLASSES
 from sast_ros.model import load_model
 from sast_ros.pipeline import EventPipeline
-from sast_ros_training.simulation.dataset import labelled_boxes
+from sast_ros_training.simulation.dataset import evaluation_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 from sast_ros_training.simulation.timing import WindowTiming
 from sast_ros_training.training.window_grid import detect_grid, summarise_grid
@@ -41,7 +41,7 @@ def found(detector):
 def test_detections_are_those_of_the_pipeline_of_the_node(found, timing, detector):
     parts = list(make_drive().record(TIMINGS))
     labels = {
-        part.t_end: labelled_boxes(part.labels[timing], 240)
+        part.t_end: evaluation_boxes(part.labels[timing], 240)
         for part in parts
         if timing in part.labels
     }
