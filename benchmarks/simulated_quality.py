@@ -26,6 +26,7 @@ from sast_ros.evaluation.metrics.calibration import calibration
 from sast_ros.evaluation.metrics.matching import match_recording, OPERATING_SCORE
 from sast_ros.evaluation.metrics.operating_point import operating_point
 from sast_ros.evaluation.pairing import Frame, PairedRecording
+from sast_ros.labels import BOX_DTYPE
 from sast_ros.model import load_model
 from sast_ros.pipeline import EventPipeline
 from sast_ros.process import keep_heap
@@ -196,11 +197,16 @@ def paired(drive: dict[str, Any]) -> PairedRecording:
     for labels, found, _ in drive['images']:
         times = np.concatenate([labels['t'], found['t']])
         if len(times) and times.min() > boxes.skip_us:
-            ignored = labels['ignored']
-            kept = labels[boxes(labels) & ~ignored], found[boxes(found)]
-            frames.append(Frame(int(times[0]), *kept, regions=labels[ignored]))
+            kept = labels[boxes(labels) | labels['ignored']], found[boxes(found)]
+            frames.append(make_frame(int(times[0]), *kept))
     none = drive['images'][0][0][:0]
     return PairedRecording('drive', tuple(drive['classes']), tuple(frames), none, 0)
+
+
+def make_frame(t: int, labels: np.ndarray, found: np.ndarray) -> Frame:
+    """Return labels with the field ``ignored``, and detections, as a frame with regions."""
+    boxes, ignored = labels[list(BOX_DTYPE.names or ())], labels['ignored']
+    return Frame(t, boxes[~ignored], found, regions=boxes[ignored])
 
 
 def _average(

@@ -28,9 +28,9 @@ from sast_ros.detections import Detections
 from sast_ros.evaluation.box_filter import BOXES_GEN1
 from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecording
 from sast_ros.evaluation.metrics.tracking import tracking_metrics
-from sast_ros.evaluation.pairing import Frame, PairedRecording
+from sast_ros.evaluation.pairing import PairedRecording
 from sast_ros.tracking import Tracker
-from simulated_quality import run
+from simulated_quality import make_frame, run
 from workload import host
 
 SHOWN = ('IDF1', 'F1', 'HOTA', 'AssA', 'id_switches', 'objects', 'tracks')
@@ -123,8 +123,7 @@ def match(drive: dict[str, Any]) -> MatchedRecording:
         labels, found = (
             boxes[BOXES_GEN1(boxes) & (boxes['t'] > BOXES_GEN1.skip_us)] for boxes in image
         )
-        ignored = labels['ignored']
-        frames.append(Frame(0, labels[~ignored], found, regions=labels[ignored]))
+        frames.append(make_frame(0, labels, found))
     classes = tuple(drive['classes'])
     return match_recording(
         PairedRecording('drive', classes, tuple(frames), frames[0].labels[:0], 0)
