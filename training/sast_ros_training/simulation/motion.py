@@ -193,7 +193,7 @@ class Path:
     def walks(self, seconds: float) -> float:
         """Return how much of the pose is a walker's: 1 walks, 0 stands, between them a blend."""
         low, share = self._sample(seconds)
-        before, after = self._walking[low : low + 2]
+        before, after = self._walking[low], self._walking[low + 1]
         walks = before + share * (after - before)
         return walks * walks * (3 - 2 * walks)
 
