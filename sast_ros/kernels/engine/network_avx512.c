@@ -2,16 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What AVX512-BF16 adds is used only by products in half precision, which Python asks for where the processor has it. */
 #if defined(__x86_64__)
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"))),        \
-                             apply_to = function)
-#else
 #pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")
-#endif
 #define SAST_AVX512
 #define SAST_ISA avx512
 #include "instruction_set.h"
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
 #endif

@@ -1,6 +1,6 @@
 // Copyright 2026 sast_ros maintainers
 // SPDX-License-Identifier: Apache-2.0
-/* Vectors of the instruction set that a source is compiled for, in extensions that gcc and clang share.
+/* Vectors of the instruction set that a source is compiled for, in extensions of gcc.
  *
  * Whatever is summed up over channels or tokens is summed in sixteen lanes and folded in one order, however many lanes a
  * register has, and products are fused with sums where it is written, nowhere else (-ffp-contract=off): all instruction

@@ -12,13 +12,9 @@
 #include <stddef.h>
 #include <string.h>
 
-/* no-trapping-math lets compilers turn the branches of the vectorised loops into selections. Without fp-contract=off
+/* no-trapping-math lets gcc turn the branches of the vectorised loops into selections. Without fp-contract=off
  * the instruction sets would round differently, and a seed would not give the same bytes on every machine. */
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#elif defined(__GNUC__)
 #pragma GCC optimize("no-trapping-math,fp-contract=off")
-#endif
 
 #define BLOCK 128
 /* Maximum events of one pixel between two pictures: at the lowest threshold a contrast of over 1 : 600. */

@@ -6,7 +6,7 @@
 #include <stdint.h> /* defines __GLIBC__ */
 
 /* Loops that gcc vectorises are built for several instruction sets and chosen when the library is loaded. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__GLIBC__)
+#if defined(__x86_64__) && defined(__GLIBC__)
 #if __GNUC__ >= 12
 #define MULTIVERSIONED __attribute__((target_clones("default", "avx2", "arch=x86-64-v4")))
 #else

@@ -16,13 +16,8 @@
 #include <math.h>
 #include <string.h>
 
-#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-trapping-math", "fp-contract=off")
 #define INLINED static inline __attribute__((always_inline))
-#else
-#pragma STDC FP_CONTRACT OFF
-#define INLINED static inline
-#endif
 
 #define NEAR 0.1           /* metres; nearer than that is clipped away */
 #define LANES 16           /* samples or pixels handled together; rows are padded to a multiple */
