@@ -7,13 +7,14 @@
  */
 #if defined(__linux__)
 #define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
 #include <sched.h>
 #endif
 
 #include "../kernels.h"
 #include "engine.h"
 
-#include <dlfcn.h>
 #include <stddef.h>
 #include <string.h>
 #include <time.h>
@@ -47,22 +48,60 @@ static struct {
   int (*threads)(void);
 } openmp;
 
+#if defined(__linux__)
+/* The path of an OpenMP library. */
+struct openmp_library {
+  char path[4096]; /* empty: none is loaded */
+  int of_torch;
+};
+
+/* Whether a file is an OpenMP library; wheels add a hash to its name: libgomp-d22c30c5.so.1.0.0. */
+static int is_openmp(const char *path) {
+  static const char *const names[] = {"libgomp", "libiomp5", "libomp"};
+  const char *const slash = strrchr(path, '/'), *const file = slash ? slash + 1 : path;
+  for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
+    const size_t length = strlen(names[i]);
+    if (!strncmp(file, names[i], length) && (file[length] == '.' || file[length] == '-')) {
+      return 1;
+    }
+  }
+  return 0;
+}
+
+/* Keep the first OpenMP library, or the first of PyTorch: other packages may have loaded their own. */
+static int note_openmp(struct dl_phdr_info *loaded, size_t size, void *data) {
+  struct openmp_library *const found = data;
+  const char *const path = loaded->dlpi_name;
+  const int of_torch = strstr(path, "/torch/lib/") || strstr(path, "/torch.libs/");
+  (void)size;
+  if (is_openmp(path) && strlen(path) < sizeof found->path && (!*found->path || of_torch > found->of_torch)) {
+    strcpy(found->path, path);
+    found->of_torch = of_torch;
+  }
+  return 0;
+}
+
 /* Whether an OpenMP library is loaded; none is loaded by this. */
 static int find_openmp(void) {
-  static const char *const names[] = {"libgomp.so.1", "libiomp5.so", "libomp.so.5", "libomp.so"};
-  for (size_t i = 0; !openmp.parallel && i < sizeof names / sizeof *names; ++i) {
-    void *const library = dlopen(names[i], RTLD_LAZY | RTLD_NOLOAD);
-    if (library) {
-      *(void **)&openmp.barrier = dlsym(library, "GOMP_barrier");
-      *(void **)&openmp.thread = dlsym(library, "omp_get_thread_num");
-      *(void **)&openmp.threads = dlsym(library, "omp_get_num_threads");
-      if (openmp.barrier && openmp.thread && openmp.threads) {
-        *(void **)&openmp.parallel = dlsym(library, "GOMP_parallel");
-      }
+  if (openmp.parallel) {
+    return 1;
+  }
+  struct openmp_library found = {{0}, 0};
+  dl_iterate_phdr(note_openmp, &found);
+  void *const library = *found.path ? dlopen(found.path, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+  if (library) {
+    *(void **)&openmp.barrier = dlsym(library, "GOMP_barrier");
+    *(void **)&openmp.thread = dlsym(library, "omp_get_thread_num");
+    *(void **)&openmp.threads = dlsym(library, "omp_get_num_threads");
+    if (openmp.barrier && openmp.thread && openmp.threads) {
+      *(void **)&openmp.parallel = dlsym(library, "GOMP_parallel");
     }
   }
   return openmp.parallel != NULL;
 }
+#else
+static int find_openmp(void) { return 0; }
+#endif
 
 /* Let numbers too small for the normal format be zero: they take a hundred times as long on some processors. */
 static uint64_t flush_denormals(void) {

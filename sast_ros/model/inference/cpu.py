@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import threading
+import warnings
 
 import numpy as np
 from sast_ros.errors import SettingError
@@ -138,6 +139,7 @@ class CpuNetwork:
         self._weights = NetworkWeights(model, Panel(library.sast_panel(self._number), half))
         self._programs: dict[tuple[int, int], Program] = {}
         self._scratch = aligned((0,))
+        self._took_part: dict[int, int] = {}
         self._lock = threading.Lock()  # the memory of the programs
 
     def __call__(
@@ -164,6 +166,12 @@ class CpuNetwork:
         if len(outputs) == 1:
             return outputs[0]
         return _joined(outputs)
+
+    @property
+    def active_threads(self) -> int:
+        """Threads of a step: as many as are wanted, or that took part when OpenMP gave fewer."""
+        wanted = self.threads or torch.get_num_threads()
+        return self._took_part.get(wanted, wanted)
 
     def prepare(self, size: tuple[int, int]) -> None:
         """Make the operations for histograms of (height, width)."""
@@ -232,7 +240,7 @@ class CpuNetwork:
         threads = self.threads or torch.get_num_threads()
         if self._scratch.size < threads * program.scratch_each:
             self._scratch = aligned((threads * program.scratch_each,))
-        library.sast_network_run(
+        took_part = library.sast_network_run(
             self._number,
             pointer(program.operations),
             len(program.operations),
@@ -243,6 +251,14 @@ class CpuNetwork:
             program.taken,
             nanoseconds,
         )
+        if took_part == 1 < threads and threads not in self._took_part:
+            warnings.warn(
+                'the network runs on one thread although more are wanted: the process has loaded '
+                'no OpenMP library that it could use, or OpenMP gives no more threads',
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        self._took_part[threads] = took_part
         return StepOutput(head, new_states, _selections(program), program.size)
 
 

@@ -149,7 +149,9 @@ class Engine:
     @property
     def threads(self) -> int:
         """Threads of a step on a CPU."""
-        return getattr(self.network, 'threads', 0) or torch.get_num_threads()
+        if isinstance(self.network, CpuNetwork):
+            return self.network.active_threads
+        return torch.get_num_threads()
 
     @property
     def most_together(self) -> int:

@@ -6,9 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from sast_ros import kernels
 from sast_ros.errors import SettingError
 from sast_ros.kernels import library, pointer, read_structures
 from sast_ros.model import build_model, load_model, untrained_model
@@ -102,6 +107,82 @@ def test_results_depend_neither_on_threads_nor_on_the_instruction_set(
         ]
         for other in results[1:]:
             assert all(map(torch.equal, results[0], other))
+
+
+#: What a process that loads OpenMP libraries, but not PyTorch, prints: threads of a step of nothing.
+#: A library of which the name follows "limited" gives one thread only.
+TEAM = """
+import ctypes, os, sys
+library, *openmp = sys.argv[1:]
+for path in openmp:
+    if path == 'limited':
+        os.environ['OMP_THREAD_LIMIT'] = '1'
+    else:
+        ctypes.CDLL(path)
+        os.environ.pop('OMP_THREAD_LIMIT', None)
+run = ctypes.CDLL(library).sast_network_run
+zero = ctypes.c_int64(0)
+taken = (ctypes.c_int64 * 8)()
+print(run(0, None, zero, None, ctypes.c_int64(2), None, zero, taken, None))
+"""
+
+
+@pytest.fixture(scope='module')
+def openmp() -> bytes:
+    """Return the OpenMP library of PyTorch under another SONAME than that of systems."""
+    loaded = re.findall(r'/\S*/libgomp\S*', Path('/proc/self/maps').read_text())
+    if not loaded:
+        pytest.skip('PyTorch has loaded another OpenMP library')
+    return Path(loaded[0]).read_bytes().replace(b'libgomp.so.1\0', b'libgomp-a.so\0')
+
+
+@pytest.mark.parametrize(
+    ('loaded', 'threads'),
+    [
+        ([], 1),
+        (['other.libs/libgomp_tools.so'], 1),
+        (['torch.libs/libgomp-d22c30c5.so.1.0.0'], 2),
+        (['torch/lib/libgomp.so.1'], 2),
+        (['lib/libgomp-1.so'], 2),
+        (['limited', 'lib/libgomp-1.so'], 1),
+        (['limited', 'other.libs/libgomp-1.so', 'torch.libs/libgomp-2.so'], 2),
+        (['torch/lib/libgomp-2.so', 'limited', 'other.libs/libgomp-1.so'], 2),
+        (['lib/libgomp-2.so', 'limited', 'torch.libs/libgomp-1.so'], 1),
+    ],
+    ids=str,
+)
+def test_threads_are_those_of_the_openmp_library_of_pytorch(tmp_path, openmp, loaded, threads):
+    arguments = []
+    for name in loaded:
+        path = tmp_path / name
+        arguments.append(name if name == 'limited' else str(path))
+        if name != 'limited':
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(openmp)
+    extension = next(Path(kernels.__file__).parent.glob('_kernels*.so'))
+    command = [sys.executable, '-I', '-S', '-c', TEAM, str(extension), *arguments]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(found.stdout) == threads
+
+
+def test_fewer_threads_than_wanted_are_reported_with_one_warning(
+    engine_for, reference_model, inputs, monkeypatch
+):
+    class WithoutOpenMP:
+        def __getattr__(self, name: str):
+            return getattr(library, name)
+
+        def sast_network_run(self, number, operations, count, step, threads, *rest):
+            return library.sast_network_run(number, operations, count, step, 1, *rest)
+
+    monkeypatch.setattr(cpu, 'library', WithoutOpenMP())
+    engine = engine_for(reference_model('tiny'), threads=2)
+    with pytest.warns(RuntimeWarning, match='one thread') as warned:
+        for _ in range(3):
+            engine.step(inputs[:1], None)
+    assert len(warned) == 1
+    assert engine.describe()['threads'] == engine.threads == 1
+    assert '1 thread,' in str(engine)
 
 
 def test_instruction_set_of_another_processor_is_refused(engine_for):
