@@ -190,7 +190,10 @@ class StackedHistogram:
         t0, edges = self._bin_edges(parts)
         count = sum(map(len, parts))
         packed = torch.empty(
-            2 * count + len(edges), dtype=torch.int64, pin_memory=self.device.type == 'cuda'
+            2 * count + len(edges),
+            dtype=torch.int64,
+            device='cpu',
+            pin_memory=self.device.type == 'cuda',
         )
         host, begin = packed.numpy(), 0
         codes, times = host[:count], host[count:]
@@ -221,7 +224,7 @@ class StackedHistogram:
         t0, t1 = int(parts[0].t[0]), int(parts[-1].t[-1])
         span = max(t1 - t0, 1)
         # Rounded up
-        edges = -(-np.arange(1, max(self.bins, 2), dtype=np.int64) * span // self.bins)
+        edges = -(-np.arange(1, self.bins, dtype=np.int64) * span // self.bins)
         return t0, edges
 
     def _outside(self, part: EventChunk, index: int) -> EventFormatError:

@@ -131,10 +131,12 @@ def test_histogram_follows_the_formula_at_any_down_sampling(downsample):
     np.testing.assert_array_equal(histogram.numpy(), by_formula(chunk, 37, 53, downsample))
 
 
+@pytest.mark.parametrize('bins', [1, 2, 3, 10])
+@pytest.mark.parametrize('span', [2, 50_000])  # microseconds; the last has many events, or few
 @pytest.mark.parametrize('overflow', ['saturate', 'wrap'])
-def test_tensor_path_equals_compiled_path(overflow):
-    histogram = StackedHistogram(24, 30, downsample=2, overflow=overflow, cutoff=None)
-    chunk = random_chunk(2, 200_000, 24, 30)
+def test_tensor_path_equals_compiled_path(overflow, span, bins):
+    histogram = StackedHistogram(24, 30, bins, downsample=2, overflow=overflow, cutoff=None)
+    chunk = random_chunk(2, 200_000, 24, 30, span)
     parts = (chunk[:1000], chunk[1000:1001], chunk[1001:])
     torch.testing.assert_close(
         histogram._count_tensors(parts), histogram._count_compiled(parts), rtol=0, atol=0
