@@ -20,6 +20,8 @@ WIDE = 16
 POINTS = 36
 #: Bytes of a line of the cache.
 LINE = 64
+#: Bytes after an array that products may read: the widest panel, from its last column on.
+SLACK = 2 * LINE
 
 _WINOGRAD = torch.tensor(
     [
@@ -35,9 +37,9 @@ _WINOGRAD = torch.tensor(
 
 
 def aligned(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
-    """Return zeros that begin at a line of the cache, with another line after them."""
+    """Return zeros that begin at a line of the cache, with ``SLACK`` bytes after them."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + 2 * LINE, np.uint8)
+    memory = np.zeros(size + LINE + SLACK, np.uint8)
     offset = -memory.ctypes.data % LINE
     past = offset + size
     return memory[offset:past].view(dtype).reshape(shape)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+import os
 from pathlib import Path
 import re
 import subprocess
@@ -109,8 +110,8 @@ def test_results_depend_neither_on_threads_nor_on_the_instruction_set(
             assert all(map(torch.equal, results[0], other))
 
 
-#: What a process that loads OpenMP libraries, but not PyTorch, prints: threads of a step of nothing.
-#: A library of which the name follows "limited" gives one thread only.
+#: Prints the threads of a step of no operation in a process that loads OpenMP libraries, but not
+#: PyTorch. The library after "limited" gives one thread only.
 TEAM = """
 import ctypes, os, sys
 library, *openmp = sys.argv[1:]
@@ -213,6 +214,42 @@ def test_sizes_of_which_the_operations_were_forgotten_are_steps_like_any_other(
         histogram = torch.randint(0, 3, (1, 20, *size), generator=generator, dtype=torch.uint8)
         found.append(run(engine, histogram))
     assert all(map(torch.equal, found[0], found[-1]))
+
+
+#: Steps of a network in arrays that are followed by ``SLACK`` bytes and a page without access.
+GUARDED = """
+import ctypes, mmap
+import numpy as np
+from sast_ros.model import untrained_model
+from sast_ros.model.inference import cpu, Engine, packing, program
+import torch
+
+libc, kept = ctypes.CDLL(None), []
+
+def guarded(shape, dtype=np.float32):
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    needed = -(-size // packing.LINE) * packing.LINE + packing.SLACK
+    pages = -(-needed // mmap.PAGESIZE) * mmap.PAGESIZE
+    kept.append(mmap.mmap(-1, pages + mmap.PAGESIZE))
+    memory = np.frombuffer(kept[-1], np.uint8)
+    guard = ctypes.c_void_p(memory.ctypes.data + pages)
+    assert libc.mprotect(guard, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    return memory[pages - needed :][:size].view(dtype).reshape(shape)
+
+packing.aligned = program.aligned = cpu.aligned = guarded
+torch.set_num_threads(1)
+for dim_head in (1, 8, 16):
+    model = untrained_model('gen1-tiny', embed_dim=16, dim_head=dim_head, frame=(32, 64))
+    engine = Engine(model, 'cpu')
+    engine.control.mode = 'dense'  # fills the memory of the attention
+    engine.step(torch.ones(1, 20, 32, 64, dtype=torch.uint8), None)
+"""
+
+
+@pytest.mark.parametrize('instruction_set', cpu.instruction_sets())
+def test_no_step_reads_far_beyond_its_arrays(instruction_set):
+    environment = {**os.environ, cpu.INSTRUCTION_SET: instruction_set}
+    subprocess.run([sys.executable, '-c', GUARDED], env=environment, check=True)
 
 
 @pytest.mark.parametrize('size', [(32, 32), (64, 31), (7, 300), (96, 520), (1, 1), (33, 65)])
