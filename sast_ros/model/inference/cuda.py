@@ -322,7 +322,7 @@ class _Upload:
         self._done.synchronize()  # with the copy before, which is done unless nobody waited for it
         self._staging.copy_(histogram)
         self.target.copy_(self._staging, non_blocking=True)
-        self._done.record()
+        self._done.record(torch.cuda.current_stream(self.target.device))
 
 
 def _captured(compute: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph:
