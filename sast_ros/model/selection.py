@@ -76,10 +76,6 @@ class Selection:
     mask: Tensor
     order: Tensor
 
-    def windows(self) -> Tensor:
-        """Return which partitions are selected, ``bool[B, N]``."""
-        return self.mask.any(dim=2)
-
     def pack(self) -> PackedTokens:
         """Return the selected tokens, window after window."""
         tokens = self.order.numel()
