@@ -18,6 +18,9 @@ TRACK_MIN_HITS = 2
 TRACK_MAX_AGE_MS = 500.0
 TRACK_LEAD_MS = 0.0
 
+#: Largest number of time bins per polarity that a histogram and a network may have.
+MAX_BINS = 127
+
 #: What a picture of a window may show, see ``OverlayStyle``, and what it shows by default.
 OVERLAY_LAYERS = ('events', 'tokens', 'boxes', 'ids', 'status')
 SHOWN_LAYERS = ('events', 'boxes', 'ids', 'status')

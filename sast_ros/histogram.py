@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from sast_ros.defaults import MAX_BINS
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.kernels import library
@@ -67,7 +68,7 @@ class StackedHistogram:
         for name, value, high in (
             ('height', height, 65536),
             ('width', width, 65536),
-            ('bins', bins, 127),
+            ('bins', bins, MAX_BINS),
             ('cutoff', cutoff, 255),
             ('downsample', downsample, min(height, width)),
         ):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from facts import facts
 import numpy as np
 import pytest
+from sast_ros.defaults import MAX_BINS
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.histogram import sampling_offset, StackedHistogram
@@ -172,6 +173,7 @@ def test_event_outside_the_sensor_is_named(x, y, field, path):
     'wrong',
     [
         {'bins': 0},
+        {'bins': MAX_BINS + 1},
         {'cutoff': 256},
         {'cutoff': 0},
         {'downsample': 0},

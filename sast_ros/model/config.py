@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sast_ros.defaults import AMP, BOUNCE
+from sast_ros.defaults import AMP, BOUNCE, MAX_BINS
 from sast_ros.errors import SettingError
 
 STRIDES = (4, 8, 16, 32)
@@ -19,7 +19,7 @@ _INTEGERS = {
     'dim_head': (1, 1024),
     'downsample': (1, 64),
     'partition_split': (1, 64),
-    'bins': (1, 128),
+    'bins': (1, MAX_BINS),
 }
 _NUMBERS = {
     'fpn_depth': (0, 8),

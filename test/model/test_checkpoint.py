@@ -459,7 +459,7 @@ class LargestTensor(TorchDispatchMode):
     [
         {'embed_dim': 128},
         {'embed_dim': 1024, 'dim_head': 1024},
-        {'bins': 128},
+        {'bins': 127},
         {'fpn_depth': 8},
         {'classes': [str(number) for number in range(100_000)]},
     ],
