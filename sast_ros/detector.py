@@ -125,10 +125,16 @@ class StreamingDetector:
                 f'StreamingDetector: threads is {threads}; it must be 0 for as many as PyTorch '
                 'uses, or more'
             )
+        if downsample is None:
+            downsample = self.config.downsample
+        if not downsample >= 1 or downsample % 1:
+            raise SettingError(
+                f'StreamingDetector: downsample is {downsample}; it must be an integer from 1 on'
+            )
         self.engine = Engine.for_model(model, threads=threads, precision=precision)
         self._control = replace(self.engine.control)
         self.device, self.precision = self.engine.device, precision
-        self.downsample = downsample or self.config.downsample
+        self.downsample = int(downsample)
         self.sensor_size = sensor_size
         self._states: list[State] | None = None
         self.selected: SelectedTokens | None = None
@@ -223,10 +229,10 @@ class StreamingDetector:
                 'bounce >= 0, both finite'
             )
         budget = latency_budget_ms or 0
-        if mode == 'budget' and not budget > 0:
+        if mode == 'budget' and not 0 < budget < math.inf:
             raise SettingError(
                 f'StreamingDetector: latency_budget_ms is {latency_budget_ms}; mode budget needs '
-                'one > 0'
+                'one > 0 and finite'
             )
         control = self._control
         control.mode = 'dense' if mode == 'dense' else 'adaptive'
@@ -329,16 +335,18 @@ class StreamingDetector:
         control.mode, control.amp, control.bounce = own.mode, own.amp, own.bounce
 
     def _checked(self, histogram: Tensor | np.ndarray) -> Tensor:
-        histogram = torch.as_tensor(histogram)
-        if (
-            histogram.dtype != torch.uint8
-            or histogram.dim() != 3
-            or histogram.shape[0] != self.config.channels
-        ):
+        if isinstance(histogram, Tensor):
+            is_uint8 = histogram.dtype == torch.uint8
+        else:
+            histogram = np.ascontiguousarray(histogram)  # PyTorch knows no negative strides
+            is_uint8 = histogram.dtype == np.uint8
+        if not is_uint8 or histogram.ndim != 3 or histogram.shape[0] != self.config.channels:
             raise SettingError(
                 f'StreamingDetector: the histogram is {histogram.dtype} {tuple(histogram.shape)}; '
                 f'it must be torch.uint8 ({self.config.channels}, height, width)'
             )
+        if not isinstance(histogram, Tensor):
+            histogram = torch.from_numpy(histogram)
         if self._states is not None:
             expected = tuple(side // 4 for side in self.config.padded_size(histogram.shape[1:]))
             if tuple(self._states[0][0].shape[2:]) != expected:

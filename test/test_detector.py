@@ -99,6 +99,9 @@ def test_class_filter_and_threshold(model):
         ({'classes': ['dog']}, 'dog'),
         ({'precision': 'int8'}, 'precision'),
         ({'threads': -3}, 'threads'),
+        ({'downsample': -2}, 'downsample'),
+        ({'downsample': 0}, 'downsample'),
+        ({'downsample': 1.5}, 'downsample'),
     ],
 )
 def test_impossible_settings_are_refused(model, arguments, named):
@@ -116,6 +119,8 @@ def test_impossible_settings_are_refused(model, arguments, named):
         {'amp': float('inf')},
         {'mode': 'budget'},
         {'mode': 'budget', 'latency_budget_ms': 0},
+        {'mode': 'budget', 'latency_budget_ms': float('inf')},
+        {'mode': 'budget', 'latency_budget_ms': float('nan')},
     ],
 )
 def test_impossible_sparsity_is_refused(model, settings):
@@ -174,11 +179,26 @@ def test_half_precision_selects_nearly_the_same_tokens(model):
         torch.zeros(20, 240, 304),
         torch.zeros(10, 240, 304, dtype=torch.uint8),
         torch.zeros(240, 304, dtype=torch.uint8),
+        np.zeros((20, 240, 304)),
+        np.zeros((20, 240, 304), object),
+        np.zeros((20, 240, 304), np.dtype('>u2')),
+        np.zeros((20, 240, 304), np.uint8)[:, 0],
     ],
+    ids=lambda wrong: f'{wrong.dtype} {tuple(wrong.shape)}',
 )
 def test_other_tensors_than_histograms_are_refused(model, wrong):
     with pytest.raises(ValueError, match=facts('torch.uint8', wrong.dtype)):
         StreamingDetector(model).step(wrong)
+
+
+def test_arrays_of_any_strides_are_histograms(model):
+    detector = StreamingDetector(model, score_threshold=1e-5)
+    for cells in (histogram(0).flip(0), histogram(0).transpose(1, 2), histogram(0, 480)[:, ::2]):
+        detector.reset()
+        expected = detector.step(cells)
+        backwards = np.ascontiguousarray(cells.numpy()[::-1, ::-1, ::-1])
+        detector.reset()
+        assert_same(detector.step(backwards[::-1, ::-1, ::-1]), expected)
 
 
 def test_other_size_needs_a_reset(model):
