@@ -200,7 +200,7 @@ def _trace(model: SAST, geometry: SensorGeometry) -> torch.export.ExportedProgra
     config, (height, width) = model.config, geometry.input_size
     size = 1, config.channels, *_histogram_size(geometry)
     states = [  # a tensor each: one that is given twice is one input of the program
-        torch.zeros(1, channels, height // stride, width // stride)
+        torch.zeros(1, channels, height // stride, width // stride, dtype=torch.float32)
         for _ in range(2)
         for channels, stride in zip(config.stage_dims, STRIDES)
     ]

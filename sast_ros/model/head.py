@@ -73,10 +73,12 @@ def anchor_grid(height: int, width: int, device: torch.device) -> tuple[Tensor, 
     cells, strides = [], []
     for stride in HEAD_STRIDES:
         rows, columns = torch.meshgrid(
-            torch.arange(height // stride), torch.arange(width // stride), indexing='ij'
+            torch.arange(height // stride, device='cpu'),
+            torch.arange(width // stride, device='cpu'),
+            indexing='ij',
         )
         cells.append(torch.stack([columns, rows], dim=-1).view(-1, 2).float())
-        strides.append(torch.full((len(cells[-1]), 1), float(stride)))
+        strides.append(torch.full_like(cells[-1][:, :1], stride))
     return torch.cat(cells).to(device), torch.cat(strides).to(device)
 
 

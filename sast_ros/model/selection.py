@@ -131,14 +131,16 @@ def position_embedding(channels: int, height: int, width: int, device: torch.dev
     The first half of the channels is for y, the second for x (docs/sast.md 4.2).
     """
     half = channels // 2
-    exponent = 2 * torch.div(torch.arange(half), 2, rounding_mode='floor') / half
+    place = torch.arange(half, device='cpu')
+    exponent = 2 * torch.div(place, 2, rounding_mode='floor').float() / half
     # Powers, sines and cosines of float32 differ between processors in their last bit
     frequency = (10000 ** exponent.double()).float()
 
     def axis(length: int) -> Tensor:
-        value = 2 * math.pi * (torch.arange(length, dtype=torch.float32) + 0.5) / (length + 1e-6)
+        index = torch.arange(length, dtype=torch.float32, device='cpu')
+        value = 2 * math.pi * (index + 0.5) / (length + 1e-6)
         angle = (value[:, None] / frequency).double()
-        embedding = torch.empty(length, half)
+        embedding = torch.empty(length, half, dtype=torch.float32, device='cpu')
         embedding[:, 0::2] = angle[:, 0::2].sin()
         embedding[:, 1::2] = angle[:, 1::2].cos()
         return embedding
@@ -174,7 +176,7 @@ def event_density(histogram: Tensor) -> Tensor:
         occupied = occupied.unflatten(3, (-1, side)).any(dim=4)
         occupied = occupied.unflatten(2, (-1, side)).any(dim=3)
         cells = channels * (height // stride) * (width // stride)
-        densities.append(occupied.sum(dim=(2, 3)) / cells)
+        densities.append(occupied.sum(dim=(2, 3)).float() / cells)
     return torch.stack(densities, dim=1)
 
 

@@ -220,14 +220,14 @@ class CpuNetwork:
                 (HIDDEN_IN, HIDDEN_OUT, state[0]),
                 (CELL_IN, CELL_OUT, state[1]),
             ):
-                after = torch.empty(1, *program.side(stride), before.shape[1])
+                after = _empty(1, *program.side(stride), before.shape[1])
                 slot[first_in + stage], slot[first_out + stage] = (
                     before.data_ptr(),
                     after.data_ptr(),
                 )
                 new.append(after.permute(0, 3, 1, 2))
             new_states.append((new[0], new[1]))
-        head = torch.empty(1, program.anchors, 5 + len(self.config.classes))
+        head = _empty(1, program.anchors, 5 + len(self.config.classes))
         address = head.data_ptr()
         for level, stride in enumerate(HEAD_STRIDES):
             slot[HEAD + level] = address
@@ -262,6 +262,11 @@ class CpuNetwork:
         return StepOutput(head, new_states, _selections(program), program.size)
 
 
+def _empty(*shape: int) -> Tensor:
+    """Return memory for what the loops write, whatever the defaults of PyTorch are."""
+    return torch.empty(shape, dtype=torch.float32, device='cpu')
+
+
 def _selections(program: Program) -> list[tuple[Selection, Selection]]:
     """Return copies of what the operations have selected."""
     found = []
@@ -282,7 +287,7 @@ def _sample_states(
     for stage, (stride, channels) in enumerate(zip(STRIDES, program.config.stage_dims)):
         shape = (channels, *program.side(stride))
         if states is None:
-            zeros = torch.zeros(1, *shape).contiguous(memory_format=torch.channels_last)
+            zeros = _empty(1, *shape).zero_().contiguous(memory_format=torch.channels_last)
             found.append((zeros, zeros))
             continue
         pair = []

@@ -171,7 +171,8 @@ class _Program:
             for stride, channels in zip(STRIDES, network.config.stage_dims)
         ]
         self.histogram = torch.zeros(shape, dtype=torch.uint8, device=device)
-        self.states = torch.zeros(sum(2 * math.prod(size) for size in self.maps), device=device)
+        length = sum(2 * math.prod(size) for size in self.maps)
+        self.states = torch.zeros(length, dtype=torch.float32, device=device)
         self.settings = torch.zeros(4, dtype=torch.float64, device=device)
         self._upload = _Upload(self.histogram)
         self._loaded: tuple[float, ...] = ()
@@ -216,7 +217,7 @@ class _Program:
             torch.cat([tensor.flatten() for tensor in flat], out=self.states)
         self._upload(histogram)
         if settings != self._loaded:
-            self.settings.copy_(torch.tensor(settings, dtype=torch.float64))
+            self.settings.copy_(torch.tensor(settings, dtype=torch.float64, device='cpu'))
             self._loaded = settings
 
     def capture(self) -> bool:
@@ -312,7 +313,9 @@ class _Upload:
         self._staging: Tensor | None = None
         self._done: torch.cuda.Event | None = None
         if target.is_cuda:
-            self._staging = torch.empty(target.shape, dtype=target.dtype, pin_memory=True)
+            self._staging = torch.empty(
+                target.shape, dtype=target.dtype, device='cpu', pin_memory=True
+            )
             self._done = torch.cuda.Event()
 
     def __call__(self, histogram: Tensor) -> None:

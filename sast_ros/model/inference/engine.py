@@ -199,9 +199,9 @@ class Engine:
         if most == 1:
             self.network.threads = 1
             return
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator('cpu').manual_seed(0)
         shape = (1, self.network.config.channels, *input_size)
-        histogram = (torch.rand(shape, generator=generator) < _WARM_SHARE).byte()
+        histogram = (torch.rand(shape, generator=generator, device='cpu') < _WARM_SHARE).byte()
         best = float('inf')
         for threads in range(1, most + 1):
             before, self.network.threads = self.network.threads, threads

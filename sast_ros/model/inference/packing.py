@@ -33,6 +33,7 @@ _WINOGRAD = torch.tensor(
         [0, 0, 1],
     ],
     dtype=torch.float64,
+    device='cpu',
 )
 
 
@@ -152,8 +153,8 @@ def linear(layer: nn.Linear, panel: Panel) -> Packed:
 def interleaved(weight: Tensor, bias: Tensor, groups: int, panel: Panel) -> Packed:
     """Pack ``[groups * C, inner]`` so that sixteen columns of each group follow each other."""
     channels = weight.shape[0] // groups
-    order = torch.arange(groups * channels).view(groups, channels // WIDE, WIDE)
-    order = order.transpose(0, 1).flatten()
+    order = torch.arange(groups * channels, device=weight.device)
+    order = order.view(groups, channels // WIDE, WIDE).transpose(0, 1).flatten()
     return pack(weight[order].t(), bias[order], panel)
 
 

@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sast_ros import model as model_package
 from sast_ros.errors import SettingError
 from sast_ros.model import SAST, untrained_model
+from sast_ros.model.head import anchor_grid
 from sast_ros.model.inference import cpu, Engine
 from sast_ros.model.inference.engine import IMPLEMENTATIONS
+from sast_ros.model.selection import partition_order, position_embedding
 import torch
 
 #: As in the parity tests.
@@ -101,6 +106,50 @@ def test_scores_that_are_not_numbers_select_nothing(implementation):
     output = Engine(model, implementation).step(torch.zeros(1, 20, 240, 304).byte(), None)
     assert not output.selections[3][0].mask.any()
     assert output.selections[2][0].mask.any()
+
+
+@contextmanager
+def other_defaults(dtype: torch.dtype, device: str) -> Iterator[None]:
+    """Change the defaults of PyTorch; nothing is cached then, nor afterwards."""
+    before = torch.get_default_dtype()
+    cached = (anchor_grid, partition_order, position_embedding)
+    for function in cached:
+        function.cache_clear()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+        for function in cached:
+            function.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ('dtype', 'device'),
+    [(torch.bfloat16, 'cpu'), (torch.float64, 'cpu'), (torch.float32, 'meta')],
+    ids=str,
+)
+def test_defaults_of_the_process_change_nothing(
+    implementation, reference_model, inputs, dtype, device
+):
+    model = reference_model('tiny')
+
+    def run() -> list[np.ndarray]:
+        engine, states, found = Engine(model, implementation), None, []
+        for histogram in inputs[:2]:
+            output, boxes = engine.detect(histogram[None], states, 0.05, 0.45)
+            states = output.states
+            masks = [selection.mask for pair in output.selections for selection in pair]
+            values = [output.head, *(value for pair in states for value in pair), *masks]
+            found += [*(value.numpy() for value in values), *boxes.boxes, boxes.shares]
+        return found
+
+    expected = run()
+    with other_defaults(dtype, device):
+        found = run()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other, strict=not isinstance(other, tuple))
 
 
 def test_the_given_network_is_not_changed(implementation, reference_model, inputs):
