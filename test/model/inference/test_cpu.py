@@ -170,6 +170,8 @@ def test_fewer_threads_than_wanted_are_reported_with_one_warning(
     engine_for, reference_model, inputs, monkeypatch
 ):
     class WithoutOpenMP:
+        """The library, which does every step on one thread."""
+
         def __getattr__(self, name: str):
             return getattr(library, name)
 
