@@ -29,8 +29,10 @@ for package in sast_ros training/sast_ros_training; do
 done
 for build in "${builds[@]}"; do wait "$build"; done
 
+# libstdc++ too: without it the sanitizer ends a process in which PyTorch throws an exception of C++.
+preloaded="$(realpath "$runtime") $(realpath "$(gcc -print-file-name=libstdc++.so.6)")"
 # PYTHONMALLOC: each bytes object gets its own guarded memory. Python itself leaks on purpose.
-watched=(env "LD_PRELOAD=$(realpath "$runtime")" "PYTHONPATH=$copy" PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
+watched=(env "LD_PRELOAD=$preloaded" "PYTHONPATH=$copy" PYTHONMALLOC=malloc PYTHONDONTWRITEBYTECODE=1
   ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1)
 
 # What is not watched would pass
