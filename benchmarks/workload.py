@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+import re
 import sys
 from typing import Any
 
@@ -21,7 +22,8 @@ BUNDLED_WEIGHTS = REPOSITORY / 'sast_ros' / 'model' / 'weights' / 'default.safet
 
 def host() -> dict[str, Any]:
     """Return this machine, the command, without its folders, and which weights are bundled."""
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]
+    # /folder/file, or --option=/folder/file
+    words = [re.sub(r'^(-[^/]*=)?/.*/', r'\1', word) for word in sys.argv]
     digest = hashlib.sha256(BUNDLED_WEIGHTS.read_bytes()).hexdigest()
     return describe_host() | {'command': ' '.join(words), 'bundled_weights': digest[:16]}
 
