@@ -335,18 +335,19 @@ class StreamingDetector:
         control.mode, control.amp, control.bounce = own.mode, own.amp, own.bounce
 
     def _checked(self, histogram: Tensor | np.ndarray) -> Tensor:
-        if isinstance(histogram, Tensor):
-            is_uint8 = histogram.dtype == torch.uint8
-        else:
-            histogram = np.ascontiguousarray(histogram)  # PyTorch knows no negative strides
-            is_uint8 = histogram.dtype == np.uint8
-        if not is_uint8 or histogram.ndim != 3 or histogram.shape[0] != self.config.channels:
+        uint8: Any = torch.uint8
+        if not isinstance(histogram, Tensor):  # PyTorch knows no negative strides
+            histogram, uint8 = np.ascontiguousarray(histogram), np.uint8
+        if (
+            histogram.dtype != uint8
+            or histogram.ndim != 3
+            or histogram.shape[0] != self.config.channels
+        ):
             raise SettingError(
                 f'StreamingDetector: the histogram is {histogram.dtype} {tuple(histogram.shape)}; '
                 f'it must be torch.uint8 ({self.config.channels}, height, width)'
             )
-        if not isinstance(histogram, Tensor):
-            histogram = torch.from_numpy(histogram)
+        histogram = torch.as_tensor(histogram)
         if self._states is not None:
             expected = tuple(side // 4 for side in self.config.padded_size(histogram.shape[1:]))
             if tuple(self._states[0][0].shape[2:]) != expected:

@@ -127,7 +127,7 @@ def test_processes_share_the_divisor_so_that_their_mean_is_that_of_one_batch(tmp
     command = [sys.executable, __file__, str(tmp_path)]
     running = [subprocess.Popen([*command, str(rank)]) for rank in range(3)]
     assert [process.wait() for process in running] == [0, 0, 0]
-    found = [torch.load(tmp_path / str(rank)) for rank in range(3)]
+    found = [torch.load(tmp_path / str(rank), weights_only=True) for rank in range(3)]
     head = torch.cat([random_head(0, 4), random_head(1, 2)]).detach().requires_grad_()
     loss = detection_loss(head, objects_in(*range(4), batch=6), SIZE)
     gradient = torch.autograd.grad(loss.total, head)[0]
