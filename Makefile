@@ -10,7 +10,7 @@ VENV := $(CURDIR)/.venv
 PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-view test-arm sanitize fuzz lint docs clean
+.PHONY: help setup demo test coverage test-view test-arm sanitize fuzz lint docs clean
 
 # These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
 # of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
@@ -21,7 +21,8 @@ endif
 
 help:
 	@echo 'make demo      set up, then show events -> ROS 2 topics -> detections (writes out/demo)'
-	@echo 'make test      set up, then run every test and print the coverage'
+	@echo 'make test      set up, then run every test'
+	@echo 'make coverage  the same, and print which lines the tests run (twice the time)'
 	@echo 'make test-view set up, install Rerun (700 MB), then test "sast-ros view" with it'
 	@echo 'make test-arm  test the compiled loops and the network on aarch64, emulated by qemu (a quarter of an hour)'
 	@echo 'make sanitize  set up, then test the compiled loops under AddressSanitizer and UndefinedBehaviorSanitizer'
@@ -42,6 +43,9 @@ demo: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/sast-ros demo
 
 test: setup
+	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest $(PARALLEL)
+
+coverage: setup
 	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest $(PARALLEL) --cov --cov-report=term
 
 # Tests of Rerun, which "make test" leaves out where it is not installed: with pyarrow it is a quarter of all that set-up

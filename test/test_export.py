@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import json
 from pathlib import Path
 import re
@@ -28,31 +28,6 @@ STEPS = 20
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 Run = Callable[[np.ndarray, list[np.ndarray]], list[np.ndarray]]
-
-
-@pytest.fixture(scope='module', autouse=True)
-def untraced_exporters() -> Iterator[None]:
-    """Let coverage not watch the lines of PyTorch's exporters, which takes as long as they do."""
-
-    def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            tracer = sys.gettrace()
-            sys.settrace(None)
-            try:
-                return function(*arguments, **options)
-            finally:
-                sys.settrace(tracer)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in (
-            (torch.export, 'export'),
-            (torch.export, 'load'),
-            (torch.onnx, 'export'),
-        ):
-            patch.setattr(module, name, untraced(getattr(module, name)))
-        yield
 
 
 @pytest.fixture(scope='module')
