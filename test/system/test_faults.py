@@ -446,7 +446,7 @@ def test_the_node_is_stopped_and_continues(node):
     stamps = stamps_of(observer.detections)
     assert stamps == sorted(set(stamps))
     observer.diagnostics.clear()
-    heard(node, OK + WARN, 'detecting|dropped', format__errors=0)
+    heard(node, OK + WARN + STALE, 'detecting|dropped|no events', format__errors=0)
     assert observer.state() == 'active'
 
 

@@ -16,6 +16,7 @@ from sast_ros.output import write_file
 from sast_ros_training.training.checkpoint import LAST
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.module import DetectionTraining
+from sast_ros_training.training.processes import end_with_children
 from sast_ros_training.training.validation import describe
 
 #: Called with step, steps in all, and the latest values by name.
@@ -34,6 +35,8 @@ class TrainingCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._since = monotonic()
+        started = getattr(trainer.strategy.launcher, 'procs', ())
+        end_with_children(started, lambda text: self._log(f'{self._out}: {text}'))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *arguments: Any

@@ -17,3 +17,7 @@ class TrainingDataError(SastError, ValueError):
 
 class TrainingDivergedError(SastError, RuntimeError):
     """Step after step has no finite gradient: nothing is learned any more."""
+
+
+class TrainingProcessError(SastError, RuntimeError):
+    """Another process of the training has ended in the middle of it."""

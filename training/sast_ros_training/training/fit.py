@@ -23,17 +23,23 @@ from sast_ros_training.training.callback import Report, TrainingCallback
 from sast_ros_training.training.checkpoint import LAST, read_checkpoint, TrainingCheckpoint
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.config_file import CurriculumPart
-from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
+from sast_ros_training.training.errors import (
+    TrainingConfigError,
+    TrainingDataError,
+    TrainingProcessError,
+)
 from sast_ros_training.training.hardware import has_native_bfloat16
 from sast_ros_training.training.initial import initial_model
 from sast_ros_training.training.module import DetectionTraining
-from sast_ros_training.training.processes import end_with_parent, is_main_process
+from sast_ros_training.training.processes import end_with_parent, is_main_process, LOST_PROCESS
 from sast_ros_training.training.sources import check, prepare
 import torch
 import yaml
 
 #: Environment variable with the process that starts the others.
 _MAIN_PROCESS = 'SAST_ROS_TRAINING_PROCESS'
+#: What the message of gloo, by which processes on a CPU exchange gradients, has in that case.
+_LOST_PEER = 'by peer'
 
 
 def _noop(*arguments: Any) -> None:
@@ -82,6 +88,8 @@ def train(
         a part that begins anew.
     TrainingDataError
         There is nothing to train on.
+    TrainingProcessError
+        Another of several processes has ended; the training goes on when it is repeated.
 
     """
     if is_main_process():
@@ -199,11 +207,16 @@ def _train_part(
         # What was lost in a kill is not shown twice in the curves
         logger = TensorBoardLogger(out, name='', version='curves', purge_step=done + 1)
         trainer = _trainer(config, logger, TrainingCallback(config, out, log, report), log)
-        trainer.fit(
-            DetectionTraining(model.train(), config),
-            ckpt_path=last if init is None else None,
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                DetectionTraining(model.train(), config),
+                ckpt_path=last if init is None else None,
+                weights_only=True,
+            )
+        except RuntimeError as error:
+            if _LOST_PEER not in str(error):
+                raise
+            raise TrainingProcessError(f'{out}: {LOST_PROCESS}') from error
 
 
 def _trainer(

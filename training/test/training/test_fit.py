@@ -445,6 +445,23 @@ def test_a_simulated_curriculum_in_two_processes_survives_a_kill(tmp_path):
     ).read_bytes()
 
 
+def test_a_training_that_loses_a_process_says_so(tmp_path):
+    file = Path(__file__).resolve().parents[2] / 'config' / 'smoke.yaml'
+    command = [sys.executable, '-m', 'sast_ros', 'train', '--config', str(file)]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith('step'):
+            tasks = Path(f'/proc/{running.pid}/task').iterdir()
+            children = ' '.join((task / 'children').read_text() for task in tasks).split()
+            os.kill(int(children[-1]), signal.SIGKILL)
+            break
+    rest = running.stderr.read()
+    assert running.wait() == 1
+    assert 'another process of this training has ended' in rest
+    assert 'report it' not in rest
+
+
 def test_the_command_names_the_mistake(tmp_path, capsys):
     file = tmp_path / 'a.yaml'
     file.write_text('optimizer: {steps: 3}')
