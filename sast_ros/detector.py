@@ -15,6 +15,7 @@ import numpy as np
 from sast_ros import defaults
 from sast_ros.detections import Detections, DetectorError, StageShare, TokenMap
 from sast_ros.errors import SettingError
+from sast_ros.events.chunk import refuse_sensor_size
 from sast_ros.histogram import sampling_offset
 from sast_ros.model import SAST
 from sast_ros.model.backbone import State
@@ -130,6 +131,11 @@ class StreamingDetector:
         if not downsample >= 1 or downsample % 1:
             raise SettingError(
                 f'StreamingDetector: downsample is {downsample}; it must be an integer from 1 on'
+            )
+        reason = refuse_sensor_size(*sensor_size) if sensor_size is not None else ''
+        if reason:
+            raise SettingError(
+                f'StreamingDetector: sensor_size (height, width) is {sensor_size}; {reason}'
             )
         self.engine = Engine.for_model(model, threads=threads, precision=precision)
         self._control = replace(self.engine.control)

@@ -362,3 +362,9 @@ def test_the_token_map_has_the_selected_tokens_in_place(model):
     assert detector.selected.token_map(4).kinds.shape == (rows // 8, columns // 8)
     detector.reset()
     assert detector.selected is None
+
+
+@pytest.mark.parametrize('size', [(0, 0), (240, 0), (-1, 304), (240, 1 << 20)])
+def test_a_size_that_no_sensor_has_is_refused(model, size):
+    with pytest.raises(SettingError, match=r'sensor_size \(height, width\) is '):
+        StreamingDetector(model, sensor_size=size)

@@ -338,7 +338,8 @@ def load_strictly(config: ModelConfig, tensors: dict[str, Tensor], where: str) -
     if not faults:
         # Copied, because mapped tensors would change, or end the process, with their file
         values = {
-            name: torch.zeros(value.shape, dtype=value.dtype) for name, value in wanted.items()
+            name: torch.zeros(value.shape, dtype=value.dtype, device='cpu')
+            for name, value in wanted.items()
         }
         for name in values.keys() & tensors.keys():
             values[name].copy_(tensors[name])

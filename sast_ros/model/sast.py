@@ -79,6 +79,7 @@ class SAST(nn.Module):
         self.yolox_head = YoloxHead(config)
         self.control = SelectionControl(config.selection, config.amp, config.bounce)
         self.calibration: Calibration | None = None
+        self.float()  # whatever PyTorch's default is when it is made
 
     def forward(self, histogram: Tensor, states: list[State] | None = None) -> StepOutput:
         """

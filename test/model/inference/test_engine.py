@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sast_ros import model as model_package
 from sast_ros.errors import SettingError
-from sast_ros.model import SAST, untrained_model
+from sast_ros.model import load_model, SAST, untrained_model
 from sast_ros.model.head import anchor_grid
 from sast_ros.model.inference import cpu, Engine
 from sast_ros.model.inference.engine import IMPLEMENTATIONS
@@ -108,6 +108,9 @@ def test_scores_that_are_not_numbers_select_nothing(implementation):
     assert output.selections[2][0].mask.any()
 
 
+OTHER_DEFAULTS = [(torch.bfloat16, 'cpu'), (torch.float64, 'cpu'), (torch.float32, 'meta')]
+
+
 @contextmanager
 def other_defaults(dtype: torch.dtype, device: str) -> Iterator[None]:
     """Change the defaults of PyTorch; nothing is cached then, nor afterwards."""
@@ -125,11 +128,18 @@ def other_defaults(dtype: torch.dtype, device: str) -> Iterator[None]:
             function.cache_clear()
 
 
-@pytest.mark.parametrize(
-    ('dtype', 'device'),
-    [(torch.bfloat16, 'cpu'), (torch.float64, 'cpu'), (torch.float32, 'meta')],
-    ids=str,
-)
+@pytest.mark.parametrize(('dtype', 'device'), OTHER_DEFAULTS, ids=str)
+def test_weights_are_loaded_as_float32_whatever_the_defaults_are(dtype, device):
+    expected = load_model('default').state_dict()
+    with other_defaults(dtype, device):
+        found = load_model('default').state_dict()
+    assert {name: value.dtype for name, value in found.items()} == {
+        name: value.dtype for name, value in expected.items()
+    }
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(('dtype', 'device'), OTHER_DEFAULTS, ids=str)
 def test_defaults_of_the_process_change_nothing(
     implementation, reference_model, inputs, dtype, device
 ):
