@@ -12,7 +12,13 @@ import numpy as np
 from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import read_boxes, read_labelled_times
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, load_json, no_boxes
+from sast_ros.evaluation.formats.box_file import (
+    BoxFile,
+    FrameClock,
+    lists_empty,
+    load_json,
+    no_boxes,
+)
 from sast_ros.evaluation.formats.coco import read_coco
 from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
 from sast_ros.evaluation.formats.yolo import read_yolo, yolo_folder
@@ -47,7 +53,7 @@ class Labels:
     boxes : BOX_DTYPE[N]
         Labelled objects, sorted by time.
     times : int64[T]
-        Annotated times, sorted: those of the boxes and, if the source lists them, those without
+        Annotated times, each once, sorted: those of the boxes and, if ``listed``, those without
         objects.
     classes : tuple of str
         Class names in class-id order; classes of one name are one class.
@@ -58,6 +64,9 @@ class Labels:
         Regions in which detections of the class are ignored, sorted by time.
     warnings : tuple of str
         What was left out of the source, sentences.
+    listed : bool
+        Whether the source lists all times that were looked at: of others nothing is known. If
+        not, only times with objects are known, and long gaps between them are without objects.
 
     """
 
@@ -68,6 +77,7 @@ class Labels:
     clock: str = 'recording'
     regions: np.ndarray = field(default_factory=no_boxes)
     warnings: tuple[str, ...] = ()
+    listed: bool = False
 
     def on_clock(self, start_us: int | None, clock: str) -> Labels:
         """Return labels that count from the start of the recording with times on its clock."""
@@ -145,7 +155,7 @@ def read_labels(
     Read the labels of a recording.
 
     The content of a file decides how it is read, not its name. A file without boxes says that
-    there is no object.
+    there is no object: at the times that it lists, or at all.
 
     Parameters
     ----------
@@ -212,6 +222,7 @@ def _from_file(path: Path, content: BoxFile) -> Labels:
         'start' if content.relative else 'recording',
         content.regions,
         content.warnings,
+        content.listed,
     )
 
 
@@ -284,12 +295,16 @@ def _guess_classes(
 def _read_numpy(path: Path, name: str, frames: FrameClock, sole: bool) -> BoxFile:
     boxes = read_boxes(path)
     times = read_labelled_times(path, boxes)
-    return BoxFile(boxes, np.unique(boxes['t']) if times is None else times)
+    if times is None:
+        return BoxFile(boxes, np.unique(boxes['t']))
+    return BoxFile(boxes, times, listed=True)
 
 
 def _read_bag(path: Path, topic: str | None) -> Labels:
     found = read_topic(path, topic)
-    return Labels(path, found.boxes, np.unique(found.stamps_ns // 1000), found.classes, 'ros')
+    times = np.unique(found.stamps_ns // 1000)
+    listed = lists_empty(times, found.boxes)
+    return Labels(path, found.boxes, times, found.classes, 'ros', listed=listed)
 
 
 _READERS: dict[str, Callable[[Path, str, FrameClock, bool], BoxFile]] = {

@@ -150,8 +150,8 @@ def pair_last_window(
     evaluated = labels.times - start > boxes.skip_us
     if detected.live is not None and detected.live.ended_early:
         evaluated &= labels.times < times[-1] + detected.stride_us
-    if len(labels.times) == len(np.unique(labels.boxes['t'])):
-        # A file of boxes lists only times with objects; as in the evaluator of the data sets,
+    if not labels.listed:
+        # Only times with objects are known; as in the evaluator of the data sets,
         # those with a box that passes the filter are evaluated
         evaluated &= np.isin(labels.times, truth['t'])
     missing = evaluated & ((index < 0) | (age >= detected.stride_us))
@@ -176,9 +176,10 @@ def pair_last_window(
 
 def pair_pooled(labels: Labels, detected: RecordedDetections, boxes: BoxFilter) -> PairedRecording:
     """
-    Pair every annotated time with all detections within 50 ms before and after.
+    Pair every time with labels with all detections within 50 ms before and after.
 
-    Times count from the zero of the clock.
+    Times count from the zero of the clock. As in the toolbox those without labels do not count,
+    even if they are listed.
 
     Raises
     ------
@@ -283,9 +284,7 @@ def clip_labels(labels: Labels, sensor_size: tuple[int, int]) -> tuple[Labels, i
             f'{labels.path}: none of {len(boxes)} labels is in the frame of {width}x{height} '
             'pixels; they are of another recording or sensor'
         )
-    times = labels.times
-    if len(times) == len(np.unique(labels.boxes['t'])):  # only times with objects are known
-        times = np.unique(boxes['t'][kept])
+    times = labels.times if labels.listed else np.unique(boxes['t'][kept])
     clear = replace(labels, boxes=boxes[kept], times=times)
     return clear, int(clipped.sum()), int((~kept).sum())
 
@@ -302,12 +301,12 @@ def _start(labels: Labels, detected: RecordedDetections, shift: int) -> int:
     """
     Return the start of the recording on the clock of the labels.
 
-    If it is unknown, it is 0, as in the Prophesee data sets, or the time of the first box if that
-    is more than a minute after 0.
+    If it is unknown, it is 0, as in the Prophesee data sets, or the first annotated time or
+    detection if that is more than a minute after 0.
     """
     if detected.start_us is not None:
         return detected.start_us + shift
-    times = (int(boxes['t'][0]) for boxes in (labels.boxes, detected.boxes) if len(boxes))
+    times = (int(one[0]) for one in (labels.times, detected.boxes['t']) if len(one))
     first = min(times, default=0)
     return 0 if first < 60_000_000 else first
 
@@ -357,12 +356,13 @@ def _unlabelled(
     ``found``: times of the detections; all times are on the clock of the labels. Such an interval
     lies between annotated times, or before the first or after the last one. It is longer than half
     a second and than three of the usual steps between annotated times, of which one step at each
-    annotated end is not counted.
+    annotated end is not counted. There is none in labels that list all times that were looked at:
+    those without objects are frames, and of others nothing is known.
     """
     chosen, length = np.zeros(len(found), bool), 0
-    if not len(times):
+    if not len(times) or labels.listed:
         return chosen, length
-    annotated = np.unique(labels.boxes['t'])
+    annotated = labels.times
     step = int(np.median(np.diff(annotated))) if len(annotated) > 1 else detected.stride_us
     last = int(times[-1])
     if detected.end_us is not None:

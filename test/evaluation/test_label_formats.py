@@ -269,6 +269,7 @@ class TestYolo:
         assert labels.classes == ('car', 'bus') and labels.clock == 'start'
         assert labels.times.tolist() == [1_000_000, 1_500_000, 2_000_000]
         assert labels.boxes['t'].tolist() == [1_000_000, 1_000_000, 2_000_000]
+        assert labels.listed
         for name, value in zip('xywh', BOX):
             assert np.allclose(labels.boxes[name], value, atol=1e-4)
         assert 'notes.txt' in labels.warnings[0]
@@ -281,6 +282,7 @@ class TestYolo:
         )
         labels = read_labels(folder, 'a', None, (240, 304))
         assert labels.times.tolist() == [10, 20, 30] and labels.clock == 'recording'
+        assert not labels.listed  # a picture without objects may have no file
         assert labels.classes == ('car', 'class-1', 'bus')
         (folder / 'timestamps.txt').write_text('10\n20')
         with pytest.raises(EvaluationError, match='2 times, but there is a frame'):

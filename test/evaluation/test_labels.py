@@ -236,6 +236,7 @@ class TestNothingIsThere:
         labels = read_labels(path, 'a', default=('car', 'pedestrian'))
         assert len(labels.boxes) == 0 and labels.classes == ('car', 'pedestrian')
         assert labels.times.tolist() == [5] * (suffix == 'json')
+        assert labels.listed == (suffix == 'json')
 
     def test_a_file_of_other_recordings_says_nothing(self, tmp_path):
         (tmp_path / 'all.csv').write_text('t,x,y,w,h,class,recording\n1,2,3,4,5,0,b\n')
@@ -377,7 +378,7 @@ class TestCoco:
             {'id': 2, 'image_id': 4, 'category_id': 10, 'bbox': [5, 6, 7, 8]},
         ]
         labels = read_labels(save(tmp_path / 'a.json', coco(images, boxes)), 'a')
-        assert labels.times.tolist() == [50, 100, 150]
+        assert labels.times.tolist() == [50, 100, 150] and labels.listed
         assert labels.boxes['t'].tolist() == [50, 100]
         assert labels.boxes['class_id'].tolist() == [0, 1]
         assert labels.boxes['track_id'].tolist() == [9, 8]  # the id of an annotation is no track

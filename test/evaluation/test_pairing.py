@@ -29,8 +29,10 @@ def boxes(times, classes=0, score=0.9, x=10.0) -> np.ndarray:
 
 
 def labels(times, classes=('car',), looked_at=None, **options) -> Labels:
-    looked_at = np.unique(times if looked_at is None else looked_at)
-    return Labels(Path('labels'), boxes(times, **options), looked_at, classes)
+    """Make labels at ``times``; without ``looked_at`` no other times are known."""
+    annotated = np.unique(times if looked_at is None else looked_at)
+    listed = looked_at is not None
+    return Labels(Path('labels'), boxes(times, **options), annotated, classes, listed=listed)
 
 
 def detected(times, windows=None, classes=('car',), **options) -> RecordedDetections:
@@ -86,6 +88,24 @@ class TestLastWindow:
             700_000,
             800_000,
         ]
+
+    def test_whether_small_objects_are_all_does_not_depend_on_an_empty_time(self):
+        found = detected(np.arange(1, 40) * STEP)
+        for looked_at, expected in (
+            (None, [700_000]),
+            ([700_000, 800_000], [700_000, 800_000]),
+            ([700_000, 800_000, 900_000], [700_000, 800_000, 900_000]),
+        ):
+            truth = labels([700_000, 800_000], looked_at=looked_at)
+            truth.boxes['w'][1] = 9
+            frames = pair_last_window(truth, found, BOXES_GEN1).frames
+            assert [frame.t for frame in frames] == expected
+
+    def test_the_start_is_unknown_but_not_after_what_was_looked_at(self):
+        times = 90_000_000 + np.arange(20) * STEP
+        found = detected(times[-1:])
+        result = pair_last_window(labels(times[-1:], looked_at=times), found, BOXES_GEN1)
+        assert [frame.t for frame in result.frames] == (times[11:] - times[0]).tolist()
 
     def test_labels_in_ros_time_find_the_window_by_its_stamp(self):
         windows = np.arange(1, 40) * STEP
@@ -231,6 +251,8 @@ class TestClipping:
         truth.boxes['x'][0] = 999
         result = clip_labels(truth, (240, 304))[0]
         assert result.times.tolist() == [700_000, 800_000, 900_000]
+        truth = replace(truth, times=np.array([700_000, 800_000]))
+        assert clip_labels(truth, (240, 304))[0].times.tolist() == [700_000, 800_000]
 
     def test_labels_of_another_sensor(self):
         with pytest.raises(EvaluationError, match='none of 1 labels is in the frame of 304x240'):
@@ -269,3 +291,14 @@ class TestIntervalsWithoutLabels:
         result = pair_last_window(labels(np.arange(1, 10) * 1_000_000), found, BOXES_GEN1)
         assert result.unlabelled_us == 0
         assert len(result.unlabelled) == 0
+
+    @pytest.mark.parametrize('with_objects', [[], range(100, 120)])
+    @pytest.mark.parametrize('looked_at', [range(1, 201), range(1, 1201)])
+    def test_there_are_none_where_all_that_was_looked_at_is_listed(self, with_objects, looked_at):
+        """Empty times are frames, in which detections count once; of others nothing is known."""
+        windows = np.arange(1, 1201) * STEP
+        times, listed = (STEP * np.array(one, int) for one in (with_objects, looked_at))
+        found = detected(windows, windows, start_us=0)
+        result = pair_last_window(labels(times, looked_at=listed), found, BOXES_GEN1)
+        assert [frame.t for frame in result.frames] == listed[10:].tolist()
+        assert result.unlabelled_us == 0 and len(result.unlabelled) == 0

@@ -177,7 +177,7 @@ def test_pictures_that_were_taken_out_are_not_labelled(kind, tmp_path, recording
     summary = import_labels(folder, recording)
     assert (summary['pictures'], summary['missing'], summary['boxes']) == (1, 1, 2)
     labels = read_labels(recording.with_name('drive_bbox.npy'), 'drive')
-    assert labels.times.tolist() == [50_000]
+    assert labels.times.tolist() == [50_000] and labels.listed
 
 
 def test_pictures_without_boxes_are_labelled(kind, tmp_path, recording) -> None:

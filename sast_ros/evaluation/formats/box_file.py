@@ -46,6 +46,8 @@ class BoxFile:
         Sorted by time.
     times : int64[T]
         Times that the file lists, with or without boxes, sorted.
+    listed : bool
+        Whether these are all that were looked at. If not, they are only those with boxes.
     classes : tuple of str
         Class names in class-id order; empty if the file does not name them.
     partial : bool
@@ -69,6 +71,17 @@ class BoxFile:
     sensor_size: tuple[int, int] | None = None
     warnings: tuple[str, ...] = ()
     partial: bool = False
+    listed: bool = False
+
+
+def lists_empty(times: np.ndarray, boxes: np.ndarray) -> bool:
+    """
+    Return whether any of the times (``int64[T]``, each once) has no box.
+
+    Of sources with one entry for each picture, where those of pictures without objects may be
+    missing: if one of them is there, all are.
+    """
+    return len(times) > len(np.unique(boxes['t']))
 
 
 def time_key(names: Iterable[str]) -> tuple[str, str] | None:

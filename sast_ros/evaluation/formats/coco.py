@@ -176,6 +176,7 @@ def read_coco(
         images.relative,
         images.sensor_size,
         notes,
+        listed=True,
     )
 
 

@@ -14,7 +14,13 @@ from pathlib import Path
 import numpy as np
 from sast_ros.evaluation.boxes import check_boxes, reading, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, left_out, trailing_number
+from sast_ros.evaluation.formats.box_file import (
+    BoxFile,
+    FrameClock,
+    left_out,
+    lists_empty,
+    trailing_number,
+)
 from sast_ros.labels import BOX_DTYPE
 
 _ADVICE = 'give class id, centre x, centre y, width and height (shares of the picture) in a line'
@@ -46,6 +52,8 @@ def read_yolo(
 ) -> BoxFile:
     """
     Read the labels of one recording; every file is an annotated time.
+
+    Pictures without objects need no file (Ultralytics); all are listed if one of them has one.
 
     Parameters
     ----------
@@ -87,11 +95,13 @@ def read_yolo(
     check_boxes(boxes, str(folder))
     texts = {path.name for path in folder.glob('*.txt')} - {path.name for path in files}
     others = texts.difference(_CLASS_LISTS, _TIME_LISTS)
+    annotated = np.unique(np.array(times, np.int64))
     return BoxFile(
         sort_by_time(boxes),
-        np.unique(np.array(times, np.int64)),
+        annotated,
         _read_classes(folder),
         relative=clock.relative,
+        listed=lists_empty(annotated, boxes),
         warnings=left_out(
             folder,
             {
