@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+import math
 from pathlib import Path
 
 import numpy as np
@@ -134,31 +135,54 @@ def _has_labels(detected: RecordedDetections, label_topic: str | None) -> bool:
 
 def _odd_labels(labels: Labels, detected: RecordedDetections) -> tuple[str, ...]:
     """Return how many labels can not be detected: without area, or outside the recording."""
-    boxes = labels.on_clock(detected.origin_us, detected.clock).boxes
+    labels = labels.on_clock(detected.origin_us, detected.clock)
+    boxes = labels.boxes
     notes = {'labels have no area': int(((boxes['w'] == 0) | (boxes['h'] == 0)).sum())}
-    if labels.clock != 'ros' and detected.clock == 'recording':
+    if detected.clock == 'recording':
         what = f'lie before or after {detected.name}'
         if detected.is_part:
             what = f'were left out: they lie before or after the part of {detected.name}'
-        notes[f'labels {what}'] = int(_is_outside(boxes['t'], detected).sum())
+        begin, end = _span(labels, detected)
+        notes[f'labels {what}'] = int(((boxes['t'] < begin) | (boxes['t'] > end)).sum())
     return left_out(labels.path, notes)
 
 
-def _is_outside(times: np.ndarray, detected: RecordedDetections) -> np.ndarray:
-    """Return which times on the clock of a recording are before or after it."""
-    outside = np.zeros(len(times), bool)
-    if detected.start_us is not None:
-        outside |= times < detected.start_us
-    if detected.end_us is not None:
-        outside |= times > detected.end_us + detected.stride_us
-    return outside
+def _span(labels: Labels, detected: RecordedDetections) -> tuple[float, float]:
+    """Return begin and end of a recording on the clock of labels, infinite if unknown."""
+    windows, shift = detected.windows, 0
+    if labels.clock != detected.clock:
+        if windows is None or not len(windows):
+            return -math.inf, math.inf
+        shift = int(windows['stamp_ns'][0] // 1000 - windows['t'][0])
+    begin, end = detected.start_us, detected.end_us
+    return (
+        -math.inf if begin is None else begin + shift,
+        math.inf if end is None else end + detected.stride_us + shift,
+    )
 
 
 def _in_the_part(labels: Labels, detected: RecordedDetections) -> Labels:
-    """Return the labels of the part that was replayed."""
+    """
+    Return the labels of the part that was replayed.
+
+    Raises
+    ------
+    EvaluationError
+        If there are labels, but none of this part, which says nothing about objects in it.
+
+    """
     labels = labels.on_clock(detected.origin_us, detected.clock)
-    boxes, regions, times = (
-        rows[~_is_outside(rows['t'] if rows.dtype.names else rows, detected)]
-        for rows in (labels.boxes, labels.regions, labels.times)
-    )
+    begin, end = _span(labels, detected)
+
+    def kept(times: np.ndarray) -> np.ndarray:
+        return (times >= begin) & (times <= end)
+
+    times = labels.times[kept(labels.times)]
+    if len(labels.times) and not len(times):
+        raise EvaluationError(
+            f'{labels.path} has labels from {labels.times[0] / 1e6:.3f} to '
+            f'{labels.times[-1] / 1e6:.3f} s, none of the part of {detected.name} that was '
+            f'replayed, {begin / 1e6:.3f} to {end / 1e6:.3f} s; replay a part with labels'
+        )
+    boxes, regions = (rows[kept(rows['t'])] for rows in (labels.boxes, labels.regions))
     return replace(labels, boxes=boxes, regions=regions, times=times)

@@ -11,15 +11,16 @@ from pathlib import Path
 from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
+from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.cli import main
-from sast_ros.evaluation.detections import is_detections, read_detections
+from sast_ros.evaluation.detections import is_detections, read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.formats.box_file import FrameClock, microseconds
 from sast_ros.evaluation.label_files import find_label_source, find_labels
 from sast_ros.evaluation.labels import label_classes, Labels, read_labels
 from sast_ros.evaluation.metrics.summary import compute_metrics
 from sast_ros.evaluation.pairing import PairedRecording
-from sast_ros.evaluation.protocol import pair_recording, Protocol
+from sast_ros.evaluation.protocol import _in_the_part, pair_recording, Protocol
 from sast_ros.labels import BOX_DTYPE
 
 FRAME_US = 50_000
@@ -417,6 +418,50 @@ def test_labels_outside_the_part_that_was_replayed_are_left_out(tmp_path, number
     assert paired.warnings == (
         f'{labels}: 2 labels were left out: they lie before or after the part of a',
     )
+
+
+@pytest.mark.parametrize('listed', [False, True])
+def test_a_part_without_labels_is_not_without_objects(tmp_path, listed):
+    """Labels from 10 to 20 s say nothing about 30 to 40 s."""
+    labels = coco(tmp_path, [(i, BOX, {}) for i in range(180, 381)], frames=381)
+    if not listed:
+        labels = tmp_path / 'a_bbox.npy'
+        np.save(labels, read_labels(tmp_path / 'a.json', 'a').boxes)
+    found = read_detections(detections(tmp_path, [(i, BOX, 0.9) for i in range(580, 780)]))
+    part = replace(
+        found, start_us=30_000_000, end_us=40_000_000, summary={'start': 30.0, 'end': 40.0}
+    )
+    sentence = r'labels from .* to 20.000 s, none of the part of a .* 30.000 to 40.050 s'
+    with pytest.raises(EvaluationError, match=sentence):
+        pair_recording(part, labels, Protocol(boxes='all', label_classes=('car',)))
+
+
+@pytest.mark.parametrize('last', [19, 20])
+def test_the_frames_of_a_part_are_those_of_the_whole(tmp_path, last):
+    """Also where the only time without objects is outside; every second object is small."""
+    small = [*BOX[:2], 4, 4]
+    labels = coco(tmp_path, [(i, (BOX, small)[i % 2], {}) for i in range(last)], frames=20)
+    found = read_detections(detections(tmp_path, [(i, BOX, 0.9) for i in range(20)]))
+    whole = replace(found, start_us=0, end_us=2_000_000)
+    part = replace(whole, end_us=1_500_000, summary={'end': 1.5})
+    frames = [
+        [frame.t for frame in pair_recording(one, labels, Protocol(boxes='gen1')).frames]
+        for one in (whole, part)
+    ]
+    assert len(frames[1]) == 12 and frames[0][:12] == frames[1]
+
+
+def test_labels_in_ros_time_are_those_of_the_part_too(tmp_path):
+    times, stamp_ns = 1_000_000 + FRAME_US * np.arange(20), 10**9 * 7
+    windows = np.zeros(10, WINDOW_DTYPE)
+    windows['t'], windows['stamp_ns'] = times[10:], 1000 * times[10:] + stamp_ns
+    boxes = np.zeros(20, BOX_DTYPE)
+    boxes['t'] = times + stamp_ns // 1000
+    labels = Labels(tmp_path, boxes, boxes['t'], ('car',), 'ros')
+    part = RecordedDetections(
+        'a', tmp_path, boxes[:0], windows=windows, start_us=1_460_000, end_us=1_950_000
+    )
+    assert _in_the_part(labels, part).times.tolist() == boxes['t'][10:].tolist()
 
 
 def test_labels_of_dsec_detection(tmp_path):
