@@ -197,7 +197,7 @@ def paired(drive: dict[str, Any]) -> PairedRecording:
     for labels, found, _ in drive['images']:
         times = np.concatenate([labels['t'], found['t']])
         if len(times) and times.min() > boxes.skip_us:
-            kept = labels[boxes(labels) | labels['ignored']], found[boxes(found)]
+            kept = labels[boxes(labels)], found[boxes(found)]
             frames.append(make_frame(int(times[0]), *kept))
     none = drive['images'][0][0][:0]
     return PairedRecording('drive', tuple(drive['classes']), tuple(frames), none, 0)

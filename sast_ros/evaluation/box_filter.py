@@ -30,12 +30,18 @@ class BoxFilter:
     skip_us: int = 500_000
 
     def __call__(self, boxes: np.ndarray) -> np.ndarray:
-        """Return which boxes (with fields ``w`` and ``h``) are large enough, ``bool[N]``."""
-        return (
+        """
+        Return which boxes (with fields ``w`` and ``h``) are large enough, ``bool[N]``.
+
+        Of labels with the field ``ignored`` those with it are kept, too: a detection that is large
+        enough may be of one.
+        """
+        kept = (
             (boxes['w'] ** 2 + boxes['h'] ** 2 >= self.diagonal**2)
             & (boxes['w'] >= self.side)
             & (boxes['h'] >= self.side)
         )
+        return kept | boxes['ignored'] if 'ignored' in (boxes.dtype.names or ()) else kept
 
 
 #: The filters of the two data sets.

@@ -83,6 +83,13 @@ def test_a_detection_on_an_ignored_label_is_neither_right_nor_wrong():
     assert result['by_class']['pedestrian']['ap50'] == 1
 
 
+def test_a_detection_on_a_small_ignored_label_is_not_wrong_either():
+    labels = boxes((0, 0, 50, 50, 0, False), (200, 100, 20, 20, 0, True), dtype=LABEL_DTYPE)
+    found = boxes((0, 0, 50, 50, 0, 0.5), (200, 100, 22, 22, 0, 0.9))
+    result = mean_average_precision([(labels, found)], CLASSES)
+    assert (result['labels']['pedestrian'], result['ap50']) == (1, 1)
+
+
 def test_nothing_found_is_worth_nothing_and_nothing_asked_is_unknown():
     labels = boxes((0, 0, 50, 50, 0))
     assert mean_average_precision([(labels, boxes())], CLASSES)['ap'] == 0

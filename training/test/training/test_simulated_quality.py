@@ -11,8 +11,10 @@ import detection_quality
 import numpy as np
 import pytest
 from sast_ros.evaluation.metrics.coco import mark_ignored
+from sast_ros.evaluation.metrics.matching import match_recording
 from sast_ros.labels import BOX_DTYPE, CLASSES
 import simulated_quality
+import tracking_quality
 
 
 def boxes(*rows, t=1_000_000):
@@ -103,6 +105,22 @@ def test_detections_of_ignored_objects_are_not_false():
     row = result['average_precision']['all cameras']
     assert (row['labels']['car'], row['ap50']) == (2, 1)
     assert result['operating_point']['car'] == {'precision': 1, 'recall': 1}
+
+
+def test_detections_of_ignored_objects_that_are_small_are_not_false_either():
+    hidden = drive(0, size=22)  # with a large enough diagonal, its label not
+    for labels, *_ in hidden['images']:
+        labels['ignored'], labels['w'], labels['h'] = True, 20, 20
+    row = simulated_quality.judge([drive(0), hidden], CLASSES)
+    assert (row['labels']['car'], row['ap50']) == (2, 1)
+    for matched in (
+        match_recording(simulated_quality.paired(hidden)),
+        tracking_quality.match(hidden),
+    ):
+        assert [
+            len(frame.false_positives) for frame in matched.frames if len(frame.reported)
+        ] == []
+        assert [len(frame.frame.regions) for frame in matched.frames][-2:] == [1, 1]
 
 
 def test_boxes_that_do_not_count_are_no_frames_of_their_own():
