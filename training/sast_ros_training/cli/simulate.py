@@ -20,8 +20,9 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'simulate',
         help='generate labelled recordings of simulated scenes',
         description='Simulate an event camera in streets and close to things. Writes NAME.mcap '
-        '(rosbag2), NAME_bbox.npy (Prophesee box layout) and NAME.mp4 of every sequence, and '
-        'dataset.json. The same arguments give the same bytes.',
+        '(rosbag2), NAME_bbox.npy (Prophesee box layout), NAME_bbox_times.npy (ends of all '
+        'windows) and NAME.mp4 of every sequence, and dataset.json. The same arguments give the '
+        'same bytes.',
     )
     option, out = command.add_argument, Path('out/simulate')
     text = 'folder for the files (default: %(default)s)'
@@ -101,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         table.add_row(f'{name} boxes', thousands(sum(entry['boxes'][name] for entry in entries)))
     windows = sum(entry['windows'] for entry in entries)
     table.add_row('took', f'{took:.1f} s, {windows / took:.1f} windows a second')
-    endings = ['.mcap', '_bbox.npy'] if arguments.no_video else ['.mcap', '_bbox.npy', '.mp4']
+    endings = ['.mcap', '_bbox.npy', '_bbox_times.npy', *([] if arguments.no_video else ['.mp4'])]
     names = [f'{entries[0]["name"]}{ending}' for ending in endings]
     names += ['...'] if len(entries) > 1 else []
     show_results(table, '', arguments.out, [*names, 'dataset.json'])

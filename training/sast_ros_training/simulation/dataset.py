@@ -3,8 +3,8 @@
 """
 Simulated recordings on disk.
 
-Each is a rosbag2 mcap file with events, boxes in the Prophesee layout, and a preview; one
-``dataset.json`` describes all of them.
+Each is a rosbag2 mcap file with events, boxes in the Prophesee layout, the ends of all windows,
+and a preview; one ``dataset.json`` describes all of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 import contextlib
 from dataclasses import dataclass
+import io
 import json
 import multiprocessing
 import os
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from sast_ros.bags.mcap_topic import McapTopic
+from sast_ros.evaluation.boxes import times_path
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
@@ -108,8 +110,9 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     """
     Simulate one sequence into ``NAME.mcap``, ``NAME_bbox.npy`` and, if wanted, ``NAME.mp4``.
 
-    Returns its entry in ``dataset.json``. The files get their names when they are complete; the
-    same plan gives the same bytes.
+    The ends of all windows, with boxes or without, go to ``NAME_bbox_times.npy``. Returns its
+    entry in ``dataset.json``. The files get their names when they are complete; the same plan
+    gives the same bytes.
     """
     models = load_models_once(plan.models) if plan.models else None
     seed = plan.seed, plan.index
@@ -120,7 +123,7 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     encode: Any = make_encoder(width, height, FRAME_ID)
     bag = folder / f'{plan.name}.mcap'
     part = bag.with_suffix('.mcap.part')
-    boxes, events = [], 0
+    boxes, ends, events = [], [], 0
     with contextlib.ExitStack() as stack:
         topic = McapTopic(stack.enter_context(create_file(part)), EVENTS_TOPIC, message_type)
         preview = None
@@ -131,17 +134,18 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
         for window in sequence.windows():
             events += _write_packets(topic, encode, window.chunk)
             boxes.append(labelled_boxes(window.labels, height))
+            ends.append(window.t_end)
             if preview is not None:
                 preview.add(window, boxes[-1])
         events += _write_packets(topic, encode, sequence.tail)
         topic.finish()
     rows = np.concatenate(boxes)
     boxes_file = folder / f'{plan.name}_bbox.npy'
-    part_boxes = boxes_file.with_suffix('.npy.part')
-    with create_file(part_boxes) as stream:
-        np.save(stream, rows)
+    for path, array in ((times_path(boxes_file), np.array(ends, np.int64)), (boxes_file, rows)):
+        content = io.BytesIO()
+        np.save(content, array)
+        write_file(path, content.getvalue())
     os.replace(part, bag)
-    os.replace(part_boxes, boxes_file)
     counts = np.bincount(rows['class_id'], minlength=len(CLASSES)).tolist()
     return {
         'name': plan.name,

@@ -13,6 +13,8 @@ from sast_ros.windows import WindowCutter
 from sast_ros_training.simulation.dataset import evaluation_boxes, labelled_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 
+_ENDINGS = ('.mcap', '.mp4', '_bbox.npy', '_bbox_times.npy')
+
 
 def simulate(folder, *more):
     arguments = ['--out', str(folder), '--seconds', '0.4', '--seed', '6', '--workers', '1', *more]
@@ -56,6 +58,9 @@ def test_boxes_are_those_of_the_windows_that_a_replay_cuts(two_drives):
             ends = {window.t_end for chunk in recording for window in cutter.cut(chunk)}
         assert len(ends) == entry['windows'] == 8
         assert set(boxes['t']) <= ends
+        # Also of windows without boxes, which are labelled, too
+        listed = np.load(folder / f'{entry["name"]}_bbox_times.npy')
+        assert listed.dtype == np.int64 and listed.tolist() == sorted(ends)
         for index, name in enumerate(content['classes']):
             assert entry['boxes'][name] == (boxes['class_id'] == index).sum()
 
@@ -91,8 +96,7 @@ def test_the_same_arguments_give_the_same_bytes(two_drives, tmp_path):
     simulate(tmp_path, '--sequences', '2', '--workers', '2')
     names = sorted(path.name for path in folder.iterdir())
     assert names == sorted(
-        [f'drive_000{i}{end}' for i in (0, 1) for end in ('.mcap', '.mp4', '_bbox.npy')]
-        + ['dataset.json']
+        [f'drive_000{i}{end}' for i in (0, 1) for end in _ENDINGS] + ['dataset.json']
     )
     for name in names:
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
