@@ -177,10 +177,10 @@ def _pair_labels(
     end_us = playback.content.end_us
     if detected.windows is not None and labels.clock != detected.clock:
         end_us += int(detected.windows['stamp_ns'][0] // 1000 - detected.windows['t'][0])
-    boxes = labels.boxes[labels.boxes['t'] <= end_us]
-    if not len(boxes):
+    boxes, times = labels.boxes[labels.boxes['t'] <= end_us], labels.times[labels.times <= end_us]
+    if not len(times):
         raise EvaluationError(f'{path} has no labels in what was played')
-    labels = replace(labels, boxes=boxes, times=labels.times[labels.times <= end_us])
+    labels = replace(labels, boxes=boxes, times=times)
     box_filter = choose_box_filter('auto', detected.sensor_size)
     return labels, pair_last_window(labels, detected, box_filter)
 

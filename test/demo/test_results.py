@@ -159,3 +159,14 @@ def test_labels_may_be_named(tmp_path: Path) -> None:
         summary = write_results(tmp_path, playback, session_of(playback), 'default', tmp_path)
     assert summary['accuracy']['per_class']['car']['matches'] == 1
     assert summary['accuracy']['recall'] == 1
+
+
+def test_labels_without_objects_are_labels(tmp_path: Path) -> None:
+    """Of what was looked at, which ``NAME_bbox_times.npy`` lists."""
+    boxes = np.load(recording_path('example').with_name('example_bbox.npy'))
+    np.save(tmp_path / 'example_bbox.npy', boxes[:0])
+    np.save(tmp_path / 'example_bbox_times.npy', [770_000])
+    with open_recording('example') as recording:
+        playback = Playback(recording, 0.9)
+        summary = write_results(tmp_path, playback, session_of(playback), 'default', tmp_path)
+    assert summary['accuracy']['labels'] == 0 and summary['accuracy']['precision'] == 0
