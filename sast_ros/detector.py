@@ -46,6 +46,8 @@ class SelectedTokens:
         (height, width) in cells after padding.
     downsample : int
         Sensor pixels per cell.
+    sensor_size : tuple of int or None
+        (height, width) in sensor pixels; ``None`` where the cells cover the sensor.
 
     """
 
@@ -53,16 +55,28 @@ class SelectedTokens:
     sample: int
     input_size: tuple[int, int]
     downsample: int
+    sensor_size: tuple[int, int] | None
 
     def token_map(self, stage: int = 1) -> TokenMap:
-        """Return which tokens of a stage (1 to 4) attended."""
+        """
+        Return which tokens of a stage (1 to 4) attended, for all pixels of the sensor.
+
+        The last pixels of a side that ``downsample`` does not divide are in no cell: no token
+        attends to them.
+        """
         stride = STRIDES[stage - 1]
+        side = stride * self.downsample
         rows, columns = (side // stride for side in self.input_size)
         kinds = np.zeros(rows * columns, np.uint8)
         for selection in self.selections[stage - 1]:
             order, mask = selection.order, selection.mask[self.sample]
             kinds[order.cpu().numpy().ravel()] += mask.cpu().numpy().ravel()
-        return TokenMap(kinds.reshape(rows, columns), stride * self.downsample)
+        missing = [
+            max(0, math.ceil(length / side) - count)
+            for length, count in zip(self.sensor_size or (0, 0), (rows, columns))
+        ]
+        kinds_in_place = kinds.reshape(rows, columns)
+        return TokenMap(np.pad(kinds_in_place, [(0, count) for count in missing]), side)
 
 
 class StreamingDetector:
@@ -332,7 +346,7 @@ class StreamingDetector:
         """Keep what the next step and viewers need of this one."""
         self._states = output.states
         self.selected = SelectedTokens(
-            output.selections, sample, output.input_size, self.downsample
+            output.selections, sample, output.input_size, self.downsample, self.sensor_size
         )
 
     def _set_control(self) -> None:

@@ -135,8 +135,13 @@ def test_each_layer_changes_its_own_pixels(theme: str) -> None:
     assert rows.start > HEIGHT - 20 and rows.stop == HEIGHT
 
 
-def test_tokens_of_a_sensor_larger_than_the_network_lie_on_its_pixels() -> None:
-    height, width = 720, 1280
+@pytest.mark.parametrize(
+    ('size', 'side', 'seen'), [((720, 1280), 16, 1280), ((481, 641), 8, 640)], ids=['even', 'odd']
+)
+def test_tokens_of_a_sensor_larger_than_the_network_lie_on_its_pixels(
+    size: tuple[int, int], side: int, seen: int
+) -> None:
+    height, width = size
     pipeline = EventPipeline(StreamingDetector(untrained_model('gen1-tiny', seed=1)))
     random = np.random.default_rng(0)
     count = 60_000  # a window of 50 ms, and an event that ends it
@@ -145,12 +150,15 @@ def test_tokens_of_a_sensor_larger_than_the_network_lie_on_its_pixels() -> None:
     p = random.integers(0, 2, count + 1)
     ((window, found),) = pipeline.steps(EventChunk(x, y, p, t, width=width, height=height))
     tokens = pipeline.detector.selected.token_map()
-    assert tokens.side == 16 and 0 < (tokens.kinds > 0).mean() < 1
+    assert tokens.side == side and 0 < (tokens.kinds > 0).mean() < 1
+    mask = tokens.mask(height, width)
+    assert mask.shape == size and not mask[:, seen:].any()
     style = OverlayStyle(('events', 'tokens'))
     picture = draw_overlay(window, found, height, width, style=style, tokens=tokens)
     assert picture.shape == (height, width, 3)
     rows, columns = np.indices((height, width)) // tokens.side
-    expected = THEMES['dark'].table[tokens.kinds[rows, columns], 0]
+    np.testing.assert_array_equal(mask, tokens.kinds[rows, columns])
+    expected = THEMES['dark'].table[mask, 0]
     without_events = np.ones((height, width), bool)
     for part in window.parts:
         without_events[part.y, part.x] = False
