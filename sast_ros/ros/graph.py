@@ -21,12 +21,14 @@ class DetectorTopics:
     ----------
     node : str
         Full name of the node.
-    detections, label_info, overlay, token_mask : str
-        Topics of its detections, their classes, its pictures and where the network attends.
+    input, detections, label_info, overlay, token_mask : str
+        Topics of its events, its detections, their classes, its pictures and where the network
+        attends.
 
     """
 
     node: str
+    input: str
     detections: str
     label_info: str
     overlay: str
@@ -46,6 +48,6 @@ def topics_of(status: DiagnosticStatus, topic: str) -> DetectorTopics | None:
         for field in fields(DetectorTopics)
         if field.name != 'node'
     }
-    if not all(own.values()) or topic not in (values.get('input topic'), own['detections']):
+    if not all(own.values()) or topic not in (own['input'], own['detections']):
         return None
     return DetectorTopics(f'/{status.name.partition(": ")[0]}', **own)

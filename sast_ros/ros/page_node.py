@@ -210,7 +210,7 @@ class PageNode:
                 values = {pair.key: pair.value for pair in status.values}
                 self._server.show_state(
                     {
-                        'topic': values.get('input topic', self.topic),
+                        'topic': found.input,
                         'level': _LEVELS.get(status.level, 'error'),
                         'message': escape_controls(status.message),
                         'sample': self._sample(values),

@@ -53,7 +53,7 @@ class ViewNode:
     Parameters
     ----------
     topic : str
-        Topic of the events.
+        Topic of the events, or of the detections, of the detector that is shown.
     log : WindowLog
         Where they go, on the clock of ROS.
 
@@ -88,10 +88,10 @@ class ViewNode:
 
     def __exit__(self, *exception: object) -> None:
         """Write what has come, and destroy the node."""
-        self._write_waiting()
-        if self._events is not None:
-            self._events.close()
-        self._closing.close()
+        with self._closing as closing:
+            if self._events is not None:
+                closing.callback(self._events.close)
+            self._write_waiting()
 
     def spin(self) -> None:
         """Handle what arrives within a moment."""
@@ -108,7 +108,7 @@ class ViewNode:
         self._node.get_logger().warning(format_error(error), throttle_duration_sec=5.0)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
-        """Follow the first detector that reads the topic, as long as it has a status."""
+        """Follow the first detector of the topic, as long as it has a status."""
         for status in array.status:
             found = topics_of(status, self._full_topic)
             if found is None or self._detector not in (None, found):
@@ -150,10 +150,10 @@ class ViewNode:
     def _on_values(self, future: Future) -> None:
         """Read the events as the detector does, from now on."""
         response = future.result()
-        if response is None or len(response.values) != len(_READ):
+        if self._detector is None or response is None or len(response.values) != len(_READ):
             return
         read = dict(zip(_READ, map(parameter_value_to_python, response.values)))
-        read['size'] = self._stated_size
+        read |= {'topic': self._detector.input, 'size': self._stated_size}
         if read == self._read:
             return
         self._read = read
@@ -172,7 +172,7 @@ class ViewNode:
         )
         self._events = EventSubscription(
             self._node,
-            self._topic,
+            read['topic'],
             settings,
             self._on_events,
             self._warn,

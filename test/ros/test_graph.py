@@ -10,15 +10,22 @@ msg = pytest.importorskip('diagnostic_msgs.msg', reason='ROS 2 messages are not 
 
 from sast_ros.ros.graph import DetectorTopics, topics_of  # noqa: E402 - after the skip
 
-LEFT = DetectorTopics('/car/eyes', '/found', '/left/label_info', '/pictures', '/left/token_mask')
+LEFT = DetectorTopics(
+    '/car/eyes', '/cam_0/events', '/found', '/left/label_info', '/pictures', '/left/token_mask'
+)
 RIGHT = DetectorTopics(
-    '/car/eyes', '/front/left/detections', '/labels', '/front/left/overlay', '/seen'
+    '/car/eyes',
+    '/cam_1/events',
+    '/front/left/detections',
+    '/labels',
+    '/front/left/overlay',
+    '/seen',
 )
 
 
-def status(topics: DetectorTopics, events: str, name: str) -> msg.DiagnosticStatus:
+def status(topics: DetectorTopics, name: str) -> msg.DiagnosticStatus:
     values = {
-        'input topic': events,
+        'input topic': topics.input,
         'detections topic': topics.detections,
         'label_info topic': topics.label_info,
         'overlay topic': topics.overlay,
@@ -30,7 +37,7 @@ def status(topics: DetectorTopics, events: str, name: str) -> msg.DiagnosticStat
     )
 
 
-STATUSES = [status(LEFT, '/cam_0/events', 'left'), status(RIGHT, '/cam_1/events', 'front/left')]
+STATUSES = [status(LEFT, 'left'), status(RIGHT, 'front/left')]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,17 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402 - after the skip
+from rclpy.parameter import Parameter as RosParameter  # noqa: E402 - after the skip
+from sast_ros.events import POINT_CLOUD  # noqa: E402 - after the skip
 from sast_ros.ros import messages, qos, view_node  # noqa: E402 - after the skip
 from sast_ros.ros.own_node import own_node  # noqa: E402 - after the skip
+from sast_ros.ros.parameters import PARAMETERS  # noqa: E402 - after the skip
 from sast_ros.ros.view_node import ViewNode  # noqa: E402 - after the skip
 from sast_ros.windows import EventWindow  # noqa: E402 - after the skip
 from sensor_msgs.msg import Image  # noqa: E402 - after the skip
-from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose  # noqa: E402
+from vision_msgs.msg import Detection2D, Detection2DArray, LabelInfo, ObjectHypothesisWithPose  # noqa: E402 - after the skip
 
 
 class Log:
@@ -37,17 +42,15 @@ def test_detections_before_the_parameters_of_the_node_are_not_drawn(ros_domain, 
     assert log.logged == []
 
 
-def test_a_detector_that_has_ended_is_left_for_the_next(ros_domain, monkeypatch):
-    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-    from vision_msgs.msg import LabelInfo
-
-    monkeypatch.setattr(view_node, 'SILENCE_S', 0.5)
-    with ViewNode('/events', Log()) as node, own_node('detectors') as (detectors, _):
-        publisher = detectors.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+@pytest.fixture
+def detectors(ros_domain):
+    """Return a node and its executor, and a function that publishes a status of a detector."""
+    with own_node('detectors') as (node, executor):
+        publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         for name in ('first', 'second'):
-            detectors.create_publisher(Detection2DArray, f'/{name}/detections', qos.DETECTIONS)
-            detectors.create_publisher(LabelInfo, f'/{name}/label_info', qos.LATCHED)
-            detectors.create_publisher(Image, f'/{name}/token_mask', qos.VIEWERS)
+            node.create_publisher(Detection2DArray, f'/{name}/detections', qos.DETECTIONS)
+            node.create_publisher(LabelInfo, f'/{name}/label_info', qos.LATCHED)
+            node.create_publisher(Image, f'/{name}/token_mask', qos.VIEWERS)
 
         def publish(name):
             values = {'input topic': '/events', 'overlay topic': f'/{name}/overlay'}
@@ -57,19 +60,46 @@ def test_a_detector_that_has_ended_is_left_for_the_next(ros_domain, monkeypatch)
             status = DiagnosticStatus(name=f'{name}: detector', values=pairs)
             publisher.publish(DiagnosticArray(status=[status]))
 
+        yield node, executor, publish
+
+
+def test_a_detector_that_has_ended_is_left_for_the_next(detectors, monkeypatch):
+    graph, _, publish = detectors
+    monkeypatch.setattr(view_node, 'SILENCE_S', 0.5)
+    with ViewNode('/events', Log()) as node:
+
         def follow(name):
             while node._detector is None or node._detector.node != f'/{name}':
                 publish(name)
                 node.spin()
-            assert detectors.count_subscribers(f'/{name}/detections') == 1
+            assert graph.count_subscribers(f'/{name}/detections') == 1
 
         follow('first')
         publish('second')
         node.spin()
         assert node._detector.node == '/first'
         follow('second')
-        while detectors.count_subscribers('/first/detections'):
+        while graph.count_subscribers('/first/detections'):
             node.spin()
+
+
+def test_the_events_of_a_detector_are_those_that_it_reads_whichever_topic_names_it(detectors):
+    graph, executor, publish = detectors
+    values = {name: parameter.default for name, parameter in PARAMETERS.items()}
+    values |= {'input.type': POINT_CLOUD, 'use_sim_time': False}
+
+    def answer(request, response):
+        made = [RosParameter(name, value=values[name]) for name in request.names]
+        response.values = [parameter.to_parameter_msg().value for parameter in made]
+        return response
+
+    graph.create_service(GetParameters, '/first/get_parameters', answer)
+    with ViewNode('/first/detections', Log()) as node:
+        while not graph.count_subscribers('/events'):
+            publish('first')
+            node.spin()
+            executor.spin_once(timeout_sec=0)
+        assert graph.count_subscribers('/first/detections') == 1
 
 
 def detection(*class_ids: str) -> Detection2D:
@@ -90,14 +120,19 @@ def detections_at(stamp: int) -> Detection2DArray:
     return Detection2DArray(header=messages.header(stamp, 'camera'))
 
 
+def give_events(node: ViewNode) -> None:
+    """Let a node have read events of two windows of a detector."""
+    node._class_names, node._read = ('car',), {'window.duration_ms': 5.0}
+    for end in (5000, 10_000):
+        node._slices.append(EventWindow(end - 5000, end, (), 6, 4, 1000 * end))
+
+
 @pytest.fixture
 def following(ros_domain):
     """Return a node that has read events of two windows of a detector, and its log."""
     log = Log()
     with ViewNode('/events', log) as node:
-        node._class_names, node._read = ('car',), {'window.duration_ms': 5.0}
-        for end in (5000, 10_000):
-            node._slices.append(EventWindow(end - 5000, end, (), 6, 4, 1000 * end))
+        give_events(node)
         yield node, log.logged
 
 
@@ -122,6 +157,18 @@ def test_detections_whose_tokens_do_not_come_are_written_in_their_order(followin
     while len(logged) < 2:  # nothing else comes
         node.spin()
     assert [tokens for *_, tokens in logged] == [None, None]
+
+
+def test_a_log_that_fails_at_the_end_leaves_no_node(ros_domain):
+    class Full:
+        def log(self, *window):
+            raise OSError('the disk is full')
+
+    with pytest.raises(OSError, match='the disk is full'), ViewNode('/events', Full()) as node:
+        context = node._node.context
+        give_events(node)
+        node._on_detections(detections_at(5_000_000))
+    assert not context.ok()
 
 
 @pytest.mark.parametrize(
