@@ -8,6 +8,7 @@ import ast
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+import re
 
 import pytest
 from workspace import REPOSITORY
@@ -120,6 +121,21 @@ def test_only_the_node_and_its_commands_import_ros():
         and room(name) not in ROOMS[FIRST_WITH_ROS:]
     ]
     assert wrong == []
+
+
+def test_private_attributes_of_a_node_are_used_in_one_module():
+    def owners(path: Path) -> Iterator[str]:
+        for part in ast.walk(ast.parse(path.read_text())):
+            if isinstance(part, ast.Attribute) and re.match('_(?!_)', part.attr):
+                yield ast.unparse(part.value).rpartition('.')[2].lstrip('_')
+
+    found = {
+        name
+        for name, path in list_modules('sast_ros').items()
+        if any(is_below(other, 'rclpy') for other in imports(path, inner=True))
+        and 'node' in owners(path)
+    }
+    assert found == {'sast_ros.ros.rclpy_compat'}
 
 
 @pytest.mark.parametrize('package', PACKAGES)

@@ -31,6 +31,7 @@ def declare_parameters(node: Node) -> Settings:
     """
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
     from rclpy.parameter import Parameter as RosParameter
+    from sast_ros.ros import rclpy_compat
 
     for p in PARAMETERS.values():
         try:
@@ -50,7 +51,7 @@ def declare_parameters(node: Node) -> Settings:
             ) from None
         except ParameterValueError as error:
             raise ParameterValueError(f'parameter {error}') from None
-    unknown = misspelt(node._parameter_overrides)
+    unknown = misspelt(rclpy_compat.start_values(node))
     if unknown:
         node.get_logger().warning(
             f'the node has no parameter {", ".join(unknown)}; what was given for it is ignored'

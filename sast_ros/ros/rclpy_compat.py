@@ -8,7 +8,7 @@ Each names the upstream issue; where rclpy has changed, the fallback is its publ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import functools
 from typing import Any, Protocol
 
@@ -95,6 +95,15 @@ def after_parameters(node: Node, callback: Callable[[list[Parameter]], None]) ->
             return result
 
         node._set_parameters_atomically = set_and_call  # type: ignore[assignment,method-assign]
+
+
+def start_values(node: Node) -> Mapping[str, Parameter]:
+    """
+    Return the parameters that a node was started with by name, undeclared ones too.
+
+    Empty where rclpy does not tell; it offers only those that the node has declared.
+    """
+    return getattr(node, '_parameter_overrides', {})
 
 
 def lifecycle_state(node: LifecycleNode) -> str:

@@ -1,0 +1,26 @@
+# Copyright 2026 sast_ros maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What the node does where rclpy has changed its private interface."""
+
+from __future__ import annotations
+
+import pytest
+
+rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
+
+from rclpy.parameter import Parameter  # noqa: E402 - after the skip
+from sast_ros.ros import rclpy_compat  # noqa: E402 - after the skip
+
+
+def test_start_values_are_known_before_they_are_declared_or_not_at_all(ros_domain):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    try:
+        given = [Parameter('autostrat', value=True)]
+        node = rclpy.create_node('started', context=context, parameter_overrides=given)
+        assert set(rclpy_compat.start_values(node)) == {'autostrat'}
+        del node._parameter_overrides
+        assert rclpy_compat.start_values(node) == {}
+        node.destroy_node()
+    finally:
+        context.try_shutdown()
