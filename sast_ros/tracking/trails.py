@@ -27,7 +27,8 @@ class Trails:
         """
         Add the detections of the next window, and return the trails of all objects by number.
 
-        A reset of the recurrent state forgets what was before it.
+        A reset of the recurrent state forgets what was before it, and so does a time that goes
+        back, as when a recording begins again: numbers do too.
 
         Returns
         -------
@@ -35,10 +36,11 @@ class Trails:
             Middle of the lower edge of the box (x, y) in sensor pixels, oldest first.
 
         """
-        if detections.reset is not None:
+        now = detections.t_end
+        later = now is not None and any(points[-1][0] > now for points in self._points.values())
+        if later or detections.reset is not None:
             self._points.clear()
-        if detections.t_end is not None and detections.track_ids is not None:
-            now = detections.t_end
+        if now is not None and detections.track_ids is not None:
             boxes = detections.boxes.tolist()
             for (left, _, right, bottom), number in zip(boxes, detections.track_ids.tolist()):
                 if number:

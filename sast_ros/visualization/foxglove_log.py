@@ -153,13 +153,13 @@ class FoxgloveLog:
         self._next_ns = stamp_ns + 1000 * (window.t_end - window.t_start)
         shown = replace(detections, stamp_ns=stamp_ns)
         height, width = shown.height, shown.width
+        trails = self._trails.update(shown)  # unwatched too, so that none is of a pass before
 
         def picture() -> bytes:
             drawn = draw_events(window.parts, height, width)
             return image_message(drawn, shown, jpeg=True)
 
         def overlay() -> bytes:
-            trails = self._trails.update(shown)
             drawn = draw_overlay(
                 window, shown, height, width, style=STYLE, tokens=tokens, trails=trails
             )

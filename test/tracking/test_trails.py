@@ -34,3 +34,10 @@ def test_a_reset_and_detections_without_numbers():
     untracked = replace(objects(50, n1=(60, 100)), track_ids=None)
     assert set(trails.update(untracked)) == {1}
     assert trails.update(replace(objects(100), reset='gap')) == {}
+
+
+def test_a_time_that_goes_back_begins_new_trails():
+    trails = Trails()
+    trails.update(objects(200, n1=(50, 100)))
+    found = trails.update(objects(150, n1=(10, 20)))
+    assert found[1].tolist() == [[10, 20]]

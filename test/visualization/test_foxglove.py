@@ -19,6 +19,7 @@ from sast_ros.cli import main
 from sast_ros.detections import Detections
 from sast_ros.example import EXAMPLE
 from sast_ros.replay import make_pipeline, replay, replay_to_folder, ReplayOptions
+from sast_ros.tracking import Trails
 from sast_ros.windows import EventWindow
 
 for package in ('aiohttp', 'foxglove', 'mcap_ros2'):
@@ -172,6 +173,30 @@ def test_the_picture_registers_to_the_pixel_and_the_overlay_shows_more(windows):
     assert bright[lit].mean() > 3 * bright[~lit].mean()
     overlay = decode(heard['/overlay/compressed'][0][1])
     assert overlay.shape == picture.shape and (overlay != picture).any()
+
+
+def test_trails_are_the_same_whether_somebody_looked_before_or_not(windows, monkeypatch):
+    shown = []
+
+    def draw(*given: object, trails: dict[int, np.ndarray], **options: object) -> np.ndarray:
+        shown.append({number: trail.tolist() for number, trail in trails.items()})
+        return draw_overlay(*given, trails=trails, **options)
+
+    async def look(client: Client) -> None:
+        await client.subscribe('/overlay/compressed')
+        while not log.watched:
+            pass  # it is subscribed to in a thread of the server
+        log.log(*windows[-1])
+
+    draw_overlay, trails = foxglove_log.draw_overlay, Trails()
+    monkeypatch.setattr(foxglove_log, 'draw_overlay', draw)
+    with foxglove_log.FoxgloveLog('127.0.0.1', 0) as log:
+        for pair in windows[:-1]:
+            log.log(*pair)
+        visit(log.url, look)
+    wanted = [trails.update(detections) for _, detections in windows][-1]
+    assert wanted
+    assert shown == [{number: trail.tolist() for number, trail in wanted.items()}]
 
 
 def test_the_layout_finds_its_topics(windows):
