@@ -61,8 +61,8 @@ class SelectedTokens:
         """
         Return which tokens of a stage (1 to 4) attended, for all pixels of the sensor.
 
-        The last pixels of a side that ``downsample`` does not divide are in no cell: no token
-        attends to them.
+        The last pixels of a side that ``downsample`` does not divide are in no cell; no token
+        attends to them, unless padding covers them.
         """
         stride = STRIDES[stage - 1]
         side = stride * self.downsample
