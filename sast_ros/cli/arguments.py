@@ -141,22 +141,27 @@ def add_detector(
     )
 
 
-def add_overlay(command: argparse.ArgumentParser) -> None:
-    """Add what pictures show, ``--layers`` and ``--theme``."""
+def add_overlay(command: argparse.ArgumentParser, default: str = '') -> None:
+    """
+    Add what pictures show, ``--layers`` and ``--theme``, which ``arguments`` has only if given.
+
+    ``default``: further defaults to name in the help.
+    """
+    shown = ' '.join(defaults.SHOWN_LAYERS)
     command.add_argument(
         '--layers',
         action=_Given,
         nargs='+',
         choices=defaults.OVERLAY_LAYERS,
-        default=defaults.SHOWN_LAYERS,
-        help=f'content of pictures (default: {" ".join(defaults.SHOWN_LAYERS)})',
+        default=argparse.SUPPRESS,
+        help=f'content of pictures (default: {shown}{default})',
     )
     command.add_argument(
         '--theme',
         action=_Given,
         choices=defaults.OVERLAY_THEMES,
-        default='dark',
-        help='colours of pictures (default: %(default)s)',
+        default=argparse.SUPPRESS,
+        help='colours of pictures (default: dark)',
     )
 
 

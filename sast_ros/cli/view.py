@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 import signal
 import subprocess
@@ -15,7 +16,13 @@ from time import monotonic, perf_counter, sleep
 from types import FrameType
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_detector, detector_options, OPTIONS, whole_number
+from sast_ros.cli.arguments import (
+    add_detector,
+    add_overlay,
+    detector_options,
+    OPTIONS,
+    whole_number,
+)
 from sast_ros.cli.terminal import (
     print_error,
     print_line,
@@ -106,6 +113,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         f'{FOXGLOVE_PORT}); 0 for any free one',
     )
     add_detector(command)
+    add_overlay(command, '; all with --foxglove')
     command.set_defaults(command=run)
     return command
 
@@ -116,10 +124,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingError('there is nothing to view; name a recording, or a topic with --topic')
     if arguments.recording is None and (vars(arguments).get('given') or arguments.params):
         raise SettingError(
-            'the node has its own settings; leave the options of the detector out, or name a '
-            'recording'
+            'the node has its own settings; leave the options of detector and pictures out, or '
+            'name a recording'
         )
     served = arguments.page or arguments.foxglove
+    if not served and {'layers', 'theme'} & vars(arguments).keys():
+        raise SettingError(
+            '--layers and --theme are of --page or --foxglove; give one of these, or leave them '
+            'out and use the switches of Rerun'
+        )
     if arguments.host is not None and not served:
         raise SettingError('--host is of --page or --foxglove; give one of them, or leave it out')
     if arguments.port is not None and not (served or arguments.web):
@@ -242,9 +255,12 @@ def _view_in_rerun(arguments: argparse.Namespace, recording: Recording | None) -
 
 
 def _view_in_foxglove(arguments: argparse.Namespace, recording: Recording | None) -> None:
-    from sast_ros.visualization.foxglove_log import FoxgloveLog
+    from sast_ros.visualization.foxglove_log import FoxgloveLog, STYLE
 
-    with _deferred_signals() as check, FoxgloveLog(arguments.host, arguments.port) as log:
+    given = detector_options(arguments)
+    style = replace(STYLE, **{name: given[name] for name in ('layers', 'theme') if name in given})
+    log = FoxgloveLog(arguments.host, arguments.port, style)
+    with _deferred_signals() as check, log:
         print_line(f'Foxglove: open a connection to {log.url}', sys.stdout)
         if not is_loopback(arguments.host):
             print_error('everybody who reaches this address can see the events and detections')

@@ -76,6 +76,8 @@ class FoxgloveLog:
         Address to listen on. Whoever reaches it can see everything, and change nothing.
     port : int
         Port to listen on; 0 for any free one.
+    style : OverlayStyle
+        Layers of the overlay, and the colours of all pictures.
 
     Raises
     ------
@@ -84,8 +86,8 @@ class FoxgloveLog:
 
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, style: OverlayStyle = STYLE) -> None:
+        self._host, self._port, self._style = host, port, style
         self.encoded: Counter[str] = Counter()
         self._shift_ns: int | None = 0
         self._next_ns = 0
@@ -152,22 +154,22 @@ class FoxgloveLog:
         stamp_ns += self._shift_ns
         self._next_ns = stamp_ns + 1000 * (window.t_end - window.t_start)
         shown = replace(detections, stamp_ns=stamp_ns)
-        height, width = shown.height, shown.width
+        height, width, style = shown.height, shown.width, self._style
         trails = self._trails.update(shown)  # unwatched too, so that none is of a pass before
 
         def picture() -> bytes:
-            drawn = draw_events(window.parts, height, width)
+            drawn = draw_events(window.parts, height, width, theme=style.colours)
             return image_message(drawn, shown, jpeg=True)
 
         def overlay() -> bytes:
             drawn = draw_overlay(
-                window, shown, height, width, style=STYLE, tokens=tokens, trails=trails
+                window, shown, height, width, style=style, tokens=tokens, trails=trails
             )
             return image_message(drawn, shown, jpeg=True)
 
         makers: dict[str, Callable[[], bytes]] = {
             EVENT_IMAGE_TOPIC: picture,
-            ANNOTATIONS_TOPIC: lambda: annotations_message(shown),
+            ANNOTATIONS_TOPIC: lambda: annotations_message(shown, style.theme),
             DETECTIONS_TOPIC: lambda: detection_message(shown),
             OVERLAY_TOPIC: overlay,
             FIGURES_TOPIC: lambda: _figures(window, shown, latency_ms),

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from sast_ros.cli import _parser, main
 from sast_ros.cli.view import _node_parameters
+from sast_ros.defaults import OVERLAY_LAYERS
+from sast_ros.visualization.overlay import OverlayStyle, THEMES
 
 FILE = """
 sast_detector:
@@ -56,11 +58,47 @@ def test_options_win_over_the_file(tmp_path: Path, first: bool):
     assert found['tracking.lead_ms'] == 30.0
 
 
+def test_layers_and_theme_are_those_of_the_node():
+    found = parameters('--layers', 'events', 'tokens', '--theme', 'light')
+    assert found == {'overlay.layers': ['events', 'tokens'], 'overlay.theme': 'light'}
+
+
+@pytest.mark.parametrize(
+    ('options', 'layers', 'theme'),
+    [
+        ([], OVERLAY_LAYERS, 'dark'),
+        (['--layers', 'events', 'tokens', '--theme', 'light'], ('events', 'tokens'), 'light'),
+        (['--params', 'node.yaml'], ('ids',), 'light'),
+        (['--params', 'node.yaml', '--theme', 'dark'], ('ids',), 'dark'),
+    ],
+)
+def test_foxglove_has_the_style_that_is_given(
+    options: list[str], layers: tuple[str, ...], theme: str, tmp_path: Path, monkeypatch
+):
+    foxglove_log = pytest.importorskip('sast_ros.visualization.foxglove_log')
+    monkeypatch.chdir(tmp_path)
+    text = 'sast_detector: {ros__parameters: {overlay: {layers: [ids], theme: light}}}'
+    Path('node.yaml').write_text(text)
+    styles = []
+
+    def end(host: str, port: int, style: OverlayStyle) -> None:
+        styles.append((style.layers, style.theme, style.colours))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(foxglove_log, 'FoxgloveLog', end)
+    assert main(['view', 'example', '--foxglove', *options]) == 0
+    assert styles == [(layers, theme, THEMES[theme])]
+
+
 @pytest.mark.parametrize(
     ('options', 'named'),
     [
         ('--topic /events --params node.yaml', 'the node has its own settings'),
         ('--topic /events --page --params node.yaml', 'the node has its own settings'),
+        ('--topic /events --page --theme light', 'the node has its own settings'),
+        ('--topic /events --foxglove --layers ids', 'the node has its own settings'),
+        ('example --layers ids', '--layers'),
+        ('example --save x.rrd --theme light', '--theme'),
         ('example --host 0.0.0.0', '--host'),
         ('example --web --host 0.0.0.0', '--host'),
         ('example --save x.rrd --host 0.0.0.0', '--host'),

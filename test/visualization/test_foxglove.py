@@ -20,6 +20,7 @@ from sast_ros.detections import Detections
 from sast_ros.example import EXAMPLE
 from sast_ros.replay import make_pipeline, replay, replay_to_folder, ReplayOptions
 from sast_ros.tracking import Trails
+from sast_ros.visualization.overlay import OverlayStyle
 from sast_ros.windows import EventWindow
 
 for package in ('aiohttp', 'foxglove', 'mcap_ros2'):
@@ -176,9 +177,11 @@ def test_the_picture_registers_to_the_pixel_and_the_overlay_shows_more(windows):
 
 
 def test_trails_are_the_same_whether_somebody_looked_before_or_not(windows, monkeypatch):
-    shown = []
+    shown: list[dict[int, list]] = []
+    style = OverlayStyle(('ids',), 'light')
 
     def draw(*given: object, trails: dict[int, np.ndarray], **options: object) -> np.ndarray:
+        assert options['style'] is style
         shown.append({number: trail.tolist() for number, trail in trails.items()})
         return draw_overlay(*given, trails=trails, **options)
 
@@ -190,7 +193,7 @@ def test_trails_are_the_same_whether_somebody_looked_before_or_not(windows, monk
 
     draw_overlay, trails = foxglove_log.draw_overlay, Trails()
     monkeypatch.setattr(foxglove_log, 'draw_overlay', draw)
-    with foxglove_log.FoxgloveLog('127.0.0.1', 0) as log:
+    with foxglove_log.FoxgloveLog('127.0.0.1', 0, style) as log:
         for pair in windows[:-1]:
             log.log(*pair)
         visit(log.url, look)
