@@ -49,7 +49,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=[f'{PACKAGE}*']),
     package_data={
-        PACKAGE: ['py.typed'],
+        PACKAGE: ['*.css', 'py.typed'],
         f'{PACKAGE}.evaluation.report': ['*.css', '*.j2', '*.mplstyle'],
         f'{PACKAGE}.example': ['*.mcap', '*.npy', '*.json', '*.md'],
         f'{PACKAGE}.kernels': ['*.h', 'engine/engine.h'],

@@ -40,9 +40,10 @@ _HEARTBEAT_S = 10.0
 _START_PATIENCE_S = 10.0
 
 _FILES = {
-    '/': ('page.html', 'text/html'),
-    '/page.css': ('page.css', 'text/css'),
-    '/page.js': ('page.js', 'text/javascript'),
+    '/': ('page/page.html', 'text/html'),
+    '/theme.css': ('theme.css', 'text/css'),
+    '/page.css': ('page/page.css', 'text/css'),
+    '/page.js': ('page/page.js', 'text/javascript'),
 }
 
 _HEADERS = {
@@ -187,9 +188,8 @@ class PageServer:
         origin = request.headers.get('Origin')
         if self.token:
             given = request.query.get('token', '').encode()
-            allowed = request.path in ('/page.css', '/page.js') or secrets.compare_digest(
-                given, self.token.encode()
-            )
+            public = request.path in _FILES and request.path != '/'
+            allowed = public or secrets.compare_digest(given, self.token.encode())
         else:
             allowed = is_loopback(request.url.host or '')
         if not allowed or origin not in (None, f'http://{request.host}'):
@@ -268,5 +268,5 @@ class _Page:
 
 async def _send_file(request: web.Request) -> web.Response:
     name, kind = _FILES[request.path]
-    text = resources.files('sast_ros.page').joinpath(name).read_text(encoding='utf-8')
+    text = resources.files('sast_ros').joinpath(name).read_text(encoding='utf-8')
     return web.Response(text=text, content_type=kind, headers=_HEADERS)

@@ -61,7 +61,8 @@ def stream(server: PageServer) -> str:
 def test_the_page_and_its_parts_are_served_with_strict_headers(server):
     async def fetch() -> None:
         async with aiohttp.ClientSession() as session:
-            for path, word in (('', '<main>'), ('page.css', ':root'), ('page.js', 'WebSocket')):
+            sheets = [('theme.css', '--page'), ('page.css', '--ok')]
+            for path, word in (('', '<main>'), *sheets, ('page.js', 'WebSocket')):
                 async with session.get(server.url + path) as answer:
                     assert answer.status == 200
                     assert word in await answer.text()
@@ -114,6 +115,8 @@ def test_other_addresses_need_the_token(told):
             assert not other.url.endswith(token)
         assert run(status_of(f'{address}?token={token}', Host='robot.local')) == 200
         assert run(status_of(f'{address}stream?token={token}')) != 403
+        for part in ('theme.css', 'page.css', 'page.js'):  # which the page asks for without it
+            assert run(status_of(address + part)) == 200
         for wrong in ('', '?token=', f'?token={token[:-1]}', '?token=%C3%A9'):
             assert run(status_of(address + wrong)) == 403
             assert run(status_of(f'{address}stream{wrong}')) == 403

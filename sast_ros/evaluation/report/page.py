@@ -83,8 +83,9 @@ def _render(folder: Path, result: dict[str, Any], entries: Sequence[ReportEntry]
     import jinja2
     from markupsafe import Markup
 
+    here = Path(__file__).parent
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader([here, here.parents[1]]),  # the theme is for pages too
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
