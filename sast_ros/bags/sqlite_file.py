@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+import errno
 from pathlib import Path
 import sqlite3
 from typing import Any
@@ -13,6 +14,10 @@ from typing import Any
 from sast_ros.bags.bag_file import BagFile, Connection, Stored
 
 _MAGIC = b'SQLite format 3\0'
+
+#: Texts of those errors of sqlite that are of the system: SQLITE_IOERR, SQLITE_CANTOPEN and
+#: SQLITE_FULL. The codes themselves need Python 3.11.
+_OF_SYSTEM = ('disk I/O error', 'unable to open database file', 'database or disk is full')
 
 #: Instructions of sqlite between two checks of the budget.
 _CHECK = 10_000
@@ -35,6 +40,8 @@ class SqliteFile(BagFile):
         It is no database of rosbag2, or none of its messages can be read.
     sqlite3.Error
         It is damaged.
+    OSError
+        The system cannot read it.
 
     """
 
@@ -52,7 +59,10 @@ class SqliteFile(BagFile):
         """Open the file while it is read: a bag may have more files than a process may open."""
         self.path.open('rb').close()  # sqlite does not say why it cannot open a file
         uri = self.path.resolve().as_uri() + '?mode=ro&immutable=1'
-        with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as database:
+        with (
+            _system_errors(),
+            closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as database,
+        ):
             database.execute('PRAGMA trusted_schema = OFF')
             if self.truncated:
                 database.execute('PRAGMA writable_schema = ON')  # else sqlite refuses the file
@@ -197,9 +207,21 @@ class SqliteFile(BagFile):
             return budget < 0
 
         database.set_progress_handler(spend, _CHECK)
-        # Not "yield from", which closes the cursor, also when the database is closed already
-        for row in database.execute(statement, values):  # noqa: UP028
-            yield row
+        with _system_errors():
+            # Not "yield from", which closes the cursor, also when the database is closed already
+            for row in database.execute(statement, values):  # noqa: UP028
+                yield row
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Raise errors of the system as such, not as damage, after which the rest is left out."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if str(error) in _OF_SYSTEM:
+            raise OSError(errno.EIO, str(error)) from error
+        raise
 
 
 def _is_truncated(path: Path) -> bool:

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import bz2
+from contextlib import ExitStack
 import errno
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 import os
 from pathlib import Path
 import re
@@ -586,28 +587,62 @@ def test_bag_may_have_more_files_than_a_process_may_open(tmp_path, messages, sto
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.parametrize('code', [errno.EMFILE, errno.EIO, errno.ESTALE])
-@pytest.mark.parametrize('when', ['opened', 'read'])
-def test_error_of_the_system_is_no_damage(tmp_path, messages, monkeypatch, code, when):
-    folder = folder_of(tmp_path, 'mcap', messages, files=2)
-    whole = McapFile._read
+def let_system_fail(monkeypatch, error):
+    """Raise an error wherever the file bag_1 is read, in a database behind the third row."""
+    whole, connect = McapFile._read, sqlite3.connect
 
-    def fail(file, at, size):
+    def read(file, at, size):
         if file.path.name == 'bag_1.mcap':
-            raise OSError(code, os.strerror(code))
+            raise error
         return whole(file, at, size)
 
-    if when == 'opened':
-        monkeypatch.setattr(McapFile, '_read', fail)
-        with pytest.raises(RecordingError, match=facts('bag_1.mcap', os.strerror(code))) as error:
-            open_recording(folder)
-    else:
-        with open_recording(folder) as recording:
-            monkeypatch.setattr(McapFile, '_read', fail)
-            pattern = facts('bag_1.mcap', os.strerror(code))
-            with pytest.raises(RecordingError, match=pattern) as error:
+    def first(rows):
+        yield from islice(rows, 3)
+        raise error
+
+    class Connection(sqlite3.Connection):
+        def execute(self, statement, *values):
+            rows = super().execute(statement, *values)
+            return first(rows) if 'FROM messages' in statement else rows
+
+    def fail(place, **options):
+        factory = Connection if 'bag_1.db3' in place else sqlite3.Connection
+        return connect(place, factory=factory, **options)
+
+    monkeypatch.setattr(McapFile, '_read', read)
+    monkeypatch.setattr(sqlite3, 'connect', fail)
+
+
+@pytest.mark.parametrize(
+    ('storage', 'error'),
+    [
+        *(('mcap', OSError(n, os.strerror(n))) for n in (errno.EMFILE, errno.EIO, errno.ESTALE)),
+        ('sqlite3', sqlite3.OperationalError('disk I/O error')),
+        ('sqlite3', sqlite3.OperationalError('unable to open database file')),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize('when', ['opened', 'read'])
+@pytest.mark.parametrize('truncated', [False, True])
+def test_error_of_the_system_is_no_damage(
+    tmp_path, messages, monkeypatch, storage, error, when, truncated
+):
+    folder = folder_of(tmp_path, storage, messages, files=2)
+    if truncated:
+        (file,) = folder.glob('bag_1.*')
+        os.truncate(file, file.stat().st_size * 9 // 10)
+    said = facts('bag_1.', getattr(error, 'strerror', str(error)))
+    with ExitStack() as stack:
+        if when == 'read':
+            recording = stack.enter_context(open_recording(folder))
+            assert bool(recording.missing) == truncated
+        let_system_fail(monkeypatch, error)
+        with pytest.raises(RecordingError, match=said) as raised:
+            if when == 'read':
                 list(recording.messages())
-    assert 'damaged' not in str(error.value)
+            else:
+                open_recording(folder)
+    assert 'damaged' not in str(raised.value)
 
 
 @pytest.mark.parametrize('stated', [3, 90])
