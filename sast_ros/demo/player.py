@@ -31,6 +31,7 @@ from sast_ros.bags import open_recording, RecordingError
 from sast_ros.demo.playback import Playback
 from sast_ros.errors import format_error, is_expected, MissingPackageError
 from sast_ros.example import EXAMPLE
+from sast_ros.process import is_interruption
 from sast_ros.ros.event_subscription import find_message_class
 
 #: What drivers of event cameras use, but reliable: no message is lost on the way.
@@ -112,9 +113,9 @@ def main(args: list[str] | None = None) -> int:
     node = Node('event_player', start_parameter_services=False)
     try:
         play(node)
-    except KeyboardInterrupt:
-        pass
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if is_interruption(error):
+            return 0
         if not is_expected(error):
             raise
         node.get_logger().fatal(format_error(error))

@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
+from sast_ros.process import is_interruption
 
 RCLError = rclpy_implementation.RCLError
 
@@ -43,6 +44,8 @@ def logged_transition(
         try:
             return callback(node, state)
         except Exception as error:
+            if is_interruption(error):
+                raise KeyboardInterrupt from error
             node.fail(f'{callback.__name__[3:]} failed: {error}', error)
             return TransitionCallbackReturn.ERROR
 

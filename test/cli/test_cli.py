@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import ctypes
 import json
 import os
 from pathlib import Path
@@ -14,6 +13,7 @@ import subprocess
 import sys
 
 from bags.recordings import EVENT_ARRAY, event_messages, HEIGHT, TOPIC, WIDTH, write_rosbag1
+from interruption import INTERRUPTIONS
 import numpy as np
 from PIL import Image
 import pytest
@@ -147,25 +147,7 @@ def test_any_other_error_keeps_its_traceback(
     assert 'Traceback' in shown and type(error).__name__ in shown.splitlines()[-1]
 
 
-class Interrupting:
-    """Is interrupted while ctypes converts it."""
-
-    @property
-    def _as_parameter_(self) -> int:
-        raise KeyboardInterrupt
-
-
-def interrupt(arguments: object) -> None:
-    raise KeyboardInterrupt
-
-
-def interrupt_conversion(arguments: object) -> None:
-    function = ctypes.CDLL(None).abs
-    function.argtypes = [ctypes.c_int]
-    function(Interrupting())
-
-
-@pytest.mark.parametrize('run', [interrupt, interrupt_conversion])
+@pytest.mark.parametrize('run', INTERRUPTIONS)
 def test_interruption_is_exit_code_130(
     run: Callable[[object], None], monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import json
 import os
 from pathlib import Path
@@ -15,12 +15,14 @@ import time
 from typing import Any
 
 from bags.recordings import EVENT_ARRAY, event_messages, EVENT_PACKET, TOPIC, write_recording
+from interruption import INTERRUPTIONS
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='the player needs ROS 2')
 
 from sast_ros.bags import open_recording  # noqa: E402 - after the skip
+from sast_ros.demo import player as player_module  # noqa: E402 - after the skip
 from sast_ros.demo.player import QOS  # noqa: E402 - after the skip
 from sast_ros.events import open_decoder  # noqa: E402 - after the skip
 from sast_ros.ros.event_subscription import find_message_class  # noqa: E402 - after the skip
@@ -142,3 +144,15 @@ def test_a_recording_that_cannot_be_read_is_one_sentence(ros_domain: str, tmp_pa
         said = player.stderr.read()
     assert 'missing.mcap does not exist' in said
     assert 'Traceback' not in said
+
+
+@pytest.mark.parametrize('play', INTERRUPTIONS)
+def test_an_interruption_is_its_ordinary_end(
+    ros_domain: str, monkeypatch: pytest.MonkeyPatch, play: Callable[[object], None]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(player_module, 'play', play)
+    try:
+        assert player_module.main([]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)

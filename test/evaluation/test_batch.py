@@ -16,6 +16,7 @@ import sys
 
 from evaluation import batch_jobs
 from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
+from interruption import INTERRUPTIONS
 import numpy as np
 import pytest
 from sast_ros.cli import main
@@ -63,6 +64,13 @@ class TestProcesses:
             first, second = run(['bug', 1])
             assert 'KeyError' in first.reason and second.reason == ''
             assert "raise KeyError('a bug')" in caplog.text
+
+    @pytest.mark.parametrize('job', INTERRUPTIONS)
+    def test_an_interruption_ends_all(self, job):
+        results = run_serially(lambda job: job(), [str, job, str])
+        assert next(results).value == ''
+        with pytest.raises(KeyboardInterrupt):
+            next(results)
 
     def test_a_condition_of_all_jobs_ends_all(self):
         with pytest.raises(BatchError, match='there is no such device'):

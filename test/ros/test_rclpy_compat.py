@@ -1,9 +1,12 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What the node does where rclpy has changed its private interface."""
+"""What rclpy's private interface gives, and what callbacks of transitions raise."""
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
+from interruption import INTERRUPTIONS
 import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
@@ -24,3 +27,11 @@ def test_start_values_are_known_before_they_are_declared_or_not_at_all(ros_domai
         node.destroy_node()
     finally:
         context.try_shutdown()
+
+
+@pytest.mark.parametrize('interrupt', INTERRUPTIONS)
+def test_an_interruption_is_no_failure_of_a_transition(interrupt):
+    node = Mock()
+    with pytest.raises(KeyboardInterrupt):
+        rclpy_compat.logged_transition(interrupt)(node, Mock())
+    node.fail.assert_not_called()

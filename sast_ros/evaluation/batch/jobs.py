@@ -13,6 +13,7 @@ import traceback
 from typing import Any
 
 from sast_ros.errors import format_error, is_expected, SastError
+from sast_ros.process import is_interruption
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,12 +50,14 @@ class JobResult:
 
 
 def attempt(function: Callable[[Any], Any], index: int, job: Any) -> JobResult:
-    """Run a job and return its result, whatever exception it raised."""
+    """Run a job and return its result, whatever it raised except an interruption."""
     try:
         return JobResult(index, function(job))
     except BatchError as error:
         return JobResult(index, reason=str(error), fatal=True)
     except Exception as error:
+        if is_interruption(error):
+            raise KeyboardInterrupt from error
         trace = '' if is_expected(error) else traceback.format_exc()
         return JobResult(index, reason=format_error(error), trace=trace)
 
