@@ -86,9 +86,10 @@ ARGUMENTS = {
 def start_detector(context):
     """Return the node, and rviz2 where that is wanted."""
     given = context.launch_configurations
-    launch_support.check_arguments(given)
     # Below that of PushRosNamespace around this file
     namespace = prefix_namespace(given.get('ros_namespace'), given['namespace'])
+    cameras = launch_support.camera_names(given, namespace)
+    launch_support.check_arguments(given, cameras)
     files = [Path(given['params_file'])]
     if text := launch_support.parameters(given, namespace):  # read after the other
         files.append(launch_support.temporary_file('.yaml', text))
@@ -104,10 +105,10 @@ def start_detector(context):
         respawn_delay=2.0,
         output='screen',
     )
-    return [*start_rviz(context, namespace), node]
+    return [*start_rviz(context, namespace, cameras), node]
 
 
-def start_rviz(context, namespace):
+def start_rviz(context, namespace, cameras):
     """Return rviz2 with the file of this package for the topics and the frame of the node."""
     given = context.launch_configurations
     if given['rviz'] not in ('true', 'True'):
@@ -115,9 +116,9 @@ def start_rviz(context, namespace):
     template = Path(FindPackageShare('sast_ros').perform(context), 'config/rviz/detections.rviz')
     text = rviz_config(
         template.read_text(),
-        launch_support.viewer_prefix(given, namespace),
+        launch_support.viewer_prefix(given, namespace, cameras),
         given['frame'],
-        launch_support.camera_names(given),
+        cameras,
     )
     return [
         Node(

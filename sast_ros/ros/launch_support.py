@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 import tempfile
-from typing import Any
 
-from sast_ros.ros.parameter_file import NODE_NAME
+from sast_ros.ros.parameter_file import NODE_NAME, values_of_node
 import yaml
 
 #: Arguments of detector.launch.py that each of several cameras has for itself, and their defaults.
@@ -37,12 +36,8 @@ OTHERS = (
 )
 
 
-def check_arguments(given: Mapping[str, str]) -> None:
-    """Refuse what launch_ros or the node would ignore."""
-    path = Path(given['params_file'])
-    if not path.is_file():
-        raise FileNotFoundError(f'params_file:={path} does not exist; give the path of a file')
-    cameras = camera_names(given)
+def check_arguments(given: Mapping[str, str], cameras: list[str]) -> None:
+    """Refuse arguments that a node with these cameras would ignore."""
     for name, default in OF_ONE_CAMERA.items():
         if cameras and given[name] != default:
             raise ValueError(
@@ -52,22 +47,20 @@ def check_arguments(given: Mapping[str, str]) -> None:
             )
 
 
-def camera_names(given: Mapping[str, str]) -> list[str]:
+def camera_names(given: Mapping[str, str], namespace: str) -> list[str]:
     """Return the names of the cameras of the node, none where it has one without a name."""
-    text = given['cameras']
-    content = yaml.safe_load(text or Path(given['params_file']).read_text())
-    found = [content] if text else list(_values_of('cameras', content))
-    names = found[-1] if found else []
+    path = Path(given['params_file'])
+    if not path.is_file():  # launch_ros would ignore it
+        raise FileNotFoundError(f'params_file:={path} does not exist; give the path of a file')
+    if text := given['cameras']:
+        names = yaml.safe_load(text)
+    else:
+        names = values_of_node(path, _full_name(given, namespace)).get('cameras')
     return [str(name) for name in names if name] if isinstance(names, list) else []
 
 
-def _values_of(parameter: str, content: Any) -> Iterator[Any]:
-    """Yield the values of a parameter in a parameter file, of whatever node."""
-    for name, value in content.items() if isinstance(content, dict) else ():
-        if name == 'ros__parameters' and isinstance(value, dict):
-            yield from (value[key] for key in value if key == parameter)
-        else:
-            yield from _values_of(parameter, value)
+def _full_name(given: Mapping[str, str], namespace: str) -> str:
+    return '/' + '/'.join(filter(None, f'{namespace}/{given["name"]}'.split('/')))
 
 
 def parameters(given: Mapping[str, str], namespace: str) -> str:
@@ -78,8 +71,8 @@ def parameters(given: Mapping[str, str], namespace: str) -> str:
     """
     values = {name: given[key] for key, name in _TEXTS.items() if given[key]}
     values |= {name: yaml.safe_load(given[name]) for name in _OTHER_PARAMETERS if given[name]}
-    name = '/'.join(filter(None, f'{namespace}/{given["name"]}'.split('/')))
-    return yaml.safe_dump({f'/{name}': {'ros__parameters': values}}) if values else ''
+    node = _full_name(given, namespace)
+    return yaml.safe_dump({node: {'ros__parameters': values}}) if values else ''
 
 
 def remappings(given: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -106,9 +99,9 @@ def camera_remappings(given: Mapping[str, str], camera: str = '') -> list[tuple[
     ]
 
 
-def viewer_prefix(given: Mapping[str, str], namespace: str) -> str:
+def viewer_prefix(given: Mapping[str, str], namespace: str, cameras: list[str]) -> str:
     """Return what precedes the topics for viewers; camera names do not lie below the node."""
-    return f'{namespace}/{"" if camera_names(given) else _below(given)}'
+    return f'{namespace}/{"" if cameras else _below(given)}'
 
 
 def _below(given: Mapping[str, str]) -> str:

@@ -9,7 +9,14 @@ from typing import Any, TYPE_CHECKING
 
 from sast_ros.errors import format_error, SettingError
 from sast_ros.events.filters import FilterChain
-from sast_ros.ros.parameters import misspelt, Parameter, PARAMETERS, ParameterValueError, Settings
+from sast_ros.ros.parameters import (
+    misspelt,
+    Parameter,
+    PARAMETERS,
+    ParameterValueError,
+    Settings,
+    with_advice,
+)
 
 if TYPE_CHECKING:  # validation works without ROS
     from rcl_interfaces.msg import ParameterDescriptor
@@ -51,10 +58,10 @@ def declare_parameters(node: Node) -> Settings:
             ) from None
         except ParameterValueError as error:
             raise ParameterValueError(f'parameter {error}') from None
-    unknown = misspelt(rclpy_compat.start_values(node))
-    if unknown:
+    unknown = map(with_advice, misspelt(rclpy_compat.start_values(node)))
+    if text := ', '.join(unknown):
         node.get_logger().warning(
-            f'the node has no parameter {", ".join(unknown)}; what was given for it is ignored'
+            f'the node has no parameter {text}; what was given for it is ignored'
         )
     return read_settings(node)
 

@@ -531,21 +531,34 @@ PARAMETERS = _table()
 OF_ROS = re.compile(r'use_sim_time|start_type_description_service|qos_overrides\..*')
 
 
+#: Similarity (difflib) from which a name is a misspelt one of the node's. Those without a dot are
+#: short, and often those of drivers: device, width, camera_name.
+_SIMILAR, _SIMILAR_WITHOUT_DOT = 0.6, 0.8
+
+
 def with_advice(name: str) -> str:
     """Return the name of an unknown parameter, with that of the most similar one."""
-    close = difflib.get_close_matches(name, PARAMETERS, 1)
+    close = difflib.get_close_matches(name, PARAMETERS, 1, _SIMILAR)
     return f'{name} (did you mean {close[0]}?)' if close else name
+
+
+def unknown_parameters(names: Iterable[str]) -> list[str]:
+    """Return those names that are no parameters of the node."""
+    return [name for name in names if name not in PARAMETERS and not OF_ROS.fullmatch(name)]
 
 
 def misspelt(names: Iterable[str]) -> list[str]:
     """
-    Return those names that are meant for the node and are no parameters of it, with advice.
+    Return those names that are meant for the node and are no parameters of it.
 
     What is in no group of the node's and similar to none is of another node.
     """
-    unknown = (name for name in names if name not in PARAMETERS and not OF_ROS.fullmatch(name))
-    return [
-        advice
-        for name in unknown
-        if (advice := with_advice(name)) != name or name.partition('.')[0] in _GROUPS
-    ]
+    return [name for name in unknown_parameters(names) if _is_meant(name)]
+
+
+def _is_meant(name: str) -> bool:
+    group, dot, _ = name.partition('.')
+    if dot and group in _GROUPS:
+        return True
+    similarity = _SIMILAR if dot else _SIMILAR_WITHOUT_DOT
+    return bool(difflib.get_close_matches(name, PARAMETERS, 1, similarity))

@@ -75,14 +75,16 @@ def test_every_topic_for_viewers_is_remapped() -> None:
     ],
 )
 def test_viewers_look_below_the_node_or_its_cameras(given: dict, expected: str) -> None:
-    assert launch_support.viewer_prefix(arguments(**given), '/robot') == expected
+    wanted = arguments(**given)
+    cameras = launch_support.camera_names(wanted, '/robot')
+    assert launch_support.viewer_prefix(wanted, '/robot', cameras) == expected
 
 
 def test_names_of_cameras_are_those_that_the_node_has(tmp_path: Path) -> None:
     own = tmp_path / 'own.yaml'
 
     def found(**given: str) -> list[str]:
-        return launch_support.camera_names(arguments(**given))
+        return launch_support.camera_names(arguments(**given), '/robot')
 
     assert found() == []
     assert found(cameras='[left, right]') == ['left', 'right']
@@ -91,6 +93,29 @@ def test_names_of_cameras_are_those_that_the_node_has(tmp_path: Path) -> None:
     assert found(params_file=str(own), cameras="['']") == []
     own.write_text('')
     assert found(params_file=str(own)) == []
+    with pytest.raises(FileNotFoundError, match='params_file:=.*none.yaml'):
+        found(params_file=str(tmp_path / 'none.yaml'))
+
+
+@pytest.mark.parametrize(
+    ('section', 'is_of_node'),
+    [
+        ('/**', True),
+        ('/*/left', True),
+        ('/robot/**', True),
+        ('/robot/left', True),
+        ('left', False),
+        ('/robot/right', False),
+        ('/*/*/left', False),
+    ],
+)
+def test_cameras_of_another_node_do_not_count(
+    tmp_path: Path, section: str, is_of_node: bool
+) -> None:
+    path = tmp_path / 'own.yaml'
+    path.write_text(f'{section}: {{ros__parameters: {{cameras: [a, b]}}}}')
+    given = arguments(name='left', params_file=str(path))
+    assert launch_support.camera_names(given, 'robot') == (['a', 'b'] if is_of_node else [])
 
 
 @pytest.mark.parametrize(
@@ -110,12 +135,12 @@ def test_arguments_become_parameters_of_the_node_alone(namespace: str, full: str
     assert launch_support.parameters(arguments(), namespace) == ''
 
 
-def test_arguments_that_would_be_ignored_are_refused(tmp_path: Path) -> None:
-    launch_support.check_arguments(arguments(cameras='[left, right]'))
-    with pytest.raises(FileNotFoundError, match='params_file:=.*none.yaml'):
-        launch_support.check_arguments(arguments(params_file=str(tmp_path / 'none.yaml')))
+def test_arguments_that_would_be_ignored_are_refused() -> None:
+    given = arguments(events='/dvs/events')
+    launch_support.check_arguments(given, [])
+    launch_support.check_arguments(arguments(), ['left', 'right'])
     with pytest.raises(ValueError, match='events:=/dvs/events .*left, right'):
-        launch_support.check_arguments(arguments(events='/dvs/events', cameras='[left, right]'))
+        launch_support.check_arguments(given, ['left', 'right'])
 
 
 def test_a_temporary_file_lasts_as_long_as_its_process(tmp_path: Path) -> None:

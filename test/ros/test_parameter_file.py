@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from sast_ros import cli
@@ -13,7 +14,7 @@ from sast_ros.cli.arguments import detector_options, OPTIONS
 from sast_ros.errors import SettingError
 from sast_ros.replay import make_pipeline, ReplayOptions
 from sast_ros.ros.detector_factory import apply_tracking, load_detectors, make_cutter
-from sast_ros.ros.parameter_file import read_parameter_file
+from sast_ros.ros.parameter_file import NODE_NAME, read_parameter_file, values_of_node
 from sast_ros.ros.parameters import PARAMETERS, Settings
 from sast_ros.tracking import Tracker
 from workspace import REPOSITORY
@@ -131,6 +132,30 @@ def test_the_later_section_wins_as_in_a_node(tmp_path, names, expected):
     assert read_parameter_file(path) == {'detections.max_count': expected}
 
 
+def test_a_file_means_the_same_to_command_node_and_launch(tmp_path, ros_domain):
+    rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from sast_ros.ros.node_parameters import declare_parameters
+
+    path = write(
+        tmp_path,
+        '/**: {ros__parameters: {bias_diff: 3, camera_name: a, window.stride_ms: 25.0}}\n'
+        'tracker: {ros__parameters: {cameras: [left, right]}}',
+    )
+    expected = {'window.stride_ms': 25.0}
+    assert read_parameter_file(path) == values_of_node(path, '/sast_detector') == expected
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    words = ['--ros-args', '--params-file', str(path)]
+    node = rclpy.create_node(NODE_NAME, context=context, cli_args=words)
+    node.get_logger = Mock()
+    try:
+        assert declare_parameters(node) == Settings.from_values(expected)
+        node.get_logger.assert_not_called()
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
+
+
 def test_namespaces_may_be_nested(tmp_path):
     path = write(tmp_path, 'robot: {eye: {sast_detector: {ros__parameters: {autostart: no}}}}')
     assert read_parameter_file(path) == {'autostart': False}
@@ -148,6 +173,7 @@ def test_namespaces_may_be_nested(tmp_path):
         ('/**: {ros__parameters: {window.align: event}}', "'first_event', 'epoch'"),
         ('window: {stride_ms: 5}', 'ros__parameters'),
         ('- 5', 'ros__parameters'),
+        ('sast_detector: {ros__parameters: {bias_diff: 5}}', 'no parameter bias_diff'),
         ('a: [', 'no YAML'),
         (
             'l/sast_detector: {ros__parameters: {autostart: no}}\n'

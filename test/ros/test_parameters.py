@@ -20,7 +20,13 @@ from sast_ros.model import model_config
 from sast_ros.model.inference.engine import PRECISIONS
 from sast_ros.ros.node_parameters import as_number, make_filter, refusal, unknown_classes
 from sast_ros.ros.parameter_documents import markdown_table, parameter_file
-from sast_ros.ros.parameters import misspelt, PARAMETERS, ParameterValueError, Settings
+from sast_ros.ros.parameters import (
+    misspelt,
+    PARAMETERS,
+    ParameterValueError,
+    Settings,
+    with_advice,
+)
 import yaml
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config' / 'detector.yaml'
@@ -33,9 +39,12 @@ def change(name, value):
 def test_misspelt_parameters_are_told_from_those_of_other_nodes():
     ours = ['detections.score_treshold', 'windows.stride_ms', 'tracking.speed', 'autostrat']
     others = ['bias_diff', 'robot_radius', 'use_sim_time', 'qos_overrides./x.publisher.depth']
-    found = misspelt([*PARAMETERS, *others, *ours])
-    assert [name.split()[0] for name in found] == ours
-    assert found[0] == 'detections.score_treshold (did you mean detections.score_threshold?)'
+    others += ['camera_name', 'device', 'width', 'height', 'threads', 'model', 'layers', 'window']
+    assert misspelt([*PARAMETERS, *others, *ours]) == ours
+    assert (
+        with_advice(ours[0])
+        == 'detections.score_treshold (did you mean detections.score_threshold?)'
+    )
 
 
 @pytest.mark.parametrize(
