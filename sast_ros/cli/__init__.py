@@ -33,7 +33,13 @@ from sast_ros.cli import (
     transcode,
     view,
 )
-from sast_ros.cli.terminal import discard_output, open_closed_streams, print_error, print_line
+from sast_ros.cli.terminal import (
+    check_json,
+    discard_output,
+    open_closed_streams,
+    print_error,
+    print_line,
+)
 from sast_ros.errors import escape_controls, format_error, is_expected
 from sast_ros.process import is_interruption
 from sast_ros.version import installed_version
@@ -64,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     try:
         with _ended_by_signals():
+            check_json(getattr(arguments, 'json', None))
             code = arguments.command(arguments)
             try:
                 sys.stdout.flush()

@@ -25,6 +25,7 @@ from sast_ros.cli.terminal import (
 )
 from sast_ros.errors import format_error
 from sast_ros.example import recording_path
+from sast_ros.output import check_place
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
@@ -226,6 +227,8 @@ def run(arguments: argparse.Namespace) -> int:
         timing_known=arguments.params is not None
         or 'stride_ms' in getattr(arguments, 'given', ()),
     )
+    page = arguments.out / 'report.html'
+    check_place(page)
     inputs.replay(lambda replays: run_replays(arguments, replays), show_finished)
     entries = inputs.pair(protocol)
     try:
@@ -242,9 +245,9 @@ def run(arguments: argparse.Namespace) -> int:
         }
         for warning in result.get('label_warnings', ()):
             print_error(warning)
-        report: Path | None = arguments.out / 'report.html'
+        report: Path | None = page
         try:
-            write_report(arguments.out / 'report.html', result, entries)
+            write_report(page, result, entries)
         except ModuleNotFoundError as error:
             report = None
             print_error(f'no report was written ({format_error(error)})')

@@ -13,6 +13,7 @@ import sys
 from typing import Any, TextIO, TYPE_CHECKING
 
 from sast_ros.errors import escape_controls, format_error, is_expected
+from sast_ros.output import check_place, write_file
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -221,6 +222,20 @@ def write_json(content: dict[str, Any], target: str | None) -> bool:
     if target == '-':
         print_line(text, sys.stdout)
         return True
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
-    Path(target).write_text(text + '\n', encoding='utf-8')
+    if _is_stream(target):
+        Path(target).write_text(text + '\n', encoding='utf-8')
+    else:
+        write_file(Path(target), text + '\n')
     return False
+
+
+def check_json(target: str | None) -> None:
+    """Raise ``OSError`` before the work if ``write_json`` cannot write there after it."""
+    if target not in (None, '-') and not _is_stream(target):
+        check_place(Path(target))
+
+
+def _is_stream(target: str) -> bool:
+    """Return whether it is a device or pipe, such as /dev/stdout, which no file may replace."""
+    path = Path(target)
+    return target.startswith('/dev/') or path.exists() and not (path.is_file() or path.is_dir())

@@ -19,7 +19,7 @@ from PIL import Image
 import pytest
 from sast_ros import cli
 from sast_ros.cli import main
-from sast_ros.cli.terminal import show_progress
+from sast_ros.cli.terminal import check_json, show_progress, write_json
 from sast_ros.errors import SettingError
 
 Captured = pytest.CaptureFixture[str]
@@ -145,6 +145,34 @@ def test_any_other_error_keeps_its_traceback(
     assert main(['doctor']) == 1
     shown = capsys.readouterr().err
     assert 'Traceback' in shown and type(error).__name__ in shown.splitlines()[-1]
+
+
+@pytest.mark.parametrize('place', ['.', 'file/below.json'])
+def test_a_place_where_no_json_can_be_written_is_named_before_the_work(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    (tmp_path / 'file').touch()
+    monkeypatch.setattr(cli.doctor, 'run', raiser(AssertionError('it works')))
+    assert main(['doctor', '--json', str(tmp_path / place)]) == 1
+    assert str(tmp_path) in the_error(capsys)
+
+
+def test_json_goes_into_pipes_and_replaces_files_as_a_whole(tmp_path: Path) -> None:
+    path, pipe = tmp_path / 'new' / 'a.json', tmp_path / 'pipe'
+    path.parent.mkdir()
+    path.write_text('old')
+    before = path.stat().st_ino
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for target in (str(path), str(pipe), '/dev/null'):
+            check_json(target)
+            assert write_json({'a': 1}, target) is False
+        assert json.loads(path.read_text()) == json.loads(os.read(reader, 100)) == {'a': 1}
+    finally:
+        os.close(reader)
+    assert path.stat().st_ino != before
+    assert Path('/dev/null').is_char_device() and pipe.is_fifo()
 
 
 @pytest.mark.parametrize('run', INTERRUPTIONS)

@@ -234,6 +234,10 @@ class TestCocoResults:
         assert (metrics['AP'], metrics['detections']) == (1, 3)
         assert len(metrics['label_warnings']) == 2
         assert all(one in capsys.readouterr().err for one in metrics['label_warnings'][:1])
+        # A place where no report can be written is named before they are evaluated
+        monkeypatch.setattr('sast_ros.evaluation.metrics.summary.compute_metrics', None)
+        assert main([*command, '--out', 'm.json']) == 1
+        assert 'm.json' in capsys.readouterr().err
 
     def test_a_list_of_results_called_like_the_recording(self, tmp_path):
         coco(tmp_path, [(0, BOX, {})], name='truth.json')
