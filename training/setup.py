@@ -38,6 +38,7 @@ setup(
         )
     ],
     install_requires=[
+        # Not on PyPI, where anybody may take the name: install both folders with one command
         f'sast_ros[evaluate,hdf5]=={VERSION}',
         # These two releases on PyPI stole credentials (GHSA-w37p-236h-pfx3)
         'lightning!=2.6.2,!=2.6.3',

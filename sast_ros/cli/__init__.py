@@ -131,7 +131,7 @@ def _added_commands() -> tuple[Any, ...]:
 def _report_missing_package(arguments: argparse.Namespace) -> int:
     print_error(
         f'"sast-ros {arguments.name}" is part of the package sast_ros_training, which is not '
-        'installed: pip install ./training in the repository, or build training/ with colcon'
+        'installed: pip install . ./training in the repository, or build training/ with colcon'
     )
     return 1
 

@@ -46,6 +46,13 @@ def test_both_packages_have_one_version_and_the_training_needs_the_core_of_it():
     assert [name for name in required if re.match(rf'sast[_-]ros(\[.*\])?=={version}', name)]
 
 
+def test_pip_is_told_where_the_core_is():
+    advising = [REPOSITORY / 'sast_ros/cli/__init__.py', *REPOSITORY.glob('docs/**/*.md')]
+    text = ' '.join(' '.join(path.read_text() for path in advising).split())
+    commands = re.findall(r'pip install ((?:[^\s`]+ ){,4}?)\./training', text)
+    assert len(commands) == 2 and set(commands) == {'. '}  # alone, pip would ask PyPI for it
+
+
 def test_every_requirement_is_pinned():
     pinned = set(re.findall(r'^([\w.-]+)==', (REPOSITORY / 'constraints.txt').read_text(), re.M))
     required = metadata.requires('sast_ros_training') or []
