@@ -105,7 +105,8 @@ class Tracker:
 
     def reset(self) -> None:
         """End all tracks; their numbers do not return."""
-        self._t = self._stride = 0
+        self._t = 0
+        self._stride: int | None = None  # before the first window
         # Of each track: number (0 until it is confirmed), class, detections, time of the last one
         self._facts = np.zeros((0, 4), np.int64)
         self._scores = np.zeros(0)
@@ -133,9 +134,9 @@ class Tracker:
         settings, t = self.settings, detections.t_end
         assert t is not None
         length = 0 if detections.t_start is None else t - detections.t_start
-        oldest = t - max(1000 * settings.max_age_ms, length, self._stride)
+        oldest = t - max(1000 * settings.max_age_ms, length, self._stride or 0)
         self._keep(self._facts[:, 3] >= oldest)  # windows may be missing
-        self._stride = t - self._t
+        self._stride = 0 if self._stride is None else t - self._t
         self._predict(t)
         low, high = np.split(detections.boxes.astype(np.float64), 2, axis=1)
         boxes = np.concatenate([(low + high) / 2, high - low], axis=1)

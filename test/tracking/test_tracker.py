@@ -121,11 +121,18 @@ def test_a_track_ends_after_its_maximum_age(tracker):
 
 
 @pytest.mark.parametrize('hole', [600, 10_000])
-def test_a_track_does_not_outlive_a_hole_in_the_windows(tracker, hole):
-    for t in range(0, 500, 50):
-        ids(tracker, t, [at(0)])
-    assert ids(tracker, 450 + hole, [[250, 30, 40, 20]]) == [0]
-    assert len(tracker.tracks()) == 0
+@pytest.mark.parametrize('windows', [1, 10])
+@pytest.mark.parametrize('reset', [False, True])
+def test_a_track_does_not_outlive_a_hole_in_the_windows(hole, windows, reset):
+    tracker = Tracker(replace(SETTINGS, min_hits=1))
+    if reset:
+        ids(tracker, 0, [at(0)])
+        tracker.reset()
+    begin = 60_000
+    found = [ids(tracker, begin + 50 * i, [at(0)]) for i in range(windows)]
+    assert found == [[1 + reset]] * windows
+    assert ids(tracker, begin + 50 * (windows - 1) + hole, [at(0)]) == [2 + reset]
+    assert tracker.tracks()['id'].tolist() == [2 + reset]
 
 
 def test_without_an_age_a_track_lasts_from_each_window_to_the_next():
