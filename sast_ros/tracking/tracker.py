@@ -31,8 +31,8 @@ FIRST_VELOCITY = 3.0
 #: Square root of the spectral density of the acceleration, sides per second^1.5.
 ACCELERATION = 1.5
 
-#: An association by distance alone is worth this much of one by overlap.
-_NEAR = 0.1
+#: What the best association by distance and the poorest by overlap are worth, as IoU.
+_NEAR, _OVERLAP = 0.1, 0.02
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,9 @@ class Tracker:
             (gap[..., :2] ** 2 / (self._state[:, None, 2, :2] + noise[:, None])).sum(axis=2)
         )
         near = _NEAR * np.maximum(1 - distance / max(settings.max_distance, 1e-9), 0)
-        affinity = np.where(iou >= settings.min_iou, iou, 0) + near
+        # Beyond the minimum, so that two poor pairs are not better than a good one
+        overlap = np.where(iou >= settings.min_iou, iou - settings.min_iou + _OVERLAP, 0)
+        affinity = overlap + near
         affinity[self._facts[:, 1][:, None] != class_ids] = 0
         return affinity
 

@@ -168,6 +168,13 @@ def test_high_scores_choose_first(tracker):
     assert ids(tracker, 300, [shifted, box], [0.9, 0.2]) == [1, 0]
 
 
+def test_one_good_pair_is_better_than_two_poor_ones(tracker):
+    """Of two neighbours one is missed, and a new one appears: not both numbers move on."""
+    for t in range(0, 500, 50):
+        ids(tracker, t, [[100, 100, 20, 40], [111, 100, 20, 40]])
+    assert ids(tracker, 500, [[103, 100, 20, 40], [92, 100, 20, 40]]) == [1, 0]
+
+
 def test_a_track_has_one_class(tracker):
     for t in range(0, 300, 50):
         ids(tracker, t, [at(t), at(t)], class_ids=[0, 2])
