@@ -145,8 +145,10 @@ class Tracker:
             affinity = self._affinity(boxes, detections.class_ids)
             first = detections.scores >= settings.high_score
             second = ~first & (detections.scores >= settings.low_score)
+            confirmed = self._facts[:, 0] > 0
             for stage in (first, second):
-                self._assign(affinity, stage.nonzero()[0], track_of)
+                for tracks in (confirmed, ~confirmed):
+                    _assign(affinity, tracks, stage, track_of)
         found = (track_of >= 0).nonzero()[0]
         self._correct(track_of[found], boxes[found], detections.scores[found])
         self._end(track_of)
@@ -224,16 +226,6 @@ class Tracker:
         affinity[self._facts[:, 1][:, None] != class_ids] = 0
         return affinity
 
-    def _assign(self, affinity: np.ndarray, chosen: np.ndarray, track_of: np.ndarray) -> None:
-        """Assign some of the boxes to tracks that have none yet."""
-        if not len(chosen):
-            return
-        free = np.ones(len(affinity), bool)
-        free[track_of[track_of >= 0]] = False
-        tracks = free.nonzero()[0]
-        rows, columns = assign(affinity[tracks[:, None], chosen])
-        track_of[chosen[columns]] = tracks[rows]
-
     def _correct(self, tracks: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> None:
         """Update tracks by what was found of them."""
         if not len(tracks):
@@ -289,6 +281,19 @@ class Tracker:
         for track in confirmed.nonzero()[0]:
             self._facts[track, 0] = next(self._ids)
         return np.append(self._facts[:, 0], 0)[track_of]  # -1 is the last
+
+
+def _assign(
+    affinity: np.ndarray, tracks: np.ndarray, boxes: np.ndarray, track_of: np.ndarray
+) -> None:
+    """Assign those of the boxes to those of the tracks, each ``bool``, that have no other yet."""
+    boxes = boxes & (track_of < 0)
+    tracks = tracks.copy()
+    tracks[track_of[track_of >= 0]] = False
+    if boxes.any() and tracks.any():
+        row, column = tracks.nonzero()[0], boxes.nonzero()[0]
+        rows, columns = assign(affinity[row[:, None], column])
+        track_of[column[columns]] = row[rows]
 
 
 def _area(boxes: np.ndarray) -> np.ndarray:

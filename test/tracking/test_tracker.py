@@ -168,6 +168,14 @@ def test_high_scores_choose_first(tracker):
     assert ids(tracker, 300, [shifted, box], [0.9, 0.2]) == [1, 0]
 
 
+def test_a_track_without_a_number_chooses_last(tracker):
+    """A second box of an object, seen once, does not take the object from its track."""
+    for t in range(0, 500, 50):
+        ids(tracker, t, [[100, 100, 40, 40]])
+    assert ids(tracker, 500, [[100, 100, 40, 40], [118, 100, 40, 40]]) == [1, 0]
+    assert ids(tracker, 550, [[113, 100, 40, 40]]) == [1]
+
+
 def test_one_good_pair_is_better_than_two_poor_ones(tracker):
     """Of two neighbours one is missed, and a new one appears: not both numbers move on."""
     for t in range(0, 500, 50):
