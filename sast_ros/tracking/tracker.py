@@ -21,15 +21,15 @@ from sast_ros import defaults
 from sast_ros.detections import Detections
 from sast_ros.tracking.assignment import assign
 
-#: Standard deviation of a measured centre or size, in sides of the box: the square root of its
-#: area, as everywhere below.
-MEASUREMENT_NOISE = 0.06
+#: Standard deviations of a measured x, y, width and height, in sides of the box: the square root
+#: of its area, as everywhere below.
+MEASUREMENT_NOISE = np.array([0.06, 0.06, 0.1, 0.1])
 
-#: Standard deviation of the first velocity, sides per second.
-FIRST_VELOCITY = 3.0
+#: Standard deviations of their first velocities, sides per second.
+FIRST_VELOCITY = np.array([3.0, 3.0, 0.7, 0.7])
 
-#: Square root of the spectral density of the acceleration, sides per second^1.5.
-ACCELERATION = 1.5
+#: Square roots of the spectral densities of their accelerations, sides per second^1.5.
+ACCELERATION = np.array([1.5, 1.5, 0.5, 0.5])
 
 #: What the best association by distance and the poorest by overlap are worth, as IoU.
 _NEAR, _OVERLAP = 0.1, 0.02
@@ -215,10 +215,8 @@ class Tracker:
         shared = np.clip(halves - np.abs(gap[..., :2]), 0, smaller).prod(axis=2)
         areas = mean[:, 2:].prod(axis=1)[:, None] + boxes[:, 2:].prod(axis=1)
         iou = shared / (areas - shared)
-        noise = MEASUREMENT_NOISE**2 * _area(mean)
-        distance = np.sqrt(
-            (gap[..., :2] ** 2 / (self._state[:, None, 2, :2] + noise[:, None])).sum(axis=2)
-        )
+        variance = (self._state[:, 2] + MEASUREMENT_NOISE**2 * _area(mean))[:, None, :2]
+        distance = np.sqrt((gap[..., :2] ** 2 / variance).sum(axis=2))
         near = _NEAR * np.maximum(1 - distance / max(settings.max_distance, 1e-9), 0)
         # Beyond the minimum, so that two poor pairs are not better than a good one
         overlap = np.where(iou >= settings.min_iou, iou - settings.min_iou + _OVERLAP, 0)

@@ -6,6 +6,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 import itertools
+from pathlib import Path
+import re
+import sys
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +57,45 @@ def test_velocity_is_that_of_the_object(tracker):
     assert track['velocity_y'] == pytest.approx(-20, rel=0.1)
     assert abs(track['velocity_width']) < 1 and abs(track['velocity_height']) < 1
     assert track['x'] == pytest.approx(at(1450, x_per_s=100)[0], abs=1)
+
+
+def test_an_object_that_comes_nearer_is_known_by_its_size():
+    """With the noise of the detections of the bundled weights, and 30 % in a second."""
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(5):
+        tracker = Tracker(SETTINGS)
+        for t in range(0, 2000, 50):
+            height = 40 * np.exp(0.3 * t / 1000)
+            noise = random.normal(0, (0.05, 0.03, 0.08, 0.08)) * height / np.sqrt(2)
+            ids(tracker, t, [np.array([150, 120, height / 2, height]) + noise])
+            if t >= 500:
+                (track,) = tracker.tracks()
+                found.append(track['velocity_height'] / track['height'] / 0.3)
+    ratios = np.array(found)
+    assert (ratios > 0).mean() > 0.98
+    assert ((ratios > 0.5) & (ratios < 2)).mean() > 0.9
+
+
+def test_the_example_of_the_page_knows_the_time_to_contact(monkeypatch, capsys):
+    page = Path(__file__).resolve().parents[2] / 'docs' / 'how_to' / 'track.md'
+    (example,) = re.findall(r'^```python\n(.*?)^```', page.read_text('utf-8'), re.M | re.S)
+    # Of a ROS installation
+    stub = SimpleNamespace(point_cloud2=SimpleNamespace(read_points=lambda cloud: cloud))
+    monkeypatch.setitem(sys.modules, 'sensor_msgs_py', stub)
+    names: dict[str, Any] = {}
+    exec(compile(example, page.name, 'exec'), names)
+    tracker = Tracker(replace(SETTINGS, min_hits=1))
+    for t in range(0, 1000, 50):
+        height = 40 + 20 * t / 1000  # 59 at the end
+        ids(tracker, t, [[60, 100, 20, 40], [200, 120, height / 2, height]])
+        with np.errstate(all='raise'):
+            names['on_tracks'](tracker.tracks())
+        if t == 0:  # nothing is known of a new track
+            assert capsys.readouterr().out == ''
+    *_, last = capsys.readouterr().out.splitlines()
+    number, seconds = re.fullmatch(r'(\d+): contact in (.*) s', last).groups()
+    assert number == '2' and float(seconds) == pytest.approx(59 / 20, rel=0.1)
 
 
 def test_boxes_are_moved_on_by_the_motion_of_their_object():
