@@ -31,6 +31,9 @@ FIRST_VELOCITY = np.array([3.0, 3.0, 0.7, 0.7])
 #: Square roots of the spectral densities of their accelerations, sides per second^1.5.
 ACCELERATION = np.array([1.5, 1.5, 0.5, 0.5])
 
+#: Microseconds for which they go on changing while the object is lost; then it stands.
+MOVING_US = np.array([500_000, 500_000, 200_000, 200_000])
+
 #: What the best association by distance and the poorest by overlap are worth, as IoU.
 _NEAR, _OVERLAP = 0.1, 0.02
 
@@ -134,10 +137,11 @@ class Tracker:
         settings, t = self.settings, detections.t_end
         assert t is not None
         length = 0 if detections.t_start is None else t - detections.t_start
-        oldest = t - max(1000 * settings.max_age_ms, length, self._stride or 0)
+        usual = max(length, self._stride or 0)
+        oldest = t - max(1000 * settings.max_age_ms, usual)
         self._keep(self._facts[:, 3] >= oldest)  # windows may be missing
         self._stride = 0 if self._stride is None else t - self._t
-        self._predict(t)
+        self._predict(t, usual)
         low, high = np.split(detections.boxes.astype(np.float64), 2, axis=1)
         boxes = np.concatenate([(low + high) / 2, high - low], axis=1)
         track_of = np.full(len(boxes), -1)
@@ -193,15 +197,24 @@ class Tracker:
             rows[f'velocity_{name}'] = self._state[chosen, 1, index]
         return rows
 
-    def _predict(self, t: int) -> None:
-        """Move all tracks on to a time: white noise acceleration in continuous time."""
-        seconds, self._t = max(t - self._t, 0) / 1e6, t
+    def _predict(self, t: int, usual: int) -> None:
+        """
+        Move all tracks on to a time: white noise acceleration in continuous time.
+
+        Those that are lost for longer than ``MOVING_US``, and than the ``usual`` time between two
+        windows, stand still, and their uncertainty does not grow either.
+        """
+        before, self._t = self._t, t
         if not len(self._facts):
             return
         mean, velocity, variance, covariance, spread = self._state.swapaxes(0, 1)
+        end = self._facts[:, 3:] + np.maximum(MOVING_US, usual)
+        seconds = np.maximum(np.minimum(end, t) - before, 0) / 1e6
         density = ACCELERATION**2 * _area(mean)
         mean += seconds * velocity
         np.maximum(mean[:, 2:], 1, out=mean[:, 2:])
+        velocity[end < t] = 0
+        seconds = seconds[:, :1]  # the uncertainty of all grows as long as positions move
         variance += seconds * (2 * covariance + seconds * (spread + seconds / 3 * density))
         covariance += seconds * (spread + seconds / 2 * density)
         spread += seconds * density

@@ -179,6 +179,40 @@ def test_a_track_does_not_outlive_a_hole_in_the_windows(hole, windows, reset):
     assert tracker.tracks()['id'].tolist() == [2 + reset]
 
 
+@pytest.mark.parametrize('windows', [True, False])
+@pytest.mark.parametrize(('sides', 'number'), [(0, 1), (0.5, 1), (2, 0), (5, 0)])
+def test_a_stranger_does_not_get_the_number_of_an_object_that_rested(sides, number, windows):
+    tracker = Tracker(replace(SETTINGS, max_age_ms=3000))
+    for t in range(0, 1000, 50):
+        ids(tracker, t, [[40, 100, 30, 30]])
+    for t in range(1000, 3000, 50) if windows else ():
+        ids(tracker, t, [])
+    assert ids(tracker, 3000, [[40 + 30 * sides, 100, 30, 30]]) == [number]
+
+
+def test_an_object_that_stopped_is_found_where_it_stopped():
+    tracker = Tracker(replace(SETTINGS, max_age_ms=3000))
+    for t in range(0, 1000, 50):
+        ids(tracker, t, [at(t)])
+    for t in range(1000, 3000, 50):
+        ids(tracker, t, [])
+    (track,) = tracker.tracks()
+    assert track['x'] == pytest.approx(at(1450)[0], abs=1) and track['velocity_x'] == 0
+    assert ids(tracker, 3000, [at(950)]) == [1]
+
+
+@pytest.mark.parametrize('growth', [-60, 60])
+def test_the_size_of_a_lost_object_does_not_run_away(tracker, growth):
+    for t in range(0, 500, 50):
+        size = 60 + growth * t / 1000
+        ids(tracker, t, [[150, 100, size, size]])
+    for t in range(500, 1000, 50):
+        ids(tracker, t, [])
+    (track,) = tracker.tracks()
+    assert 0.6 < track['width'] / size < 1.5 and track['velocity_width'] == 0
+    assert ids(tracker, 950, [[150, 100, size, size]]) == [1]
+
+
 def test_without_an_age_a_track_lasts_from_each_window_to_the_next():
     tracker = Tracker(replace(SETTINGS, max_age_ms=0.0))
     found = [ids(tracker, t, [at(t)]) for t in (0, 50, 100, 150)]
