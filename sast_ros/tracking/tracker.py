@@ -155,7 +155,7 @@ class Tracker:
                     _assign(affinity, tracks, stage, track_of)
         found = (track_of >= 0).nonzero()[0]
         self._correct(track_of[found], boxes[found], detections.scores[found])
-        self._end(track_of)
+        self._end(track_of, np.array([detections.width, detections.height]))
         new = ((track_of < 0) & (detections.scores >= settings.high_score)).nonzero()[0]
         track_of[new] = np.arange(len(self._facts), len(self._facts) + len(new))
         self._begin(boxes[new], detections.class_ids[new], detections.scores[new])
@@ -256,11 +256,12 @@ class Tracker:
         self._facts[tracks, 3] = self._t
         self._scores[tracks] = scores
 
-    def _end(self, track_of: np.ndarray) -> None:
-        """Remove tracks that are too old, or were not confirmed by this window."""
-        last = self._facts[:, 3]
+    def _end(self, track_of: np.ndarray, size: np.ndarray) -> None:
+        """Remove tracks that are too old, have left the picture or were not confirmed in time."""
+        last, (centre, extent) = self._facts[:, 3], np.split(self._state[:, 0], 2, axis=1)
+        inside = (np.abs(2 * centre - size) < extent + size).all(axis=1)
         kept = self._t - last <= 1000 * self.settings.max_age_ms
-        kept &= (last == self._t) | (self._facts[:, 0] > 0)
+        kept &= (last == self._t) | ((self._facts[:, 0] > 0) & inside)
         place = np.where(kept, np.cumsum(kept) - 1, -1)
         found = track_of >= 0
         track_of[found] = place[track_of[found]]

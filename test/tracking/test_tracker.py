@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sast_ros.tracking import Tracker, TrackingSettings
-from tracking.windows import window
+from tracking.windows import HEIGHT, WIDTH, window
 
 SETTINGS = TrackingSettings(
     high_score=0.5, low_score=0.1, min_iou=0.2, max_distance=3, min_hits=2, max_age_ms=500
@@ -162,6 +162,24 @@ def test_a_track_ends_after_its_maximum_age(tracker):
     assert ids(tracker, 951, []) == [] and len(tracker.tracks()) == 0
     assert ids(tracker, 1000, [at(0)]) == [0]
     assert ids(tracker, 1050, [at(0)]) == [2]
+
+
+@pytest.mark.parametrize('direction', [(1, 0), (-1, 0), (0, 1), (0, -1)])
+def test_a_track_ends_when_it_has_left_the_picture(tracker, direction):
+    size, way, half = np.array([WIDTH, HEIGHT]), np.array(direction), 15
+    lost = 0
+    for t in range(0, 2000, 50):
+        centre = size / 2 + way * 200 * t / 1000
+        low, high = np.maximum(centre - half, 0), np.minimum(centre + half, size)
+        seen = (high - low).min() >= 10
+        ids(tracker, t, [[*((low + high) / 2), *(high - low)]] if seen else [])
+        lost += not seen
+        for track in tracker.tracks():
+            centre = np.array([track['x'], track['y']])
+            halves = np.array([track['width'], track['height']]) / 2
+            assert (centre + halves > 0).all() and (centre - halves < size).all()
+        if seen or lost == 10:
+            assert len(tracker.tracks()) == (seen and t > 0)
 
 
 @pytest.mark.parametrize('hole', [600, 10_000])
