@@ -114,6 +114,23 @@ def test_boxes_are_moved_on_by_the_motion_of_their_object():
     assert tracker.lead(found) is found.boxes
 
 
+@pytest.mark.parametrize('axis', [0, 1])
+@pytest.mark.parametrize('far', [False, True])
+def test_the_edge_at_the_border_stays_when_an_object_enters(axis, far):
+    """60 pixels with 200 pixels a second: after 200 ms 40 of them are seen."""
+    tracker = Tracker(replace(SETTINGS, lead_ms=100))
+    size = np.array([WIDTH, HEIGHT])[axis]
+    for t in range(50, 250, 50):
+        seen = 200 * t / 1000
+        box = [150, 120, 40, 40]
+        box[axis], box[2 + axis] = (size - seen / 2 if far else seen / 2), seen
+        found = window(t, [box])
+        tracker.step(found)
+        low, high = tracker.lead(found)[0].reshape(2, 2).T[axis]
+    inside, edge = (size - low, size - high) if far else (high, low)
+    assert edge == 0 and inside == pytest.approx(60, abs=3)
+
+
 def test_no_box_is_moved_out_of_the_picture():
     tracker = Tracker(replace(SETTINGS, lead_ms=1000))
     for t in range(0, 1000, 50):
