@@ -262,8 +262,8 @@ class Tracker:
 
     def _end(self, track_of: np.ndarray, size: np.ndarray) -> None:
         """Remove tracks that are too old, have left the picture or were not confirmed in time."""
-        last, (centre, extent) = self._facts[:, 3], np.split(self._state[:, 0], 2, axis=1)
-        inside = (np.abs(2 * centre - size) < extent + size).all(axis=1)
+        last, mean = self._facts[:, 3], self._state[:, 0]
+        inside = (np.abs(2 * mean[:, :2] - size) < mean[:, 2:] + size).all(axis=1)
         kept = self._t - last <= 1000 * self.settings.max_age_ms
         kept &= (last == self._t) | ((self._facts[:, 0] > 0) & inside)
         place = np.where(kept, np.cumsum(kept) - 1, -1)
@@ -303,11 +303,11 @@ def _assign(
     affinity: np.ndarray, tracks: np.ndarray, boxes: np.ndarray, track_of: np.ndarray
 ) -> None:
     """Assign those of the boxes to those of the tracks, each ``bool``, that have no other yet."""
-    boxes = boxes & (track_of < 0)
-    tracks = tracks.copy()
-    tracks[track_of[track_of >= 0]] = False
-    if boxes.any() and tracks.any():
-        row, column = tracks.nonzero()[0], boxes.nonzero()[0]
+    column = (boxes & (track_of < 0)).nonzero()[0]
+    if len(column):
+        free = tracks.copy()
+        free[track_of[track_of >= 0]] = False
+        row = free.nonzero()[0]
         rows, columns = assign(affinity[row[:, None], column])
         track_of[column[columns]] = row[rows]
 
