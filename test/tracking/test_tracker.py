@@ -60,7 +60,7 @@ def test_velocity_is_that_of_the_object(tracker):
 
 
 def test_an_object_that_comes_nearer_is_known_by_its_size():
-    """With the noise of the detections of the bundled weights, and 30 % in a second."""
+    """It grows by 30 % in a second, with the noise of real detections."""
     random = np.random.default_rng(0)
     found = []
     for _ in range(5):
