@@ -22,7 +22,7 @@ import zlib
 import numpy as np
 from sast_ros.bags import columns
 from sast_ros.bags.blocks import BlockRecording, Columns
-from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.errors import RecordingError, system_problem
 from sast_ros.npy import check_npy_header
 
 ARRAY_SUFFIXES = ('.npy', '.npz')
@@ -94,9 +94,10 @@ class ArrayRecording(BlockRecording):
             raise
         except _DAMAGES as error:
             self.close()
-            raise RecordingError(
-                f'{path} is damaged or holds no arrays ({error}); copy it again'
-            ) from error
+            reason = system_problem(error) or (
+                f'it is damaged or holds no arrays ({error}); copy it again'
+            )
+            raise RecordingError(f'{path}: {reason}') from error
         self.progress = (0, self._count, 'events')
 
     def _open(self) -> None:
@@ -230,11 +231,18 @@ class ArrayRecording(BlockRecording):
         except RecordingError:
             raise
         except _DAMAGES as error:
-            raise RecordingError(
-                f'{self.path} is damaged after {done} events ({error}); copy it again'
-            ) from error
-        if done < rows:
-            self.missing = f'{self.path.name} is truncated: it holds {done} of its {rows} events'
+            reason = system_problem(error)
+            if reason or not done:
+                reason = reason or f'it is damaged ({error}); copy it again'
+                raise RecordingError(f'{self.path}: {reason}') from error
+            self.missing = (
+                f'{self.path.name} is damaged ({error}): {done} of its {rows} events can be read'
+            )
+        else:
+            if done < rows:
+                self.missing = (
+                    f'{self.path.name} is truncated: it holds {done} of its {rows} events'
+                )
 
     def _read(self, step: int) -> Iterator[dict[str, np.ndarray]]:
         """Yield columns of at most that many events, up to the end of the file."""

@@ -57,6 +57,9 @@ _MIN_NANOSECONDS = 10**17
 
 _MAX_SIDE = 8192
 
+#: Wrong events of a short block that cost only themselves, where many other ones are before it.
+_FEW = 16
+
 
 def find_fields(names: Iterable[str]) -> dict[str, str]:
     """Return the name of each field x, y, p, t among those of columns; empty unless all are."""
@@ -99,14 +102,17 @@ def time_unit(times: np.ndarray) -> str:
     -------
     str
         ``'s'``, ``'us'`` or ``'ns'``. Floating-point times are seconds, unless they are many and
-        none has a fraction: then they are integers that were stored with others as floats.
+        (but for 1 %) have no fraction: then they are integers that were stored with others as
+        floats.
 
     """
     if times.dtype.kind == 'f':
         finite = times[np.isfinite(times)]
-        if (finite != np.rint(finite)).any() or len(np.unique(finite)) < 16:
+        whole = finite[finite == np.rint(finite)]
+        # A damaged value among many does not decide
+        if len(finite) - len(whole) > len(finite) // 100 or len(np.unique(whole)) < 16:
             return 's'
-        times = finite
+        times = whole
     return 'ns' if len(times) and np.median(times) > _MIN_NANOSECONDS else 'us'
 
 
@@ -145,12 +151,30 @@ def _steps_back(rows: np.ndarray, order: str) -> float:
     return np.count_nonzero(steps < 0) / max(1, len(steps))
 
 
+def max_wrong(events: int, before: int) -> int:
+    """
+    Return how many of a block of events may have values that no event can have.
+
+    They are left out and counted. More mean that the file or its layout is wrong.
+
+    Parameters
+    ----------
+    events : int
+        In the block, the wrong ones among them.
+    before : int
+        Events of the file before the block: a few at its end do not show more than elsewhere.
+
+    """
+    return max(1, events // 100, min(before // 100, _FEW))
+
+
 def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -> Columns:
     """
     Return columns as integers, with times in microseconds.
 
-    Single values that are no number, coordinates with a fraction and times that ROS cannot hold
-    give events with the polarity ``INVALID_POLARITY``, which are left out and counted.
+    Single values that are no number, coordinates with a fraction, times that ROS cannot hold and
+    other polarities give events with the polarity ``INVALID_POLARITY``, which are left out and
+    counted.
 
     Parameters
     ----------
@@ -166,7 +190,7 @@ def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -
     Raises
     ------
     RecordingError
-        More than 1 % of the values of a column are no such numbers.
+        More than 1 % of the values of a column are no such numbers, see ``max_wrong``.
 
     """
     values = {
@@ -178,12 +202,12 @@ def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -
         wrong = _find_wrong(name, each, unit)
         if wrong is None or not wrong.any():
             continue
-        if np.count_nonzero(wrong) > max(1, len(wrong) // 100):
+        if np.count_nonzero(wrong) > max_wrong(len(wrong), first):
             index = int(np.argmax(wrong))
+            kind = {'t': f'time in {unit}', 'p': 'polarity'}.get(name, 'whole number')
             raise RecordingError(
-                f'{place}: {name} of event {first + index} is {each[index]}, which is no '
-                f'{"time in " + unit if name == "t" else "whole number"}; export the recording '
-                'anew'
+                f'{place}: {name} of event {first + index} is {each[index]}, which is no {kind}; '
+                'export the recording anew'
             )
         invalid |= wrong
         values[name] = np.where(wrong, np.zeros(1, each.dtype), each)
@@ -196,6 +220,8 @@ def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -
 def _find_wrong(name: str, values: np.ndarray, unit: str) -> np.ndarray | None:
     """Return which values their field cannot have, ``None`` if the type excludes that."""
     factor = 10.0 ** UNITS[unit]
+    if name == 'p':
+        return None if values.dtype.kind == 'b' else ~((values == 0) | (np.abs(values) == 1))
     if values.dtype.kind == 'f':
         if name == 't':
             with np.errstate(over='ignore'):

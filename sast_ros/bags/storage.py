@@ -7,14 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-import errno
 from pathlib import Path, PurePath
-from tempfile import gettempdir, TemporaryDirectory
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from sast_ros.bags.bag_file import BagFile, Connection
 from sast_ros.bags.compression import decompress_file, ExpansionError, max_expansion
-from sast_ros.bags.errors import is_of_system, RecordingError
+from sast_ros.bags.errors import RecordingError, system_problem
 from sast_ros.bags.foreign_file import foreign_content
 from sast_ros.bags.mcap_file import McapFile
 from sast_ros.bags.metadata import Metadata, read_metadata
@@ -312,26 +311,13 @@ def reading_error(path: Path, plain: Path, error: Exception, place: str = '') ->
     """
     if isinstance(error, RecordingError):
         return error
-    if isinstance(error, OSError) and is_of_system(error):
-        return RecordingError(f'{path}: {_system_problem(error)}')
+    problem = system_problem(error)
+    if problem:
+        return RecordingError(f'{path}: {problem}')
     reason = f'{place}{str(error) or type(error).__name__}'.replace(str(plain), path.name)
     if isinstance(error, ExpansionError):
         return UnreadableError(path, reason, f'{path}: {reason}')
     return DamagedError(path, reason)
-
-
-def _system_problem(error: OSError) -> str:
-    """Return what is wrong with the system, and what to do."""
-    if isinstance(error, PermissionError):
-        return 'permission denied; change its permissions'
-    if error.errno == errno.ENOSPC:
-        return (
-            f'there is no space to decompress it in {gettempdir()}; make room, or set TMPDIR to '
-            'another folder'
-        )
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return f'{error.strerror}; close other programs, or raise the limit (ulimit -n)'
-    return f'it cannot be read: {error.strerror}; check the disk or network that holds it'
 
 
 def _open(path: Path, stack: ExitStack) -> StorageFile:

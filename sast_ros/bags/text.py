@@ -11,6 +11,7 @@ rules of names, units and polarities.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ import zlib
 import numpy as np
 from sast_ros.bags import columns
 from sast_ros.bags.blocks import BlockRecording, Columns
-from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.errors import is_of_system, RecordingError, system_problem
+from sast_ros.events._native import INVALID_POLARITY
 from sast_ros.kernels import library
 
 TEXT_SUFFIXES = ('.txt', '.csv', '.txt.gz', '.csv.gz', '.zip')
@@ -54,7 +56,15 @@ _TRUTH = {'false': '0', 'true': '1'}
 #: Numbers of the fields and of skipped columns, and reasons, as in kernels/files.c.
 _FIELDS = {'x': 0, 'y': 1, 'p': 2, 't': 3, '': -1}
 _TOO_FEW, _TOO_MANY = 2, 3
-_REASONS = {1: 'is no number', 4: 'is no whole number', 5: 'is no time that fits 64 bits'}
+_REASONS = {
+    1: 'is no number',
+    4: 'is no whole number',
+    5: 'is no time that fits 64 bits',
+    6: 'is no polarity',
+}
+
+#: Bytes that are kept of a line that is longer than any, such as a hole of zeros.
+_KEPT = 64
 
 
 @dataclass(slots=True)
@@ -113,31 +123,52 @@ class TextRecording(BlockRecording):
     def _blocks(self) -> Iterator[Columns]:
         """Yield the events of many lines at a time."""
         self.progress, self.missing = (0, self.byte_size, 'bytes'), ''
-        line = 0
-        for text, last in self._whole_lines():
+        line = events = 0
+        parts = self._whole_lines()
+        for text, last in parts:
             if line < self._layout.skipped:  # all of them are in the first part
                 line = self._layout.skipped
                 text = text.split(b'\n', line)[line]
-            block, (done, lines, reason, column) = self._parse(text)
-            yield block
-            if reason and last:
+            block, (wrong, *first) = self._parse(text)
+            if wrong and last:
                 self.missing = f'{self.path.name} is truncated: its last line is incomplete'
-            elif reason:
-                raise self._wrong_line(text[done:], line + lines + 1, reason, column)
-            line += lines
+                return
+            if wrong > columns.max_wrong(len(block[3]), events):
+                for _ in parts:
+                    pass  # the end of what is compressed tells whether it is damaged
+                whole = int(np.argmax(block[2] == INVALID_POLARITY))
+                if 'damaged' in self.missing and events + whole:
+                    x, y, p, t = (column[:whole] for column in block)
+                    yield x, y, p, t
+                    return
+                yield block
+                many = f'{wrong} of {len(block[3])} lines cannot be read'
+                raise self._wrong_line(many, text, line, *first)
+            yield block
+            line += text.count(b'\n')
+            events += len(block[3])
 
     def _parse(self, text: bytes) -> tuple[Columns, list[int]]:
-        """Return the events of whole lines, and how far they are right."""
+        """Return the events of whole lines, how many are wrong, and where and why the first is."""
         layout, count = self._layout, text.count(b'\n')
         x, y = np.empty((2, count + 1), np.int32)
         p, t = np.empty(count + 1, np.uint8), np.empty(count + 1, np.int64)
         fields = np.array([_FIELDS[field] for field in layout.fields], np.int32)
-        shift, result = columns.UNITS[layout.unit], np.zeros(4, np.int64)
+        shift, result = columns.UNITS[layout.unit], np.zeros(5, np.int64)
         n = library.sast_text(text, len(text), fields, len(fields), shift, x, y, p, t, result)
         return (x[:n], y[:n], p[:n], t[:n]), result.tolist()
 
-    def _wrong_line(self, text: bytes, number: int, reason: int, column: int) -> RecordingError:
-        line = text.partition(b'\n')[0].decode('latin-1')
+    def _wrong_line(
+        self,
+        many: str,
+        text: bytes,
+        before: int,
+        start: int,
+        number: int,
+        reason: int,
+        column: int,
+    ) -> RecordingError:
+        line = text[start : text.index(b'\n', start)].decode('latin-1')
         words = [word for word in _SEPARATORS.split(line) if word]
         wanted = self._layout.fields
         if reason in (_TOO_FEW, _TOO_MANY):
@@ -146,26 +177,29 @@ class TextRecording(BlockRecording):
             word = words[column] if column < len(words) else ''
             what = f'has {word[:40]!r} for {wanted[column]}, which {_REASONS[reason]}'
         return RecordingError(
-            f'{self.path}: line {number} {what} ({line[:60]!r}); correct or delete it'
+            f'{self.path}: {many}, the first of them line {before + number + 1}, which {what} '
+            f'({line[:60]!r}); give one event a line, with the names of the columns in the first '
+            'line'
         )
 
     def _whole_lines(self) -> Iterator[tuple[bytes, bool]]:
         """Yield parts of the text that end with a line, and whether it is the unended last one."""
-        rest, first = b'', True
+        rest, first, found = b'', True, False
         for part in self._parts():
             if first:
                 part, first = part.removeprefix(_BYTE_ORDER_MARK), False
             end = part.rfind(b'\n') + 1
             if end:
                 yield rest + part[:end], False
-                rest = part[end:]
+                rest, found = part[end:], True
             else:
                 rest += part
-            if len(rest) > _BLOCK:
+            if len(rest) > _BLOCK and not found:
                 raise RecordingError(
                     f'{self.path} has a line of more than {_BLOCK} bytes; name a text file with '
                     'one event a line'
                 )
+            rest = rest if len(rest) <= _BLOCK else rest[:_KEPT]
         if rest and not self.missing:
             yield rest + b'\n', True
 
@@ -174,13 +208,14 @@ class TextRecording(BlockRecording):
         with ExitStack() as stack:
             file = stack.enter_context(self.path.open('rb'))
             damage: Exception | None = None
-            pieces, size = [], 0
+            pieces, size, found = [], 0, False
             try:
                 text = self._open_text(file, stack)
                 # read() would lose what lies before the end of a truncated file
                 while piece := text.read1(_BLOCK):
                     pieces.append(piece)
                     size += len(piece)
+                    found = True
                     if size >= _BLOCK:
                         self.progress = (min(file.tell(), self.byte_size), self.byte_size, 'bytes')
                         yield b''.join(pieces)
@@ -191,13 +226,19 @@ class TextRecording(BlockRecording):
                 self.missing = f'{self.path.name} is truncated'
             except _DAMAGES as error:
                 damage = error
+                if found and not is_of_system(error):
+                    self.missing = (
+                        f'{self.path.name} is damaged; from there on it cannot be decompressed '
+                        f'({error})'
+                    )
             self.progress = (self.byte_size, self.byte_size, 'bytes')
             if pieces:
                 yield b''.join(pieces)
-            if damage is not None:
-                raise RecordingError(
-                    f'{self.path} cannot be decompressed ({damage}); copy it again'
-                ) from damage
+            if damage is not None and not self.missing:
+                reason = system_problem(damage) or (
+                    f'it cannot be decompressed ({damage}); copy it again'
+                )
+                raise RecordingError(f'{self.path}: {reason}') from damage
 
     def _open_text(self, file: BinaryIO, stack: ExitStack) -> Any:
         """Return the stream of the decompressed text."""
@@ -242,22 +283,24 @@ class TextRecording(BlockRecording):
         if not rows:
             layout.fields = tuple(columns.ORDERS[0])
             return layout
-        width = len(rows[0])
+        # Single lines may be damaged
+        ((width, _),) = Counter(map(len, rows)).most_common(1)
         found = columns.find_fields(names) if len(names) == width else {}
         if found:
             layout.fields = tuple(
                 next((field for field in found if found[field] == name), '') for name in names
             )
         elif width == len(columns.FIELDS):
-            layout.fields = tuple(columns.column_order(_values(rows, range(width))))
+            layout.fields = tuple(columns.column_order(_values(rows, range(width), width)))
         else:
             raise RecordingError(
                 f'{self.path}: line {layout.skipped + 1} has {width} columns; give t x y p, or a '
                 'first line with their names'
             )
         column = layout.fields.index('t')
-        times = _values(rows, [column])[:, 0]
-        if all(_INTEGER.fullmatch(row[column]) for row in rows if len(row) == width):
+        times = _values(rows, [column], width)[:, 0]
+        written = [row[column] for row in rows if len(row) == width and _is_value(row[column])]
+        if all(map(_INTEGER.fullmatch, written)):
             times = np.clip(times, -(2.0**62), 2.0**62).astype(np.int64)
         named = columns.name_unit(found['t']) if found else None
         layout.unit = named or columns.time_unit(times)
@@ -266,6 +309,7 @@ class TextRecording(BlockRecording):
     def _read_header(self, lines: list[str], layout: _Layout) -> list[str]:
         """Find the first event; return the names of the columns before it, if there are any."""
         names: list[str] = []
+        damaged: int | None = None
         for index, line in enumerate(lines):
             layout.skipped = index
             words = _words(line)
@@ -280,9 +324,13 @@ class TextRecording(BlockRecording):
                 width, height = (int(word[:6]) for word in words)
                 layout.size = (height, width) if width and height else None
             elif all(_is_value(word) for word in words) or names:
+                if damaged is not None and not names:
+                    layout.skipped = damaged
                 return names
             elif columns.find_fields(given):
                 names = given
+            elif damaged is None and any(_is_value(word) for word in words):
+                damaged = index  # an event, or a title
             else:
                 raise RecordingError(
                     f'{self.path}: line {index + 1} ({line[:60]!r}) is neither an event (t x y p) '
@@ -307,9 +355,8 @@ def _is_value(word: str) -> bool:
     return _NUMBER.fullmatch(word) is not None or word.lower() in _TRUTH
 
 
-def _values(rows: list[list[str]], indices: Iterable[int]) -> np.ndarray:
+def _values(rows: list[list[str]], indices: Iterable[int], width: int) -> np.ndarray:
     """Return columns of those rows that are whole and hold numbers."""
-    width = len(rows[0])
     whole = [row for row in rows if len(row) == width]
     chosen = [[row[index] for index in indices] for row in whole]
     return np.array(

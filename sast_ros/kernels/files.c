@@ -54,7 +54,10 @@ int64_t sast_event_stream(const uint8_t *restrict bytes, int64_t length, int64_t
 /* ---------------------------------------------------------------- text */
 
 enum { X, Y, P, T, SKIPPED = -1 };
-enum { TEXT_OK, TEXT_NO_NUMBER, TEXT_TOO_FEW, TEXT_TOO_MANY, TEXT_FRACTION, TEXT_RANGE };
+enum { TEXT_OK, TEXT_NO_NUMBER, TEXT_TOO_FEW, TEXT_TOO_MANY, TEXT_FRACTION, TEXT_RANGE, TEXT_POLARITY };
+
+/* Polarity of an event that is none. */
+#define INVALID 2
 
 #define MAX_TIME ((uint64_t)1 << 62)
 
@@ -151,7 +154,7 @@ static int scale_time(const struct decimal *value, int32_t shift, int64_t *time)
   return 1;
 }
 
-/* Polarity 0 or 1 of -1, 0, 1, true and false; 255 for any other number. */
+/* Polarity 0 or 1 of -1, 0, 1, true and false. */
 static const uint8_t *read_polarity(const uint8_t *s, uint8_t *polarity, int *error) {
   static const char *const WORDS[2] = {"false", "true"};
   struct decimal value;
@@ -174,7 +177,9 @@ static const uint8_t *read_polarity(const uint8_t *s, uint8_t *polarity, int *er
   const int32_t number = whole_number(&value, &whole);
   if (!whole)
     *error = TEXT_FRACTION;
-  *polarity = (uint8_t)(number == 0 || (number == 1 && negative) ? 0 : number == 1 ? 1 : 255);
+  else if (number != 0 && number != 1)
+    *error = TEXT_POLARITY;
+  *polarity = number == 1 && !negative;
   return s;
 }
 
@@ -204,47 +209,62 @@ static const uint8_t *read_field(const uint8_t *s, int32_t field, int32_t shift,
   return end;
 }
 
+/* Read the columns of one line; returns the byte after what was read of it. Sets `column` to the number of columns. */
+static const uint8_t *read_line(const uint8_t *s, const int32_t *fields, int64_t columns, int32_t shift, int32_t *x,
+                                int32_t *y, uint8_t *p, int64_t *t, int64_t *column, int *error) {
+  while (is_blank(*s))
+    ++s;
+  if (*s == '#' || *s == '%')
+    return s;
+  while (*s != '\n') {
+    if (*column == columns) {
+      *error = TEXT_TOO_MANY;
+      return s;
+    }
+    s = read_field(s, fields[*column], shift, x, y, p, t, error);
+    if (*error != TEXT_OK)
+      return s;
+    ++*column;
+    while (is_blank(*s))
+      ++s;
+  }
+  if (*column > 0 && *column < columns)
+    *error = TEXT_TOO_FEW;
+  return s;
+}
+
 /* Events of whole lines of text, the last byte of which is a line feed: one event a line, but for blank lines and
  * those that begin with # or %. `fields` has the field of each column, X to T or SKIPPED; times are multiplied by
- * 10^shift. There is room for one event a line. Stops at the first line that is wrong. Sets result to {bytes and lines
- * before the end or that line, error (TEXT_*), column of the error}, and returns the number of events. */
+ * 10^shift. There is room for one event a line. A wrong line is an event with the polarity INVALID. Sets result to
+ * {wrong lines, and of the first of them: its byte, its number from 0, error (TEXT_*), column of the error}, and
+ * returns the number of events. */
 int64_t sast_text(const uint8_t *text, int64_t length, const int32_t *fields, int64_t columns, int32_t shift,
                   int32_t *x, int32_t *y, uint8_t *p, int64_t *t, int64_t *result) {
   const uint8_t *s = text, *const end = text + length;
-  int64_t n = 0, lines = 0, column = 0;
-  int error = TEXT_OK;
-  const uint8_t *line = s;
-  for (; s < end && error == TEXT_OK; ++lines) {
-    line = s;
-    column = 0;
-    while (is_blank(*s))
+  int64_t n = 0, wrong = 0;
+  for (int64_t line = 0; s < end; ++line) {
+    const uint8_t *const start = s;
+    int64_t column = 0;
+    int error = TEXT_OK;
+    s = read_line(s, fields, columns, shift, x + n, y + n, p + n, t + n, &column, &error);
+    while (*s != '\n')
       ++s;
-    if (*s == '#' || *s == '%') {
-      while (*s != '\n')
-        ++s;
-    }
-    while (*s != '\n' && error == TEXT_OK) {
-      if (column == columns) {
-        error = TEXT_TOO_MANY;
-        break;
-      }
-      s = read_field(s, fields[column], shift, x + n, y + n, p + n, t + n, &error);
-      if (error != TEXT_OK)
-        break;
-      ++column;
-      while (is_blank(*s))
-        ++s;
-    }
-    if (error == TEXT_OK && column > 0 && column < columns)
-      error = TEXT_TOO_FEW;
-    if (error != TEXT_OK)
-      break;
-    n += column > 0;
     ++s;
+    if (error != TEXT_OK) {
+      if (wrong++ == 0) {
+        result[1] = start - text;
+        result[2] = line;
+        result[3] = error;
+        result[4] = column;
+      }
+      x[n] = y[n] = 0;
+      p[n] = INVALID;
+      t[n] = 0;
+      ++n;
+    } else {
+      n += column > 0;
+    }
   }
-  result[0] = (error == TEXT_OK ? s : line) - text;
-  result[1] = lines;
-  result[2] = error;
-  result[3] = column;
+  result[0] = wrong;
   return n;
 }

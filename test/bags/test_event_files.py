@@ -234,22 +234,42 @@ def test_text_in_every_usual_layout(tmp_path, events, line, head):
         assert recording.sensor_size == ((HEIGHT, WIDTH) if head.startswith(f'{WIDTH} ') else None)
 
 
-@pytest.mark.parametrize(
-    ('line', 'named'),
-    [
-        ('1 2 3', '3 columns'),
-        ('1 2 3 1 0', '5 columns'),
-        ('1 x 3 1', "'x'"),
-        ('1 2 nan 1', "'nan'"),
-        ('1 2.5 3 1', "'2.5'"),
-        ('1 2 3 maybe', "'maybe'"),
-        ('99999999999999999999 2 3 1', "'99999999999999999999'"),
-        ('1 2 \x1b[31m 1', r"'\x1b[31m'"),
-    ],
-)
-def test_text_a_bad_line_is_named_after_the_events_before_it(tmp_path, events, line, named):
+#: Lines that are no event, and what an error names of them.
+BAD_LINES = [
+    ('1 2 3', '3 columns'),
+    ('1 2 3 1 0', '5 columns'),
+    ('1 x 3 1', "'x'"),
+    ('1 2 nan 1', "'nan'"),
+    ('1 2.5 3 1', "'2.5'"),
+    ('1 2 3 maybe', "'maybe'"),
+    ('1 2 3 7', "'7'"),
+    ('99999999999999999999 2 3 1', "'99999999999999999999'"),
+    ('1 2 \x1b[31m 1', r"'\x1b[31m'"),
+    ('\0' * 5_000_000, '0'),
+]
+
+
+@pytest.mark.parametrize('place', [0, 1, 100])
+@pytest.mark.parametrize('line', [line for line, _ in BAD_LINES])
+@pytest.mark.parametrize('head', ['', 't,x,y,p\n'])
+def test_text_a_bad_line_costs_itself(tmp_path, events, line, place, head):
+    if len(line) > 1 << 21 and (place == 0 or not head):
+        line = line[:1000]
     lines = event_files.text(events).decode().splitlines()
-    lines.insert(100, line)
+    if head or place or any(word.isdecimal() for word in line.split()):
+        lines.insert(place, line)
+    path = write(tmp_path / 'a.txt', (head + '\n'.join([*lines, ''])).encode())
+    with open_recording(path) as recording:
+        chunks = list(recording)
+        assert recording.missing == ''
+    np.testing.assert_array_equal(np.concatenate([chunk.t for chunk in chunks]), events['t'])
+    assert sum(chunk.left_out.get('invalid', 0) for chunk in chunks) == len(lines) - COUNT
+
+
+@pytest.mark.parametrize(('line', 'named'), BAD_LINES[:-1])
+def test_text_many_bad_lines_are_an_error_that_names_the_first(tmp_path, events, line, named):
+    lines = event_files.text(events).decode().splitlines()
+    lines[100:100] = [line, line]
     path = write(tmp_path / 'a.txt', '\n'.join(['# comment', *lines, '']).encode())
     with open_recording(path) as recording:
         count = 0
@@ -257,7 +277,49 @@ def test_text_a_bad_line_is_named_after_the_events_before_it(tmp_path, events, l
             for chunk in recording:
                 count += len(chunk)
     assert '\x1b' not in str(caught.value)
-    assert count == 100
+    assert count == COUNT
+
+
+@pytest.mark.parametrize('line', ['{p} {x} {y} {t}\n', '{t} {p} {x} {y}\n'])
+def test_text_in_another_order_is_an_error(tmp_path, line):
+    path = write(tmp_path / 'a.txt', event_files.text(random_events(COUNT, 9000), line))
+    with pytest.raises(RecordingError, match=facts('a.txt', 'line 1', 'columns')):
+        read(path)
+
+
+def test_text_a_damaged_value_does_not_decide_about_the_unit(tmp_path, events):
+    content = event_files.text(events).replace(b' ', b'.5 ', 1)
+    found, _ = read(write(tmp_path / 'a.txt', content))
+    np.testing.assert_array_equal(found['t'][1:], events['t'][1:])
+
+
+def test_text_a_few_bad_lines_at_the_end_of_a_long_file_cost_themselves(tmp_path):
+    content = b''.join(b'%d 1 2 1\n' % t for t in range(200_000)) + b'x 1 2 1\n' * 9
+    found, missing = read(write(tmp_path / 'a.txt', content))
+    assert (len(found['t']), missing) == (200_000, '')
+
+
+@pytest.mark.parametrize('damage', ['zlib', 'crc'])
+def test_compressed_text_is_read_up_to_its_damage(tmp_path, damage):
+    plain = event_files.text(random_events(20_000, 900_000))
+    content = bytearray(gzip.compress(plain))
+    at = len(content) // 2 if damage == 'zlib' else len(content) - 8
+    content[at : at + 4] = bytes(byte ^ 0xFF for byte in content[at : at + 4])
+    found, missing = read(write(tmp_path / 'a.txt.gz', bytes(content)))
+    assert 'a.txt.gz is damaged' in missing
+    assert len(found['t']) > 9000 if damage == 'zlib' else len(found['t']) == 20_000
+
+
+def test_npz_is_read_up_to_its_damage(tmp_path):
+    events = random_events(600_000, 9_000_000)
+    np.savez_compressed(tmp_path / 'a.npz', **events)
+    content = bytearray((tmp_path / 'a.npz').read_bytes())
+    at = content.index(b't.npy') - 100  # the end of the array before
+    content[at : at + 8] = bytes(byte ^ 0xFF for byte in content[at : at + 8])
+    found, missing = read(write(tmp_path / 'a.npz', bytes(content)))
+    np.testing.assert_array_equal(found['t'], events['t'][: len(found['t'])])
+    assert len(found['t']) >= 1 << 18
+    assert 'a.npz is damaged' in missing
 
 
 @pytest.mark.parametrize('content', [b'\n', b'# comment', b't x y p\n', b'64 48\n\n# end\n'])

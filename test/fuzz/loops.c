@@ -291,7 +291,7 @@ static void fuzz_text(int64_t packet) {
   static const char BLANKS[] = "    \t,;\n\n\n\n";
   const int32_t columns = (int32_t)(4 + below(3)), shift = (int32_t)below(13) - 6;
   int32_t fields[6] = {0, 1, 2, 3, -1, -1};
-  int64_t length = 0, lines = 0, result[4];
+  int64_t length = 0, lines = 0, result[5];
   char text[4096];
   (void)packet;
   for (int i = columns - 1; i > 0; --i) {
@@ -321,8 +321,8 @@ static void fuzz_text(int64_t packet) {
   memcpy(given, fields, 4 * (size_t)columns);
   struct events e = make_events(lines);
   const int64_t n = sast_text(exact, length, given, columns, shift, x, y, e.p, e.t, result);
-  require(n >= 0 && n <= lines && result[1] <= lines && result[0] >= 0 && result[0] <= length, "one event a line");
-  require(result[2] || result[0] == length, "all lines are read, or one of them is wrong");
+  require(n >= 0 && n <= lines && result[0] >= 0 && result[0] <= n, "one event a line");
+  require(!result[0] || (result[3] && result[1] >= 0 && result[1] < length && result[2] < lines), "a wrong line");
   for (int64_t i = 0; i < n; ++i) {
     e.x[i] = (uint16_t)x[i];
     e.y[i] = (uint16_t)y[i];
