@@ -58,11 +58,13 @@ class Hdf5Recording(BlockRecording):
         self._unit, self._offset = told['unit'], told['offset']
         self._reader.reserve(_MAX_EVENT * min(self._count, self._step))
         self._size = tuple(told['size']) if told['size'] else None
+        self._cut = ''
         if self._count < told['promised']:
-            self.missing = (
+            self._cut = (
                 f'{path.name} is truncated: {told["promised"] - self._count} of its '
                 f'{told["promised"]} events are not stored'
             )
+        self.missing = self._cut
         try:
             self.duration = self._read_duration()
         except BaseException:
@@ -79,8 +81,8 @@ class Hdf5Recording(BlockRecording):
             first, last = (
                 int(self._convert(index, index + 1)[3][0]) for index in (0, self._count - 1)
             )
-        except RecordingError:
-            return None  # the events before the damage can be read
+        except (RecordingError, IndexError):
+            return None  # the other events can be read
         return (last - first) / 1e6
 
     @property
@@ -88,15 +90,29 @@ class Hdf5Recording(BlockRecording):
         """Sensor size ``(height, width)`` from the file; the cameras of DSEC have 640x480."""
         return self._size
 
+    @property
+    def truncated(self) -> bool:
+        """Whether the file ends early; one with damaged pieces does not."""
+        return bool(self._cut)
+
     def _blocks(self) -> Iterator[Columns]:
-        """Yield the events in runs of bounded size."""
-        total = self._count
-        self.progress = (0, total, 'events')
+        """Yield the events in runs of bounded size, without those of damaged pieces."""
+        total, lost, first = self._count, 0, ''
+        self.progress, self.missing = (0, total, 'events'), self._cut
         for low in range(0, total, self._step):
             high = min(low + self._step, total)
             block = self._convert(low, high)
+            if self._reader.lost:
+                count, start, end, reason = self._reader.lost
+                lost += count
+                first = first or f'events {start} to {end} of {self.topic}: {reason}'
             self.progress = (high, total, 'events')
             yield block
+        if lost and lost == total:
+            raise RecordingError(f'{self.path}: all events are damaged ({first}); copy it again')
+        if lost:
+            damage = f'{self.path.name} is damaged: {lost} of its {total} events cannot be read'
+            self.missing = '; '.join(filter(None, (self._cut, f'{damage} ({first})')))
 
     def _convert(self, low: int, high: int) -> Columns:
         """Return the events from ``low`` to ``high``; those behind them are read meanwhile."""

@@ -114,14 +114,14 @@ class Hdf5Child:
         """Read rows into the shared memory."""
         if self._memory is None:
             self._memory = mmap.mmap(self._shared, 0)
-        arrays = self._file.read(low, high)
+        arrays, lost = self._file.read(low, high)
         for each in arrays:
             if start + each.nbytes > end:
                 raise RecordingError(f'{self._path}: a row has more values than are read')
             place = np.frombuffer(self._memory, each.dtype, each.size, start)
             place.reshape(each.shape)[...] = each
             start += each.nbytes
-        return {'arrays': [(each.dtype.str, each.shape) for each in arrays]}
+        return {'arrays': [(each.dtype.str, each.shape) for each in arrays], 'lost': lost}
 
 
 def _limit(kind: int, value: int) -> None:

@@ -18,6 +18,8 @@ from sast_ros.bags.hdf5_storage import (
     check_pieces,
     check_place,
     max_piece,
+    oversized,
+    oversized_pieces,
     piece_size,
     stored_rows,
 )
@@ -52,6 +54,10 @@ def _reading_memory(path: Path, datasets: Collection[h5py.Dataset], rows: int) -
     return len(datasets) * _cache_size(path) + pieces + 3 * rows * row
 
 
+#: Number of rows that cannot be read, the first part of them, and why.
+Lost = tuple[int, int, int, str]
+
+
 class EventFile:
     """
     Columns of events.
@@ -81,7 +87,8 @@ class EventFile:
         self._file = _open(path)
         self._select(topic)
         self._check()
-        pieces = [each.chunks[0] for each in self._source.parts.values() if each.chunks]
+        pieces = {each.chunks[0] for each in self._source.parts.values() if each.chunks}
+        self._pieces = pieces
         self._step = min(max([_MIN_SLICE, *pieces]), _MAX_SLICE)
         self.memory = _reading_memory(path, set(self._source.parts.values()), self._step)
 
@@ -115,8 +122,12 @@ class EventFile:
             check_place(self.path, f'{self._place}: {name}', dataset)
             check_filters(self.path, dataset)
             columns.check_type(self._place, name, source.dtypes[name])
-        for dataset in dict.fromkeys(source.parts.values()):
-            check_pieces(self.path, dataset)
+        #: Rows that are not read, and why.
+        self._refused = [
+            (first, first + dataset.chunks[0], oversized(dataset))
+            for dataset in dict.fromkeys(source.parts.values())
+            for first in oversized_pieces(self.path, dataset)
+        ]
         lengths = {name: len(dataset) for name, dataset in source.parts.items()}
         if len(set(lengths.values())) > 1:
             listing = ', '.join(f'{name} {length}' for name, length in lengths.items())
@@ -141,7 +152,7 @@ class EventFile:
         source = self._source
         # A file may promise more than is stored, and HDF5 gives zeros
         count = min(map(stored_rows, source.parts.values()))
-        sample = source.read(0, min(count, columns.SAMPLE))
+        sample = self._read_sample(count)
         return {
             'topics': self._topics,
             'topic': source.name,
@@ -154,16 +165,55 @@ class EventFile:
             'size': source.sensor_size(),
         }
 
-    def read(self, low: int, high: int) -> list[np.ndarray]:
-        """Return the columns x, y, p and t of the events from ``low`` to ``high``."""
-        try:
-            rows = self._source.read(low, high)
-        except Exception as error:  # whatever h5py raises for damaged files
-            raise RecordingError(
-                f'{self.path}: events {low} to {high} of {self._source.name} are damaged: '
-                f'{error or type(error).__name__}; copy it again'
-            ) from error
-        return [rows[name] for name in columns.FIELDS]
+    def _read_sample(self, count: int) -> dict[str, np.ndarray]:
+        """Return the first events that can be read."""
+        arrays, lost = self.read(0, min(count, columns.SAMPLE))
+        low = 0
+        while lost and not len(arrays[0]):
+            if low >= count:
+                raise RecordingError(
+                    f'{self._place}: all events are damaged ({lost[3]}); copy the file again'
+                )
+            arrays, lost = self.read(low, min(count, low + self._step))
+            low += self._step
+        return dict(zip(columns.FIELDS, arrays, strict=True))
+
+    def read(self, low: int, high: int) -> tuple[list[np.ndarray], Lost | None]:
+        """
+        Return the columns x, y, p and t of the events from ``low`` to ``high`` that can be read.
+
+        Pieces that are damaged are left out.
+        """
+        borders = {row for size in self._pieces for row in range(low - low % size, high, size)}
+        edges = [low, *sorted(row for row in borders if row > low), high]
+        parts: list[dict[str, np.ndarray]] = []
+        lost = self._read_pieces(edges, parts)
+        if len(parts) == 1:
+            return [parts[0][name] for name in columns.FIELDS], lost
+        dtypes = self._source.dtypes
+        return [
+            np.concatenate([np.empty(0, dtypes[name]), *(part[name] for part in parts)])
+            for name in columns.FIELDS
+        ], lost
+
+    def _read_pieces(self, edges: list[int], parts: list[dict[str, np.ndarray]]) -> Lost | None:
+        """Read the rows between edges into ``parts``, by halves where they cannot be read."""
+        low, high = edges[0], edges[-1]
+        reason = next((why for a, b, why in self._refused if a < high and b > low), '')
+        if not reason:
+            try:
+                parts.append(self._source.read(low, high))
+                return None
+            except Exception as error:  # whatever h5py raises for damaged files
+                reason = str(error) or type(error).__name__
+        if len(edges) == 2:
+            return high - low, low, high, reason
+        middle = len(edges) // 2
+        first = self._read_pieces(edges[: middle + 1], parts)
+        second = self._read_pieces(edges[middle:], parts)
+        if first and second:
+            return first[0] + second[0], *first[1:]
+        return first or second
 
 
 class RowsFile:
@@ -212,6 +262,6 @@ class RowsFile:
         """Return ``shape`` and ``dtype``."""
         return {'shape': self._data.shape, 'dtype': str(self._data.dtype)}
 
-    def read(self, low: int, high: int) -> list[np.ndarray]:
+    def read(self, low: int, high: int) -> tuple[list[np.ndarray], Lost | None]:
         """Return the rows from ``low`` to ``high`` in one array."""
-        return [self._data[low:high]]
+        return [self._data[low:high]], None

@@ -137,10 +137,8 @@ class _Table(Source):
 
     def read(self, low: int, high: int) -> dict[str, np.ndarray]:
         """Return a part of the columns; the first events decide about their order."""
-        table = self.parts['t']
-        if not self._order:
-            self._order = columns.column_order(table[: columns.SAMPLE])
-        rows = table[low:high]
+        rows = self.parts['t'][low:high]
+        self._order = self._order or columns.column_order(rows[: columns.SAMPLE])
         return {field: rows[:, self._order.index(field)] for field in columns.FIELDS}
 
 

@@ -71,6 +71,8 @@ class Hdf5Process:
     ----------
     description : dict
         What the class tells about the file.
+    lost : list or None
+        What of the last rows could not be read, see ``hdf5_files.Lost``.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class Hdf5Process:
                 )
         self._path = path
         self._failure = 'is closed'
+        self.lost: list[Any] | None = None
         self._lock = threading.Lock()
         self._pending: tuple[int, int] | None = None
         self._slot = 0
@@ -167,6 +170,7 @@ class Hdf5Process:
                 self._slot = self._size - self._slot
                 self._request(*following)
                 self._pending = following
+            self.lost = answer['lost']
             return self._copy(answer['arrays'], start)
 
     def _request(self, low: int, high: int) -> None:

@@ -78,38 +78,50 @@ def stored_rows(dataset: Any) -> int:
 
 
 def check_pieces(path: Path, dataset: Any) -> None:
+    """Raise RecordingError if a compressed piece has more content than a piece has."""
+    if oversized_pieces(path, dataset):
+        raise RecordingError(
+            f'{path}: {oversized(dataset)}; the file is damaged, so copy it again'
+        )
+
+
+def oversized(dataset: Any) -> str:
+    """Return what is wrong with ``oversized_pieces``, a clause."""
+    return f'a piece of {dataset.name} decompresses to more than its {piece_size(dataset)} bytes'
+
+
+def oversized_pieces(path: Path, dataset: Any) -> list[int]:
     """
-    Raise RecordingError if a compressed piece has more content than a piece has.
+    Return the first row of each compressed piece that has more content than a piece has.
 
     The filters would allocate what its compressed data state, or whatever comes out of it.
     """
     if not dataset.chunks:
-        return
+        return []
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(index)[0] for index in range(properties.get_nfilters())]
     while filters and filters[-1] == _FLETCHER32:
         filters.pop()
     if not filters or filters[-1] not in (_DEFLATE, _BLOSC, _LZ4, _BITSHUFFLE, _ZSTD):
-        return
+        return []
     code, skipped = filters[-1], 1 << len(filters) - 1
     limit = piece_size(dataset)
     small = max(_SMALL, 4 * path.stat().st_size)
+    found: list[int] = []
     with path.open('rb') as file:
 
-        def is_too_large(piece: Any) -> bool | None:
+        def check(piece: Any) -> None:
             if piece.filter_mask & skipped:
-                return None
+                return
             if code == _DEFLATE and piece.size * _MAX_RATIO <= small:
-                return None
+                return
             file.seek(piece.byte_offset)
             data = file.read(piece.size if code == _DEFLATE else 32)
-            return _content_size(code, data, limit) > limit or None
+            if _content_size(code, data, limit) > limit:
+                found.append(piece.chunk_offset[0])
 
-        if dataset.id.chunk_iter(is_too_large):
-            raise RecordingError(
-                f'{path}: a piece of {dataset.name} decompresses to more than its {limit} bytes; '
-                'the file is damaged, so copy it again'
-            )
+        dataset.id.chunk_iter(check)
+    return found
 
 
 def _content_size(code: int, data: bytes, limit: int) -> int:

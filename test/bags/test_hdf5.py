@@ -290,6 +290,51 @@ def test_pieces_that_decompress_to_more_than_a_piece_are_refused(tmp_path, kind)
 
 
 @pytest.mark.parametrize(
+    'options', [{'compression': 'gzip'}, hdf5plugin.Blosc(), hdf5plugin.LZ4()]
+)
+@pytest.mark.parametrize('bad', [[0], [8], [0, 1, 2, 3, 9]])
+def test_damaged_pieces_cost_their_events(tmp_path, options, bad):
+    events, path = random_events(20_000, span_us=900_000), tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        for name, size in zip('xypt', (2000, 2000, 2000, 1000)):
+            file.create_dataset(f'events/{name}', data=events[name], chunks=(size,), **options)
+        pieces = [file['events/x'].id.get_chunk_info(index) for index in bad]
+    content = bytearray(path.read_bytes())
+    for piece in pieces:
+        content[piece.byte_offset : piece.byte_offset + 40] = b'\xff' * 40
+    path.write_bytes(content)
+    kept = np.isin(np.arange(20_000) // 2000, bad, invert=True)
+    with open_recording(path) as recording:
+        for _ in range(2):
+            chunks = list(recording)
+            for name in 'xypt':
+                read = np.concatenate([getattr(chunk, name) for chunk in chunks])
+                np.testing.assert_array_equal(read, events[name][kept])
+            assert f'{2000 * len(bad)} of its 20000 events' in recording.missing
+            assert f'events {2000 * bad[0]} to' in recording.missing
+
+
+@pytest.mark.parametrize('fill', [fill_v2e, fill_compound])
+def test_damaged_pieces_of_a_table_cost_their_events(tmp_path, fill):
+    path = tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        fill(file)
+        name = next(name for name in file if isinstance(file[name], h5py.Dataset))
+        rows = file[name][:]
+        del file[name]
+        data = file.create_dataset(name, data=rows, chunks=(500, *rows.shape[1:]), compression=1)
+        piece = data.id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[piece.byte_offset : piece.byte_offset + 40] = b'\xff' * 40
+    path.write_bytes(content)
+    with open_recording(path) as recording:
+        t = np.concatenate([chunk.t for chunk in recording])
+        np.testing.assert_array_equal(t, SMALL['t'][500:])
+        assert '500 of its 2000' in recording.missing
+        assert not recording.truncated
+
+
+@pytest.mark.parametrize(
     'options',
     [
         {'compression': 9, 'shuffle': True, 'fletcher32': True},
