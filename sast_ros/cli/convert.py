@@ -12,6 +12,9 @@ from sast_ros.cli.arguments import add_json
 from sast_ros.cli.terminal import new_table, open_console, print_error, thousands, write_json
 from sast_ros.errors import SettingError
 
+#: Endings of checkpoints.
+_ENDINGS = ('.ckpt', '.pt', '.pth')
+
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
@@ -46,12 +49,18 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return command
 
 
+def _stem(path: Path) -> str:
+    """Return the name of a checkpoint without its ending; other dots belong to the name."""
+    return path.stem if path.suffix.lower() in _ENDINGS else path.name
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Convert the checkpoint and return the exit code."""
     from sast_ros.model import convert_checkpoint
     from sast_ros.model.checkpoint import same_shapes
 
-    target = arguments.out or arguments.checkpoint.with_suffix('.safetensors')
+    source = arguments.checkpoint
+    target = arguments.out or source.with_name(f'{_stem(source)}.safetensors')
     if arguments.out is None and target.exists():  # with a calibration, or of other weights
         raise SettingError(f'{target}: exists; name it with --out to replace it')
     classes = (

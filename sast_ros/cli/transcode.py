@@ -118,9 +118,11 @@ def _targets(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
                 'a folder and the format with --to'
             )
         return [(sources[0], arguments.out)]
+    from sast_ros.bags.names import recording_stem
+
     names: dict[str, Path] = {}
     for source in sources:
-        name = f'{_stem(source)}.{arguments.to}'
+        name = f'{recording_stem(source.resolve())}.{arguments.to}'
         if name in names:
             raise SettingError(
                 f'{names[name]} and {source} would both be written into {arguments.out / name}; '
@@ -128,12 +130,6 @@ def _targets(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
             )
         names[name] = source
     return [(source, arguments.out / name) for name, source in names.items()]
-
-
-def _stem(path: Path) -> str:
-    """Return the name of a recording without its extension."""
-    resolved = path.resolve()
-    return resolved.name if resolved.is_dir() else Path(resolved.name.removesuffix('.zstd')).stem
 
 
 def _show(summary: dict[str, Any]) -> None:

@@ -441,6 +441,15 @@ def test_convert_turns_an_official_checkpoint_into_safetensors(
     assert not capsys.readouterr().err
 
 
+@pytest.mark.parametrize('ending', ['', '.ckpt', '.PT', '.pth'])
+def test_converted_weights_keep_the_name_of_the_checkpoint(
+    tmp_path: Path, capsys: Captured, ending: str
+) -> None:
+    (tmp_path / 'gen1_v1.5.safetensors').write_bytes(b'')
+    assert main(['convert', str(tmp_path / f'gen1_v1.5{ending}')]) == 1
+    assert 'gen1_v1.5.safetensors: exists' in capsys.readouterr().err
+
+
 def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / 'weights.ckpt').write_text('hello')
     assert main(['convert', str(tmp_path / 'weights.ckpt')]) == 1

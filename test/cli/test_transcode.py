@@ -95,6 +95,27 @@ def test_many_recordings_go_into_a_folder(
     assert sorted(each.name for each in (tmp_path / 'out').iterdir()) == sorted(names)
 
 
+@pytest.mark.parametrize(
+    ('name', 'stem'),
+    [
+        ('x.mcap.zst', 'x'),
+        ('Z_1.5.MCAP.ZSTD', 'Z_1.5'),
+        ('e.csv.gz', 'e'),
+        ('r.bag.active', 'r'),
+        ('X_td.dat.h5', 'X_td'),
+        ('run_1.5', 'run_1.5'),
+    ],
+)
+def test_files_keep_the_names_of_their_recordings(
+    name: str, stem: str, tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / name).write_bytes(b'')
+    (tmp_path / 'other').mkdir()
+    inputs = [str(tmp_path / name), str(tmp_path / 'other' / stem)]
+    assert main(['transcode', *inputs, str(tmp_path / 'out'), '--to', 'npz']) == 1
+    assert f'out/{stem}.npz;' in error(capsys)
+
+
 def test_of_many_recordings_those_that_fail_are_left_out(
     bag: Path, dat: Path, tmp_path: Path, capsys: Captured
 ) -> None:
