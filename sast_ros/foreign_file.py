@@ -1,47 +1,37 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Files that stand where a recording should be: pointers, error pages, nothing."""
+"""Files that stand where another one should be: pointers, pages of errors, nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sast_ros.bags.errors import RecordingError
+#: What pages of websites, and errors of file servers, have at their beginning.
+_MARKUP = (b'<html', b'<!doctype', b'<?xml', b'<error')
 
-_HTML = (b'<!doctype html', b'<html')
 
-
-def foreign_content(path: Path) -> str:
+def foreign_content(path: Path, wanted: str) -> str:
     """
-    Return what a file holds instead of a recording, and what to do; empty if nothing is known.
+    Return what a file is, and what to do, if it only stands for another one; else nothing.
 
     Parameters
     ----------
     path : Path
         The file.
+    wanted : str
+        What it should be, with its article.
 
     """
     with path.open('rb') as file:
         head = file.read(1024)
     if not head:
-        return 'is empty; record, copy or download it again'
+        return 'is empty; copy or download it again'
     if head.startswith(b'version https://git-lfs'):
-        return 'is a git-lfs pointer, not the recording itself; fetch it with "git lfs pull"'
-    if head.removeprefix(b'\xef\xbb\xbf').lstrip().lower().startswith(_HTML):
-        return 'is an HTML page, not a recording; download the file behind the page'
+        return f'is a git-lfs pointer, not {wanted} itself; fetch it with "git lfs pull"'
+    text = head.replace(b'\0', b'').lstrip(b'\xef\xbb\xbf\xff\xfe\t\n\r ').lower()
+    if text.startswith(b'<') and any(mark in text for mark in _MARKUP):
+        return (
+            f'is a web page (HTML), not {wanted}; download the file itself, for which the site '
+            'may want a login or another link'
+        )
     return ''
-
-
-def check_content(path: Path) -> None:
-    """
-    Refuse a file that is known to be something else than a recording.
-
-    Raises
-    ------
-    RecordingError
-        It is empty, a git-lfs pointer or an HTML page.
-
-    """
-    problem = foreign_content(path)
-    if problem:
-        raise RecordingError(f'{path} {problem}')

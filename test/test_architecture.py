@@ -18,8 +18,8 @@ PACKAGES = {'sast_ros': REPOSITORY, 'sast_ros_training': REPOSITORY / 'training'
 #: Modules and folders of sast_ros along the data flow: each imports only what is before it.
 ROOMS = (
     # What all may use
-    *('version', 'defaults', 'errors', 'npy', 'output', 'process', 'yaml_file', 'labels'),
-    *('example', 'kernels'),
+    *('version', 'defaults', 'errors', 'foreign_file', 'npy', 'output', 'process', 'yaml_file'),
+    *('labels', 'example', 'kernels'),
     # Events in, detections out
     *('events', 'windows', 'histogram', 'model', 'detections', 'sparsity_budget', 'detector'),
     *('tracking', 'pipeline'),

@@ -18,7 +18,6 @@ from sast_ros.bags.detections import (
 )
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.event_stream import EVENT_STREAM_SUFFIXES, EventStreamRecording
-from sast_ros.bags.foreign_file import check_content
 from sast_ros.bags.hdf5 import HDF5_SUFFIXES, Hdf5Recording
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
 from sast_ros.bags.recording import EventTopic, Recording
@@ -26,6 +25,7 @@ from sast_ros.bags.rosbag import RosBag
 from sast_ros.bags.storage import storage_suffix
 from sast_ros.bags.text import TEXT_SUFFIXES, TextRecording
 from sast_ros.example import recording_path
+from sast_ros.foreign_file import foreign_content
 
 __all__ = [
     'DETECTIONS_TOPIC',
@@ -90,6 +90,8 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
             continue
         if topic is not None and reader not in _WITH_TOPICS:
             raise RecordingError(f'{path} has no topics; leave --topic out')
-        check_content(path)
+        problem = foreign_content(path, 'the recording')
+        if problem:
+            raise RecordingError(f'{path} {problem}')
         return reader(path, topic) if reader in _WITH_TOPICS else reader(path)
     raise RecordingError(f'{path} is no recording that can be read; name {KINDS}')

@@ -14,11 +14,11 @@ from typing import NamedTuple
 from sast_ros.bags.bag_file import BagFile, Connection
 from sast_ros.bags.compression import decompress_file, ExpansionError, max_expansion
 from sast_ros.bags.errors import RecordingError, system_problem
-from sast_ros.bags.foreign_file import foreign_content
 from sast_ros.bags.mcap_file import McapFile
 from sast_ros.bags.metadata import Metadata, read_metadata
 from sast_ros.bags.rosbag1_file import Rosbag1File
 from sast_ros.bags.sqlite_file import SqliteFile
+from sast_ros.foreign_file import foreign_content
 
 STORAGE_SUFFIXES = ('.db3', '.mcap')
 
@@ -324,7 +324,7 @@ def _open(path: Path, stack: ExitStack) -> StorageFile:
     plain, note = path, ''
     try:
         log = _unread_log(path)
-        problem = '' if log else foreign_content(path)
+        problem = '' if log else foreign_content(path, 'the recording')
         if problem:
             raise UnreadableError(path, f'it {problem}', f'{path} {problem}')
         if plain_name(path.name) != path.name:

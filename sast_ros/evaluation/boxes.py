@@ -20,6 +20,7 @@ import zlib
 import numpy as np
 from sast_ros.errors import SastError
 from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.foreign_file import foreign_content
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.npy import check_npy_header
 
@@ -178,6 +179,8 @@ def reading(path: Path, advice: str) -> Iterator[None]:
         reason = 'nested too deeply' if isinstance(error, RecursionError) else 'too large'
         raise EvaluationError(f'{path}: cannot be read ({reason}); {advice}') from error
     except _UNREADABLE as error:
+        if not isinstance(error, OSError) and (problem := foreign_content(path, 'the boxes')):
+            raise EvaluationError(f'{path}: {problem}') from error
         reason = f'{type(error).__name__}: {error}'.rstrip('.')
         raise EvaluationError(f'{path}: cannot be read ({reason}); {advice}') from error
 

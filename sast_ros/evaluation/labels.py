@@ -24,6 +24,7 @@ from sast_ros.evaluation.formats.table import names_boxes, read_header, read_tab
 from sast_ros.evaluation.formats.yolo import read_yolo, yolo_folder
 from sast_ros.evaluation.label_files import is_bag
 from sast_ros.evaluation.topics import read_topic
+from sast_ros.foreign_file import foreign_content
 
 #: Class names in class-id order of data sets whose files do not name them.
 LABEL_CLASSES = {
@@ -267,6 +268,8 @@ def _format(path: Path) -> str:
         return suffix
     if start and b'\0' not in start and names_boxes(read_header(path)):
         return '.csv'
+    if path.is_file() and (problem := foreign_content(path, 'the labels')):
+        raise EvaluationError(f'{path}: {problem}')
     raise EvaluationError(
         f'{path}: labels are read from .json, .npy files and from bags, also from .npz and .csv '
         'files and from folders of YOLO text; name one of them'

@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 from sast_ros.errors import SastError
+from sast_ros.foreign_file import foreign_content
 from sast_ros.model.attention import ALIASES
 from sast_ros.model.calibration import Calibration
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig, vary
@@ -387,6 +388,8 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, OSError) as error:
+        if problem := foreign_content(path, 'the weights'):
+            raise CheckpointError(f'{path}: {problem}') from None
         raise CheckpointError(
             f'{path}: is no intact safetensors file ({error}); convert a checkpoint with '
             '"sast-ros convert"'

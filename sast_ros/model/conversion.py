@@ -11,6 +11,7 @@ import re
 import textwrap
 import zipfile
 
+from sast_ros.foreign_file import foreign_content
 from sast_ros.model.checkpoint import (
     CheckpointError,
     file_sha256,
@@ -157,18 +158,10 @@ def require_safe_unpickling(path: Path) -> None:
 
 def _no_checkpoint(source: Path) -> str:
     """Return what a file is, and what to do, if it is plainly no checkpoint."""
+    if problem := foreign_content(source, 'the checkpoint'):
+        return problem
     with source.open('rb') as file:
         head = file.read(1024)
-    markup = re.sub(rb'^(\xef\xbb\xbf|\xff\xfe|\xfe\xff)', b'', head).lstrip(b'\0\t\n\r ')
-    if not head:
-        return 'is empty; download it again'
-    if head.startswith(b'version https://git-lfs'):
-        return 'is a pointer of git-lfs, not the checkpoint; fetch that with "git lfs pull"'
-    if markup.startswith(b'<'):  # nothing that PyTorch writes
-        return (
-            'is a web page, not a checkpoint: the download needs a login or another link; '
-            'download the file itself'
-        )
     if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 32:
         return 'is a safetensors file; give it to --model as it is'
     try:

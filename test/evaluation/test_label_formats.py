@@ -387,6 +387,24 @@ class TestTable:
         assert read_detections(tmp_path / 'd.csv').boxes['class_confidence'].tolist() == [0.25]
 
 
+@pytest.mark.parametrize('name', ['a_bbox.npy', 'a.npz', 'a.json', 'a.csv', 'a.tsv', 'a.labels'])
+@pytest.mark.parametrize(
+    ('content', 'named'),
+    [
+        ('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n', 'git lfs pull'),
+        ('<!DOCTYPE html><html><body>Sign in, please</body></html>', 'HTML'),
+        ('', 'is empty'),
+    ],
+)
+def test_what_stands_for_labels_is_named_for_what_it_is(tmp_path, name, content, named):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(EvaluationError, match=f'{name}: .*{named}'):
+        read_labels(tmp_path / name, 'a')
+    if name.endswith(('.npy', '.json', '.csv')):
+        with pytest.raises(EvaluationError, match=f'{name}: .*{named}'):
+            read_detections(tmp_path / name)
+
+
 def test_labels_that_cannot_be_detected_are_counted(tmp_path):
     labels = coco(tmp_path, [(0, BOX, {}), (1, [1, 2, 0, 5], {}), (2, BOX, {}), (3, FAR, {})])
     detected = replace(

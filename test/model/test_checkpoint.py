@@ -228,6 +228,22 @@ def test_files_of_another_kind_are_named_for_what_they_are(tmp_path, content, wa
     assert not (tmp_path / 'm.safetensors').exists()
 
 
+@pytest.mark.parametrize(
+    ('content', 'wanted'),
+    [
+        (b'', ['empty']),
+        (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n', ['git lfs pull']),
+        (b'<!DOCTYPE html><html>login</html>', ['HTML']),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', ['web page']),
+    ],
+)
+def test_what_stands_for_weights_is_named_for_what_it_is(tmp_path, content, wanted):
+    path = tmp_path / 'sast.safetensors'
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=facts('sast.safetensors', *wanted)):
+        load_model(path)
+
+
 def saved(content: object) -> bytes:
     stream = io.BytesIO()
     torch.save(content, stream)

@@ -21,6 +21,7 @@ from sast_ros.evaluation.formats.box_file import (
     stems,
     time_key,
 )
+from sast_ros.foreign_file import foreign_content
 from sast_ros.labels import BOX_DTYPE
 
 #: Names of the columns, in small letters, by what they are.
@@ -95,6 +96,8 @@ def read_table(
     numbered = 'frame' in columns and clock is not None and clock.is_known
     corners = {'x1', 'y1', 'x2', 'y2'}, {'x1', 'y1', 'w', 'h'}, {'cx', 'cy', 'w', 'h'}
     if not ((numbered or time) and 'class' in columns and any(c <= set(columns) for c in corners)):
+        if problem := foreign_content(path, 'the boxes'):
+            raise EvaluationError(f'{path}: {problem}')
         raise EvaluationError(
             f'{path}: the columns {", ".join(header[:12]) or "have no names"}'
             f'{" are not those of boxes" if header else ""}; {_ADVICE}'
