@@ -204,6 +204,8 @@ class EventFile:
             try:
                 parts.append(self._source.read(low, high))
                 return None
+            except MemoryError:
+                raise
             except Exception as error:  # whatever h5py raises for damaged files
                 reason = str(error) or type(error).__name__
         if len(edges) == 2:
