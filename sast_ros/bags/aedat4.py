@@ -20,9 +20,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 from sast_ros.bags.blocks import BlockRecording, Columns
+from sast_ros.bags.compression import decompress, ExpansionError, max_size
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.flatbuffer import FlatbufferError, Table
 from sast_ros.bags.recording import EventTopic
+from sast_ros.errors import SettingError
 from sast_ros.events._native import empty_events
 from sast_ros.kernels import library
 
@@ -33,7 +35,10 @@ _MAGIC = b'#!AER-DAT4.0\r\n'
 #: Values of ``IOHeader.compression``.
 _NONE, _LZ4, _LZ4_HIGH, _ZSTD, _ZSTD_HIGH = range(5)
 
-#: Bytes of a decompressed packet, 8 million events, and of its parts.
+#: The same for ``decompress``.
+_METHODS = ('none', 'lz4', 'lz4', 'zstd', 'zstd')
+
+#: Bytes of a decompressed packet, 8 million events, and of a buffer.
 _MAX_PACKET, _PART = 1 << 27, 1 << 20
 
 #: Bytes of the header; usual are a few thousand.
@@ -177,28 +182,37 @@ class Aedat4Recording(BlockRecording):
     def _packets(self) -> Iterator[np.ndarray]:
         """Yield the structs ``Event`` of each packet of the stream, as bytes."""
         self._damaged_at, self._cut = None, self._table > self.byte_size
-        bad, readable = 0, 0
+        bad = readable = compressed = expanded = 0
+        refused: ExpansionError | None = None
         with self.path.open('rb', buffering=_PART) as file:
             for at, number, size in self._places(file):
                 if number == self._stream.number:
                     try:
                         events = self._read_packet(file.read(size))
-                    except FlatbufferError:
+                    except (FlatbufferError, ExpansionError) as error:
                         self._damaged_at = at
                         bad += 1
+                        refused = error if isinstance(error, ExpansionError) else refused
                     else:
                         readable += 1
+                        compressed, expanded = compressed + size, expanded + len(events)
+                        if expanded > (limit := max_size(compressed)):
+                            excess = ExpansionError(compressed, limit)
+                            raise RecordingError(f'{self.path}: {excess}') from excess
                         yield events
                 self.progress = (at, self._end, 'bytes')
         self.progress = (self._end, self._end, 'bytes')
         if bad and not readable:
-            raise self._damaged(f'none of its {bad} packets of events can be read')
+            reason = f'none of its {bad} packets of events can be read'
+            raise self._damaged(f'{reason} ({refused})' if refused else reason) from refused
         missing = [f'{self.path.name} is truncated'] if self._cut else []
         if self._damaged_at is not None:
             missing.append(
                 f'{self.path.name} is damaged at byte {self._damaged_at}; {readable} packets of '
                 'events can be read'
             )
+        if refused is not None:
+            missing.append(f'in a packet, {refused}')
         self.missing = '; '.join(missing)
 
     def _places(self, file: BinaryIO) -> Iterator[tuple[int, int, int]]:
@@ -245,7 +259,7 @@ class Aedat4Recording(BlockRecording):
             # The place of a packet is that of its content
             entries = Table.root(_decompress(content, self._compression), b'FTAB').tables(0)
             places = sorted(entry.integer(0, '<q', 0) - 8 for entry in entries)
-        except FlatbufferError:
+        except (FlatbufferError, ExpansionError):
             return []
         inside = all(self._start <= place <= self._end - 8 for place in places)
         return places if inside else []
@@ -304,39 +318,9 @@ def _read_streams(text: str) -> dict[int, _Stream]:
 
 def _decompress(content: bytes, compression: int) -> bytes:
     """Return the content of a packet."""
-    if compression == _NONE:
-        return content
-    parts, size = [], 0
-    for part in (_lz4_parts if compression in (_LZ4, _LZ4_HIGH) else _zstd_parts)(content):
-        parts.append(part)
-        size += len(part)
-        if size > _MAX_PACKET:
-            raise FlatbufferError(f'more than {_MAX_PACKET >> 20} MiB')
-    return parts[0] if len(parts) == 1 else b''.join(parts)
-
-
-def _lz4_parts(content: bytes) -> Iterator[bytes]:
-    import lz4.frame
-
-    context, at, end = lz4.frame.create_decompression_context(), 0, False
-    rest = memoryview(content)
     try:
-        while not end:
-            part, used, end = lz4.frame.decompress_chunk(context, rest[at:], max_length=_PART)
-            if not (part or used):
-                raise FlatbufferError('an incomplete frame')
-            at += used
-            yield part
-    except RuntimeError as error:
-        raise FlatbufferError(str(error)) from error
-
-
-def _zstd_parts(content: bytes) -> Iterator[bytes]:
-    import zstandard
-
-    frame = zstandard.ZstdDecompressor(max_window_size=_MAX_PACKET).stream_reader(content)
-    try:
-        while part := frame.read(_PART):
-            yield part
-    except zstandard.ZstdError as error:
-        raise FlatbufferError(str(error)) from error
+        return bytes(decompress(content, _METHODS[compression], _MAX_PACKET))
+    except (ExpansionError, SettingError, MemoryError):
+        raise
+    except Exception as error:  # of the library of the compression
+        raise FlatbufferError(str(error) or type(error).__name__) from error

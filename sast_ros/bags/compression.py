@@ -82,7 +82,7 @@ def max_size(compressed: int) -> int:
     return max(_FLOOR, int(compressed * max_expansion()))
 
 
-def decompress(data: Buffer, method: str) -> Buffer:
+def decompress(data: Buffer, method: str, most: int | None = None) -> Buffer:
     """
     Decompress a chunk or a message.
 
@@ -92,11 +92,13 @@ def decompress(data: Buffer, method: str) -> Buffer:
         Compressed data, one or more frames.
     method : str
         ``'zstd'``, ``'lz4'`` (frames), ``'bz2'``, or ``''`` and ``'none'`` for plain data.
+    most : int, optional
+        Bytes to which such data may expand, whatever its size is.
 
     Raises
     ------
     ExpansionError
-        The data expands beyond ``max_size``.
+        The data expands beyond ``max_size``, or ``most``.
     ValueError
         An unknown method, or incomplete data.
     Exception
@@ -108,6 +110,7 @@ def decompress(data: Buffer, method: str) -> Buffer:
     if method not in _METHODS:
         raise ValueError(f'unknown compression {method!r}')
     limit = max_size(len(data))
+    limit = limit if most is None else min(limit, most)
     parts: list[bytes] = []
     total, rest = 0, data
     while total <= limit and len(parts) < _FRAMES and (rest or not parts):

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 from sast_ros.bags import open_recording, RecordingError
+from sast_ros.bags.compression import ExpansionError, VARIABLE
 
 COUNT = 120
 
@@ -155,11 +156,36 @@ def test_aedat4_packets_are_not_decompressed_without_bound(tmp_path, compression
     del bomb, content
     tracemalloc.start()
     try:
-        with pytest.raises(RecordingError, match=facts('a.aedat4', 1)):
+        with pytest.raises(RecordingError, match=facts('a.aedat4', VARIABLE)) as caught:
             read(path)
+        assert isinstance(caught.value.__cause__, ExpansionError)
         assert tracemalloc.get_traced_memory()[1] < 1 << 28
     finally:
         tracemalloc.stop()
+
+
+def test_aedat4_a_packet_that_expands_costs_itself(tmp_path, events):
+    content = event_files.aedat4(events, 'zstd', table=False)
+    bomb = event_files.COMPRESSIONS['zstd'][1](bytes(1 << 25))
+    found, missing = read(
+        write(tmp_path / 'a.aedat4', content + struct.pack('<ii', 0, len(bomb)) + bomb)
+    )
+    np.testing.assert_array_equal(found['t'], events['t'])
+    assert VARIABLE in missing
+
+
+def test_aedat4_small_packets_do_not_add_up_to_much(tmp_path, monkeypatch):
+    events = {name: np.zeros(1_800_000, int) for name in 'xypt'}
+    content = event_files.aedat4(events, 'zstd', packet=100_000, table=False)
+    path = write(tmp_path / 'a.aedat4', content)
+    with open_recording(path) as recording:
+        events_before = 0
+        with pytest.raises(RecordingError, match=facts('a.aedat4', VARIABLE)):
+            for chunk in recording:
+                events_before += len(chunk)
+    assert 100_000 < events_before <= 1 << 20
+    monkeypatch.setenv(VARIABLE, '100000')
+    assert len(read(path)[0]['t']) == 1_800_000
 
 
 @pytest.mark.parametrize(
