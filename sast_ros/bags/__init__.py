@@ -19,6 +19,7 @@ from sast_ros.bags.detections import (
 from sast_ros.bags.errors import RecordingError
 from sast_ros.bags.event_stream import EVENT_STREAM_SUFFIXES, EventStreamRecording
 from sast_ros.bags.hdf5 import HDF5_SUFFIXES, Hdf5Recording
+from sast_ros.bags.names import compression_problem
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES, PropheseeRecording
 from sast_ros.bags.recording import EventTopic, Recording
 from sast_ros.bags.rosbag import RosBag
@@ -94,4 +95,6 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
         if problem:
             raise RecordingError(f'{path} {problem}')
         return reader(path, topic) if reader in _WITH_TOPICS else reader(path)
-    raise RecordingError(f'{path} is no recording that can be read; name {KINDS}')
+    problem = compression_problem(path)
+    problem = problem and (foreign_content(path, 'the recording') or problem)
+    raise RecordingError(f'{path} {problem or f"is no recording that can be read; name {KINDS}"}')

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import shlex
 
 #: Of compressed files, and of those that rosbag1 is still writing.
 _OUTER = ('.zstd', '.zst', '.gz', '.lz4', '.active')
@@ -14,6 +15,16 @@ _FORMATS = (
     *('.mcap', '.db3', '.bag', '.raw', '.dat', '.h5', '.hdf5', '.aedat4', '.es'),
     *('.txt', '.csv', '.npy', '.npz', '.zip'),
 )
+
+#: Names of compressions, and the commands that undo them.
+_COMPRESSIONS = {
+    '.gz': ('gzip', 'gunzip {name}'),
+    '.zst': ('zstd', 'zstd -d {name} -o {plain}'),
+    '.zstd': ('zstd', 'zstd -d {name} -o {plain}'),
+    '.lz4': ('lz4', 'lz4 -d {name} {plain}'),
+    '.bz2': ('bzip2', 'bunzip2 {name}'),
+    '.xz': ('xz', 'unxz {name}'),
+}
 
 #: Of these two suffixes the file is converted from the format of the first one.
 _CONVERTED = (('.raw', '.dat'), ('.h5', '.hdf5'))
@@ -30,6 +41,20 @@ def recording_stem(path: str | os.PathLike[str]) -> str:
     if name.lower().endswith(_CONVERTED[1]):
         stem = _without(stem, _CONVERTED[0])
     return stem
+
+
+def compression_problem(path: Path) -> str:
+    """
+    Return what is wrong with a compressed recording that is not read, and what to do.
+
+    Empty for a file that is not called like a recording with a suffix of a compression.
+    """
+    method, command = _COMPRESSIONS.get(path.suffix.lower(), ('', ''))
+    inner = path.stem.lower().removesuffix('.active')
+    if not method or not inner.endswith(_FORMATS):
+        return ''
+    command = command.format(name=shlex.quote(path.name), plain=shlex.quote(path.stem))
+    return f'is compressed with {method}; decompress it first ({command})'
 
 
 def _without(name: str, suffixes: tuple[str, ...]) -> str:

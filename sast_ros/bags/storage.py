@@ -16,6 +16,7 @@ from sast_ros.bags.compression import decompress_file, ExpansionError, max_expan
 from sast_ros.bags.errors import RecordingError, system_problem
 from sast_ros.bags.mcap_file import McapFile
 from sast_ros.bags.metadata import Metadata, read_metadata
+from sast_ros.bags.names import compression_problem
 from sast_ros.bags.rosbag1_file import Rosbag1File
 from sast_ros.bags.sqlite_file import SqliteFile
 from sast_ros.foreign_file import foreign_content
@@ -144,6 +145,9 @@ def open_storage(path: Path, stack: ExitStack, metadata: Metadata | None = None)
         return Storage([_open(path, stack)])
     names = sorted(file for file in path.iterdir() if is_storage_file(file) and file.is_file())
     if not names:
+        for file in sorted(path.iterdir()):
+            if problem := compression_problem(file):
+                raise RecordingError(f'{file} {problem}')
         raise RecordingError(
             f'{path} is no rosbag2 folder: there is no {" or ".join(STORAGE_SUFFIXES)} file in '
             'it; name the folder that holds them, or a single recording'

@@ -728,6 +728,35 @@ def test_what_is_no_recording_is_named_for_what_it_is(tmp_path, name, word):
         open_recording(path)
 
 
+@pytest.mark.parametrize(
+    ('name', 'named'),
+    [
+        ('a.mcap.gz', 'gunzip a.mcap.gz'),
+        ('a.MCAP.LZ4', 'lz4 -d a.MCAP.LZ4 a.MCAP'),
+        ('a.bag.gz', 'gunzip'),
+        ('a.bag.active.bz2', 'bunzip2'),
+        ('a.db3.xz', 'unxz'),
+        ('a.raw.zst', 'zstd -d a.raw.zst -o a.raw'),
+        ('a.h5.gz', 'gunzip'),
+        ('a.npy.zstd', 'zstd -d'),
+        ('a.csv.bz2', 'bunzip2'),
+        ('my run.aedat4.gz', "gunzip 'my run.aedat4.gz'"),
+    ],
+)
+def test_compressed_recordings_that_are_not_read_are_named(tmp_path, name, named):
+    path = tmp_path / name
+    path.write_bytes(b'content')
+    for place in (path, tmp_path) if '.mcap' in name.lower() else (path,):
+        with pytest.raises(RecordingError, match=facts(name, 'compressed', named)):
+            open_recording(place)
+    path.write_bytes(CONTENT['git lfs pull'])
+    with pytest.raises(RecordingError, match=facts(name, 'git lfs pull')):
+        open_recording(path)
+    with pytest.raises(RecordingError, match=facts('a.gz', 'aedat4')):
+        path.rename(tmp_path / 'a.gz')
+        open_recording(tmp_path / 'a.gz')
+
+
 def test_pointers_in_a_folder_are_named(tmp_path, messages):
     folder = folder_of(tmp_path, 'mcap', messages, files=2)
     first, second = sorted(folder.glob('bag_*'))
