@@ -171,12 +171,16 @@ class Aedat4Recording(BlockRecording):
         """Yield the events of many packets at a time."""
         self.progress, self.missing = (0, self._end, 'bytes'), ''
         packets, size = [], 0
-        for events in self._packets():
-            packets.append(events)
-            size += len(events)
-            if size >= _BLOCK * _EVENT:
-                yield from _convert(packets)
-                packets, size = [], 0
+        try:
+            for events in self._packets():
+                packets.append(events)
+                size += len(events)
+                if size >= _BLOCK * _EVENT:
+                    yield from _convert(packets)
+                    packets, size = [], 0
+        except (RecordingError, OSError):
+            yield from _convert(packets)
+            raise
         yield from _convert(packets)
 
     def _packets(self) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
-from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.errors import RecordingError, system_problem
 from sast_ros.bags.recording import Recording
 from sast_ros.events import EventChunk, EventFormatError
 from sast_ros.events._native import DecodedEvents, INVALID_POLARITY, pixels
@@ -55,6 +55,9 @@ class BlockRecording(Recording):
                 return
             except EventFormatError as error:
                 raise RecordingError(str(error)) from error
+            except OSError as error:
+                reason = system_problem(error) or f'it cannot be read ({error}); copy it again'
+                raise RecordingError(f'{self.path}: {reason}') from error
             yield chunk
 
 

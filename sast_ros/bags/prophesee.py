@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from sast_ros.bags.errors import RecordingError
+from sast_ros.bags.errors import RecordingError, system_problem
 from sast_ros.bags.recording import Recording
 from sast_ros.events import EventChunk, EventFormatError, open_prophesee_file, TruncatedFileError
 
@@ -67,7 +67,9 @@ class PropheseeRecording(Recording):
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
-    reason = error.strerror if isinstance(error, OSError) else str(error).removeprefix(f'{path}: ')
+    if problem := system_problem(error):
+        return RecordingError(f'{path}: {problem}')
+    reason = str(error).removeprefix(f'{path}: ')
     return RecordingError(
         f'{path} cannot be read: {reason}; copy it again, or name another recording'
     )

@@ -359,7 +359,7 @@ def in_order(chunks: Iterable[EventChunk]) -> Iterator[EventChunk]:
     try:
         for chunk in chunks:
             yield from order.feed(chunk)
-    except SastError:  # the source is damaged from here on
+    except (SastError, OSError):  # the source is damaged from here on
         yield from order.flush()
         raise
     yield from order.flush()
@@ -392,7 +392,7 @@ def sort_blocks(
         More than ``MAX_SORTED_EVENTS`` in no order of time.
 
     """
-    damage: list[SastError] = []
+    damage: list[Exception] = []
     checked = _until_damage((block.check(width, height) for block in blocks), damage)
     for events in checked:
         if events.longest > MIN_HORIZON_US:
@@ -420,12 +420,12 @@ def sort_blocks(
 
 
 def _until_damage(
-    blocks: Iterable[CheckedEvents], damage: list[SastError]
+    blocks: Iterable[CheckedEvents], damage: list[Exception]
 ) -> Iterator[CheckedEvents]:
     """Yield the blocks before the first error, which is added to ``damage``."""
     try:
         yield from blocks
-    except SastError as error:
+    except (SastError, OSError) as error:
         damage.append(error)
 
 

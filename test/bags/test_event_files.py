@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
 import gzip
+import io
+import os
 from pathlib import Path
 import random
 import resource
@@ -13,6 +17,7 @@ import tracemalloc
 
 from bags import event_files
 from bags.recordings import HEIGHT, random_events, WIDTH
+from events import encoders
 from facts import facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -471,6 +476,43 @@ def survives(path: Path, content: bytes, events: dict[str, np.ndarray], cut: boo
         count = len(found['t'])
         assert count == COUNT or missing or path.suffix in ('.txt', '.csv', '.es')
         np.testing.assert_array_equal(found['x'][: count - 1], events['x'][: max(0, count - 1)])
+
+
+class FailingFile(io.BufferedReader):
+    """A file on a disk that fails after some bytes."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most that many bytes, or raise the error of the disk."""
+        if self.tell() > FailingFile.end:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().read(min(size, 1 << 12) if size >= 0 else size)
+
+    read1 = read
+    end = 0
+
+
+@pytest.mark.parametrize('name', ['plain.aedat4', 'dvs.es', 'plain.txt', 'a.dat'])
+def test_error_of_the_disk_is_named_after_the_events_before(tmp_path, monkeypatch, name):
+    events = random_events(3000, span_us=900_000)
+    event_files.write_every_format(tmp_path, events)
+    (tmp_path / 'a.dat').write_bytes(
+        b'% Version 2\n\x0c\x08' + encoders.dat(*(events[key] for key in 'xypt'))
+    )
+    count = 0
+    with open_recording(tmp_path / name) as recording:
+        size = recording.byte_size
+
+        def open_failing(path, *arguments, **options):
+            return FailingFile(io.FileIO(path))
+
+        monkeypatch.setattr(FailingFile, 'end', size // 2)
+        monkeypatch.setattr(Path, 'open', open_failing)
+        monkeypatch.setattr(builtins, 'open', open_failing)
+        with pytest.raises(RecordingError, match=facts(name, os.strerror(errno.EIO))):
+            for chunk in recording:
+                count += len(chunk)
+    monkeypatch.undo()
+    assert count > 900
 
 
 def test_files_cut_anywhere_give_the_events_before(tmp_path, events):
