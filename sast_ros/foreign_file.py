@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 #: What pages of websites, and errors of file servers, have at their beginning.
-_MARKUP = (b'<html', b'<!doctype', b'<?xml', b'<error')
+_HTML, _XML = (b'<html', b'<!doctype'), (b'<?xml', b'<error')
 
 
 def foreign_content(path: Path, wanted: str) -> str:
@@ -27,9 +27,10 @@ def foreign_content(path: Path, wanted: str) -> str:
     if not head:
         return 'is empty; copy or download it again'
     if head.startswith(b'version https://git-lfs'):
-        return f'is a git-lfs pointer, not {wanted} itself; fetch it with "git lfs pull"'
+        return f'is a git-lfs pointer instead of {wanted}; fetch the file with "git lfs pull"'
     text = head.replace(b'\0', b'').lstrip(b'\xef\xbb\xbf\xff\xfe\t\n\r ').lower()
-    if text.startswith(b'<') and any(mark in text for mark in _MARKUP):
+    marks = _HTML if path.suffix.lower() == '.xml' else _HTML + _XML
+    if text.startswith(b'<') and any(mark in text for mark in marks):
         return (
             f'is a web page (HTML), not {wanted}; download the file itself, for which the site '
             'may want a login or another link'

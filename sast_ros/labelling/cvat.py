@@ -14,6 +14,7 @@ from pathlib import Path
 import re
 from xml.etree import ElementTree
 
+from sast_ros.foreign_file import foreign_content
 from sast_ros.labelling.annotations import (
     Annotations,
     Export,
@@ -110,6 +111,8 @@ def _parse(path: Path) -> ElementTree.Element:
             raise LabelError(f'{path}: has a document type, which CVAT does not write; {_ADVICE}')
         return ElementTree.fromstring(text)
     except (ElementTree.ParseError, UnicodeDecodeError) as error:
+        if problem := foreign_content(path, 'the annotations'):
+            raise LabelError(f'{path}: {problem}') from error
         raise LabelError(f'{path}: is not intact XML ({error}); {_ADVICE}') from error
 
 

@@ -270,6 +270,21 @@ def test_entities_are_not_expanded(encoding, tmp_path) -> None:
         read_cvat(path)
 
 
+@pytest.mark.parametrize(
+    ('content', 'named'),
+    [
+        ('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n', 'git lfs pull'),
+        ('<html><body>Sign in<br></body></html>', 'HTML'),
+        ('', 'is empty'),
+        ('<?xml version="1.0"?><annotations>', 'not intact XML'),
+    ],
+)
+def test_what_stands_for_annotations_is_named_for_what_it_is(tmp_path, content, named) -> None:
+    (tmp_path / 'a.xml').write_text(content)
+    with pytest.raises(LabelError, match=f'a.xml: .*{named}'):
+        read_cvat(tmp_path / 'a.xml')
+
+
 def test_deep_and_large_xml_is_refused(tmp_path, monkeypatch) -> None:
     path = tmp_path / 'x.xml'
     path.write_text('<annotations>' + '<a>' * 200_000)
