@@ -43,6 +43,10 @@ class SettingError(SastError, ValueError):
     """An option, parameter or argument with an impossible value."""
 
 
+class UsageError(SettingError):
+    """Arguments of a command that cannot be right, whatever the files hold; it exits with 2."""
+
+
 class MissingPackageError(SastError, ImportError):
     """An optional dependency that is not installed."""
 

@@ -134,11 +134,7 @@ def export_network(
         See ``check_place``.
 
     """
-    if path.suffix != FORMATS[file_format]:
-        raise SettingError(
-            f'{path}: a file of format {file_format} must end in {FORMATS[file_format]}; choose '
-            'another name, or another --format'
-        )
+    require_ending(path, file_format)
     # What is wrong is said before a minute of work
     check_place(path)
     if file_format == 'onnx':
@@ -153,6 +149,23 @@ def export_network(
         content = _as_torch(program, metadata)
     write_file(path, content)
     return metadata
+
+
+def require_ending(path: Path, file_format: str) -> None:
+    """
+    Check the name of a file to write.
+
+    Raises
+    ------
+    SettingError
+        Its ending is not that of the format.
+
+    """
+    if path.suffix != FORMATS[file_format]:
+        raise SettingError(
+            f'{path}: a file of format {file_format} must end in {FORMATS[file_format]}; choose '
+            'another name, or another --format'
+        )
 
 
 def describe(model: SAST, geometry: SensorGeometry, *, trained: bool) -> dict[str, Any]:

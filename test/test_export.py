@@ -212,14 +212,14 @@ def test_a_missing_package_is_one_sentence_with_what_to_install(tmp_path, capsys
 @pytest.mark.parametrize('size', ['0x480', '640', '9000x9000'])
 def test_a_sensor_that_is_impossible_is_refused(tmp_path, capsys, size):
     options = ('--format', 'torch', '--sensor-size', size)
-    assert main(['export', str(tmp_path / 'network.pt2'), *options]) in (1, 2)
+    assert main(['export', str(tmp_path / 'network.pt2'), *options]) == 2
     assert size.split('x')[0] in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize('name, options', [('a.pt2', []), ('a.onnx', ['--format', 'torch'])])
 def test_a_name_of_another_format_is_refused(tmp_path, capsys, name, options):
-    assert main(['export', str(tmp_path / name), *options]) == 1
+    assert main(['export', str(tmp_path / name), *options]) == 2
     assert 'must end in' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

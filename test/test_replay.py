@@ -485,7 +485,7 @@ def test_topics_are_replayed_each_with_a_state_and_a_folder_of_its_own(tmp_path,
         for file in ('detections.npy', 'detections.mcap'):
             assert (out / file).read_bytes() == (tmp_path / 'both' / name / file).read_bytes()
     capsys.readouterr()
-    assert main(['replay', bag, *both, '--topic', '/left/events']) == 1
+    assert main(['replay', bag, *both, '--topic', '/left/events']) == 2
     assert '--topic names /left/events twice' in capsys.readouterr().err
     assert main(['replay', bag]) == 1
     assert re.search('--topic, once for each camera: /left/events', capsys.readouterr().err)

@@ -40,7 +40,7 @@ from sast_ros.cli.terminal import (
     print_error,
     print_line,
 )
-from sast_ros.errors import escape_controls, format_error, is_expected
+from sast_ros.errors import escape_controls, format_error, is_expected, UsageError
 from sast_ros.process import is_interruption
 from sast_ros.version import installed_version
 
@@ -85,14 +85,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if is_interruption(error):
             print_error('interrupted; files that are not complete have "part" in their names')
             return 130
-        if arguments.debug:
+        wrong_usage = isinstance(error, UsageError)
+        if arguments.debug and not wrong_usage:
             raise
         advice = ''
         if not is_expected(error):
             print_line(traceback.format_exc().rstrip(), sys.stderr)
             advice = '; this is a bug of sast_ros, please report it'
         print_error(format_error(error) + advice)
-        return 1
+        return 2 if wrong_usage else 1
 
 
 class _Parser(argparse.ArgumentParser):

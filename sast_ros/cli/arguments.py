@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
 
 from sast_ros import defaults
-from sast_ros.errors import SastError
+from sast_ros.errors import SastError, UsageError
 
 MODEL_HELP = (
     'weights: "default" for the bundled ones, a .safetensors file, or the name of a configuration '
@@ -244,6 +245,15 @@ def _of_file(path: Path) -> dict[str, Any]:
     return options | ({'sensor_size': size} if all(size) else {})
 
 
+@contextlib.contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Make an error about an argument one of wrong usage; its rule is that of the library."""
+    try:
+        yield
+    except SastError as error:
+        raise UsageError(str(error)) from error
+
+
 def add_json(command: argparse.ArgumentParser, content: str) -> None:
     """Add ``--json``."""
     text = f'write the {content} as JSON, - for standard output'
@@ -284,9 +294,13 @@ def seed(text: str) -> int:
 
 def sensor_size(text: str) -> tuple[int, int]:
     """Read WIDTHxHEIGHT and return (height, width) in pixels."""
+    from sast_ros.events.chunk import refuse_sensor_size
+
     width, _, height = text.lower().partition('x')
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         raise argparse.ArgumentTypeError(f'{text!r} is not WIDTHxHEIGHT, for example 640x480')
+    if reason := refuse_sensor_size(int(height), int(width)):
+        raise argparse.ArgumentTypeError(f'no sensor has the size {text!r}: {reason}')
     return int(height), int(width)
 
 

@@ -26,7 +26,7 @@ from sast_ros.cli.terminal import (
     thousands,
     write_json,
 )
-from sast_ros.errors import SettingError
+from sast_ros.errors import UsageError
 from sast_ros.process import (
     hold_to_instruction_set,
     INSTRUCTION_SETS,
@@ -90,11 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure and return the exit code."""
     synthetic = [name for name in ('size', 'rate') if getattr(arguments, name) is not None]
     if arguments.recording and synthetic:
-        raise SettingError(
-            f'--{synthetic[0]} is of synthetic events; leave it out, or --recording'
-        )
+        raise UsageError(f'--{synthetic[0]} is of synthetic events; leave it out, or --recording')
     if arguments.topic is not None and not arguments.recording:
-        raise SettingError('--topic is of a recording; name that with --recording')
+        raise UsageError('--topic is of a recording; name that with --recording')
     if arguments.instruction_set:
         hold_to_instruction_set(arguments.instruction_set)
     limit_spinning()

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import add_detector, add_json, detector_options
+from sast_ros.cli.arguments import add_detector, add_json, detector_options, wrong_usage
 from sast_ros.cli.evaluate import (
     add_batch,
     add_protocol,
@@ -74,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros.model import add_calibration, load_model
     from sast_ros.model.checkpoint import require_ending
 
-    require_ending(arguments.out)
+    with wrong_usage():
+        require_ending(arguments.out)
     check_place(arguments.out)
     inputs = _inputs(arguments)
     own = load_model(arguments.model).config.classes

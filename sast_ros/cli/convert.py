@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sast_ros.cli.arguments import add_json
+from sast_ros.cli.arguments import add_json, wrong_usage
 from sast_ros.cli.terminal import new_table, open_console, print_error, thousands, write_json
 from sast_ros.errors import SettingError
 
@@ -57,9 +57,15 @@ def _stem(path: Path) -> str:
 def run(arguments: argparse.Namespace) -> int:
     """Convert the checkpoint and return the exit code."""
     from sast_ros.model import convert_checkpoint
-    from sast_ros.model.checkpoint import same_shapes
+    from sast_ros.model.checkpoint import require_ending, same_shapes
+    from sast_ros.model.config import model_config
 
     source = arguments.checkpoint
+    with wrong_usage():
+        if arguments.name is not None:
+            model_config(arguments.name)
+        if arguments.out is not None:
+            require_ending(arguments.out)
     target = arguments.out or source.with_name(f'{_stem(source)}.safetensors')
     if arguments.out is None and target.exists():  # with a calibration, or of other weights
         raise SettingError(f'{target}: exists; name it with --out to replace it')

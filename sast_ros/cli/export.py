@@ -9,7 +9,7 @@ from pathlib import Path
 import sys
 from typing import Any
 
-from sast_ros.cli.arguments import add_json, MODEL_HELP, sensor_size
+from sast_ros.cli.arguments import add_json, MODEL_HELP, sensor_size, wrong_usage
 from sast_ros.cli.terminal import (
     new_table,
     open_console,
@@ -51,9 +51,11 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export the network and return the exit code."""
-    from sast_ros.export import export_network
+    from sast_ros.export import export_network, require_ending
     from sast_ros.model.choice import choose_model
 
+    with wrong_usage():
+        require_ending(arguments.out, arguments.format)
     model, trained = choose_model(arguments.model, 'cpu')
     metadata = export_network(
         model, arguments.out, arguments.format, arguments.sensor_size, trained=trained

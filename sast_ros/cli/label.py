@@ -16,7 +16,7 @@ from sast_ros.cli.arguments import (
     whole_number,
 )
 from sast_ros.cli.terminal import new_table, open_console, show_progress, show_results, write_json
-from sast_ros.errors import SettingError
+from sast_ros.errors import SettingError, UsageError
 from sast_ros.example import recording_path
 from sast_ros.process import limit_spinning
 
@@ -129,7 +129,7 @@ def _import(arguments: argparse.Namespace) -> int:
     given = [*vars(arguments).get('given', ())]
     given += [name for name, value in _EXPORT.items() if getattr(arguments, name) != value]
     if given:
-        raise SettingError(
+        raise UsageError(
             f'--import takes no options of the export or the detector; leave out '
             f'{", ".join(given).replace("_", "-")}'
         )

@@ -27,7 +27,7 @@ from sast_ros.cli.terminal import (
     thousands,
     UNTRAINED_WARNING,
 )
-from sast_ros.errors import SettingError
+from sast_ros.errors import UsageError
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
     for index, name in enumerate(names):
         if name in names[:index]:
             other, topic = recordings[names.index(name)].topic, recordings[index].topic
-            raise SettingError(
+            raise UsageError(
                 f'--topic names {topic} twice; give each topic once'
                 if other == topic
                 else f'the results of {other} and {topic} would both lie in {out / name}; replay '

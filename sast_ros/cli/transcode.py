@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sast_ros.cli.arguments import add_interval, add_json, sensor_size
+from sast_ros.cli.arguments import add_interval, add_json, sensor_size, wrong_usage
 from sast_ros.cli.terminal import (
     left_out,
     new_table,
@@ -18,7 +18,7 @@ from sast_ros.cli.terminal import (
     thousands,
     write_json,
 )
-from sast_ros.errors import SettingError
+from sast_ros.errors import UsageError
 
 #: Formats that are written, as ``sast_ros.bags.writers`` knows them.
 FORMATS = ('mcap', 'raw', 'dat', 'h5', 'npz', 'csv', 'txt')
@@ -110,13 +110,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _targets(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
     """Return each recording with the file to write."""
+    from sast_ros.bags.writers import find_writer
+
     sources = arguments.recordings
     if arguments.to is None:
         if len(sources) > 1:
-            raise SettingError(
+            raise UsageError(
                 f'{len(sources)} recordings cannot be written into one file {arguments.out}; give '
                 'a folder and the format with --to'
             )
+        with wrong_usage():
+            find_writer(arguments.out)
         return [(sources[0], arguments.out)]
     from sast_ros.bags.names import recording_stem
 
@@ -124,7 +128,7 @@ def _targets(arguments: argparse.Namespace) -> list[tuple[Path, Path]]:
     for source in sources:
         name = f'{recording_stem(source.resolve())}.{arguments.to}'
         if name in names:
-            raise SettingError(
+            raise UsageError(
                 f'{names[name]} and {source} would both be written into {arguments.out / name}; '
                 'transcode them into different folders'
             )

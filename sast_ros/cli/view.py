@@ -30,7 +30,7 @@ from sast_ros.cli.terminal import (
     step_logger,
     UNTRAINED_WARNING,
 )
-from sast_ros.errors import install_command, MissingPackageError, SettingError
+from sast_ros.errors import install_command, MissingPackageError, SettingError, UsageError
 from sast_ros.process import is_loopback, limit_spinning
 
 if TYPE_CHECKING:
@@ -121,22 +121,22 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Show it until it is interrupted, and return the exit code."""
     if arguments.recording is None and arguments.topic is None:
-        raise SettingError('there is nothing to view; name a recording, or a topic with --topic')
+        raise UsageError('there is nothing to view; name a recording, or a topic with --topic')
     if arguments.recording is None and (vars(arguments).get('given') or arguments.params):
-        raise SettingError(
+        raise UsageError(
             'the node has its own settings; leave the options of detector and pictures out, or '
             'name a recording'
         )
     served = arguments.page or arguments.foxglove
     if not served and {'layers', 'theme'} & vars(arguments).keys():
-        raise SettingError(
+        raise UsageError(
             '--layers and --theme are of --page or --foxglove; give one of these, or leave them '
             'out and use the switches of Rerun'
         )
     if arguments.host is not None and not served:
-        raise SettingError('--host is of --page or --foxglove; give one of them, or leave it out')
+        raise UsageError('--host is of --page or --foxglove; give one of them, or leave it out')
     if arguments.port is not None and not (served or arguments.web):
-        raise SettingError(
+        raise UsageError(
             '--port is of --page, --foxglove or --web; give one of them, or leave it out'
         )
     arguments.host = arguments.host or HOST

@@ -80,7 +80,7 @@ def test_a_recording_is_measured(tmp_path: Path) -> None:
 def test_what_would_be_ignored_is_refused(
     options: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(['bench', *options.split()]) == 1
+    assert main(['bench', *options.split()]) == 2
     assert options.split()[0] in capsys.readouterr().err
 
 

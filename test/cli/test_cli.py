@@ -96,6 +96,29 @@ def test_a_command_of_the_training_package_names_it_where_it_is_missing(command:
         ['replay', 'bag', '--sensor-size', '640'],
         ['demo', '--seconds', 'nan'],
         ['demo', '--seconds', '0'],
+        *(
+            line.split()
+            for line in (
+                'replay x --sensor-size 1x8192',
+                'view',
+                'view x --host localhost',
+                'view x --port 8000',
+                'view --topic /a --model gen1-tiny',
+                'view --debug',
+                'bench --topic /a',
+                'bench --recording x --size 640x480',
+                'bench --recording x --rate 1',
+                'transcode x y out.npz',
+                'transcode x/a y/a out --to npz',
+                'transcode x out.xyz',
+                'label x --import y --every 2',
+                'convert x --out out.bin',
+                'convert x --name gen1-huge',
+                'calibrate x --out out.bin',
+                'export out.bin',
+                'export out.onnx --format torch',
+            )
+        ),
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:

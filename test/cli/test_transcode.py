@@ -140,7 +140,7 @@ def test_recordings_of_one_name_are_refused_before_anything_is_written(
     other.mkdir()
     twin = write_dat(other / 'drive.dat', random_chunk(0, 1000))
     out = tmp_path / 'out'
-    assert main(['transcode', str(dat), str(twin), str(out), '--to', 'npz']) == 1
+    assert main(['transcode', str(dat), str(twin), str(out), '--to', 'npz']) == 2
     assert 'drive.npz' in error(capsys)
     assert not out.exists()
 
@@ -204,12 +204,12 @@ def test_a_truncated_recording_is_written_as_far_as_it_goes(
 def test_a_format_that_is_not_written_is_one_sentence(
     dat: Path, tmp_path: Path, capsys: Captured, target: str, text: str
 ) -> None:
-    assert main(['transcode', str(dat), str(tmp_path / target)]) == 1
+    assert main(['transcode', str(dat), str(tmp_path / target)]) == 2
     assert text in error(capsys)
 
 
 def test_several_recordings_need_a_folder(dat: Path, tmp_path: Path, capsys: Captured) -> None:
-    assert main(['transcode', str(dat), str(dat), str(tmp_path / 'x.raw')]) == 1
+    assert main(['transcode', str(dat), str(dat), str(tmp_path / 'x.raw')]) == 2
     assert '--to' in error(capsys)
 
 

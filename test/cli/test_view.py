@@ -107,5 +107,5 @@ def test_foxglove_has_the_style_that_is_given(
     ],
 )
 def test_what_has_no_meaning_is_refused(options: str, named: str, capsys):
-    assert main(['view', *options.split()]) == 1
+    assert main(['view', *options.split()]) == 2
     assert named in capsys.readouterr().err

@@ -446,6 +446,6 @@ def test_an_export_that_fails_leaves_the_one_before(kind, tmp_path, capsys) -> N
 def test_an_import_refuses_the_options_of_an_export(option, tmp_path, recording, capsys) -> None:
     folder = write('coco', tmp_path / 'labels', two_boxes())
     name, value = option.split()
-    assert main(['label', str(recording), '--import', str(folder), f'--{name}', value]) == 1
+    assert main(['label', str(recording), '--import', str(folder), f'--{name}', value]) == 2
     assert f'leave out {name}' in capsys.readouterr().err
     assert not recording.with_name('drive_bbox.npy').exists()

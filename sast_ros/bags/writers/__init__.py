@@ -15,7 +15,7 @@ from sast_ros.bags.writers.rosbag import McapWriter, MESSAGES
 from sast_ros.bags.writers.text import TextWriter
 from sast_ros.errors import SettingError
 
-__all__ = ['MESSAGES', 'WRITERS', 'EventWriter', 'McapWriter', 'open_writer']
+__all__ = ['MESSAGES', 'WRITERS', 'EventWriter', 'McapWriter', 'find_writer', 'open_writer']
 
 #: Writers by the extension of the file.
 WRITERS: dict[str, type[EventWriter]] = {
@@ -53,6 +53,22 @@ def open_writer(
         No format has this extension, the file exists, or the format cannot hold the sensor.
 
     """
+    make = find_writer(path)
+    if make is not McapWriter:
+        options = {}
+    return make(path, sensor_size, force=force, **options)
+
+
+def find_writer(path: Path) -> type[EventWriter]:
+    """
+    Return the writer of files with this extension.
+
+    Raises
+    ------
+    SettingError
+        No format has it.
+
+    """
     make = WRITERS.get(path.suffix.lower())
     if make is None:
         if path.is_dir():
@@ -61,6 +77,4 @@ def open_writer(
             f'{path}: no format is written under the extension {path.suffix!r}; choose one of '
             f'{", ".join(WRITERS)}'
         )
-    if make is not McapWriter:
-        options = {}
-    return make(path, sensor_size, force=force, **options)
+    return make

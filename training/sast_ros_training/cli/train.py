@@ -20,7 +20,7 @@ from sast_ros.cli.terminal import (
     show_results,
     write_json,
 )
-from sast_ros.errors import MissingPackageError, SettingError
+from sast_ros.errors import MissingPackageError, SettingError, UsageError
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros_training.training.config_file import load_config
 
     if arguments.config is None and not arguments.self_train:
-        raise SettingError(
+        raise UsageError(
             'neither --config nor --self-train is given; give a training configuration, such as '
             'training/config/default.yaml, or recordings'
         )

@@ -7,10 +7,16 @@ from __future__ import annotations
 import io
 
 from rich.console import Console
+from sast_ros.cli import main
 from sast_ros_training.cli import train
 
 VALUES = {'loss': 8.25, 'windows_per_second': 30.0}
 NOTHING = {'ap': None, 'ap50': None}
+
+
+def test_neither_a_configuration_nor_recordings_is_wrong_usage(capsys):
+    assert main(['train']) == 2
+    assert '--config' in capsys.readouterr().err
 
 
 def test_a_pipe_gets_lines(capsys):
