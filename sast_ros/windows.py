@@ -257,6 +257,11 @@ class WindowCutter:
         self.event_filter.reset()
         self.event_filter.removed = self.statistics.left_out
 
+    @property
+    def sensor_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the latest events, (0, 0) before the first ones."""
+        return self._size
+
     def _clear(self) -> None:
         self._chunks: deque[EventChunk] = deque()
         self._pending = 0

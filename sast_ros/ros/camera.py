@@ -26,7 +26,13 @@ from sast_ros.events.sequence import SEQUENCE_FIELD
 from sast_ros.process import is_interruption
 from sast_ros.ros import camera_info, messages, qos
 from sast_ros.ros.camera_info import CameraInfoRelay
-from sast_ros.ros.detector_factory import apply_settings, apply_tracking, make_cutter, sensor_size
+from sast_ros.ros.detector_factory import (
+    apply_settings,
+    apply_tracking,
+    make_cutter,
+    sensor_size,
+    stated_size,
+)
 from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.log_throttle import LogThrottle
@@ -98,6 +104,16 @@ class Camera:
         self._warnings = LogThrottle(WARNING_PERIOD_S)
         self._logger = node.get_logger().get_child(name) if name else node.get_logger()
         self.failure = ''
+
+    @property
+    def sensor_size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels, once configured as stated, or while active of the events."""
+        if self._cutter is None:
+            return None
+        size = stated_size(self._settings)
+        if size is None and self._queue is not None:
+            size = self._cutter.sensor_size
+        return size if size and all(size) else None
 
     # ----------------------------------------------------------------------------------- lifecycle
 

@@ -87,12 +87,17 @@ def _warm_up(detectors: list[StreamingDetector], cells: tuple[int, int]) -> None
         detector.reset()
 
 
+def stated_size(settings: Settings) -> tuple[int, int] | None:
+    """Return the (height, width) in pixels of ``input.*``, which messages do not override."""
+    size = settings.input.height, settings.input.width
+    return size if all(size) else None
+
+
 def sensor_size(settings: Settings, config: ModelConfig) -> tuple[int, int]:
     """Return (height, width) in pixels of ``input.*``, or the design size of the network."""
     from sast_ros.pipeline import default_sensor_size
 
-    size = settings.input.height, settings.input.width
-    return size if all(size) else default_sensor_size(config)
+    return stated_size(settings) or default_sensor_size(config)
 
 
 def make_cutter(
@@ -107,13 +112,14 @@ def make_cutter(
     Raises
     ------
     SettingError
-        A sensor size that does not fit the network, or a filter that does not exist.
+        A sensor size that does not fit the network, or a filter that does not exist or that does
+        not fit the stated size.
 
     """
     from sast_ros.pipeline import sensor_geometry
     from sast_ros.windows import WindowCutter
 
-    size = sensor_size(settings, config)
+    size, stated = sensor_size(settings, config), stated_size(settings)
     sensor_geometry(config, size)
     return WindowCutter(
         *settings.timing_us,
@@ -122,7 +128,7 @@ def make_cutter(
         timestamp_source=settings.window.timestamp_source,
         now_ns=now_ns,
         on_reset=on_reset,
-        event_filter=make_filter(settings.input.filter),
+        event_filter=make_filter(settings.input.filter, () if stated is None else (stated,)),
     )
 
 

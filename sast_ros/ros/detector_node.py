@@ -206,7 +206,10 @@ class DetectorNode(LifecycleNode):
     def _on_set_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
         """Accept all changes of a request, or refuse all with a reason."""
         classes = self._config.classes if self._config else None
-        reason = refusal(changes, configured=self._config is not None, classes=classes)
+        sizes = {size for camera in self._cameras if (size := camera.sensor_size) is not None}
+        reason = refusal(
+            changes, configured=self._config is not None, classes=classes, sizes=sizes
+        )
         return SetParametersResult(successful=reason is None, reason=reason or '')
 
     def _after_set_parameters(self, changes: list[RosParameter]) -> None:

@@ -116,7 +116,11 @@ def read_settings(node: Node) -> Settings:
 
 
 def refusal(
-    changes: Iterable[Any], *, configured: bool, classes: Iterable[str] | None
+    changes: Iterable[Any],
+    *,
+    configured: bool,
+    classes: Iterable[str] | None,
+    sizes: Iterable[tuple[int, int]] = (),
 ) -> str | None:
     """
     Return why these parameters cannot be set, in one sentence, ``None`` if they can.
@@ -129,6 +133,8 @@ def refusal(
         Whether the node has passed its configure transition.
     classes : iterable of str, optional
         Class names of the network, ``None`` while there is none.
+    sizes : iterable of tuple of int
+        (height, width) in pixels of the sensors that are known, which filters must fit.
 
     """
     for change in changes:
@@ -153,24 +159,28 @@ def refusal(
                 return reason
         if parameter.name == 'input.filter':
             try:
-                make_filter(value)
+                make_filter(value, sizes)
             except (SettingError, ImportError) as error:
                 return format_error(error)
     return None
 
 
-def make_filter(texts: Iterable[str]) -> FilterChain:
+def make_filter(texts: Iterable[str], sizes: Iterable[tuple[int, int]] = ()) -> FilterChain:
     """
-    Return the filters of ``input.filter``.
+    Return the filters of ``input.filter``, for sensors of these sizes.
 
     Raises
     ------
     SettingError
-        A filter that does not exist, an impossible value, or a mask that cannot be read.
+        A filter that does not exist, an impossible value, a mask that cannot be read, or a region
+        or mask that does not fit a sensor.
 
     """
     try:
-        return FilterChain(texts)
+        event_filter = FilterChain(texts)
+        for size in sizes:
+            event_filter.check(size)
+        return event_filter
     except SettingError as error:
         raise SettingError(f'input.filter: {error}') from error
 

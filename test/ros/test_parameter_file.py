@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+from facts import facts
 import pytest
 from sast_ros import cli
 from sast_ros.bags import open_recording
 from sast_ros.cli.arguments import detector_options, OPTIONS
 from sast_ros.errors import SettingError
+from sast_ros.model.config import CONFIGS
 from sast_ros.replay import make_pipeline, ReplayOptions
 from sast_ros.ros.detector_factory import apply_tracking, load_detectors, make_cutter
 from sast_ros.ros.parameter_file import NODE_NAME, read_parameter_file, values_of_node
@@ -98,6 +101,15 @@ def test_the_replay_has_the_detector_and_the_windows_of_the_node(tmp_path):
     assert pipeline.tracker.settings == tracker.settings
     assert (tracker.settings.min_hits, tracker.settings.max_age_ms) == (3, 250.0)
     assert its._control.mode == 'dense'
+
+
+def test_a_filter_outside_the_stated_sensor_is_refused_before_there_are_events():
+    default = Settings()
+    wanted = replace(default.input, height=240, width=304, filter=['roi=0,0,640,480'])
+    with pytest.raises(SettingError, match=facts('input.filter', '304x240')):
+        make_cutter(
+            replace(default, input=wanted), CONFIGS['gen1-tiny'], lambda: 0, lambda reason: None
+        )
 
 
 def test_options_win_over_the_file_wherever_they_stand(tmp_path):

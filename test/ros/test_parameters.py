@@ -10,6 +10,7 @@ import re
 from types import SimpleNamespace
 
 from facts import facts
+from PIL import Image
 import pytest
 from sast_ros.detector import SPARSITY_MODES
 from sast_ros.events import (
@@ -191,6 +192,18 @@ def test_a_filter_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
             assert re.search(facts('input.filter', *named), reason), reason
         good = [change('input.filter', ['flip=vertical', 'hot-pixel'])]
         assert refusal(good, configured=configured, classes=None) is None
+
+
+def test_a_filter_must_fit_the_sensors(tmp_path):
+    mask = tmp_path / 'mask.png'
+    Image.new('L', (304, 240)).save(mask)
+    for value in ('roi=0,0,304,240', f'mask={mask}'):
+        request = [change('input.filter', ['hot-pixel', value])]
+        for sizes in ([], [(240, 304)]):
+            assert refusal(request, configured=True, classes=(), sizes=sizes) is None
+        reason = refusal(request, configured=True, classes=(), sizes=[(240, 304), (180, 240)])
+        named = facts('input.filter', value.removeprefix('mask='), '240x180')
+        assert re.search(named, reason), reason
 
 
 def test_no_filter_is_the_default():
