@@ -15,6 +15,7 @@ from sast_ros_training.training.cache import CachedSequence
 import torch
 from torch import nn, Tensor
 import torch.distributed as distributed
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 #: Windows of a sequence, one after the other, from which batch statistics are estimated.
 _CONSECUTIVE = 10
@@ -37,7 +38,8 @@ class WeightAverage:
         """Include the weights after a step."""
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
-        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1 - decay)
+        average = get_ema_multi_avg_fn(decay)
+        average(list(self.model.parameters()), list(model.parameters()), None)
         for mine, theirs in zip(self.model.buffers(), model.buffers()):
             mine.copy_(theirs)
 
