@@ -82,14 +82,24 @@ def track_cloud(tracks: np.ndarray, stamp_ns: int, frame_id: str) -> PointCloud2
     points = np.zeros(len(tracks), _TRACK_POINT)
     for name in TRACK_DTYPE.names or ():
         points[name] = tracks[name]
-    fields: Any = _TRACK_POINT.fields
+    return _cloud(points, stamp_ns, frame_id)
+
+
+def _cloud(points: np.ndarray, stamp_ns: int, frame_id: str) -> PointCloud2:
+    """
+    Return a structured array as a cloud with its fields.
+
+    ``create_cloud`` of ``sensor_msgs_py`` does it too, but pip cannot install that package; a test
+    reads the cloud with it.
+    """
+    fields: Any = points.dtype.fields
     message = PointCloud2(
         header=header(stamp_ns, frame_id),
         height=1,
         width=len(points),
         fields=[
             PointField(name=name, offset=offset, datatype=_FIELD_TYPES[dtype.str], count=1)
-            for name in _TRACK_POINT.names or ()
+            for name in points.dtype.names or ()
             for dtype, offset in [fields[name]]
         ],
         is_bigendian=False,
@@ -181,21 +191,7 @@ def event_cloud(
         values = [getattr(chunk, name) for chunk in chunks]
         taken = np.concatenate(values)[::step] if values else np.zeros(0)
         points[{'t': 'z', 'p': 'polarity'}.get(name, name)] = scale * (taken + offset)
-    message = PointCloud2(
-        header=header(stamp_ns, frame_id),
-        height=1,
-        width=len(points),
-        fields=[
-            PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
-            for index, name in enumerate(_POINT.names or ())
-        ],
-        is_bigendian=False,
-        point_step=_POINT.itemsize,
-        row_step=_POINT.itemsize * len(points),
-        is_dense=True,
-    )
-    message.data.frombytes(points.tobytes())
-    return message
+    return _cloud(points, stamp_ns, frame_id)
 
 
 def detections_of(

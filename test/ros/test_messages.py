@@ -14,6 +14,7 @@ pytest.importorskip('vision_msgs', reason='vision_msgs is not installed')
 from rclpy.serialization import serialize_message  # noqa: E402
 from sast_ros.bags import detection_message  # noqa: E402
 from sast_ros.detector import Detections  # noqa: E402
+from sast_ros.events import EventChunk  # noqa: E402
 from sast_ros.ros import messages  # noqa: E402
 from sast_ros.tracking import TRACK_DTYPE  # noqa: E402
 
@@ -72,6 +73,21 @@ def test_tracks_are_points_with_named_fields():
     empty = messages.track_cloud(tracks[:0], STAMP_NS, 'camera')
     assert empty.width == 0 and empty.fields == cloud.fields
     assert len(serialize_message(empty)) < len(serialize_message(cloud))
+
+
+def test_clouds_are_read_by_the_reader_of_ros():
+    point_cloud2 = pytest.importorskip('sensor_msgs_py.point_cloud2')
+    tracks = np.zeros(2, TRACK_DTYPE)
+    tracks['id'], tracks['x'], tracks['velocity_y'] = [3, 2**32 - 1], [10.5, 300], [-4.25, 1e6]
+    read = point_cloud2.read_points(messages.track_cloud(tracks, STAMP_NS, 'camera'))
+    for name in TRACK_DTYPE.names:
+        assert read[name].tolist() == tracks[name].tolist(), name
+    chunk = EventChunk(*np.array([[3, 8], [4, 9], [0, 1]]), t=[0, 50_000], width=9, height=10)
+    read = point_cloud2.read_points(messages.event_cloud([chunk], 50_000, STAMP_NS, 'camera'))
+    assert read.dtype.names == ('x', 'y', 'z', 'polarity')
+    np.testing.assert_allclose(
+        read.tolist(), [(0.0035, 0.0045, -0.25, 0), (0.0085, 0.0095, 0, 1)], rtol=1e-6
+    )
 
 
 def test_boxes_are_centre_and_size():
