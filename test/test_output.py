@@ -15,6 +15,7 @@ import sys
 from bags.test_detections import detections_of_window
 import pytest
 from sast_ros.bags import DetectionWriter
+from sast_ros.cli import main
 from sast_ros.output import check_place, create_file, lock_folder, OutputError, write_file
 
 PARTS = ('detections.npy', 'detections.mcap', 'windows.npy', 'summary.json')
@@ -148,6 +149,18 @@ class TestLock:
         with lock_folder(tmp_path / 'out'):
             pass
         assert list((tmp_path / 'out').iterdir()) == []
+
+    @pytest.mark.parametrize('command', ['replay example', 'label example', 'demo'])
+    def test_commands_refuse_a_folder_that_another_process_writes_into(
+        self, command, tmp_path, capsys
+    ):
+        (tmp_path / 'summary.json').write_text('of the other one')
+        with lock_folder(tmp_path):
+            before = sorted(tmp_path.rglob('*'))
+            model = '--model', 'gen1-tiny'
+            assert main([*command.split(), '--out', str(tmp_path), *model]) == 1
+            assert sorted(tmp_path.rglob('*')) == before
+        assert f'process {os.getpid()}' in capsys.readouterr().err
 
     def test_the_second_replay_does_not_touch_the_files_of_the_first(self, tmp_path):
         with DetectionWriter(tmp_path) as first:

@@ -102,6 +102,8 @@ class DetectionWriter:
         where time jumps back (camera restarted, bag in a loop).
     class_id_format : {'name', 'index'}
         Content of ``hypothesis.class_id`` in ``detections.mcap``.
+    locked : bool
+        Whether the caller holds the lock of the folder, ``lock_folder``.
 
     Raises
     ------
@@ -118,13 +120,15 @@ class DetectionWriter:
         *,
         log_offset_ns: int = 0,
         class_id_format: Literal['name', 'index'] = 'name',
+        locked: bool = False,
     ) -> None:
         self.folder = Path(folder)
         self._class_id_format: Literal['name', 'index'] = class_id_format
         self._log_offset_ns = log_offset_ns
         self._clock = LogClock()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(lock_folder(self.folder))
+            if not locked:
+                stack.enter_context(lock_folder(self.folder))
             stack.callback(self._remove_parts)
             self._boxes = _RowFile(self._part('detections.npy'), BOX_DTYPE, stack)
             self._rows = _RowFile(self._part('windows.npy'), WINDOW_DTYPE, stack)

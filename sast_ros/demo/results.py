@@ -57,12 +57,13 @@ def write_results(
     Pair every window with the message that came back for it, write the files, return the summary.
 
     Its ``not_written`` tells why files are missing, by their names; ``model`` and ``labels`` are
-    those of ``run_demo``.
+    those of ``run_demo``, which holds the lock of the folder.
     """
     for name in (VIDEO_FILE, REPORT_FILE):
         (folder / name).unlink(missing_ok=True)  # of an earlier run
     windows = count = 0
-    with DetectionWriter(folder, log_offset_ns=playback.recording.log_offset_ns) as writer:
+    log_offset_ns = playback.recording.log_offset_ns
+    with DetectionWriter(folder, log_offset_ns=log_offset_ns, locked=True) as writer:
         for _, detections in _answered_windows(playback, session):
             writer.write(detections)
             windows += 1

@@ -14,6 +14,7 @@ from sast_ros.bags import open_recording, RecordingError
 from sast_ros.demo.playback import Playback
 from sast_ros.demo.processes import Child, DemoError, private_domain, ros_arguments
 from sast_ros.example import EXAMPLE
+from sast_ros.output import lock_folder
 
 if TYPE_CHECKING:
     from sast_ros.demo.observer import DemoSession
@@ -58,14 +59,15 @@ def run_demo(
     ------
     DemoError
         A process failed or fell silent, or ROS 2 is not there.
+    OutputError
+        Another process writes into the folder.
 
     """
     if labels is not None and not labels.exists():
         raise DemoError(f'{labels} does not exist; name the labels of the recording')
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / 'summary.json').unlink(missing_ok=True)  # of an earlier run
-    with open_recording(recording, topic) as bag:
+    with lock_folder(folder), open_recording(recording, topic) as bag:
+        (folder / 'summary.json').unlink(missing_ok=True)  # of an earlier run
         if bag.sensor_size is None:
             raise RecordingError(
                 f'{bag.path} does not state the size of its sensor; run "sast-ros replay" with '

@@ -23,7 +23,7 @@ from sast_ros.labelling.annotations import Annotations, Export, LabelError, Pict
 from sast_ros.labelling.coco import coco_text, read_coco
 from sast_ros.labelling.cvat import cvat_text, read_cvat
 from sast_ros.labels import BOX_DTYPE
-from sast_ros.output import write_file
+from sast_ros.output import lock_folder, write_file
 from sast_ros.replay import make_pipeline, Progress, replay, ReplayOptions
 from sast_ros.visualization import draw_events
 from sast_ros.windows import EventWindow
@@ -84,8 +84,23 @@ def export_labels(
         The folder has labels already, or nothing was there to draw.
     RecordingError, SettingError
         See ``replay`` and ``make_pipeline``.
+    OutputError
+        Another process writes into the folder.
 
     """
+    with lock_folder(folder):
+        return _export(recording, folder, options, kind, every, force, progress)
+
+
+def _export(
+    recording: Recording,
+    folder: Path,
+    options: ReplayOptions,
+    kind: str,
+    every: int,
+    force: bool,
+    progress: Progress | None,
+) -> dict[str, Any]:
     if not force and any((folder / name).exists() for name in (_INDEX, *_FILES.values())):
         raise LabelError(
             f'{folder}: holds labels already; give another --out, or replace them and what was '

@@ -21,6 +21,7 @@ from sast_ros.cli.terminal import (
     write_json,
 )
 from sast_ros.errors import MissingPackageError, SettingError, UsageError
+from sast_ros.output import lock_folder
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def run(arguments: argparse.Namespace) -> int:
     from sast_ros_training.training.processes import is_main_process
 
     keep_heap()
-    with _progress(out.name) as (log, report):
+    lock = lock_folder(out) if is_main_process() else contextlib.nullcontext()
+    with lock, _progress(out.name) as (log, report):
         common = {'resume': arguments.resume == 'auto', 'log': log, 'report': report}
         if arguments.self_train:
             summary = _self_train(arguments, parts, out, common)

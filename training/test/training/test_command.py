@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import io
+import os
 
 from rich.console import Console
 from sast_ros.cli import main
+from sast_ros.output import lock_folder
 from sast_ros_training.cli import train
 
 VALUES = {'loss': 8.25, 'windows_per_second': 30.0}
@@ -17,6 +19,13 @@ NOTHING = {'ap': None, 'ap50': None}
 def test_neither_a_configuration_nor_recordings_is_wrong_usage(capsys):
     assert main(['train']) == 2
     assert '--config' in capsys.readouterr().err
+
+
+def test_a_folder_that_another_process_trains_into_is_refused(tmp_path, capsys):
+    with lock_folder(tmp_path):
+        assert main(['train', '--self-train', 'example', '--out', str(tmp_path)]) == 1
+        assert [path.name for path in tmp_path.iterdir()] == ['.sast_ros.lock']
+    assert f'process {os.getpid()}' in capsys.readouterr().err
 
 
 def test_a_pipe_gets_lines(capsys):
