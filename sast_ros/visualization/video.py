@@ -44,8 +44,8 @@ class OverlayVideo:
     """
     An MP4 file that grows by one picture at a time; memory does not grow with its length.
 
-    It is written as ``NAME.partial.mp4`` and renamed at the end. As a context manager, an
-    exception leaves the playable part under the partial name.
+    It is written as ``NAME.partial.mp4`` and renamed at the end. As a context manager it removes
+    that file after an exception.
 
     Parameters
     ----------
@@ -76,14 +76,20 @@ class OverlayVideo:
         self._width, self._height = self._fit(width), self._fit(height)
         self._pictures = 0
         self._av = av
-        try:
-            create_file(self.partial_path).close()  # FFmpeg opens it with the first picture only
-            self._container: Any = av.open(str(self.partial_path), 'w', options=self._options(fps))
-        except (OSError, self._av.error.FFmpegError) as error:
-            raise VideoError(
-                f'the video {self.partial_path} cannot be opened: {error.strerror}'
-            ) from error
-        self._stream: Any = self._open_stream(fps)
+        with contextlib.ExitStack() as stack:
+            try:
+                # FFmpeg opens it with the first picture only
+                create_file(self.partial_path).close()
+                stack.callback(self.partial_path.unlink, missing_ok=True)
+                self._container: Any = av.open(
+                    str(self.partial_path), 'w', options=self._options(fps)
+                )
+            except (OSError, self._av.error.FFmpegError) as error:
+                raise VideoError(
+                    f'the video {self.partial_path} cannot be opened: {error.strerror}'
+                ) from error
+            self._stream: Any = self._open_stream(fps)
+            stack.pop_all()
 
     @staticmethod
     def _options(fps: float) -> dict[str, str]:
@@ -129,19 +135,18 @@ class OverlayVideo:
 
     def close(self) -> None:
         """Flush the encoder and rename the file."""
-        if self._finish():
-            self.partial_path.replace(self.path)
-
-    def _finish(self) -> bool:
         if self._container is None:
-            return False
-        try:
-            self._mux(None)
-        finally:
-            container, self._container = self._container, None
-            with self._named_errors():
-                container.close()
-        return True
+            return
+        self._mux(None)
+        self._close_container()
+        self.partial_path.replace(self.path)
+
+    def _close_container(self) -> None:
+        if self._container is None:
+            return
+        container, self._container = self._container, None
+        with self._named_errors():
+            container.close()
 
     def _mux(self, frame: object | None) -> None:
         with self._named_errors():
@@ -160,11 +165,14 @@ class OverlayVideo:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if exception[0] is None:
-            self.close()
-            return
-        with contextlib.suppress(VideoError):  # the first exception is reported
-            self._finish()
+        try:
+            if exception[0] is None:
+                self.close()
+        finally:
+            # Without flushing: after a header that could not be written FFmpeg would crash
+            with contextlib.suppress(VideoError):  # the first exception is reported
+                self._close_container()
+            self.partial_path.unlink(missing_ok=True)  # unless it was renamed
 
 
 class OverlayGif(OverlayVideo):

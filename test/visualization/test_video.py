@@ -19,6 +19,7 @@ from sast_ros.visualization import (
     video_scale,
     VideoError,
 )
+from test_output import full_disk
 
 HEIGHT, WIDTH = 240, 304
 
@@ -55,7 +56,7 @@ def test_a_video_holds_every_picture_in_a_form_that_browsers_play(tmp_path: Path
     assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.mp4']
 
 
-def test_an_error_leaves_a_playable_part_under_another_name(tmp_path: Path) -> None:
+def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     pytest.importorskip('av')
     path = tmp_path / 'overlay.mp4'
     with (
@@ -64,8 +65,24 @@ def test_an_error_leaves_a_playable_part_under_another_name(tmp_path: Path) -> N
     ):
         video.write(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
         raise RuntimeError('the camera fell off')
-    assert [entry.name for entry in tmp_path.iterdir()] == ['overlay.partial.mp4']
-    assert len(read_video(tmp_path / 'overlay.partial.mp4')[1]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(('kind', 'ending'), [(OverlayVideo, '.mp4'), (OverlayGif, '.gif')])
+@pytest.mark.parametrize('size', [0, 1000])
+def test_a_full_disk_is_named_and_leaves_no_file(
+    tmp_path: Path, kind: type, ending: str, size: int
+) -> None:
+    pytest.importorskip('av')
+    random = np.random.default_rng(0)
+    with (
+        full_disk(size),
+        pytest.raises(VideoError, match='overlay'),
+        kind(tmp_path / f'overlay{ending}', WIDTH, HEIGHT, 20) as video,
+    ):
+        for _ in range(60):
+            video.write(random.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_of_another_size_is_refused(tmp_path: Path) -> None:
