@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 import time
@@ -83,13 +82,15 @@ def run(arguments: argparse.Namespace) -> int:
         for index in range(arguments.sequences)
     ]
     began = time.monotonic()
-    entries = []
     with show_progress('simulate') as progress:
-        for entry in write_dataset(arguments.out, plans, arguments.workers):
-            entries.append(entry)
-            progress(len(entries), len(plans), 'sequences')
+        content = write_dataset(
+            arguments.out,
+            plans,
+            arguments.workers,
+            lambda done, total: progress(done, total, 'windows'),
+        )
     took = time.monotonic() - began
-    content = json.loads((arguments.out / 'dataset.json').read_text(encoding='utf-8'))
+    entries = content['sequences']
     if write_json(content, arguments.json):
         return 0
     table = new_table(f'simulate: {content["geometry"]}, seed {arguments.seed}')

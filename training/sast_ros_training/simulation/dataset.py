@@ -9,11 +9,12 @@ and a preview; one ``dataset.json`` describes all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 import contextlib
 from dataclasses import dataclass
 import io
+import itertools
 import json
 import multiprocessing
 import os
@@ -26,14 +27,17 @@ from sast_ros.evaluation.boxes import times_path
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
-from sast_ros.output import create_file, write_file
+from sast_ros.output import create_file, discard_file, lock_folder, write_file
 from sast_ros_training.simulation.models import load_models_once
 from sast_ros_training.simulation.preview import Preview
-from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence
+from sast_ros_training.simulation.sequence import GEOMETRIES, sequence_length_us, SimulatedSequence
 from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
 
 EVENTS_TOPIC = '/event_camera/events'
 FRAME_ID = 'event_camera'
+
+#: Time from one look at the progress of other processes to the next.
+_POLL_S = 0.5
 
 _EVALUATION_DTYPE = np.dtype([*BOX_DTYPE.descr, ('ignored', '?')])
 
@@ -106,14 +110,28 @@ def _boxes(labels: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     return boxes
 
 
-def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
+def write_sequence(
+    folder: Path, plan: SequencePlan, on_window: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """
     Simulate one sequence into ``NAME.mcap``, ``NAME_bbox.npy`` and, if wanted, ``NAME.mp4``.
 
     The ends of all windows, with boxes or without, go to ``NAME_bbox_times.npy``. Returns its
-    entry in ``dataset.json``. The files get their names when they are complete; the same plan
-    gives the same bytes.
+    entry in ``dataset.json``. The files get their names when they are complete, and incomplete
+    ones are removed after an error; the same plan gives the same bytes. ``on_window`` is called
+    after every window.
     """
+    try:
+        return _write_files(folder, plan, on_window)
+    except BaseException:
+        for part in folder.glob(f'{plan.name}[._]*.part'):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def _write_files(
+    folder: Path, plan: SequencePlan, on_window: Callable[[], None]
+) -> dict[str, Any]:
     models = load_models_once(plan.models) if plan.models else None
     seed = plan.seed, plan.index
     wanted = plan.seconds, plan.geometry, plan.motion, models, plan.timing, plan.scene
@@ -125,7 +143,9 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
     part = bag.with_suffix('.mcap.part')
     boxes, ends, events = [], [], 0
     with contextlib.ExitStack() as stack:
-        topic = McapTopic(stack.enter_context(create_file(part)), EVENTS_TOPIC, message_type)
+        stream = create_file(part)
+        stack.callback(discard_file, stream)
+        topic = McapTopic(stream, EVENTS_TOPIC, message_type)
         preview = None
         if plan.video:
             video = folder / f'{plan.name}.mp4'
@@ -137,8 +157,10 @@ def write_sequence(folder: Path, plan: SequencePlan) -> dict[str, Any]:
             ends.append(window.t_end)
             if preview is not None:
                 preview.add(window, boxes[-1])
+            on_window()
         events += _write_packets(topic, encode, sequence.tail)
         topic.finish()
+        stream.close()
     rows = np.concatenate(boxes)
     boxes_file = folder / f'{plan.name}_bbox.npy'
     for path, array in ((times_path(boxes_file), np.array(ends, np.int64)), (boxes_file, rows)):
@@ -167,40 +189,92 @@ def _write_packets(
     return len(chunk)
 
 
+#: Windows that the processes of ``_simulate_in_processes`` have simulated, in each of them.
+_counter: Any = None
+
+
+def _share_counter(counter: Any) -> None:
+    global _counter
+    _counter = counter
+
+
+def _write_and_count(folder: Path, plan: SequencePlan) -> dict[str, Any]:
+    def count() -> None:
+        with _counter.get_lock():
+            _counter.value += 1
+
+    return write_sequence(folder, plan, count)
+
+
 def write_dataset(
-    folder: Path, plans: Sequence[SequencePlan], workers: int
-) -> Iterable[dict[str, Any]]:
+    folder: Path,
+    plans: Sequence[SequencePlan],
+    workers: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
     """
     Simulate all sequences in ``workers`` processes and write ``dataset.json`` at the end.
 
-    Yields the entry of each sequence as it gets done, in order.
+    Returns its content. ``progress`` is called with the number of windows that are simulated, and
+    of all.
+
+    Raises
+    ------
+    OutputError
+        Another process writes into the folder.
+    OSError
+        A file cannot be written; the error names it.
+
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    index_file = folder / 'dataset.json'
-    index_file.unlink(missing_ok=True)  # a folder with an index is complete
-    entries = []
-    with contextlib.ExitStack() as stack:
-        run: Any = map
-        if workers > 1 and len(plans) > 1:
-            context = multiprocessing.get_context('spawn')
-            pool = ProcessPoolExecutor(min(workers, len(plans)), mp_context=context)
-            run = stack.enter_context(pool).map
-        for entry in run(write_sequence, [folder] * len(plans), plans):
-            entries.append(entry)
-            yield entry
     first = plans[0]
-    height, width = GEOMETRIES[first.geometry]
-    content = {
-        'classes': list(CLASSES),
-        'geometry': first.geometry,
-        'width': width,
-        'height': height,
-        'seed': first.seed,
-        'seconds': first.seconds,
-        'format': first.encoding,
-        'topic': EVENTS_TOPIC,
-        'window_us': first.timing.window_us,
-        'label_period_us': first.timing.stride_us,
-        'sequences': entries,
-    }
-    write_file(index_file, json.dumps(content, indent=2) + '\n')
+    total = len(plans) * len(first.timing.ends(sequence_length_us(first.seconds)))
+    with lock_folder(folder):
+        index_file = folder / 'dataset.json'
+        index_file.unlink(missing_ok=True)  # a folder with an index is complete
+        if workers > 1 and len(plans) > 1:
+            entries = _simulate_in_processes(
+                folder, plans, workers, lambda done: progress(done, total)
+            )
+        else:
+            done = itertools.count(1)
+            entries = [
+                write_sequence(folder, plan, lambda: progress(next(done), total)) for plan in plans
+            ]
+        height, width = GEOMETRIES[first.geometry]
+        content = {
+            'classes': list(CLASSES),
+            'geometry': first.geometry,
+            'width': width,
+            'height': height,
+            'seed': first.seed,
+            'seconds': first.seconds,
+            'format': first.encoding,
+            'topic': EVENTS_TOPIC,
+            'window_us': first.timing.window_us,
+            'label_period_us': first.timing.stride_us,
+            'sequences': entries,
+        }
+        write_file(index_file, json.dumps(content, indent=2) + '\n')
+    return content
+
+
+def _simulate_in_processes(
+    folder: Path, plans: Sequence[SequencePlan], workers: int, progress: Callable[[int], None]
+) -> list[dict[str, Any]]:
+    context = multiprocessing.get_context('spawn')
+    counter = context.Value('q', 0)
+    with ProcessPoolExecutor(
+        min(workers, len(plans)), context, initializer=_share_counter, initargs=(counter,)
+    ) as pool:
+        futures = [pool.submit(_write_and_count, folder, plan) for plan in plans]
+        try:
+            running = set(futures)
+            while running:
+                ended, running = wait(running, _POLL_S, FIRST_EXCEPTION)
+                progress(counter.value)
+                for future in ended:
+                    future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return [future.result() for future in futures]

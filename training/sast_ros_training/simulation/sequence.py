@@ -106,6 +106,11 @@ def cut_windows(
             yield window, labels.pop(window.t_end)
 
 
+def sequence_length_us(seconds: float) -> int:
+    """Return the length of a sequence in microseconds, a multiple of 50 ms."""
+    return max(1, round(seconds * 1e6 / WINDOW_US)) * WINDOW_US
+
+
 class SimulatedSequence:
     """
     A simulated sequence, decided by its seed.
@@ -177,7 +182,7 @@ class SimulatedSequence:
         drawn = str(rng.choice(list(MOTION_SHARES), p=list(MOTION_SHARES.values())))
         self.motion = motion or drawn
         self.timing = timing
-        self.length_us = max(1, round(seconds * 1e6 / WINDOW_US)) * WINDOW_US
+        self.length_us = sequence_length_us(seconds)
         self.count = len(timing.ends(self.length_us))
         duration = max(self.length_us, timing.window_us) / 1e6 + 0.2
         drawn = str(rng.choice(list(SCENE_SHARES), p=list(SCENE_SHARES.values())))

@@ -3,13 +3,17 @@
 """``sast-ros simulate``: files that the rest of the package reads, the same for the same seed."""
 
 import json
+import os
+import resource
 
 import numpy as np
 import pytest
 from sast_ros.bags import open_recording
 from sast_ros.cli import main
 from sast_ros.labels import BOX_DTYPE, LABEL_DTYPE
+from sast_ros.output import lock_folder
 from sast_ros.windows import WindowCutter
+from sast_ros_training.simulation import dataset
 from sast_ros_training.simulation.dataset import evaluation_boxes, labelled_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 
@@ -106,6 +110,43 @@ def test_a_longer_data_set_begins_with_the_shorter_one(two_drives, tmp_path):
     _, two = two_drives
     one = simulate(tmp_path, '--no-video')
     assert two['sequences'][0] == one['sequences'][0]
+
+
+def test_a_folder_that_another_process_writes_into_is_refused(tmp_path, capsys):
+    with lock_folder(tmp_path):
+        before = sorted(tmp_path.iterdir())
+        assert main(['simulate', '--out', str(tmp_path), '--seconds', '0.4']) == 1
+        assert sorted(tmp_path.iterdir()) == before
+    assert f'process {os.getpid()}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('arguments', [[], ['--no-video']])
+@pytest.mark.parametrize('size', [0, 1000])
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, capsys, size, arguments):
+    arguments = ['--out', str(tmp_path), '--seconds', '0.4', *arguments]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        assert main(['simulate', *arguments]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(tmp_path / 'drive_0000') in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('sequences', [1, 2])
+def test_progress_is_shown_before_the_end(tmp_path, capsys, monkeypatch, sequences):
+    lines = []
+    write = dataset.write_file
+
+    def note(path, content):
+        lines.extend(capsys.readouterr().err.splitlines())
+        write(path, content)
+
+    monkeypatch.setattr(dataset, 'write_file', note)
+    simulate(tmp_path, '--no-video', '--sequences', str(sequences), '--workers', str(sequences))
+    total = 8 * sequences
+    assert len(lines) > 1 and all(line.endswith(f' of {total} windows)') for line in lines)
 
 
 def test_json_on_standard_output(tmp_path, capsys):
