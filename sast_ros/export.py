@@ -9,7 +9,7 @@ weights. The recurrent state is explicit: what a step gives out goes into the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import io
 import json
@@ -101,6 +101,7 @@ def export_network(
     sensor_size: tuple[int, int] | None = None,
     *,
     trained: bool = True,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """
     Write a network as one file.
@@ -118,6 +119,8 @@ def export_network(
         (height, width) of the sensor in pixels; by default that of the network's design.
     trained : bool, optional
         Whether the weights are trained, for the metadata.
+    progress : callable, optional
+        Called with a sentence whenever a new step begins.
 
     Returns
     -------
@@ -142,7 +145,9 @@ def export_network(
         import onnxscript  # noqa: F401
     geometry = sensor_geometry(model.config, sensor_size or default_sensor_size(model.config))
     metadata = describe(model, geometry, trained=trained)
+    progress(f'tracing {metadata["model"]}')
     program = _trace(model, geometry)
+    progress(f'writing {path}')
     if file_format == 'onnx':
         content = _as_onnx(program, metadata)
     else:

@@ -14,6 +14,7 @@ from sast_ros.cli.terminal import (
     new_table,
     open_console,
     print_line,
+    step_logger,
     UNTRAINED_WARNING,
     write_json,
 )
@@ -58,7 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
         require_ending(arguments.out, arguments.format)
     model, trained = choose_model(arguments.model, 'cpu')
     metadata = export_network(
-        model, arguments.out, arguments.format, arguments.sensor_size, trained=trained
+        model,
+        arguments.out,
+        arguments.format,
+        arguments.sensor_size,
+        trained=trained,
+        progress=step_logger(),
     )
     size = arguments.out.stat().st_size
     summary: dict[str, Any] = {'path': str(arguments.out), 'bytes': size, **metadata}
