@@ -52,9 +52,13 @@ class TrainingCallback(Callback):
             self._since, self._steps = monotonic(), 0
         if step % config.checkpoint.every_steps == 0 or ended:
             partial = self._out / f'{LAST}.part'
-            trainer.save_checkpoint(partial)
-            if trainer.is_global_zero:
-                os.replace(partial, self._out / LAST)
+            try:
+                trainer.save_checkpoint(partial)
+                if trainer.is_global_zero:
+                    os.replace(partial, self._out / LAST)
+            except BaseException:  # a full disk needs the room
+                partial.unlink(missing_ok=True)
+                raise
             # The next part of a curriculum begins with this file, in every process
             trainer.strategy.barrier()
 

@@ -12,13 +12,13 @@ import json
 import logging
 import os
 from pathlib import Path
-import shutil
 from typing import Any
 import warnings
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from sast_ros.output import write_file
 from sast_ros_training.training.callback import Report, TrainingCallback
 from sast_ros_training.training.checkpoint import LAST, read_checkpoint, TrainingCheckpoint
 from sast_ros_training.training.config import TrainingConfig
@@ -123,8 +123,7 @@ def _finish(parts: Sequence[CurriculumPart], out: Path) -> dict[str, Any]:
         (out / validation.name).unlink(missing_ok=True)  # of the weights before
         for path in (last / 'model.safetensors', validation):
             if path.is_file():
-                shutil.copyfile(path, out / f'{path.name}.part')
-                os.replace(out / f'{path.name}.part', out / path.name)
+                write_file(out / path.name, path.read_bytes())
     checkpoints = [_read(out / part.name / LAST, part.config) for part in parts]
     best = checkpoints[-1].best
     return {
@@ -195,9 +194,7 @@ def _train_part(
                 (out / 'validation.json').unlink(missing_ok=True)
                 if last.resolve() not in [path.resolve() for path in init]:
                     last.unlink(missing_ok=True)  # of a training before
-            (out / 'config.yaml').write_text(
-                yaml.safe_dump(config.as_dict(), sort_keys=False), encoding='utf-8'
-            )
+            write_file(out / 'config.yaml', yaml.safe_dump(config.as_dict(), sort_keys=False))
             stack.enter_context(prepare(config, log))
         # Lightning repeats our own lines, and gives advice
         for name in ('lightning.pytorch', 'lightning.fabric'):

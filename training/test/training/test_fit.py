@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 
+from lightning.pytorch import Trainer
 from moving_boxes import CLASSES
 import numpy as np
 import pytest
@@ -514,3 +516,14 @@ def test_a_training_without_finite_gradients_ends(cache, tmp_path, monkeypatch):
     spoil(monkeypatch, *range(2, 20))
     with pytest.raises(TrainingDivergedError, match=r'step 3: .* lower optimizer.learning_rate'):
         run(cache, tmp_path)
+
+
+def test_a_full_disk_leaves_no_part_of_a_checkpoint(cache, tmp_path, monkeypatch):
+    def save(trainer: Trainer, path: Path) -> None:
+        path.write_bytes(b'the first bytes')
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Trainer, 'save_checkpoint', save)
+    with pytest.raises(OSError, match=LAST):
+        run(cache, tmp_path)
+    assert not list(tmp_path.glob('*.part'))

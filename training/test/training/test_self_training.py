@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 import json
 from pathlib import Path
+import resource
 
 from moving_boxes import CLASSES, STEP_US, window, write_cache, write_sequence
 import numpy as np
@@ -293,6 +294,18 @@ def test_a_recording_without_a_window_is_named(tmp_path):
     with pytest.raises(TrainingDataError, match=r'short\.npz'):
         cut_recording(tmp_path / 'short.npz', tmp_path / 'cut', small_config())
     assert not (tmp_path / 'cut').exists()
+
+
+def test_a_full_disk_leaves_no_part_of_a_recording(tmp_path):
+    path = write_recording(tmp_path / 'r.npz', 3)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match='cut'):
+            cut_recording(path, tmp_path / 'cut', small_config())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_rounds_label_train_and_continue(tmp_path, monkeypatch):

@@ -59,16 +59,19 @@ def cut_recording(
     part = folder.with_name(f'{folder.name}.part')
     shutil.rmtree(part, ignore_errors=True)
     count = 0
-    with open_recording(path, topic) as recording:
-        recording.given_size = sensor_size
-        for count, writer in enumerate(_sequences(recording, config), start=1):
-            writer.write(part / f'{count:06d}{SUFFIX}')
-        warnings: list[str] = recording.summary()['warnings']
-    if not count:
-        raise TrainingDataError(
-            f'{path}: has no complete window of {config.data.window_ms:g} ms; leave it out'
-        )
-    os.replace(part, folder)
+    try:
+        with open_recording(path, topic) as recording:
+            recording.given_size = sensor_size
+            for count, writer in enumerate(_sequences(recording, config), start=1):
+                writer.write(part / f'{count:06d}{SUFFIX}')
+            warnings: list[str] = recording.summary()['warnings']
+        if not count:
+            raise TrainingDataError(
+                f'{path}: has no complete window of {config.data.window_ms:g} ms; leave it out'
+            )
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # unless it was renamed
     return [f'{path.name}: {warning}' for warning in warnings]
 
 
