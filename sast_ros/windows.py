@@ -198,7 +198,6 @@ class WindowCutter:
         on_reset: Callable[[str], None] | None = None,
         event_filter: FilterChain | None = None,
     ) -> None:
-        self.set_timing(duration_us, stride_us, max_gap_us)
         self.align = align
         self.timestamp_source = timestamp_source
         self.statistics = StreamStatistics()
@@ -209,11 +208,14 @@ class WindowCutter:
         self._order = StreamOrder()
         self._bounds = SensorBounds(self._default_size)
         self._clear()
+        self.set_timing(duration_us, stride_us, max_gap_us)
         self._pending_reset: str | None = 'start'
 
     def set_timing(self, duration_us: int, stride_us: int, max_gap_us: int) -> None:
         """
         Change the timing, from the next window on and without a reset.
+
+        The next window ends later than the one before it.
 
         Raises
         ------
@@ -229,6 +231,8 @@ class WindowCutter:
                     'finite'
                 )
         self.duration_us, self.stride_us, self.max_gap_us = map(int, times.values())
+        if self._previous_end is not None:
+            self._skip_to(self._previous_end + 1)
 
     @property
     def align(self) -> Alignment:
@@ -496,10 +500,15 @@ class WindowCutter:
             if first < len(chunk):
                 event = int(chunk.t[first])
                 break
-        silent = max(0, -(-(event - self.duration_us - self._next_start) // self.stride_us))
+        silent = self._skip_to(event)
         self.statistics.skipped_windows += silent
-        self._next_start += silent * self.stride_us
         return silent
+
+    def _skip_to(self, t: int) -> int:
+        """Go to the first window that ends at a time or later; return how many it skips."""
+        skipped = max(0, -(-(t - self.duration_us - self._next_start) // self.stride_us))
+        self._next_start += skipped * self.stride_us
+        return skipped
 
     def _windows_before_gap(self, resumed: int) -> Iterator[EventWindow]:
         """Yield the windows that the gap completes, without those entirely inside it."""

@@ -127,6 +127,46 @@ def test_windows_do_not_depend_on_how_events_were_packed(steps, borders, timing)
         assert times_of(window) == [t for t in times if window.t_start <= t <= window.t_end]
 
 
+TIMINGS = [(50, 10), (20, 10), (20, 15), (50, 50), (20, 20), (20, 50), (10, 125)]
+
+
+@pytest.mark.parametrize('align', ['first_event', 'epoch'])
+@pytest.mark.parametrize('after', TIMINGS)
+@pytest.mark.parametrize('before', TIMINGS)
+def test_time_goes_on_whatever_the_timing_is_changed_to(before, after, align):
+    times = np.arange(0, 600 * MS, MS)
+    chunks = [
+        chunk_at(part, clock='ros', stamp_ns=1000 * int(part[0])) for part in np.split(times, 100)
+    ]
+    cutter = WindowCutter(*(MS * time for time in before), align=align)
+    found = cut_all(cutter, chunks[:50])
+    cutter.set_timing(*(MS * time for time in after), 1000 * MS)
+    found += cut_all(cutter, chunks[50:])
+    ends = np.array([window.t_end for window in found])
+    assert (np.diff(ends) > 0).all()
+    assert [window.stamp_ns for window in found] == (1000 * ends).tolist()
+    for window in found:
+        assert times_of(window) == [t for t in times if window.t_start <= t <= window.t_end]
+    in_windows = np.unique(np.concatenate([times_of(window) for window in found]))
+    if all(stride <= duration for duration, stride in (before, after)):
+        np.testing.assert_array_equal(in_windows, times[times <= ends[-1]])
+    if all(stride >= duration for duration, stride in (before, after)) and align == 'first_event':
+        assert all(a.t_end <= b.t_start for a, b in zip(found, found[1:]))
+    assert cutter.statistics.events == len(times)
+    assert cutter.statistics.clamped == cutter.statistics.unused_events == 0
+
+
+def test_a_shorter_window_repeats_no_stamp_of_a_sensor_clock():
+    cutter = WindowCutter(50 * MS, 10 * MS)
+    chunks = [
+        chunk_at(range(t, t + 5 * MS, MS), stamp_ns=1000 * t) for t in range(0, 400 * MS, 5 * MS)
+    ]
+    stamps = [window.stamp_ns for window in cut_all(cutter, chunks[:40])]
+    cutter.set_timing(20 * MS, 10 * MS, 1000 * MS)
+    stamps += [window.stamp_ns for window in cut_all(cutter, chunks[40:])]
+    assert set(np.diff(stamps)) == {10 * MS * 1000}
+
+
 def test_quiet_time_gives_empty_windows():
     cutter = WindowCutter(50 * MS, 50 * MS, max_gap_us=1000 * MS)
     found = cut_all(cutter, [chunk_at([0]), chunk_at([260_000])])
