@@ -123,7 +123,8 @@ class StreamStatistics:
     reordered : int
         Events that were behind a later one in their message or file, and were sorted.
     clamped : int
-        Events that arrived after their window was cut, and count in the next one.
+        Events that arrived after their window was cut; they count in the next one if it has begun,
+        else in none.
     left_out : collections.Counter
         Events that are in no window, by reason: those of ``EventChunk.left_out``, those of the
         filters, ``'memory_limit'`` and ``'long_message'``.
@@ -419,13 +420,19 @@ class WindowCutter:
         assert self._last is not None
         count = int(np.searchsorted(chunk.t, self._last, 'left'))
         late, others = self.event_filter(chunk[:count], self._size), chunk[count:]
-        if self._next_start > self._last or not len(late):  # or between two windows
-            if self._previous_end is None:
-                self.statistics.unused_events += len(late)
+        too_late = in_time = int(np.searchsorted(late.t, self._next_start, 'left'))
+        if self._previous_end is not None:  # those behind it are between two windows
+            too_late = min(in_time, int(np.searchsorted(late.t, self._previous_end, 'right')))
+        elif self._next_start > self._last:
+            self.statistics.unused_events += len(late)
             return others
-        too_late = int(np.searchsorted(late.t, self._next_start, 'left'))
         self.statistics.clamped += too_late
-        late = replace(late, t=np.maximum(late.t, self._next_start), checked=True)
+        kept = np.r_[:too_late, in_time : len(late)]
+        if self._next_start > self._last or not len(kept):
+            return others
+        x, y, p, t = (getattr(late, name)[kept] for name in 'xypt')
+        t = np.maximum(t, self._next_start)
+        late = replace(late, x=x, y=y, p=p, t=t, checked=True)
         parts = [late]
         while self._chunks and self._chunks[-1].t[-1] > late.t[0]:
             pending = self._chunks.pop()
@@ -502,6 +509,8 @@ class WindowCutter:
                 break
         silent = self._skip_to(event)
         self.statistics.skipped_windows += silent
+        assert self._previous_end is not None
+        self._previous_end += silent * self.stride_us
         return silent
 
     def _skip_to(self, t: int) -> int:

@@ -291,11 +291,42 @@ def test_events_too_late_for_their_window_count_in_the_next_one():
     assert cutter.statistics.clamped == 1
 
 
-def test_events_late_between_two_windows_are_in_none():
-    cutter = WindowCutter(10 * MS, 100 * MS)
-    cut_all(cutter, [chunk_at([0, 11_000]), chunk_at([10_500, 12_000])])
-    (window,) = cut_all(cutter, [chunk_at([100_000, 99_999 + 10_002])])
-    assert times_of(window) == [100_000]
+@pytest.mark.parametrize(
+    ('late', 'clamped', 'in_next'),
+    [
+        ([11_000, 10_000, 9_000, 12_000], 2, []),  # the next window has not begun
+        ([11_000, 10_500, 12_000], 0, []),
+        ([11_000, 19_000, 20_400, 19_500, 20_200], 0, [20_200, 20_400]),
+        ([11_000, 19_000, 20_400, 9_500, 12_000, 20_200], 1, [20_000, 20_200, 20_400]),
+    ],
+)
+def test_events_late_between_two_windows_are_in_none_and_late_for_one_are_counted(
+    late, clamped, in_next
+):
+    cutter = WindowCutter(10 * MS, 20 * MS)
+    chunks = [chunk_at([t], ordered=True) for t in [0, *late, 30_001]]
+    window, *others = cut_all(cutter, chunks)
+    assert times_of(window) == [0]
+    assert [times_of(other) for other in others] == [in_next]
+    assert cutter.statistics.clamped == clamped
+    assert cutter.statistics.events == len(late) + 2
+
+
+@pytest.mark.parametrize(('stride', 'clamped'), [(50, 8), (125, 9)])  # 50 ms is in the next, too
+def test_late_events_are_counted_whatever_the_stride(stride, clamped):
+    cutter = WindowCutter(50 * MS, stride * MS)
+    cut_all(cutter, [chunk_at(range(0, 55 * MS, 500)), chunk_at(range(46 * MS, 57 * MS, 500))])
+    assert cutter.statistics.clamped == clamped
+
+
+def test_late_events_of_windows_that_a_silence_skipped_count_in_the_next_one(monkeypatch):
+    monkeypatch.setattr(windows, 'MAX_EMPTY_WINDOWS', 2)
+    cutter = WindowCutter(10 * MS, 10 * MS, HOUR_US)
+    chunks = [chunk_at([t], ordered=True) for t in (0, 205_000, 150_000, 206_000, 211_000)]
+    found = cut_all(cutter, chunks)
+    assert cutter.statistics.skipped_windows > 0 and found[-1].t_start == 200_000
+    assert times_of(found[-1]) == [200_000, 205_000, 206_000]
+    assert cutter.statistics.clamped == 1
 
 
 @pytest.mark.parametrize('fields', [{}, {'discontinuity': True}])
