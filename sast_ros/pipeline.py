@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
-from sast_ros.detections import DetectorError
 from sast_ros.detector import Detections, step_together, StreamingDetector
 from sast_ros.errors import SastError, SettingError
 from sast_ros.events.chunk import EventChunk, refuse_sensor_size
@@ -107,19 +106,20 @@ class WindowDetector:
         """
         Return the detections of a window; windows must be in order.
 
+        An error in a step of the network or the tracker resets both.
+
         Raises
         ------
         DetectorError
-            The network gave no usable output; its state was reset.
+            The network gave no usable output.
 
         """
         histogram = self.prepare(window)
         try:
-            found = self.detector.step(histogram)
-        except DetectorError:
+            return self.complete(self.detector.step(histogram), window)
+        except Exception:
             self.reset()
             raise
-        return self.complete(found, window)
 
     def prepare(self, window: EventWindow) -> Tensor:
         """Return the histogram of a window, and bring the detector to where it begins."""
@@ -180,11 +180,13 @@ def process_together(
             results[index] = error
     ready = [detectors[index].detector for index in histograms]
     for index, found in zip(histograms, step_together(ready, list(histograms.values()))):
-        if isinstance(found, Detections):
-            found = detectors[index].complete(found, windows[index])
-        elif isinstance(found, DetectorError):  # which has reset its state
+        try:
+            if isinstance(found, Exception):
+                raise found
+            results[index] = detectors[index].complete(found, windows[index])
+        except Exception as error:
             detectors[index].reset()
-        results[index] = found
+            results[index] = error
     return [results[index] for index in range(len(windows))]
 
 

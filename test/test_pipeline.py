@@ -230,6 +230,44 @@ def test_a_failed_step_ends_the_tracks_with_the_state(model, together):
     np.testing.assert_array_equal(after.boxes, again.boxes)
 
 
+@pytest.mark.parametrize('together', [False, True])
+def test_a_tracker_that_fails_costs_the_window_of_its_camera_only(model, monkeypatch, together):
+    everything = TrackingSettings(high_score=0, low_score=0, min_hits=1)
+    cameras = [
+        WindowDetector(
+            StreamingDetector(model, score_threshold=0, max_detections=3), Tracker(everything)
+        )
+        for _ in range(2)
+    ]
+
+    def step(number: int) -> list[Detections | Exception]:
+        begin = 50_000 * number
+        part = noise(number, 2_000, begin, begin + 50_000)
+        windows = [EventWindow(begin, begin + 50_000, (part,), 304, 240, 0)] * 2
+        if together:
+            return process_together(cameras, windows)
+        results = []
+        for camera, window in zip(cameras, windows):
+            try:
+                results.append(camera.process(window))
+            except ValueError as error:
+                results.append(error)
+        return results
+
+    def fail(detections):
+        raise ValueError('not finite')
+
+    step(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(cameras[1].tracker, 'step', fail)
+        whole, failed = step(1)
+    assert len(whole.track_ids) == 3
+    assert isinstance(failed, ValueError)
+    assert len(cameras[0].tracker.tracks()) > 0 and cameras[0].detector.selected is not None
+    assert len(cameras[1].tracker.tracks()) == 0 and cameras[1].detector.selected is None
+    assert all(len(one.track_ids) == 3 for one in step(2))
+
+
 def test_a_failed_step_costs_its_own_window_only(model, monkeypatch):
     chunk = noise(0, 20_000, 0, 200_000)
     later = noise(1, 20_000, 3_000_000, 3_200_000)
