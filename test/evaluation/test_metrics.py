@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import re
 
+from facts import facts
 import numpy as np
 import pytest
 from sast_ros.evaluation.errors import EvaluationError
@@ -86,6 +88,17 @@ def test_latency_is_from_the_first_label_to_the_first_detection():
     assert twice['tracks'] == 4  # track 2 of another recording is another object
 
 
+def test_a_number_is_an_object_of_its_class():
+    """Number 1 is a car that stands and is found late, and a pedestrian who moves."""
+    pairs = [(1, [], [])] + [
+        (t / 10, [(200, 0, 1), (10 * t, 1, 1)], [(200, 0, 0.9 * (t > 15)), (10 * t, 1, 0.9)])
+        for t in range(11, 19)
+    ]
+    one = recording(*pairs)
+    assert latency(matched(one))['waits_ms'] == [0, 500]
+    assert [row['labels'] for row in by_speed([one], CLASSES)] == [8, 0, 8]
+
+
 def test_calibration_compares_scores_with_shares():
     pairs = [(t, [(10, 0, 1)], [(10 if t % 2 else 200, 0, 0.85)]) for t in range(1, 11)]
     result = calibration(matched(recording(*pairs))[0].frames)
@@ -132,6 +145,12 @@ class TestComputeMetrics:
         assert result['AR_100'] == pytest.approx(0.5)
         assert result['per_class']['car']['curve']['precision'][0] == 0.5
         json.dumps(result, allow_nan=False)
+
+    def test_a_shared_number_is_a_warning(self):
+        labels = [(10, 0, 7), (100, 0, 7)]
+        result = compute_metrics([recording((1, labels, [(10, 0, 0.9)]))])
+        (warning,) = result['label_warnings']
+        assert re.search(facts('a', '2 labels', 7, '1.000 s'), warning)
 
     def test_nothing_to_evaluate(self):
         with pytest.raises(EvaluationError, match='no recording'):

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from math import sqrt
+import re
 
+from facts import facts
 import numpy as np
 import pytest
 from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecording
-from sast_ros.evaluation.metrics.tracking import tracking_metrics
+from sast_ros.evaluation.metrics.tracking import tracking_metrics, tracking_warnings
 from sast_ros.evaluation.pairing import Frame, PairedRecording
 from sast_ros.labels import BOX_DTYPE
 
@@ -143,6 +145,58 @@ def test_a_window_that_several_frames_share_is_no_track():
     frames = tuple(Frame(t, rows('a1', t), found, t_end=0) for t in range(3))
     shared = PairedRecording('one', CLASSES, frames, np.zeros(0, BOX_DTYPE), 0)
     assert tracking_metrics([match_recording(shared)], CLASSES) is None
+
+
+def test_frames_that_pool_windows_have_no_metrics():
+    frames = tuple(
+        Frame(t, rows('a1', t), np.concatenate([rows('a1', t - 1), rows('a1', t)]))
+        for t in range(4)
+    )
+    pooled = PairedRecording('one', CLASSES, frames, np.zeros(0, BOX_DTYPE), 0)
+    assert tracking_metrics([match_recording(pooled)], CLASSES) is None
+    assert tracking_warnings([pooled]) == []
+
+
+def test_a_number_is_one_of_its_class():
+    frames = tuple(
+        Frame(t, *(np.concatenate([rows(one, t), rows(two, t, 1)]) for one, two in sides))
+        for t, sides in enumerate([(('a7', 'b7'), ('a1', 'b1'))] * 3)
+    )
+    both = PairedRecording('one', CLASSES, frames, np.zeros(0, BOX_DTYPE), 0)
+    found = tracking_metrics([match_recording(both)], CLASSES)
+    assert found['IDF1'] == 1 and found['objects'] == found['tracks'] == 2
+    assert tracking_warnings([both]) == []
+
+
+def test_labels_that_share_a_number_are_an_object_each():
+    one = recording(*[('a7 b8', 'a1 b2')] * 9, ('a7 b7', 'a1 b2'))
+    found = tracking_metrics([one], CLASSES)
+    assert found['F1'] == 1 and found['IDF1'] == pytest.approx(2 * 18 / 40)
+    assert (found['objects'], found['labels'], found['id_switches']) == (4, 20, 0)
+    (warning,) = tracking_warnings([one.recording])
+    assert re.search(facts('one', '2 labels', 'track_id', 7, '0.000 s'), warning)
+
+
+def test_detections_that_share_a_number_do_not_count():
+    one = recording(*[('a7 b8', 'a1 b2')] * 9, ('a7 b8', 'a1 b1'))
+    whole = recording(*[('a7 b8', 'a1 b2')] * 9, ('a7 b8', ''))
+    assert tracking_metrics([one], CLASSES) == tracking_metrics([whole], CLASSES)
+    (warning,) = tracking_warnings([one.recording])
+    assert re.search(facts('one', '2 detections', 'track_id', 1, '0.000 s'), warning)
+
+
+def test_one_shared_number_leaves_no_recording_out():
+    whole = recording(*[('a7 b8', 'a1 b2')] * 9)
+    for last in (('a7 b7', 'a1 b2'), ('a7 b8', 'a1 b1')):
+        one = recording(*[('a7 b8', 'a1 b2')] * 9, last)
+        assert tracking_metrics([whole, one], CLASSES)['recordings'] == 2
+
+
+def test_numbers_that_are_always_shared_are_no_tracks_and_said():
+    one = recording(*[('a1 b1', 'a1 b2')] * 4)
+    assert tracking_metrics([one], CLASSES) is None
+    (warning,) = tracking_warnings([one.recording])
+    assert re.search(facts('8 labels'), warning)
 
 
 def test_recordings_without_numbers_are_left_out():

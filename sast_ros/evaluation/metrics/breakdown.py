@@ -82,12 +82,13 @@ def _averages(
 
 def _speeds(recording: PairedRecording) -> list[np.ndarray]:
     """Return the speed of every label in pixels per second, NaN for tracks with only one."""
-    tracks: dict[int, list[tuple[int, int, int, float, float]]] = {}
+    tracks: dict[tuple[int, int], list[tuple[int, int, int, float, float]]] = {}
     for number, frame in enumerate(recording.frames):
         for row, label in enumerate(frame.labels):
             x, y = label['x'] + label['w'] / 2, label['y'] + label['h'] / 2
             sight = frame.t, number, row, float(x), float(y)
-            tracks.setdefault(int(label['track_id']), []).append(sight)
+            track = int(label['class_id']), int(label['track_id'])
+            tracks.setdefault(track, []).append(sight)
     speeds = [np.full(len(frame.labels), np.nan) for frame in recording.frames]
     for sights in tracks.values():
         times, numbers, rows, x, y = (np.array(column) for column in zip(*sights))

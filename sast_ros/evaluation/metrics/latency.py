@@ -21,10 +21,11 @@ def latency(recordings: Iterable[MatchedRecording]) -> dict[str, Any]:
     waits: list[float] = []
     missed = 0
     for recording in recordings:
-        tracks: dict[int, list[tuple[int, bool]]] = {}
+        tracks: dict[tuple[int, int], list[tuple[int, bool]]] = {}
         for one in recording.frames:
             detected = np.isin(np.arange(len(one.frame.labels)), one.reported_matches)
-            for track, hit in zip(one.frame.labels['track_id'].tolist(), detected.tolist()):
+            ids = one.frame.labels[['class_id', 'track_id']].tolist()
+            for track, hit in zip(ids, detected.tolist()):
                 tracks.setdefault(track, []).append((one.frame.t, hit))
         for sights in tracks.values():
             begin = sights[0][0]

@@ -17,7 +17,7 @@ from sast_ros.evaluation.metrics.coco import coco_metrics, CocoMetrics, mark_ign
 from sast_ros.evaluation.metrics.latency import latency
 from sast_ros.evaluation.metrics.matching import match_recording
 from sast_ros.evaluation.metrics.operating_point import false_positives, operating_point
-from sast_ros.evaluation.metrics.tracking import tracking_metrics
+from sast_ros.evaluation.metrics.tracking import tracking_metrics, tracking_warnings
 from sast_ros.evaluation.pairing import PairedRecording
 
 
@@ -107,6 +107,7 @@ def _label_notes(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
             'frames_without_window': sum(frames for _, frames in live),
         }
     warnings = [warning for one in recordings for warning in one.warnings]
+    warnings += tracking_warnings(recordings)
     if warnings:
         notes['label_warnings'] = list(dict.fromkeys(warnings))
     return notes

@@ -13,7 +13,10 @@ the geometric mean of detection and association accuracy, averaged over IoU thre
 F1 of the same boxes is what IDF1 would be with the right number at each of them.
 
 Detections without a track are not part of a tracker's output and do not count. Objects are
-compared within their class. Sums over recordings and classes are taken before ratios.
+compared within their class, in which a number is one object. Boxes that share their number with
+another one of their class and time are as boxes without a number: labels are an object each,
+detections do not count (TrackEval refuses the whole sequence). Sums over recordings and classes
+are taken before ratios.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from sast_ros.evaluation.metrics.matching import (
     MatchedRecording,
     MIN_IOU,
 )
+from sast_ros.evaluation.pairing import PairedRecording
 from sast_ros.labels import BOX_DTYPE
 from sast_ros.tracking.assignment import assign
 
@@ -103,9 +107,11 @@ def tracking_metrics(
     Return the metrics of all classes together, and ``per_class``.
 
     ``None`` where no number of an object or no number of a detection comes twice: nothing was
-    tracked there. Recordings whose labels have no numbers are left out; all tracks of one without
-    labels are false.
+    tracked there; and where frames pool several windows, each with a box of an object. Recordings
+    whose labels have no numbers are left out; all tracks of one without labels are false.
     """
+    if any(_pools_windows(frame) for one in recordings for frame in one.frames):
+        return None
     known = [one for one in recordings if _has_tracks(_labels(one))]
     empty = [one for one in recordings if not any(map(len, _labels(one)))]
     chosen = [*known, *empty]
@@ -122,6 +128,43 @@ def tracking_metrics(
     }
 
 
+def tracking_warnings(recordings: Iterable[PairedRecording]) -> list[str]:
+    """Return a sentence for labels and for detections of a recording that share a number."""
+    sentences = []
+    for recording in recordings:
+        for name, consequence in (
+            ('labels', 'each is an object of its own'),
+            ('detections', 'they do not count'),
+        ):
+            shared = [
+                (frame.t, int(box['track_id']))
+                for frame in recording.frames
+                for boxes in [getattr(frame, name)]
+                for box in boxes[_share_number(boxes) & (boxes['track_id'] > 0)]
+            ]
+            if shared:
+                (t, number), count = shared[0], len(shared)
+                sentences.append(
+                    f'{recording.name}: {count} {name} share a track_id with another of their '
+                    f'class and time, the first one {number} at {t / 1e6:.3f} s; in the metrics '
+                    f'of tracks {consequence}'
+                )
+    return sentences
+
+
+def _pools_windows(matched: MatchedFrame) -> bool:
+    times = matched.frame.detections['t']
+    return bool((times != times[:1]).any())
+
+
+def _share_number(boxes: np.ndarray) -> np.ndarray:
+    """Return which boxes have the number of another one of their class and time."""
+    _, index, counts = np.unique(
+        boxes[['t', 'class_id', 'track_id']], return_inverse=True, return_counts=True
+    )
+    return counts[index.reshape(len(boxes))] > 1
+
+
 def _labels(recording: MatchedRecording) -> Iterable[np.ndarray]:
     return (one.frame.labels for one in recording.frames)
 
@@ -129,18 +172,16 @@ def _labels(recording: MatchedRecording) -> Iterable[np.ndarray]:
 def _tracked(matched: MatchedFrame) -> np.ndarray:
     """Return the detections that belong to a track, without those in ignored regions."""
     found = matched.frame.detections
-    return found[(found['track_id'] > 0) & (matched.matched != IGNORED)]
+    counted = (found['track_id'] > 0) & ~_share_number(found)
+    return found[counted & (matched.matched != IGNORED)]
 
 
 def _has_tracks(frames: Iterable[np.ndarray]) -> bool:
-    """Return whether numbers come once in each frame, and some of them at several times."""
-    frames = list(frames)
-    if any(len(np.unique(one['track_id'])) < len(one) for one in frames):
-        return False
-    whole = np.concatenate([*frames, np.zeros(0, BOX_DTYPE)])
+    """Return whether numbers that are not shared come at several times."""
+    whole = np.concatenate([np.zeros(0, BOX_DTYPE), *(one[~_share_number(one)] for one in frames)])
     # Frames may share a window, whose numbers are then no track
-    different = np.unique(whole[whole['track_id'] > 0][['t', 'track_id']])
-    return len(np.unique(different['track_id'])) < len(different)
+    different = np.unique(whole[whole['track_id'] > 0][['t', 'class_id', 'track_id']])
+    return len(np.unique(different[['class_id', 'track_id']])) < len(different)
 
 
 def _frames(recording: MatchedRecording, class_id: int) -> list[TrackedFrame]:
@@ -148,18 +189,21 @@ def _frames(recording: MatchedRecording, class_id: int) -> list[TrackedFrame]:
         [rows[rows['class_id'] == class_id] for rows in (one.frame.labels, _tracked(one))]
         for one in recording.frames
     ]
-    objects, tracks = (
-        np.unique(np.concatenate([pair[side]['track_id'] for pair in pairs])) if pairs else ()
-        for side in (0, 1)
-    )
+    objects, tracks = (_numbers([pair[side] for pair in pairs]) for side in (0, 1))
     return [
-        TrackedFrame(
-            np.searchsorted(objects, labels['track_id']),
-            np.searchsorted(tracks, found['track_id']),
-            iou_matrix(labels, found),
-        )
-        for labels, found in pairs
+        TrackedFrame(objects_there, tracks_there, iou_matrix(*pair))
+        for objects_there, tracks_there, pair in zip(objects, tracks, pairs)
     ]
+
+
+def _numbers(frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Return the tracks of the boxes of each frame, counted from 0."""
+    ends = np.cumsum([len(one) for one in frames], dtype=int)
+    whole = np.concatenate([np.zeros(0, BOX_DTYPE), *frames])
+    numbers = whole['track_id'].astype(np.int64)
+    shared = np.concatenate([np.zeros(0, bool), *map(_share_number, frames)])
+    numbers[shared] = -1 - np.arange(shared.sum())
+    return np.split(np.unique(numbers, return_inverse=True)[1].reshape(-1), ends)[:-1]
 
 
 def count_tracks(frames: Sequence[TrackedFrame]) -> TrackCounts:
