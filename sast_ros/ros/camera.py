@@ -10,7 +10,7 @@ cameras.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -445,14 +445,24 @@ class Camera:
 
     # ---------------------------------------------------------------------------------- parameters
 
-    def change_settings(self, settings: Settings) -> None:
-        """Apply accepted changes to cutter and queue; the worker reads the others itself."""
+    def change_settings(self, settings: Settings, names: Container[str]) -> None:
+        """
+        Apply accepted changes to cutter and queue; the worker reads the others itself.
+
+        Parameters
+        ----------
+        settings : Settings
+            All parameters.
+        names : container of str
+            Those that were set, also to the value that they had.
+
+        """
         before, self._settings = self._settings, settings
         if self._cutter is not None:
             self._cutter.set_timing(*settings.timing_us)
             self._cutter.align = settings.window.align
             self._cutter.timestamp_source = settings.window.timestamp_source
-            if settings.input.filter != before.input.filter:
+            if 'input.filter' in names:
                 self._change_filter(settings)
         if self._queue is not None:
             self._queue.settings = settings.overload
@@ -464,9 +474,14 @@ class Camera:
 
     def _change_filter(self, settings: Settings) -> None:
         try:
-            self._cutter.set_filter(make_filter(settings.input.filter))
+            chain = make_filter(settings.input.filter)
         except (SettingError, ImportError) as error:  # a mask that was removed after the check
             self._logger.error(f'the filter was not changed: {format_error(error)}')
+            return
+        present = self._cutter.event_filter
+        # The identity, since a mask of the same name may be another picture
+        if (chain.texts, chain.identity) != (present.texts, present.identity):
+            self._cutter.set_filter(chain)
 
     # ------------------------------------------------------------------------------ labels, status
 

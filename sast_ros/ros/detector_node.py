@@ -215,8 +215,9 @@ class DetectorNode(LifecycleNode):
     def _after_set_parameters(self, changes: list[RosParameter]) -> None:
         """Hand accepted changes on."""
         self._settings = read_settings(self)
+        names = {change.name for change in changes}
         for camera in self._cameras:
-            camera.change_settings(self._settings)
+            camera.change_settings(self._settings, names)
 
     # ------------------------------------------------------------------------------------ plumbing
 
