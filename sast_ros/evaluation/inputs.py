@@ -10,7 +10,7 @@ import functools
 from pathlib import Path
 
 from sast_ros.bags.names import recording_stem
-from sast_ros.errors import format_error, SastError
+from sast_ros.errors import format_error, is_expected
 from sast_ros.evaluation.batch.jobs import JobResult
 from sast_ros.evaluation.batch.plan import load_finished, options_digest, plan_replay, Replay
 from sast_ros.evaluation.detections import (
@@ -247,9 +247,8 @@ class EvaluationInputs:
         """Store the error of one of several inputs, and go on."""
         try:
             yield
-        except (SastError, OSError) as error:
-            reason = format_error(error)
-            reason = reason if path.name in reason else f'{path}: {reason}'
-            if len(self._paths) == 1:
+        except Exception as error:
+            if len(self._paths) == 1 or not is_expected(error):
                 raise
-            self._failed[path] = reason
+            reason = format_error(error)
+            self._failed[path] = reason if path.name in reason else f'{path}: {reason}'

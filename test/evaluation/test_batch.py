@@ -20,6 +20,7 @@ from interruption import INTERRUPTIONS
 import numpy as np
 import pytest
 from sast_ros.cli import main
+from sast_ros.evaluation import inputs as evaluation_inputs
 from sast_ros.evaluation.batch.jobs import BatchError, JobResult, run_serially
 from sast_ros.evaluation.batch.plan import options_digest, plan_replay, recording_digest, Replay
 from sast_ros.evaluation.batch.replay import run_replay, run_replay_on_node
@@ -439,6 +440,22 @@ class TestNodes:
         inputs = EvaluationInputs(batch.bags[:1], batch.corrupt.parent, tmp_path, options)
         with pytest.raises(EvaluationError, match='the detections are not in'):
             inputs.replay(lambda replays: iter([JobResult(0, {})]), lambda *numbers: None)
+
+
+def test_an_input_that_needs_what_is_not_installed_does_not_stop_the_others(tmp_path, monkeypatch):
+    paths = [tmp_path / 'one.hdf5', tmp_path / 'other.hdf5']
+
+    def plan(path, *_: object) -> None:
+        if path == paths[0]:
+            raise ModuleNotFoundError(name='h5py')
+
+    monkeypatch.setattr(evaluation_inputs, 'find_labels', lambda *_: None)
+    monkeypatch.setattr(evaluation_inputs, 'plan_replay', plan)
+    inputs = EvaluationInputs(paths, tmp_path, tmp_path / 'out', ReplayOptions())
+    assert list(inputs.failed) == paths[:1]
+    assert 'h5py is not installed' in inputs.failed[paths[0]]
+    with pytest.raises(ModuleNotFoundError):
+        EvaluationInputs(paths[:1], tmp_path, tmp_path / 'out', ReplayOptions())
 
 
 def test_a_failed_replay_does_not_stop_the_others(batch, tmp_path):
