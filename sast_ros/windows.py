@@ -427,7 +427,8 @@ class WindowCutter:
             self.statistics.unused_events += len(late)
             return others
         self.statistics.clamped += too_late
-        kept = np.r_[:too_late, in_time : len(late)]
+        count = len(late)
+        kept = np.r_[:too_late, in_time:count]
         if self._next_start > self._last or not len(kept):
             return others
         x, y, p, t = (getattr(late, name)[kept] for name in 'xypt')
