@@ -13,8 +13,10 @@ look alike at the first wrong event. The rule:
   and are left out (counted as ``'stray_time'``). If at least 16 events in a row (fewer in
   the first 240 of a stream) are at the new place, over at least 10 ms, the stream has moved:
   forwards it continues after a gap, backwards it restarts (``discontinuity``). So has one that
-  ends with later events. One message alone does not move a stream, as all its events may have one
-  wrong time: the next one has to be at the new place or behind it.
+  ends with more than one later event. One message alone does not move a stream, as all its events
+  may have one wrong time: the next one has to be at the new place or behind it.
+- A stream begins with its first event. Fewer than 16 events before a distance longer than the
+  horizon are strays where at least 16 times as many follow without one in the same message.
 - Messages of another sensor size are kept back in the same way, until the fourth in a row: two
   publishers on one topic do not always take turns.
 
@@ -27,6 +29,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -138,16 +141,21 @@ class StreamOrder:
         horizon = self._horizon(chunk.t if self._last is None else None)
         parts = _split(chunk, horizon)
         if self._last is None:
-            # A stream begins with its first event, or where most events are
             sizes = [len(part) for part in parts]
-            yield self._accept(parts.pop(0 if in_order else sizes.index(max(sizes))))
+            begin = _begin(parts, horizon) if in_order else sizes.index(max(sizes))
+            yield self._accept(replace(parts.pop(begin), ordered=True, checked=True))
         for group in [[part] for part in parts] if in_order else [parts]:
             yield from self._place(group, horizon, in_order)
 
     def flush(self) -> Iterator[EventChunk]:
         """Return what is kept back and believed now that no more events follow, and the counts."""
         latest, last = self._latest, self._last
-        if latest is not None and last is not None and int(latest.chunks[0].t[0]) > last:
+        if (
+            latest is not None
+            and last is not None
+            and int(latest.chunks[0].t[0]) > last
+            and (latest.events > 1 or self._accepted < MIN_MOVED)
+        ):
             yield from self._move(latest)  # the end of the stream
         yield from self._move_if_believed(ended=True)
         self._leave_out(self._places)
@@ -191,7 +199,10 @@ class StreamOrder:
         return end - first <= MIN_HORIZON_US or int(np.diff(t).max()) <= MIN_HORIZON_US
 
     def _horizon(self, first: np.ndarray | None) -> int:
-        t = np.concatenate([*self._recent, *([] if first is None else [first])])
+        columns = [*self._recent, *([] if first is None else [first])]
+        if self._accepted < MIN_MOVED:  # so that a stray that was first does not decide
+            columns += [chunk.t for place in self._places for chunk in place.chunks]
+        t = np.concatenate(columns)
         if first is None:
             t = t[-_RECENT:]
         if len(t) < 2:
@@ -235,12 +246,15 @@ class StreamOrder:
 
     def _keep_back(self, part: EventChunk, horizon: int, reach: int) -> _Place:
         first, last = int(part.t[0]), int(part.t[-1])
+        reached = []
         for place in self._places:
             # Not from behind the stream to ahead of it, unless without a break
             side = self._last is None or (place.last > self._last) == (last > self._last)
             ahead = place.last + (reach if side else horizon)
             if place.last - horizon <= last and first <= ahead:
-                break
+                reached.append(place)
+        if reached:
+            place = min(reached, key=lambda each: abs(first - each.last))
         else:
             if len(self._places) == _MAX_PLACES:
                 self._leave_out(self._places[:1])
@@ -293,6 +307,10 @@ class StreamOrder:
             size = self._size
             self.restart()
             self._size = size
+            times = np.concatenate([chunk.t for chunk in place.chunks])
+            begin = _begin(place.chunks, self._horizon(times))
+            self._counts.add_strays(sum(map(len, place.chunks[:begin])))
+            del place.chunks[:begin]
         for chunk in place.chunks:
             yield replace(self._accept(chunk), ordered=True, checked=True)
 
@@ -351,6 +369,23 @@ def _split(chunk: EventChunk, horizon: int) -> list[EventChunk]:
     """Cut a chunk where its events are further apart than the horizon."""
     edges = [0, *(np.flatnonzero(np.diff(chunk.t) > horizon) + 1).tolist(), len(chunk)]
     return [chunk[low:high] for low, high in zip(edges[:-1], edges[1:])]
+
+
+def _begin(chunks: list[EventChunk], horizon: int) -> int:
+    """Return the number of the chunk in order with which a stream begins, behind strays."""
+    begins = [0]
+    for number, (before, chunk) in enumerate(pairwise(chunks), start=1):
+        if chunk.t[0] - before.t[-1] > horizon:
+            begins.append(number)
+    strays = 0
+    for low, high in pairwise([*begins, len(chunks)]):
+        events = sum(map(len, chunks[low:high]))
+        if events >= MIN_MOVED * max(1, strays):
+            return low
+        strays += events
+        if strays >= MIN_MOVED:  # a sparse stream
+            break
+    return 0
 
 
 def in_order(chunks: Iterable[EventChunk]) -> Iterator[EventChunk]:

@@ -23,9 +23,9 @@ MESSAGE = 600
 Columns = list[np.ndarray]
 
 
-def clean(seed: int) -> Columns:
+def clean(seed: int, start: int = 10**9) -> Columns:
     random = np.random.default_rng(seed)
-    t = np.sort(random.integers(10**9, 10**9 + 600_000, COUNT))
+    t = np.sort(random.integers(start, start + 600_000, COUNT))
     columns = [random.integers(0, side, COUNT) for side in (WIDTH, HEIGHT, 2)]
     return [*columns, t]
 
@@ -79,7 +79,7 @@ def bag(type_name: str, encode: Callable[[Columns, int], bytes]) -> Callable[...
 def packets(encoding: str, encode: Callable[..., bytes]) -> Callable[..., Path]:
     def message(columns: Columns, number: int) -> bytes:
         x, y, p, t = columns
-        base = int(t.min()) if encoding == 'mono' else 0
+        base = {'mono': int(t.min()), 'libcaer_cmp': 10**9}.get(encoding, 0)
         payload = encode(x, y, p, (t - base) * (1000 if encoding == 'mono' else 1))
         return encoders.event_packet(
             payload,
@@ -97,6 +97,13 @@ def packets(encoding: str, encode: Callable[..., bytes]) -> Callable[..., Path]:
 def array_message(columns: Columns, number: int) -> bytes:
     x, y, p, t = columns
     return encoders.event_array(x, y, p, 1000 * t, width=WIDTH, height=HEIGHT)
+
+
+def cloud_message(columns: Columns, number: int) -> bytes:
+    events = [*columns[:3], columns[3] & 0xFFFFFFFF]
+    kinds = {'x': '<u2', 'y': '<u2', 'p': 'u1', 't': '<u4'}
+    points = encoders.points(events, **kinds)
+    return encoders.point_cloud(points, stamp_ns=STAMP_NS + number * 10**7)
 
 
 def hdf5(folder: Path, columns: Columns) -> Path:
@@ -142,7 +149,9 @@ FORMATS = {
     'evt2': packets('evt2', encoders.evt2),
     'evt21': packets('evt21', encoders.evt21),
     'libcaer': packets('libcaer', encoders.libcaer),
+    'libcaer_cmp': packets('libcaer_cmp', encoders.libcaer_cmp),
     'mono': packets('mono', encoders.mono),
+    'PointCloud2': bag('sensor_msgs/msg/PointCloud2', cloud_message),
 }
 
 
@@ -150,6 +159,8 @@ def windows_of(path: Path) -> tuple[list[tuple], int, StreamStatistics]:
     cutter = WindowCutter(50_000, 50_000)
     found, restarts = [], 0
     with open_recording(path) as recording:
+        if path.suffix == '.mcap' and recording.sensor_size is None:
+            recording.given_size = HEIGHT, WIDTH
         for chunk in recording:
             restarts += chunk.discontinuity
             found += cutter.cut(chunk)
@@ -180,3 +191,22 @@ def test_bad_events_cost_themselves(tmp_path, name, spoil, reason):
         assert restarts == 0
         assert statistics.events == COUNT
         assert statistics.left_out == {reason: count}
+
+
+@pytest.mark.parametrize('far', [-5_000_000, -2_000_000, -99_000, 99_000, 2_000_000, 5_000_000])
+@pytest.mark.parametrize('index', [0, -1])
+@pytest.mark.parametrize('name', FORMATS)
+def test_a_stray_at_the_beginning_or_end_costs_itself(tmp_path, name, index, far):
+    columns = clean(1)
+    expected, _, _ = windows_of(FORMATS[name](tmp_path, [np.delete(c, index) for c in columns]))
+    if name == 'mono' and far > 0:
+        far = min(far, 3_000_000)  # 32 bits of ns
+    elif name == 'mono' and far < 0:
+        far = max(far, -3_000_000)
+    columns[3][index] += far
+    found, restarts, statistics = windows_of(FORMATS[name](tmp_path, columns))
+    assert found == expected
+    assert restarts == 0
+    assert statistics.resets == {'start': 1}
+    assert statistics.events == COUNT - 1
+    assert statistics.left_out == {'stray_time': 1}

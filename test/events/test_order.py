@@ -181,7 +181,7 @@ def test_a_silence_costs_no_events(cut, size, silence):
     assert set(cutter.statistics.resets) == ({'start', 'gap'} if silence > 10**6 else {'start'})
 
 
-@pytest.mark.parametrize('count', [1, 5, 400])
+@pytest.mark.parametrize('count', [2, 5, 400])
 @pytest.mark.parametrize('silence', [30_000, 900_000, 5_000_000])
 @pytest.mark.parametrize(('cut', 'size'), [(messages, 100), (blocks, 1 << 17)])
 def test_the_end_of_a_stream_after_a_silence_is_kept(count, silence, cut, size):
@@ -190,6 +190,45 @@ def test_the_end_of_a_stream_after_a_silence_is_kept(count, silence, cut, size):
     _, cutter = windows_of(cut(events, size))
     assert cutter.statistics.events == 2000 + count
     assert not cutter.statistics.left_out
+
+
+def join(*parts: DecodedEvents) -> DecodedEvents:
+    return DecodedEvents(*(np.concatenate(each) for each in list(zip(*parts))[:4]))
+
+
+def live(events: DecodedEvents, size: int) -> list[EventChunk]:
+    return [replace(chunk, stamp_ns=0) for chunk in messages(events, size)]
+
+
+@pytest.mark.parametrize('far', [-5_000_000, -2_000_000, -99_000, 99_000, 5_000_000])
+@pytest.mark.parametrize(('cut', 'size'), [(live, 200), (messages, 200), (blocks, 1 << 17)])
+def test_a_stray_that_begins_a_stream_costs_itself(far, cut, size):
+    """At the start, after a reset, and where the camera restarts."""
+    events = stream(1, 4000, 60_000)
+    clean, _ = windows_of(cut(events, size))
+    spoiled = cut(insert(events, [0], [int(events.t[0]) + far]), size)
+    assert windows_of(spoiled)[0] == clean
+    cutter = WindowCutter(50_000, 50_000)
+    for chunk in cut(events, size):
+        list(cutter.cut(chunk))
+    cutter.restart('service')
+    again = [window for chunk in spoiled for window in cutter.cut(chunk)]
+    assert [window.t_start for window in again] == [row[0] for row in clean][: len(again)]
+    after = stream(3, 4000, 60_000, start=5 * 10**8)
+    bad = insert(after, [0], [int(after.t[0]) + far])
+    found, cutter = windows_of(cut(join(events, bad), size))
+    assert found == windows_of(cut(join(events, after), size))[0]
+    assert cutter.statistics.left_out == {'stray_time': 1}
+    assert cutter.statistics.resets == {'start': 1, 'time_jump_back': 1}
+
+
+@pytest.mark.parametrize('size', [2, 5, 10, 40, 200])
+@pytest.mark.parametrize('far', [-5_000_000, -99_000, -30_000])
+def test_a_stray_that_begins_a_stream_of_any_messages_costs_no_others(size, far):
+    events = stream(1, 4000, 60_000)
+    found = list(in_order(live(insert(events, [0], [int(events.t[0]) + far]), size)))
+    assert sum(map(len, found)) >= 4000
+    assert not any(chunk.discontinuity for chunk in found)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
