@@ -73,10 +73,10 @@ def test_read_only_arrays_are_read_and_not_written():
     for array in (records, arrays[3]):
         array.flags.writeable = False
     with pytest.raises(ctypes.ArgumentError, match='read-only'):
-        library.sast_dat(records, 1, 2, np.full(1, -1), *arrays)
+        library.sast_dat(records, 1, 2, np.zeros(4, np.int64), *arrays)
     assert arrays[3].tolist() == [0]
     arrays[3] = np.zeros(1, np.int64)
-    library.sast_dat(records, 1, 2, np.full(1, -1), *arrays)
+    library.sast_dat(records, 1, 2, np.zeros(4, np.int64), *arrays)
     assert arrays[3].tolist() == [0x03020100]
 
 

@@ -23,6 +23,9 @@ from sast_ros.kernels import library
 #: Polarity of an event with a value that its format does not allow, as in kernels/decode.c.
 INVALID_POLARITY = 2
 
+#: Elements of ``struct clock`` in kernels/bytes.h.
+CLOCK_SIZE = 4
+
 #: Maximum events of a message: vectors of EVT 3.0 expand 78-fold in memory. These are 100 ms at
 #: 42 Mev/s; the largest message of the real recordings has 2 586 events. MAX_EVENTS_VARIABLE sets
 #: another maximum, not below that of a block of a file.
@@ -185,6 +188,11 @@ def _sort_order(t: np.ndarray, late: int) -> np.ndarray:
     keys |= np.arange(len(t))
     keys.sort()
     return keys & ((1 << number_bits) - 1)
+
+
+def clock_at(time: int) -> tuple[int, ...]:
+    """Return the state of a ``struct clock`` that runs and is at a time."""
+    return time, time, 0, 2
 
 
 def empty_events(count: int, room: int = 0) -> EventArrays:

@@ -12,6 +12,7 @@ import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.events._native import (
     check_count,
+    CLOCK_SIZE,
     DecodedEvents,
     empty_events,
     EventArrays,
@@ -20,6 +21,7 @@ from sast_ros.events._native import (
 )
 from sast_ros.events.cdr import Cursor
 from sast_ros.events.chunk import EventChunk
+from sast_ros.kernels import library
 
 POINT_CLOUD = 'sensor_msgs/msg/PointCloud2'
 
@@ -59,9 +61,9 @@ class PointCloudDecoder:
     numeric datatype, at any offset, in either byte order. Polarity is 0/1 or -1/+1. Coordinates
     are whole pixels. Time is ROS time (``clock='ros'``) if the middle event of a message is within
     10 s of ``header.stamp``, else that of the sensor. Times in integers of 32 bits roll over (in
-    microseconds after 71.6 minutes) and are continued, each near the one before; as for EVT,
-    ``EventChunk.epoch_us`` moves them by whole periods to where the first are nearest to
-    ``header.stamp``.
+    microseconds after 71.6 minutes) and are continued, each near the one before, past times with
+    flipped bits; as for EVT, ``EventChunk.epoch_us`` moves them by whole periods to where the
+    first are nearest to ``header.stamp``.
 
     Parameters
     ----------
@@ -97,7 +99,8 @@ class PointCloudDecoder:
         """Forget which unit of time and which clock were found, and roll-overs of time."""
         self._unit: str | None = None if self._given_unit == 'auto' else self._given_unit
         self._clock: Literal['sensor', 'ros'] = 'sensor'
-        self._last: int | None = None  # the continued time of the last event, in its unit
+        self._counter = np.zeros(CLOCK_SIZE, np.int64)  # continues times of 32 bits, in their unit
+        self._is_counting = False
         self._epoch_us: int | None = None
 
     def __call__(self, raw: bytes | bytearray | memoryview) -> EventChunk:
@@ -125,7 +128,7 @@ class PointCloudDecoder:
             # The middle event, because a stray is first or last
             behind = stamp_ns // 1000 - int(chunk.t[len(chunk) // 2])
             self._clock = 'ros' if abs(behind) <= _SAME_CLOCK_US else 'sensor'
-            if self._epoch_us is None and self._last is not None:
+            if self._epoch_us is None and self._is_counting:
                 multiplier, divisor = _UNITS[self._unit or 'us']
                 period = multiplier << 32
                 periods = (2 * behind * divisor + period) // (2 * period)
@@ -179,15 +182,15 @@ class PointCloudDecoder:
 
     def _continue(self, values: np.ndarray) -> np.ndarray:
         """Return times of 32 bits with their roll-overs, in the same unit."""
-        if self._last is None and not values.any():
-            return values.astype(np.int64)  # not set yet
-        last = int(values[0]) if self._last is None else self._last
-        counts = np.append(np.uint32(last & 0xFFFFFFFF), values.astype(np.uint32))
-        values = last + np.cumsum(np.diff(counts).astype(np.int32), dtype=np.int64)
-        self._last = int(values[-1])
-        if abs(self._last) > _MAX_TIME_US:  # only random values get there
-            self._last = None
-        return values
+        counts = values.astype(np.int64)
+        if not self._is_counting and not counts.any():
+            return counts  # not set yet
+        times = np.empty_like(counts)
+        library.sast_continue_counts(counts, len(counts), self._counter, times)
+        self._is_counting = bool(abs(times[-1]) <= _MAX_TIME_US)
+        if not self._is_counting:  # only random values get there
+            self._counter[:] = 0
+        return times
 
 
 #: What is wrong with most events of a refused message, by field.

@@ -133,7 +133,8 @@ class DatFile(PropheseeFile):
     Prophesee .dat: a text header, type and size of an event in a byte each, then 8-byte events.
 
     An event is {uint32 microseconds; x 14 bits, y 14 bits, polarity 4 bits}, in version 1 {x 9, y
-    8, polarity 1}. Time rolls over after 71.6 minutes and is continued.
+    8, polarity 1}. Time rolls over after 71.6 minutes and is continued, past times with
+    flipped bits.
     """
 
     encoding = 'dat'
@@ -164,7 +165,7 @@ class DatFile(PropheseeFile):
         )
 
     def _open_decoder(self) -> _BlockDecoder:
-        last = np.full(1, np.iinfo(np.int64).min, np.int64)
+        clock = np.zeros(_native.CLOCK_SIZE, np.int64)
         version, points, done = int(self._version), dict(self._clock), 0
 
         def decode(block: bytes) -> _native.DecodedEvents:
@@ -173,10 +174,11 @@ class DatFile(PropheseeFile):
             arrays = _native.empty_events(count)
             inside = [index - done for index in points if done < index < done + count]
             for low, high in pairwise([0, *inside, count]):
-                last[0] = points.get(done + low, last[0])
+                if done + low in points:
+                    clock[:] = _native.clock_at(points[done + low])
                 begin, end = low * _DAT_EVENT, high * _DAT_EVENT
                 part = (array[low:high] for array in arrays)
-                library.sast_dat(block[begin:end], high - low, version, last, *part)
+                library.sast_dat(block[begin:end], high - low, version, clock, *part)
             done += count
             return _native.DecodedEvents(*arrays)
 

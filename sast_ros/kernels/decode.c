@@ -126,15 +126,16 @@ void sast_mono(const uint8_t *words, int64_t count, uint64_t time_base, uint16_t
   }
 }
 
-/* The camera's 31-bit microseconds go round within the message where they fall by more than half their range.
- * Events that a filter marked invalid (bit 0 clear) are skipped. Returns the number of events. */
+/* The camera's 31-bit microseconds may go round within the message. Events that a filter marked invalid (bit 0 clear)
+ * are skipped. Returns the number of events. */
 int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
                      int64_t *t) {
-  int64_t n = 0, time = 0;
+  struct clock clock = {0};
+  int64_t n = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t data = load32(words + 8 * i);
     const int64_t low = (int64_t)(load32(words + 8 * i + 4) & 0x7FFFFFFF);
-    time = i ? unwrap(time, low, (int64_t)1 << 31) : low;
+    const int64_t time = clock_next(&clock, low, (int64_t)1 << 31);
     x[n] = (uint16_t)(data >> 17);
     y[n] = (uint16_t)((data >> 2) & 0x7FFF);
     p[n] = (uint8_t)((data >> 1) & 1);
@@ -164,6 +165,7 @@ int64_t sast_libcaer_cmp_count(const uint8_t *words, int64_t count) {
  * the first column or without a vector base. */
 int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
                          int64_t *t, int64_t *dropped) {
+  struct clock clock = {.known = CLOCK_RUNS}; /* a message begins at its time_base */
   int64_t n = 0, high = 0, low = 0;
   int32_t column = -1, row = -1;
   uint32_t polarity = 0;
@@ -173,7 +175,7 @@ int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint
     switch (word >> 12) {
       case 0:
         /* 24 bits relative to the message's time_base go round in messages longer than 16.777 s. */
-        high = unwrap(high, (int64_t)(word & 0xFFF) << 12, (int64_t)1 << 24);
+        high = clock_next(&clock, (int64_t)(word & 0xFFF) << 12, (int64_t)1 << 24);
         break;
       case 1:
         low = word & 0xFFF;
@@ -219,21 +221,30 @@ int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint
   return n;
 }
 
-/* Prophesee DAT: {uint32 time, x:14 y:14 polarity:4}, in version 1 {uint32 time, x:9 y:8 polarity:1}. *last is the
- * continuing time of the event before, INT64_MIN at the start. */
-void sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
+/* Prophesee DAT: {uint32 time, x:14 y:14 polarity:4}, in version 1 {uint32 time, x:9 y:8 polarity:1}. `clock` is a
+ * struct clock. */
+void sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *clock, uint16_t *x, uint16_t *y,
               uint8_t *p, int64_t *t) {
   const uint32_t x_mask = version == 1 ? 0x1FF : 0x3FFF, y_mask = version == 1 ? 0xFF : 0x3FFF;
   const uint32_t p_mask = version == 1 ? 0x1 : 0xF;
   const uint32_t y_shift = version == 1 ? 9 : 14, p_shift = version == 1 ? 17 : 28;
-  int64_t time = *last;
+  struct clock c;
+  memcpy(&c, clock, sizeof c);
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t low = load32(records + 8 * i), data = load32(records + 8 * i + 4);
-    time = time == INT64_MIN ? (int64_t)low : unwrap(time, low, (int64_t)1 << 32);
     x[i] = (uint16_t)(data & x_mask);
     y[i] = (uint16_t)((data >> y_shift) & y_mask);
     p[i] = (uint8_t)((data >> p_shift) & p_mask);
-    t[i] = time;
+    t[i] = clock_next(&c, low, (int64_t)1 << 32);
   }
-  *last = time;
+  memcpy(clock, &c, sizeof c);
+}
+
+/* Continue counts of 32 bits; `clock` is a struct clock. */
+void sast_continue_counts(const int64_t *counts, int64_t count, int64_t *clock, int64_t *times) {
+  struct clock c;
+  memcpy(&c, clock, sizeof c);
+  for (int64_t i = 0; i < count; ++i)
+    times[i] = clock_next(&c, counts[i], (int64_t)1 << 32);
+  memcpy(clock, &c, sizeof c);
 }

@@ -24,7 +24,7 @@ struct evt_state {
   int64_t high;    /* continuing time of the last TIME_HIGH, in microseconds */
   int64_t anchor;  /* the last one that is believed, from which the next one is continued */
   int64_t known;   /* parts received since the last loss: KNOWN_* */
-  int64_t started; /* a TIME_HIGH has ever been received */
+  int64_t started; /* 0: no TIME_HIGH has been received; 1: one, which may be wrong; 2: others have followed */
   int64_t time;    /* of the next event */
   int64_t row, base, polarity;
   int64_t unplaced; /* events that cannot be placed because a part is missing */
@@ -39,13 +39,18 @@ static void time_high(struct evt_state *s, int64_t low, int64_t period, int64_t 
   const int64_t last = s->high;
   if (!s->started) {
     s->high = s->anchor = s->previous = low;
+    s->started = 1;
   } else {
     int64_t high = unwrap(s->anchor, low, period);
     const int64_t step = high - s->anchor, follow = unwrap(s->high, low, period) - s->high;
     if (step >= -MAX_TIME_STEP && step <= MAX_TIME_STEP) {
       s->anchor = high;
+      s->started = 2;
     } else if (s->high != s->anchor && follow >= -MAX_TIME_STEP && follow <= MAX_TIME_STEP) {
       high = s->anchor = s->high + follow;
+      s->started = 2;
+    } else if (s->started == 1 && s->known & KNOWN_HIGH) {
+      high = low;
     }
     s->high = high;
     if (high != last) {
@@ -61,7 +66,6 @@ static void time_high(struct evt_state *s, int64_t low, int64_t period, int64_t 
       *since = n;
     }
   }
-  s->started = 1;
   s->time = s->high;
   s->known |= KNOWN_HIGH;
 }

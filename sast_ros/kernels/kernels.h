@@ -19,8 +19,9 @@ int64_t sast_libcaer(const uint8_t *words, int64_t count, int64_t base, uint16_t
 int64_t sast_libcaer_cmp_count(const uint8_t *words, int64_t count);
 int64_t sast_libcaer_cmp(const uint8_t *words, int64_t count, int64_t base, uint16_t *x, uint16_t *y, uint8_t *p,
                          int64_t *t, int64_t *dropped);
-void sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *last, uint16_t *x, uint16_t *y,
+void sast_dat(const uint8_t *records, int64_t count, int32_t version, int64_t *clock, uint16_t *x, uint16_t *y,
               uint8_t *p, int64_t *t);
+void sast_continue_counts(const int64_t *counts, int64_t count, int64_t *clock, int64_t *times);
 
 /* evt.c */
 struct evt_state;

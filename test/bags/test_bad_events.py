@@ -154,6 +154,16 @@ FORMATS = {
     'PointCloud2': bag('sensor_msgs/msg/PointCloud2', cloud_message),
 }
 
+#: Formats whose clock goes round, with its bits and a first time with the highest of them.
+CLOCKS = {
+    'dat': (32, 3_500_000_000),
+    'libcaer': (31, 2_000_000_000),
+    'libcaer_cmp': (24, 10**9),
+    'PointCloud2': (32, 3_500_000_000),
+    'raw evt3': (24, 10_000_000),
+    'raw evt2': (34, 10_000_000_000),
+}
+
 
 def windows_of(path: Path) -> tuple[list[tuple], int, StreamStatistics]:
     cutter = WindowCutter(50_000, 50_000)
@@ -210,3 +220,36 @@ def test_a_stray_at_the_beginning_or_end_costs_itself(tmp_path, name, index, far
     assert statistics.resets == {'start': 1}
     assert statistics.events == COUNT - 1
     assert statistics.left_out == {'stray_time': 1}
+
+
+@pytest.mark.parametrize('index', [0, 5000, -1])
+@pytest.mark.parametrize('name', CLOCKS)
+def test_a_flipped_bit_of_a_time_costs_its_event(tmp_path, name, index):
+    bits, start = CLOCKS[name]
+    columns = clean(1, start)
+    without = [np.delete(column, index) for column in columns]
+    expected, _, _ = windows_of(FORMATS[name](tmp_path, without))
+    for bit in range(bits):
+        spoiled = [*columns[:3], columns[3].copy()]
+        spoiled[3][index] ^= 1 << bit
+        found, restarts, statistics = windows_of(FORMATS[name](tmp_path, spoiled))
+        assert restarts == 0
+        assert statistics.resets == {'start': 1}
+        if bit > 16:  # more than 100 ms away
+            assert found == expected
+            assert statistics.left_out == {'stray_time': 1}
+        assert statistics.events + statistics.left_out.total() == COUNT
+        assert statistics.left_out.total() <= 1
+
+
+@pytest.mark.parametrize('name', ['dat', 'libcaer', 'PointCloud2'])
+def test_random_times_in_a_row_cost_themselves(tmp_path, name):
+    columns = clean(1, CLOCKS[name][1])
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        spoiled = [*columns[:3], columns[3].copy()]
+        spoiled[3][5000:5064] = random.integers(0, 1 << 32, 64)
+        _, restarts, statistics = windows_of(FORMATS[name](tmp_path, spoiled))
+        assert restarts == 0
+        assert statistics.resets == {'start': 1}
+        assert statistics.events >= COUNT - 64

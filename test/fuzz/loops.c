@@ -233,13 +233,13 @@ static void fuzz_libcaer_cmp(int64_t packet) {
 }
 
 static void fuzz_dat(int64_t packet) {
-  static int64_t last;
+  static int64_t clock[4];
   int64_t count;
   uint8_t *words = make_words(&count, 8, 7, "0000000111111112");
   struct events e = make_events(count);
   if (packet == 0)
-    last = -1;
-  sast_dat(words, count, 1 + (int32_t)below(2), &last, e.x, e.y, e.p, e.t);
+    memset(clock, 0, sizeof clock);
+  sast_dat(words, count, 1 + (int32_t)below(2), clock, e.x, e.y, e.p, e.t);
   check_events(e, count);
   free(words);
 }

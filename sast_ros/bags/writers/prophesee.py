@@ -17,6 +17,9 @@ from sast_ros.events.prophesee_header import clock_line
 
 _DAT_PERIOD_US = 1 << 32
 
+#: A time of DAT that is further from the last one is not believed at once (kernels/bytes.h).
+_MAX_DAT_STEP_US = _DAT_PERIOD_US // 16
+
 #: Jumps of the clock that fit in the header of a file.
 _MAX_JUMPS = 1000
 
@@ -58,7 +61,7 @@ class DatWriter(BatchWriter):
     Write ``.dat``, version 2.
 
     Its clock has 32 bits (71.6 minutes). Where the first event comes later, and where time jumps
-    by half of that or more, the header has number and time of the event in a line that only
+    by a sixteenth of that or more, the header has number and time of the event in a line that only
     ``sast_ros`` reads (``prophesee_header.CLOCK_FIELD``).
     """
 
@@ -80,11 +83,11 @@ class DatWriter(BatchWriter):
                 self._points.append((0, self._previous_us))
             self._begin()
         steps = np.diff(t, prepend=self._previous_us)
-        far = np.flatnonzero((steps < -_DAT_PERIOD_US // 2) | (steps >= _DAT_PERIOD_US // 2))
+        far = np.flatnonzero(np.abs(steps) >= _MAX_DAT_STEP_US)
         self._points += [(self._written + index, int(t[index])) for index in far.tolist()]
         if len(self._points) > _MAX_JUMPS:
             raise SettingError(
-                f'{self.path}: time jumps by more than half an hour more than {_MAX_JUMPS} times, '
+                f'{self.path}: time jumps by more than four minutes more than {_MAX_JUMPS} times, '
                 'which DAT cannot hold; choose another format'
             )
         words = np.empty((len(t), 2), '<u4')

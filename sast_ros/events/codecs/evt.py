@@ -11,9 +11,10 @@ clock is continued over its roll-over.
 Real streams step back a little, so a new TIME_HIGH is taken as the one of all continuations that
 lies nearest to the last. One that lies more than 4.2 s away, as a flipped bit makes it, holds for
 the events behind it, but the next one is continued from the time before unless it follows the
-far one. Where a single TIME_HIGH does not fit between its neighbours, and they leave room for
-one, the events behind it get the time between them (EVT 3.0, where a TIME_HIGH holds for 4 ms).
-After lost packets, host time says how far to look ahead.
+far one; so it is with a wrong first one. Where a single TIME_HIGH does not fit between its
+neighbours, and they leave room for one, the events behind it get the time between them (EVT 3.0,
+where a TIME_HIGH holds for 4 ms). After lost packets, host time says how far to look
+ahead.
 """
 
 from __future__ import annotations
