@@ -447,6 +447,8 @@ def _summarize(
     seconds = totals.microseconds / 1e6
     summary = recording.summary()
     summary['warnings'] += _no_window(pipeline, totals)
+    if pipeline.cutter.warning:
+        summary['warnings'].append(pipeline.cutter.warning)
     height, width = totals.sensor_size
     # Every recording begins with a zero state; that is not counted as a reset.
     resets = {reason: count for reason, count in statistics.resets.items() if reason != 'start'}

@@ -330,9 +330,9 @@ class WindowCutter:
         Raises
         ------
         EventFormatError
-            More than 1 % of a second of events were outside the sensor, or a filter does not fit
-            it (``FilterSizeError``, a ``SettingError`` too); the chunk is discarded and the stream
-            continues with the next one.
+            More than a quarter of all events were outside the sensor, raised behind the windows;
+            or a filter does not fit it (``FilterSizeError``, a ``SettingError`` too), the chunk is
+            discarded. The stream continues with the next one.
 
         """
         chunk = self._bounds.apply(chunk)
@@ -347,11 +347,16 @@ class WindowCutter:
         Raises
         ------
         EventFormatError
-            As ``cut``.
+            As ``cut``, for their number.
 
         """
-        self._bounds.check()
-        return self._cut_all(self._order.flush())
+        yield from self._cut_all(self._order.flush())
+        self._bounds.check(ended=True)
+
+    @property
+    def warning(self) -> str:
+        """What to say of the events outside the sensor, empty where there are hardly any."""
+        return self._bounds.warning
 
     def _cut(self, chunk: EventChunk, max_windows: int | None) -> Iterator[EventWindow]:
         chunks = self._order.feed(chunk)
@@ -360,6 +365,7 @@ class WindowCutter:
             # What is far from the others may be a stray, which is no long message
             chunks = self._last_events(list(chunks), span_us)
         yield from self._cut_all(chunks)
+        self._bounds.check()
 
     def _last_events(self, chunks: list[EventChunk], span_us: int) -> Iterator[EventChunk]:
         """Yield the chunks without the events that the last ones follow by more than so long."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from facts import facts
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from sast_ros.histogram import StackedHistogram
 from sast_ros.model import CONFIGS, untrained_model
 from sast_ros.pipeline import EventPipeline, process_together, sensor_geometry, WindowDetector
 from sast_ros.tracking import Tracker, TrackingSettings
-from sast_ros.windows import EventWindow
+from sast_ros.windows import EventWindow, WindowCutter
 
 
 @pytest.fixture(scope='module')
@@ -126,24 +128,49 @@ def test_a_filter_that_does_not_fit_the_sensor_is_a_wrong_setting_and_costs_the_
     assert pipeline.statistics.windows == 0
 
 
-@pytest.mark.parametrize(('outside', 'error'), [(9, False), (15, False), (40, True)])
-def test_more_than_a_hundredth_of_a_second_outside_is_a_wrong_size(model, outside, error):
-    pipeline = EventPipeline(StreamingDetector(model), sensor_size=(100, 100))
-    chunk = noise(3, 2000, 0, 1_100_000, 100, 100)
-    chunk.x[1:outside] = 100
-    chunk.y[outside] = 107
-    found = list(pipeline.feed(chunk[:1000]))
-    if error:
-        with pytest.raises(EventFormatError, match=f'{outside} of 2000.*100x100'):
-            list(pipeline.feed(chunk[1000:]))
-        # The stream goes on
-        found += pipeline.feed(noise(4, 1000, 1_100_000, 1_200_000, 100, 100))
-    else:
-        found += pipeline.feed(chunk[1000:])
-        assert sum(d.events for d in found) <= pipeline.statistics.events == 2000 - outside
-    assert len(found) >= 20
-    assert pipeline.statistics.left_out == {'outside_sensor': outside}
+def with_outsiders(chunk: EventChunk, share: float) -> EventChunk:
+    """Return the chunk with about such a share of its events outside 100x100 pixels."""
+    outside = np.random.default_rng(1).random(len(chunk)) < share
+    return replace(chunk, x=np.where(outside, 100, chunk.x).astype(np.uint16), checked=True)
+
+
+@pytest.mark.parametrize('size', [200, 5000, 100_000])
+@pytest.mark.parametrize(('seconds', 'share'), [([0], 0.02), ([5], 0.02), ([5], 0.9)])
+def test_events_outside_in_a_part_of_a_stream_cost_themselves(seconds, share, size):
+    parts = [noise(k, 2000, k * 10**6, (k + 1) * 10**6, 100, 100) for k in range(10)]
+    for second in seconds:
+        parts[second] = with_outsiders(parts[second], share)
+    outside = sum(int(np.count_nonzero(part.x == 100)) for part in parts)
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in 'xypt']
+    chunk = EventChunk(*columns)
+    cutter, windows = WindowCutter(50_000, 50_000, sensor_size=(100, 100)), []
+    for low in range(0, len(chunk), size):
+        windows += cutter.cut(chunk[low : low + size])
+    windows += cutter.finish()
+    assert len(windows) == 199
+    assert cutter.statistics.events == 20_000 - outside
+    assert cutter.statistics.left_out == {'outside_sensor': outside}
+    assert cutter.statistics.resets == {'start': 1}
+    assert f'{outside} of 20000 events are outside the sensor of 100x100' in cutter.warning
+
+
+def test_a_stream_that_is_mostly_outside_has_a_wrong_size_and_goes_on(model):
+    pipeline = EventPipeline(StreamingDetector(model), sensor_size=(100, 100), tracking=None)
+    found = []
+    chunk = with_outsiders(noise(3, 2000, 0, 1_100_000, 100, 100), 0.6)
+    with pytest.raises(EventFormatError, match='of 2000.*100x100'):
+        for each in pipeline.feed(chunk):
+            found.append(each)
+    assert len(found) >= 20  # nothing of the chunk is lost
+    found += pipeline.feed(noise(4, 1000, 1_100_000, 1_200_000, 100, 100))
     assert pipeline.statistics.resets == {'start': 1}
+
+
+def test_few_events_outside_are_no_warning():
+    cutter = WindowCutter(50_000, 50_000, sensor_size=(100, 100))
+    list(cutter.cut(with_outsiders(noise(3, 2000, 0, 100_000, 100, 100), 0.001)))
+    assert 0 < cutter.statistics.left_out['outside_sensor'] < 16
+    assert cutter.warning == ''
 
 
 @pytest.mark.parametrize(

@@ -31,10 +31,12 @@ from sast_ros.bags import DETECTIONS_TYPE, DetectionWriter, open_recording, Reco
 from sast_ros.bags.definitions import message_types
 from sast_ros.cli import main
 from sast_ros.detector import Detections, StreamingDetector
+from sast_ros.events import open_decoder
 from sast_ros.example import EXAMPLE
 from sast_ros.model import build_model
 from sast_ros.pipeline import EventPipeline
 from sast_ros.replay import replay
+from sast_ros.windows import WindowCutter
 import torch
 
 
@@ -320,6 +322,27 @@ def test_a_sensor_size_that_is_given_wins(tmp_path, capsys, kind):
     assert kind == 'one side' or re.search(said, given['warnings'][0])
     boxes = [(tmp_path / name / 'detections.npy').read_bytes() for name in 'ab']
     assert boxes[0] == boxes[1]
+
+
+def test_events_outside_the_sensor_in_a_part_of_a_recording_are_a_warning(tmp_path, run):
+    random = np.random.default_rng(0)
+    raws = []
+    for number in range(100):
+        x, y, p = (random.integers(0, side, 400) for side in (WIDTH, HEIGHT, 2))
+        t = 10**9 + 20_000 * number + np.sort(random.integers(0, 20_000, 400))
+        x[: 8 if number < 50 else 0] = WIDTH + 3
+        raws.append(encoders.event_array(x, y, p, 1000 * t, width=WIDTH, height=HEIGHT))
+    messages = [(number, raw) for number, raw in enumerate(raws)]
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_ARRAY, messages)})
+    summary, _, _ = run(path, window_ms=400)
+    decode, cutter = open_decoder(EVENT_ARRAY), WindowCutter(400_000, 400_000)
+    windows = sum(len(list(cutter.cut(decode(raw)))) for raw in raws)
+    live = cutter.statistics
+    assert (summary['windows'], summary['events']) == (windows, live.events) == (4, 39_600)
+    assert summary['events_left_out'] == live.left_out == {'outside_sensor': 400}
+    assert summary['refused_messages'] == 0
+    (warning,) = summary['warnings']
+    assert '400 of 40000 events are outside the sensor' in warning
 
 
 def test_bag_that_loops_is_two_runs(tmp_path, run):

@@ -86,17 +86,20 @@ def transcode(
     size = sensor_size or recording.sensor_size
     options = {'message': message, 'log_offset_ns': recording.log_offset_ns}
     options['topic'] = recording.topic if recording.topics else DEFAULT_TOPIC
-    totals = _Totals()
+    totals, bounds = _Totals(), SensorBounds(size or (0, 0))
     with open_writer(path, size, force=force, **options) as writer:
         chunks = recording.between(start, end) if start or end is not None else recording
-        for chunk in _without_overlap(_on_sensor(chunks, recording, size)):
+        for chunk in _without_overlap(_on_sensor(chunks, recording, size, bounds)):
             totals.count(chunk)
             writer.write(chunk)
             if progress is not None:
                 progress(*recording.progress)
         writer.finish()
+    summary = recording.summary()
+    if bounds.warning:
+        summary['warnings'].append(bounds.warning)
     return {
-        **recording.summary(),
+        **summary,
         'path': os.fspath(path),
         'bytes': path.stat().st_size,
         'sensor_size': {'height': size[0], 'width': size[1]} if size else None,
@@ -130,10 +133,12 @@ class _Totals:
 
 
 def _on_sensor(
-    chunks: Iterable[EventChunk], recording: Recording, size: tuple[int, int] | None
+    chunks: Iterable[EventChunk],
+    recording: Recording,
+    size: tuple[int, int] | None,
+    bounds: SensorBounds,
 ) -> Iterator[EventChunk]:
     """Yield the events on the sensor."""
-    bounds = SensorBounds(size or (0, 0))
     try:
         for chunk in chunks:
             if chunk.width and (chunk.height, chunk.width) != size:
@@ -143,7 +148,8 @@ def _on_sensor(
                     f'{chunk.width}x{chunk.height} later; choose one part with --start and --end'
                 )
             yield bounds.apply(chunk)
-        bounds.check()
+            bounds.check()
+        bounds.check(ended=True)
     except EventFormatError as error:
         raise RecordingError(f'{recording.path}: {error}') from error
 

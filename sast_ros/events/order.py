@@ -13,8 +13,9 @@ look alike at the first wrong event. The rule:
   and are left out (counted as ``'stray_time'``). If at least 16 events in a row (fewer in
   the first 240 of a stream) are at the new place, over at least 10 ms, the stream has moved:
   forwards it continues after a gap, backwards it restarts (``discontinuity``). So has one that
-  ends with more than one later event. One message alone does not move a stream, as all its events
-  may have one wrong time: the next one has to be at the new place or behind it.
+  ends with more than one later event, one in the first 256. One message alone does not move a
+  stream, as all its events may have one wrong time: the next one has to be at the new place or
+  behind it.
 - A stream begins with its first event. Fewer than 16 events before a distance longer than the
   horizon are strays where at least 16 times as many follow without one in the same message.
 - Messages of another sensor size are kept back in the same way, until the fourth in a row: two
@@ -154,7 +155,7 @@ class StreamOrder:
             latest is not None
             and last is not None
             and int(latest.chunks[0].t[0]) > last
-            and (latest.events > 1 or self._accepted < MIN_MOVED)
+            and (latest.events > 1 or self._accepted < _RECENT)
         ):
             yield from self._move(latest)  # the end of the stream
         yield from self._move_if_believed(ended=True)

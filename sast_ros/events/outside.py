@@ -1,6 +1,6 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Events outside the sensor: a few are damage, many mean that its size is wrong."""
+"""Events outside the sensor: some are damage, most of a stream mean that its size is wrong."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from dataclasses import replace
 import numpy as np
 from sast_ros.events.chunk import EventChunk, EventFormatError, OUTSIDE_SENSOR, SIZE_ADVICE
 
-#: Of a second of events so many may be outside the sensor; more mean that its size is wrong. Fewer
-#: events than this say nothing.
-_OUTSIDE_SHARE, _FEWEST_OUTSIDE, _MOST_OUTSIDE = 0.01, 16, 10_000
+#: Share of all events of a stream outside the sensor above which its size is wrong: a sensor of
+#: 346x260 pixels has a fifth outside 304x240, and is a warning; one of twice the width has half.
+_WRONG_SIZE_SHARE = 0.25
+
+#: Fewer events outside say nothing. So many are judged where none is inside.
+MIN_OUTSIDE, _MAX_OUTSIDE = 16, 10_000
 
 
 class SensorBounds:
@@ -27,20 +30,13 @@ class SensorBounds:
     """
 
     def __init__(self, default_size: tuple[int, int]) -> None:
-        self._events = self._outside = 0
+        self._events = self._outside = self._last_judged = 0
         self._begin: int | None = None
+        self._is_due = False
         self._size = self._default_size = default_size
 
     def apply(self, chunk: EventChunk) -> EventChunk:
-        """
-        Return the events on the sensor, and count the others.
-
-        Raises
-        ------
-        EventFormatError
-            More than 1 % of a second of events were outside.
-
-        """
+        """Return the events on the sensor, and count the others."""
         chunk = self._on_sensor(chunk)
         outside = chunk.left_out.get(OUTSIDE_SENSOR, 0)
         self._outside += outside
@@ -50,23 +46,40 @@ class SensorBounds:
             first, last = int(chunk.t[0]), int(chunk.t[-1])
             self._begin = first if self._begin is None else self._begin
             if not 0 <= last - self._begin < 1_000_000:
-                self._begin = last
-                self.check()
-        if self._outside > _MOST_OUTSIDE and 2 * self._outside > self._events:
-            self.check()  # time may stand still, because no event is inside
+                self._begin, self._is_due = last, True
+        elif self._begin is None and self._outside - self._last_judged > _MAX_OUTSIDE:
+            self._is_due = True  # without an event inside there is no time
         return chunk
 
-    def check(self) -> None:
-        """Raise EventFormatError if too many events since the last check were outside."""
-        events, outside = self._events, self._outside
-        self._events = self._outside = 0
-        if outside >= _FEWEST_OUTSIDE and outside > _OUTSIDE_SHARE * events:
-            height, width = self._size
-            raise EventFormatError(
-                f'{outside} of {events} events of a second are outside the sensor of '
-                f'{width}x{height} pixels; {SIZE_ADVICE}',
-                field='x, y',
-            )
+    def check(self, *, ended: bool = False) -> None:
+        """
+        Judge the stream, after each second of events and at its end.
+
+        Raises
+        ------
+        EventFormatError
+            More than a quarter of all its events so far were outside.
+
+        """
+        if not (self._is_due or ended):
+            return
+        self._is_due, self._last_judged = False, self._outside
+        if self._outside >= MIN_OUTSIDE and self._outside > _WRONG_SIZE_SHARE * self._events:
+            raise EventFormatError(f'{self._sentence()}; {SIZE_ADVICE}', field='x, y')
+
+    @property
+    def warning(self) -> str:
+        """What to say of the stream, empty where hardly an event was outside."""
+        if self._outside < MIN_OUTSIDE:
+            return ''
+        return f'{self._sentence()} and were left out; if its size is wrong, {SIZE_ADVICE}.'
+
+    def _sentence(self) -> str:
+        height, width = self._size
+        return (
+            f'{self._outside} of {self._events} events are outside the sensor of {width}x{height} '
+            'pixels'
+        )
 
     def _on_sensor(self, chunk: EventChunk) -> EventChunk:
         """Leave out the events outside the sensor where the chunk does not know its size."""

@@ -14,7 +14,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 import numpy as np
 from sast_ros.detections import Detections, StageShare
-from sast_ros.events.chunk import OTHER_SIZE, STRAY_TIME
+from sast_ros.events.chunk import OTHER_SIZE, OUTSIDE_SENSOR, SIZE_ADVICE, STRAY_TIME
+from sast_ros.events.outside import MIN_OUTSIDE
 from sast_ros.windows import StreamStatistics
 
 #: Step times are reported over this many of the last steps.
@@ -27,6 +28,9 @@ SILENCE_S = 2.0
 #: or sensor size, are a warning.
 MANY_RESETS = 3
 MANY_STRAYS = 0.05
+
+#: A larger share of its events outside the sensor is a warning.
+MANY_OUTSIDE = 0.01
 
 
 @dataclass
@@ -161,6 +165,7 @@ class Monitor:
                 step_errors=self.step_errors,
                 strangers=self._strangers,
                 strays=stream.left_out[STRAY_TIME] + stream.left_out[OTHER_SIZE] if stream else 0,
+                outside=stream.left_out[OUTSIDE_SENSOR] if stream else 0,
                 resets=sum(stream.resets.values()) if stream else 0,
             )
             new, self._previous = counts.since(self._previous), counts
@@ -246,6 +251,10 @@ class Monitor:
             return f'{new.format_errors} messages could not be read: {last_error}'
         if strays:
             return f'{new.strays} events have another time or sensor size than those around them'
+        all_events = new.events + new.outside
+        if new.outside >= MIN_OUTSIDE and new.outside > MANY_OUTSIDE * all_events:
+            what = f'{new.outside} of {all_events} events are outside the sensor'
+            return f'{what}; if its size is wrong, {SIZE_ADVICE}'
         return f'the state was reset {new.resets} times' if restarts else ''
 
     def _summarize_silence(self, status: NodeStatus, now: float) -> tuple[bytes, str]:
@@ -279,6 +288,7 @@ class _Counts:
     step_errors: int = 0
     strangers: int = 0
     strays: int = 0
+    outside: int = 0
     resets: int = 0
 
     def since(self, earlier: _Counts) -> _Counts:

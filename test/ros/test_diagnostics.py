@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -90,6 +91,12 @@ def test_every_trouble_has_its_level_and_passes(monitor, clock):
     assert level() == (DiagnosticStatus.WARN, '1 messages could not be read: bad byte 7')
     monitor.received()
     assert level(lost_packets=2) == (DiagnosticStatus.WARN, '2 event packets lost on the way')
+    monitor.received()
+    monitor.step(0.01, SimpleNamespace(kept=KEPT), 0.02)
+    found, message = level(left_out=Counter(outside_sensor=20))
+    assert found == DiagnosticStatus.WARN
+    assert '20 of 20 events are outside the sensor' in message
+    assert level(left_out=Counter(outside_sensor=35))[0] == DiagnosticStatus.OK
     monitor.received()
     monitor.step_error('not finite')
     assert level(lost_packets=2) == (DiagnosticStatus.ERROR, 'not finite')
