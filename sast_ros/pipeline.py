@@ -271,7 +271,7 @@ class EventPipeline:
             A region or a mask of the filters does not fit the size of the sensor; the chunk is
             discarded.
         EventFormatError
-            More than a quarter of all events were outside the sensor. It is raised behind the
+            More than a third of all events were outside the sensor. It is raised behind the
             detections, and the stream continues with the next chunk.
         DetectorError
             The network gave no usable output for a window; its state was reset. It is raised

@@ -330,7 +330,7 @@ class WindowCutter:
         Raises
         ------
         EventFormatError
-            More than a quarter of all events were outside the sensor, raised behind the windows;
+            More than a third of all events were outside the sensor, raised behind the windows;
             or a filter does not fit it (``FilterSizeError``, a ``SettingError`` too), the chunk is
             discarded. The stream continues with the next one.
 

@@ -12,7 +12,7 @@ from sast_ros.events.chunk import EventChunk, EventFormatError, OUTSIDE_SENSOR, 
 
 #: Share of all events of a stream outside the sensor above which its size is wrong: a sensor of
 #: 346x260 pixels has a fifth outside 304x240, and is a warning; one of twice the width has half.
-_WRONG_SIZE_SHARE = 0.25
+_WRONG_SIZE_SHARE = 1 / 3
 
 #: Fewer events outside say nothing. So many are judged where none is inside.
 MIN_OUTSIDE, _MAX_OUTSIDE = 16, 10_000
@@ -58,7 +58,7 @@ class SensorBounds:
         Raises
         ------
         EventFormatError
-            More than a quarter of all its events so far were outside.
+            More than a third of all its events so far were outside.
 
         """
         if not (self._is_due or ended):
