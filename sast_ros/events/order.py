@@ -18,6 +18,7 @@ look alike at the first wrong event. The rule:
   behind it.
 - A stream begins with its first event. Fewer than 16 events before a distance longer than the
   horizon are strays where at least 16 times as many follow without one in the same message.
+- A message may be late by as much as its ``header.stamp`` is behind the newest one, up to 50 ms.
 - Messages of another sensor size are kept back in the same way, until the fourth in a row: two
   publishers on one topic do not always take turns.
 
@@ -42,6 +43,9 @@ from sast_ros.events.chunk import EventChunk, EventFormatError, OTHER_SIZE, STRA
 MIN_HORIZON_US = 10_000
 MAX_HORIZON_US = 1_000_000
 MAX_LATE_US = 100_000
+
+#: A message with an older stamp than the newest one came late, or has a wrong stamp.
+MAX_LATE_STAMP_NS = 50_000_000
 
 #: The horizon in mean distances of events.
 _HORIZON_DISTANCES = 20
@@ -105,6 +109,7 @@ class StreamOrder:
         self._last: int | None = None
         self._size = (0, 0)
         self._accepted = 0
+        self._newest: tuple[int, int] | None = None  # a message's stamp in ns, and its first time
         self._recent: deque[np.ndarray] = deque(maxlen=_RECENT)
         self._places: list[_Place] = []
         self._latest: _Place | None = None  # the place of the events that arrived last, if known
@@ -222,14 +227,17 @@ class StreamOrder:
         assert last is not None
         near: list[EventChunk] = []
         far: list[EventChunk] = []
-        late = min(horizon, MAX_LATE_US)
+        late = max([min(horizon, MAX_LATE_US), *map(self._lateness_of, parts)])
         for part in parts:
             first = int(part.t[0])
             # Where the order of arrival is unknown, some events may be late by more
             begin = first if in_order else int(part.t[len(part) // 2])
             here = first <= last + horizon and begin >= last - late
             (near if here else far).append(part)
+        overtaken: list[_Place] = []
         if near:
+            overtaken = [place for place in self._places if _has_overtaken(place, near[0])]
+            self._places = [place for place in self._places if place not in overtaken]
             self._leave_out(self._places)
         elif far and (place := self._confirmed_by(far[0])) is not None:
             yield from self._move(place)
@@ -237,6 +245,9 @@ class StreamOrder:
             return
         for part in near:
             yield self._accept(part)
+        for place in overtaken:
+            for chunk in place.chunks:
+                yield from self._place([chunk], horizon, in_order=True)
         for part in far:
             # Late events of a message may be strays near its others; a sparse stream that has
             # moved forwards continues within the longest horizon
@@ -244,6 +255,15 @@ class StreamOrder:
             self._latest = place if in_order else None
         if not near:
             yield from self._move_if_believed()
+
+    def _lateness_of(self, part: EventChunk) -> int:
+        """Return how far behind the last event a message may be by its stamp, microseconds."""
+        if part.stamp_ns is None or self._newest is None or self._last is None:
+            return 0
+        behind_ns = self._newest[0] - part.stamp_ns
+        if not 0 < behind_ns <= MAX_LATE_STAMP_NS:
+            return 0
+        return self._last - self._newest[1] + behind_ns // 1000 + MIN_HORIZON_US
 
     def _keep_back(self, part: EventChunk, horizon: int, reach: int) -> _Place:
         first, last = int(part.t[0]), int(part.t[-1])
@@ -320,6 +340,10 @@ class StreamOrder:
         self._last = last if self._last is None else max(self._last, last)
         self._accepted += len(chunk)
         self._latest = None
+        if chunk.stamp_ns is not None:
+            stamp, first = self._newest or (None, 0)
+            if stamp is None or (chunk.stamp_ns != stamp and chunk.t[0] >= first):
+                self._newest = chunk.stamp_ns, int(chunk.t[0])
         self._recent.append(chunk.t[-_RECENT:].copy())
         return self._counts.add_to(chunk)
 
@@ -370,6 +394,15 @@ def _split(chunk: EventChunk, horizon: int) -> list[EventChunk]:
     """Cut a chunk where its events are further apart than the horizon."""
     edges = [0, *(np.flatnonzero(np.diff(chunk.t) > horizon) + 1).tolist(), len(chunk)]
     return [chunk[low:high] for low, high in zip(edges[:-1], edges[1:])]
+
+
+def _has_overtaken(place: _Place, part: EventChunk) -> bool:
+    """Return whether what was kept back is of messages that were sent shortly after this one."""
+    stamp_ns = part.stamp_ns
+    return stamp_ns is not None and all(
+        chunk.stamp_ns is not None and 0 < chunk.stamp_ns - stamp_ns <= MAX_LATE_STAMP_NS
+        for chunk in place.chunks
+    )
 
 
 def _begin(chunks: list[EventChunk], horizon: int) -> int:

@@ -222,6 +222,26 @@ def test_a_stray_that_begins_a_stream_costs_itself(far, cut, size):
     assert cutter.statistics.resets == {'start': 1, 'time_jump_back': 1}
 
 
+@pytest.mark.parametrize('period', [2_000, 5_000, 10_000, 33_000, 45_000])
+@pytest.mark.parametrize('stamp', [0, -1])
+def test_messages_that_change_places_are_used(period, stamp):
+    events = stream(1, 60_000, 200 / period * 1e6)
+    number = (events.t - events.t[0]) // period
+    sent = []
+    for each in range(int(number[-1]) + 1):
+        chunk = take(events, number == each).chunk(width=0, height=0)
+        sent.append(replace(chunk, stamp_ns=1000 * int(chunk.t[stamp])))
+    for each in range(5, len(sent) - 5, 20):
+        sent[each], sent[each + 1] = sent[each + 1], sent[each]
+    _, cutter = windows_of(sent)
+    assert cutter.statistics.events == 60_000
+    assert not cutter.statistics.left_out
+    assert cutter.statistics.resets == {'start': 1}
+    wrong = replace(sent[50], t=sent[50].t - 70_000, stamp_ns=sent[50].stamp_ns + 7)
+    _, cutter = windows_of([*sent[:51], wrong, *sent[51:]])  # no late message by its stamp
+    assert cutter.statistics.left_out == {'stray_time': len(wrong)}
+
+
 @pytest.mark.parametrize('size', [2, 5, 10, 40, 200])
 @pytest.mark.parametrize('far', [-5_000_000, -99_000, -30_000])
 def test_a_stray_that_begins_a_stream_of_any_messages_costs_no_others(size, far):
