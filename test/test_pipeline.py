@@ -145,7 +145,8 @@ def test_events_outside_in_a_part_of_a_stream_cost_themselves(seconds, share, si
     chunk = EventChunk(*columns)
     cutter, windows = WindowCutter(50_000, 50_000, sensor_size=(100, 100)), []
     for low in range(0, len(chunk), size):
-        windows += cutter.cut(chunk[low : low + size])
+        part = slice(low, low + size)
+        windows += cutter.cut(chunk[part])
     windows += cutter.finish()
     assert len(windows) == 199
     assert cutter.statistics.events == 20_000 - outside

@@ -168,7 +168,8 @@ class TextRecording(BlockRecording):
         reason: int,
         column: int,
     ) -> RecordingError:
-        line = text[start : text.index(b'\n', start)].decode('latin-1')
+        end = text.index(b'\n', start)
+        line = text[start:end].decode('latin-1')
         words = [word for word in _SEPARATORS.split(line) if word]
         wanted = self._layout.fields
         if reason in (_TOO_FEW, _TOO_MANY):

@@ -28,7 +28,7 @@ class DetectorTopics:
     """
 
     node: str
-    input: str
+    input: str  # noqa: A003 - as the parameters that it belongs to
     detections: str
     label_info: str
     overlay: str

@@ -601,6 +601,8 @@ def let_system_fail(monkeypatch, error):
         raise error
 
     class Connection(sqlite3.Connection):
+        """Fails behind the third message."""
+
         def execute(self, statement, *values):
             rows = super().execute(statement, *values)
             return first(rows) if 'FROM messages' in statement else rows

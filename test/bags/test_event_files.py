@@ -335,7 +335,8 @@ def test_compressed_text_is_read_up_to_its_damage(tmp_path, damage):
     plain = event_files.text(random_events(20_000, 900_000))
     content = bytearray(gzip.compress(plain))
     at = len(content) // 2 if damage == 'zlib' else len(content) - 8
-    content[at : at + 4] = bytes(byte ^ 0xFF for byte in content[at : at + 4])
+    end = at + 4
+    content[at:end] = bytes(byte ^ 0xFF for byte in content[at:end])
     found, missing = read(write(tmp_path / 'a.txt.gz', bytes(content)))
     assert 'a.txt.gz is damaged' in missing
     assert len(found['t']) > 9000 if damage == 'zlib' else len(found['t']) == 20_000
@@ -346,7 +347,8 @@ def test_npz_is_read_up_to_its_damage(tmp_path):
     np.savez_compressed(tmp_path / 'a.npz', **events)
     content = bytearray((tmp_path / 'a.npz').read_bytes())
     at = content.index(b't.npy') - 100  # the end of the array before
-    content[at : at + 8] = bytes(byte ^ 0xFF for byte in content[at : at + 8])
+    end = at + 8
+    content[at:end] = bytes(byte ^ 0xFF for byte in content[at:end])
     found, missing = read(write(tmp_path / 'a.npz', bytes(content)))
     np.testing.assert_array_equal(found['t'], events['t'][: len(found['t'])])
     assert len(found['t']) >= 1 << 18

@@ -301,7 +301,8 @@ def test_damaged_pieces_cost_their_events(tmp_path, options, bad):
         pieces = [file['events/x'].id.get_chunk_info(index) for index in bad]
     content = bytearray(path.read_bytes())
     for piece in pieces:
-        content[piece.byte_offset : piece.byte_offset + 40] = b'\xff' * 40
+        start, end = piece.byte_offset, piece.byte_offset + 40
+        content[start:end] = b'\xff' * 40
     path.write_bytes(content)
     kept = np.isin(np.arange(20_000) // 2000, bad, invert=True)
     with open_recording(path) as recording:
@@ -325,7 +326,8 @@ def test_damaged_pieces_of_a_table_cost_their_events(tmp_path, fill):
         data = file.create_dataset(name, data=rows, chunks=(500, *rows.shape[1:]), compression=1)
         piece = data.id.get_chunk_info(0)
     content = bytearray(path.read_bytes())
-    content[piece.byte_offset : piece.byte_offset + 40] = b'\xff' * 40
+    start, end = piece.byte_offset, piece.byte_offset + 40
+    content[start:end] = b'\xff' * 40
     path.write_bytes(content)
     with open_recording(path) as recording:
         t = np.concatenate([chunk.t for chunk in recording])

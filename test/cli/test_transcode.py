@@ -112,7 +112,7 @@ def test_files_keep_the_names_of_their_recordings(
     (tmp_path / name).write_bytes(b'')
     (tmp_path / 'other').mkdir()
     inputs = [str(tmp_path / name), str(tmp_path / 'other' / stem)]
-    assert main(['transcode', *inputs, str(tmp_path / 'out'), '--to', 'npz']) == 1
+    assert main(['transcode', *inputs, str(tmp_path / 'out'), '--to', 'npz']) == 2
     assert f'out/{stem}.npz;' in error(capsys)
 
 

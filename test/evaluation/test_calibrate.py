@@ -194,10 +194,10 @@ def test_detections_are_no_recordings(labelled_by_model, sure_weights, tmp_path,
     assert not (tmp_path / 'x.safetensors').exists()
 
 
-@pytest.mark.parametrize('name', ['folder.safetensors', 'weights.pt'])
-def test_a_wrong_output_is_refused_before_the_work(tmp_path, capsys, monkeypatch, name):
+@pytest.mark.parametrize(('name', 'code'), [('folder.safetensors', 1), ('weights.pt', 2)])
+def test_a_wrong_output_is_refused_before_the_work(tmp_path, capsys, monkeypatch, name, code):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'folder.safetensors').mkdir()
-    assert main(['calibrate', 'example', '--out', name]) == 1
+    assert main(['calibrate', 'example', '--out', name]) == code
     assert f'{name}: ' in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()

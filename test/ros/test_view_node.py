@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402, I100
 from rcl_interfaces.srv import GetParameters  # noqa: E402 - after the skip
 from rclpy.parameter import Parameter as RosParameter  # noqa: E402 - after the skip
 from sast_ros.events import POINT_CLOUD  # noqa: E402 - after the skip
@@ -161,6 +161,8 @@ def test_detections_whose_tokens_do_not_come_are_written_in_their_order(followin
 
 def test_a_log_that_fails_at_the_end_leaves_no_node(ros_domain):
     class Full:
+        """Cannot keep anything."""
+
         def log(self, *window):
             raise OSError('the disk is full')
 
