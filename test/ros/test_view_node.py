@@ -19,7 +19,7 @@ from sast_ros.ros.parameters import PARAMETERS  # noqa: E402 - after the skip
 from sast_ros.ros.view_node import ViewNode  # noqa: E402 - after the skip
 from sast_ros.windows import EventWindow  # noqa: E402 - after the skip
 from sensor_msgs.msg import Image  # noqa: E402 - after the skip
-from vision_msgs.msg import Detection2D, Detection2DArray, LabelInfo, ObjectHypothesisWithPose  # noqa: E402 - after the skip
+from vision_msgs.msg import Detection2D, Detection2DArray, LabelInfo, ObjectHypothesisWithPose  # noqa: E402, E501
 
 
 class Log:
