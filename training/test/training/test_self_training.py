@@ -376,7 +376,7 @@ def test_without_a_configuration_the_network_is_that_of_the_weights():
 def test_the_command(tmp_path, capsys):
     path = tmp_path / 'r.npz'
     assert main(['transcode', 'example', str(path), '--end', '1.6']) == 0
-    assert main(['train', '--out', str(tmp_path / 'a')]) == 1
+    assert main(['train', '--out', str(tmp_path / 'a')]) == 2
     assert '--self-train' in capsys.readouterr().err
     curriculum = tmp_path / 'c.yaml'
     curriculum.write_text('curriculum: [{name: a}, {name: b}]')
