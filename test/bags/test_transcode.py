@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 import os
 from pathlib import Path
 import subprocess
@@ -151,7 +151,8 @@ def test_a_file_holds_the_very_events(tmp_path: Path, name: str) -> None:
         assert_same(events, joined(list(stream.recording())))
 
 
-@pytest.mark.parametrize(('one', 'other'), list(product(FORMATS, FORMATS)))
+# A reader does not know who wrote: each format once on either side is enough
+@pytest.mark.parametrize(('one', 'other'), zip(FORMATS, FORMATS[1:] + FORMATS[:1]))
 def test_from_one_format_to_another_and_back(tmp_path: Path, one: str, other: str) -> None:
     @for_streams(8, one, other)
     def check(stream: Stream) -> None:
