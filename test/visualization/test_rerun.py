@@ -124,9 +124,9 @@ def test_the_command_writes_the_windows_of_the_replay(tmp_path):
 
 
 def test_there_must_be_something_to_view(capsys):
-    assert main(['view']) == 1
+    assert main(['view']) == 2
     assert '--topic' in capsys.readouterr().err
-    assert main(['view', '--topic', '/events', '--model', 'default']) == 1
+    assert main(['view', '--topic', '/events', '--model', 'default']) == 2
     assert 'node' in capsys.readouterr().err
 
 
