@@ -99,13 +99,13 @@ class PageNode:
 
     def __enter__(self) -> PageNode:
         """Create the node and start the server."""
-        self._closing = contextlib.ExitStack()
-        own = self._closing.enter_context(own_node(f'sast_page_{os.getpid()}'))
-        self._node, self._executor = own
-        self._wake = self._node.create_guard_condition(self._handle_requests)
-        self.topic = self._node.resolve_topic_name(self._given_topic)
-        self._server.show_state({'topic': self.topic, **self._waiting()})
-        self._closing.enter_context(self._server)
+        with contextlib.ExitStack() as stack:  # a server that cannot start leaves no node
+            self._node, self._executor = stack.enter_context(own_node(f'sast_page_{os.getpid()}'))
+            self._wake = self._node.create_guard_condition(self._handle_requests)
+            self.topic = self._node.resolve_topic_name(self._given_topic)
+            self._server.show_state({'topic': self.topic, **self._waiting()})
+            stack.enter_context(self._server)
+            self._closing = stack.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:

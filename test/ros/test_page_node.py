@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import math
+import socket
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ pytest.importorskip('aiohttp', reason='the live page needs aiohttp')
 Picture = pytest.importorskip('PIL.Image')
 
 from sast_ros.errors import SettingError  # noqa: E402 - after the skip
+from sast_ros.page.server import PageError  # noqa: E402 - after the skip
 from sast_ros.ros import messages, page_node  # noqa: E402 - after the skip
 
 SCORE, MODE = 'detections.score_threshold', 'sparsity.mode'
@@ -58,3 +60,11 @@ def test_a_picture_becomes_jpeg():
     read = np.asarray(Picture.open(io.BytesIO(jpeg)))
     assert read.shape == picture.shape
     assert np.abs(read[:, [8, 56]].astype(int) - picture[:, [8, 56]]).max() < 8
+
+
+def test_a_page_that_cannot_be_served_leaves_no_node(ros_domain):
+    with socket.create_server(('127.0.0.1', 0)) as taken:
+        node = page_node.PageNode('/events', '127.0.0.1', taken.getsockname()[1])
+        with pytest.raises(PageError), node:
+            pass
+    assert not node._node.context.ok()
