@@ -8,6 +8,7 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
+from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -32,11 +33,15 @@ class TrainingCallback(Callback):
         self._config, self._out, self._log, self._report = config, out, log, report
         self._since = monotonic()
         self._steps = 0
+        self._ends = Event()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._since = monotonic()
         started = getattr(trainer.strategy.launcher, 'procs', ())
-        end_with_children(started, lambda text: self._log(f'{self._out}: {text}'))
+        self._ends = end_with_children(started, lambda text: self._log(f'{self._out}: {text}'))
+
+    def on_exception(self, *arguments: Any) -> None:
+        self._ends.set()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, *arguments: Any

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,9 @@ LOST_PROCESS = (
     'killed, such as for want of memory (see dmesg). The same command goes on from the last '
     'checkpoint'
 )
+
+#: Exit codes of a process that was interrupted, by ^C as this one is.
+_INTERRUPTED = (130, -signal.SIGINT)
 
 
 def is_main_process() -> bool:
@@ -37,21 +41,26 @@ def end_with_parent(parent: int) -> None:
 
 def end_with_children(
     children: Sequence[subprocess.Popen[bytes]], say: Callable[[str], None]
-) -> None:
+) -> threading.Event:
     """
     End this process as soon as one of its children has failed, and tell why.
 
     Lightning does that too, some seconds later and without a word. No exception: the main thread
     may wait for the child for ever, in compiled code.
+
+    Returns
+    -------
+    threading.Event
+        To be set when this process ends for a reason of its own, which ends the children as well.
+
     """
+    stop = threading.Event()
 
     def watch() -> None:
-        pause = threading.Event()
         codes: list[int | None] = [None]
-        while None in codes:
-            pause.wait(0.2)
+        while None in codes and not stop.wait(0.2):
             codes = [child.poll() for child in children]
-            if any(codes):
+            if any(code not in (None, 0, *_INTERRUPTED) for code in codes):
                 for child in children:
                     child.kill()
                 say(LOST_PROCESS)
@@ -62,3 +71,4 @@ def end_with_children(
 
     if children:
         threading.Thread(target=watch, daemon=True).start()
+    return stop

@@ -447,20 +447,26 @@ def test_a_simulated_curriculum_in_two_processes_survives_a_kill(tmp_path):
     ).read_bytes()
 
 
-def test_a_training_that_loses_a_process_says_so(tmp_path):
+@pytest.mark.parametrize('end', ['kill', 'interrupt'])
+def test_a_training_that_loses_a_process_says_so(tmp_path, end):
     file = Path(__file__).resolve().parents[2] / 'config' / 'smoke.yaml'
     command = [sys.executable, '-m', 'sast_ros', 'train', '--config', str(file)]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    running = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True
+    )
     assert running.stderr is not None
     for line in running.stderr:
         if line.startswith('step'):
             tasks = Path(f'/proc/{running.pid}/task').iterdir()
             children = ' '.join((task / 'children').read_text() for task in tasks).split()
-            os.kill(int(children[-1]), signal.SIGKILL)
+            if end == 'kill':
+                os.kill(int(children[-1]), signal.SIGKILL)
+            else:
+                os.killpg(running.pid, signal.SIGINT)  # ^C
             break
     rest = running.stderr.read()
-    assert running.wait() == 1
-    assert 'another process of this training has ended' in rest
+    assert running.wait() in {'kill': (1,), 'interrupt': (1, 130)}[end]
+    assert ('another process of this training has ended' in rest) == (end == 'kill')
     assert 'report it' not in rest
 
 
