@@ -152,7 +152,7 @@ def test_a_file_holds_the_very_events(tmp_path: Path, name: str) -> None:
 
 
 # A reader does not know who wrote: each format once on either side is enough
-@pytest.mark.parametrize(('one', 'other'), zip(FORMATS, FORMATS[1:] + FORMATS[:1]))
+@pytest.mark.parametrize(('one', 'other'), list(zip(FORMATS, FORMATS[1:] + FORMATS[:1])))
 def test_from_one_format_to_another_and_back(tmp_path: Path, one: str, other: str) -> None:
     @for_streams(8, one, other)
     def check(stream: Stream) -> None:

@@ -31,7 +31,12 @@ from sast_ros_training.training.errors import (
 from sast_ros_training.training.hardware import has_native_bfloat16
 from sast_ros_training.training.initial import initial_model
 from sast_ros_training.training.module import DetectionTraining
-from sast_ros_training.training.processes import end_with_parent, is_main_process, LOST_PROCESS
+from sast_ros_training.training.processes import (
+    end_quietly,
+    end_with_parent,
+    is_main_process,
+    LOST_PROCESS,
+)
 from sast_ros_training.training.sources import check, prepare
 import torch
 import yaml
@@ -210,9 +215,13 @@ def _train_part(
                 ckpt_path=last if init is None else None,
                 weights_only=True,
             )
+        except SystemExit as error:  # what Lightning makes of ^C
+            end_quietly()
+            raise KeyboardInterrupt from error
         except RuntimeError as error:
             if _LOST_PEER not in str(error):
                 raise
+            end_quietly()
             raise TrainingProcessError(f'{out}: {LOST_PROCESS}') from error
 
 

@@ -39,6 +39,16 @@ def end_with_parent(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def end_quietly() -> None:
+    """
+    End this process, unless it is the main one, which was interrupted as well or tells why.
+
+    Lightning kills the main process as soon as another has failed, in the midst of its own end.
+    """
+    if not is_main_process():
+        os._exit(0)
+
+
 def end_with_children(
     children: Sequence[subprocess.Popen[bytes]], say: Callable[[str], None]
 ) -> threading.Event:
