@@ -37,7 +37,12 @@ from sast_ros.process import HeapWatch, keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
 from sast_ros.ros.camera import Camera, process_windows
 from sast_ros.ros.detector_factory import load_detectors, set_threads
-from sast_ros.ros.node_parameters import declare_parameters, read_settings, refusal
+from sast_ros.ros.node_parameters import (
+    declare_parameters,
+    parameter_values,
+    read_settings,
+    refusal,
+)
 from sast_ros.ros.page_process import PageProcess
 from sast_ros.ros.parameter_file import NODE_NAME
 from sast_ros.ros.rclpy_compat import (
@@ -207,9 +212,8 @@ class DetectorNode(LifecycleNode):
         """Accept all changes of a request, or refuse all with a reason."""
         classes = self._config.classes if self._config else None
         sizes = {size for camera in self._cameras if (size := camera.sensor_size) is not None}
-        reason = refusal(
-            changes, configured=self._config is not None, classes=classes, sizes=sizes
-        )
+        configured = parameter_values(self) if self._config else None
+        reason = refusal(changes, configured=configured, classes=classes, sizes=sizes)
         return SetParametersResult(successful=reason is None, reason=reason or '')
 
     def _after_set_parameters(self, changes: list[RosParameter]) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TYPE_CHECKING
 
 from sast_ros.errors import format_error, SettingError
@@ -110,15 +110,18 @@ def as_number(value: Any, default: Any) -> Any:
 
 def read_settings(node: Node) -> Settings:
     """Return the values of the parameters."""
-    return Settings.from_values(
-        {name: _plain(node.get_parameter(name).value) for name in PARAMETERS}
-    )
+    return Settings.from_values(parameter_values(node))
+
+
+def parameter_values(node: Node) -> dict[str, Any]:
+    """Return the values of the parameters by name."""
+    return {name: _plain(node.get_parameter(name).value) for name in PARAMETERS}
 
 
 def refusal(
     changes: Iterable[Any],
     *,
-    configured: bool,
+    configured: Mapping[str, Any] | None,
     classes: Iterable[str] | None,
     sizes: Iterable[tuple[int, int]] = (),
 ) -> str | None:
@@ -129,8 +132,9 @@ def refusal(
     ----------
     changes : iterable of rclpy.parameter.Parameter
         All parameters of one request.
-    configured : bool
-        Whether the node has passed its configure transition.
+    configured : mapping of str, optional
+        The values that the node was configured with, ``None`` before its configure transition.
+        What equals them may be set, so that ``ros2 param load`` takes what was dumped.
     classes : iterable of str, optional
         Class names of the network, ``None`` while there is none.
     sizes : iterable of tuple of int
@@ -148,7 +152,11 @@ def refusal(
             parameter.validate(value)
         except ParameterValueError as error:
             return str(error)
-        if configured and parameter.when == 'configure':
+        if (
+            configured is not None
+            and parameter.when == 'configure'
+            and value != configured.get(parameter.name)
+        ):
             return (
                 f'{parameter.name} is read when the node is configured; deactivate and clean up '
                 'the node, set it, and configure again'

@@ -157,7 +157,7 @@ def test_published_values_are_the_defaults():
 def test_a_bad_value_is_refused_with_those_that_are_allowed(name, value, allowed):
     with pytest.raises(ParameterValueError, match=facts(name, repr(value), *allowed)) as caught:
         PARAMETERS[name].validate(value)
-    assert refusal([change(name, value)], configured=False, classes=None) == str(caught.value)
+    assert refusal([change(name, value)], configured=None, classes=None) == str(caught.value)
 
 
 @pytest.mark.parametrize('value', ['cpu', 'auto', 'cuda', 'cuda:3'])
@@ -167,15 +167,17 @@ def test_devices(value):
 
 def test_what_configure_reads_is_refused_while_configured():
     request = [change('model.path', 'gen1-base')]
-    assert refusal(request, configured=False, classes=None) is None
-    assert 'model.path' in refusal(request, configured=True, classes=())
+    assert refusal(request, configured=None, classes=None) is None
+    assert 'model.path' in refusal(request, configured={'model.path': 'default'}, classes=())
+    # What was dumped is loaded again
+    assert refusal(request, configured={'model.path': 'gen1-base'}, classes=()) is None
 
 
 def test_classes_must_be_those_of_the_network():
     request = [change('detections.classes', ['car', 'tram'])]
-    assert refusal(request, configured=False, classes=None) is None
+    assert refusal(request, configured=None, classes=None) is None
     assert 'names tram, which the network does not know' in refusal(
-        request, configured=True, classes=('car',)
+        request, configured={}, classes=('car',)
     )
     assert unknown_classes([''], ('car',)) is None
     assert Settings().detections.class_filter is None
@@ -183,7 +185,7 @@ def test_classes_must_be_those_of_the_network():
 
 def test_a_filter_that_does_not_exist_is_refused_with_those_that_do(tmp_path):
     known = ('hot-pixel', 'background-activity', 'roi', 'mask', 'flip')
-    for configured in (False, True):
+    for configured in (None, {}):
         for value, named in [
             (['hot-pixel', 'cold-pixel'], ['cold-pixel', *known]),
             ([f'mask={tmp_path / "none.png"}'], ['none.png', 'No such file']),
@@ -200,8 +202,8 @@ def test_a_filter_must_fit_the_sensors(tmp_path):
     for value in ('roi=0,0,304,240', f'mask={mask}'):
         request = [change('input.filter', ['hot-pixel', value])]
         for sizes in ([], [(240, 304)]):
-            assert refusal(request, configured=True, classes=(), sizes=sizes) is None
-        reason = refusal(request, configured=True, classes=(), sizes=[(240, 304), (180, 240)])
+            assert refusal(request, configured={}, classes=(), sizes=sizes) is None
+        reason = refusal(request, configured={}, classes=(), sizes=[(240, 304), (180, 240)])
         named = facts('input.filter', value.removeprefix('mask='), '240x180')
         assert re.search(named, reason), reason
 
@@ -211,8 +213,8 @@ def test_no_filter_is_the_default():
 
 
 def test_parameters_of_others_are_left_alone_and_own_ones_cannot_be_removed():
-    assert refusal([change('use_sim_time', True)], configured=True, classes=()) is None
-    assert refusal([change('window.stride_ms', None)], configured=False, classes=None) == (
+    assert refusal([change('use_sim_time', True)], configured={}, classes=()) is None
+    assert refusal([change('window.stride_ms', None)], configured=None, classes=None) == (
         'window.stride_ms cannot be removed'
     )
 
