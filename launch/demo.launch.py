@@ -3,7 +3,8 @@
 """
 Play a recording to the detector, in place of a camera.
 
-``ros2 launch sast_ros demo.launch.py`` and, in another terminal, ``ros2 topic echo /detections``
+``ros2 launch sast_ros demo.launch.py loop:=true`` and, in another terminal,
+``ros2 topic echo /detections``
 """
 
 from launch import LaunchDescription
@@ -20,6 +21,11 @@ ARGUMENTS = {
         'Recording to play: "example", the bundled one, or the path of another one.',
     ),
     'recording_topic': ('', 'Topic in the recording; empty: the only one with events.'),
+    'loop': (
+        'false',
+        'Play the recording again and again, until ^C.',
+        ('true', 'false', 'True', 'False'),
+    ),
     'subscriptions': (
         '1',
         'Number of subscriptions that the player waits for; the detector is one.',
@@ -28,6 +34,11 @@ ARGUMENTS = {
     'detections': ('detections', 'Topic for the detections.'),
     'model': ('default', 'Weights: default, a .safetensors file or a configuration.'),
     'device': ('auto', 'Device: auto, cpu, cuda or cuda:N.'),
+    'rviz': (
+        'false',
+        'Start rviz2 and show the topics of the detector.',
+        ('true', 'false', 'True', 'False'),
+    ),
     'log_level': (
         'info',
         'Minimum log severity of the detector.',
@@ -40,7 +51,7 @@ def generate_launch_description():
     """Declare the arguments, the player and the detector, which the player waits for."""
     argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
     detector = PathJoinSubstitution([FindPackageShare('sast_ros'), 'launch', 'detector.launch.py'])
-    passed_on = ('events', 'detections', 'model', 'device', 'log_level')
+    passed_on = ('events', 'detections', 'model', 'device', 'rviz', 'log_level')
     return LaunchDescription(
         [
             *(
@@ -61,6 +72,7 @@ def generate_launch_description():
                         'recording_topic': ParameterValue(
                             argument['recording_topic'], value_type=str
                         ),
+                        'loop': argument['loop'],
                         'subscriptions': argument['subscriptions'],
                     }
                 ],

@@ -271,6 +271,9 @@ def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path, pati
         wait_until(observer, lambda: len(events) == 60, 'all messages', log)
         wait_until(observer, lambda: len(detections) == 11, 'all detections', log)
         wait_until(observer, lambda: 'sent 60 messages' in log.read_text(), 'end', log)
+    events.clear()
+    with launched(prefix, log, *arguments, 'loop:=true', file_name='demo'):
+        wait_until(observer, lambda: len(events) > 120, 'the third time', log)
 
 
 def commands_of(prefix: Path, **arguments: str) -> list[list[str]]:
