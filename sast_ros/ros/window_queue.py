@@ -101,7 +101,9 @@ class WindowQueue:
     @property
     def multiple(self) -> int:
         """The stride at present, in windows."""
-        return self._control.multiple if self.settings.policy == 'reduce' else 1
+        if self.settings.policy != 'reduce':
+            return 1
+        return min(self._control.multiple, self._most)
 
     def losses(self) -> Losses:
         """Return what has been lost since the last call."""
@@ -168,6 +170,11 @@ class WindowQueue:
     def _max_age_s(self) -> float:
         return self.settings.max_age_ms / 1000
 
+    @property
+    def _most(self) -> int:
+        """Longest stride in windows, which have to fit into the queue."""
+        return max(1, self.settings.queue_windows // 2)
+
     def _remove(self) -> _Waiting:
         oldest = self._waiting.popleft()
         self._events -= oldest.events
@@ -201,7 +208,7 @@ class WindowQueue:
         most = self.settings.queue_windows
         is_old = now - waiting[multiple - 1].since > self._max_age_s
         if stream > multiple and (is_old or stream > most - most // 4):
-            self._control.late(now, most // 2)
+            self._control.late(now, self._most)
             return stream
         return multiple
 

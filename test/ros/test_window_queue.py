@@ -213,6 +213,21 @@ def test_reduce_keeps_a_steady_stride_and_returns_when_there_is_room(load):
     assert made.now > recovered
 
 
+@pytest.mark.parametrize('most', [1, 4])
+def test_a_shorter_queue_shortens_a_stride_that_does_not_fit_into_it(most):
+    queues = WindowQueues(1, OverloadSettings(policy='reduce', queue_windows=20))
+    queues._control.multiple = 8
+    queue = queues.queues[0]
+    queue.settings = OverloadSettings(policy='reduce', queue_windows=most)
+    served = []
+    for number in range(40):
+        queue.put(window(number))
+        served += [one.t_start for one in [queue.take()] if one is not None]
+    assert queue.multiple == max(1, most // 2)
+    assert set(np.diff(served)) == {queue.multiple}
+    assert queue.losses().dropped == 0
+
+
 def test_a_burst_after_a_silence_does_not_change_the_stride():
     settings = OverloadSettings(policy='reduce')
     made = Simulation(settings)
