@@ -634,7 +634,7 @@ class _RosClock:
 
     def observe(self, chunk: EventChunk) -> None:
         self._ros = chunk.clock == 'ros'
-        if self._ros or chunk.stamp_ns is None:
+        if self._ros or not chunk.stamp_ns:  # 0: not set
             return
         t = int(chunk.t[0])
         offset = chunk.stamp_ns - 1000 * t

@@ -448,6 +448,11 @@ class TestRosTime:
         (window,) = cut_all(cutter, [chunk_at([0, 11])])
         assert window.stamp_ns == 77
 
+    def test_a_stamp_of_zero_is_none(self):
+        cutter = WindowCutter(10 * MS, 10 * MS, now_ns=lambda: 77)
+        chunks = [chunk_at([5 * MS * i], stamp_ns=0) for i in range(1, 9)]
+        assert {window.stamp_ns for window in cut_all(cutter, chunks)} == {77}
+
     def test_the_source_of_the_stamp_can_change_between_two_windows(self):
         cutter = WindowCutter(10, 10, now_ns=lambda: 77)
         chunks = [chunk_at([20 * i, 20 * i + 11], stamp_ns=1000 + i) for i in range(3)]

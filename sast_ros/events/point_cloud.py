@@ -60,10 +60,10 @@ class PointCloudDecoder:
     Needs the fields ``x``, ``y``, one of ``t|ts|timestamp|time`` and one of ``p|polarity``, of any
     numeric datatype, at any offset, in either byte order. Polarity is 0/1 or -1/+1. Coordinates
     are whole pixels. Time is ROS time (``clock='ros'``) if the middle event of a message is within
-    10 s of ``header.stamp``, else that of the sensor. Times in integers of 32 bits roll over (in
-    microseconds after 71.6 minutes) and are continued, each near the one before, past times with
-    flipped bits; as for EVT, ``EventChunk.epoch_us`` moves them by whole periods to where the
-    first are nearest to ``header.stamp``.
+    10 s of a ``header.stamp`` that is set, else that of the sensor. Times in integers of 32 bits
+    roll over (in microseconds after 71.6 minutes) and are continued, each near the one before,
+    past times with flipped bits; as for EVT, ``EventChunk.epoch_us`` moves them by whole periods
+    to where the first are nearest to ``header.stamp``.
 
     Parameters
     ----------
@@ -127,7 +127,8 @@ class PointCloudDecoder:
         if len(chunk):
             # The middle event, because a stray is first or last
             behind = stamp_ns // 1000 - int(chunk.t[len(chunk) // 2])
-            self._clock = 'ros' if abs(behind) <= _SAME_CLOCK_US else 'sensor'
+            is_ros = stamp_ns and abs(behind) <= _SAME_CLOCK_US  # 0: not set
+            self._clock = 'ros' if is_ros else 'sensor'
             if self._epoch_us is None and self._is_counting:
                 multiplier, divisor = _UNITS[self._unit or 'us']
                 period = multiplier << 32

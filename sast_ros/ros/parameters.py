@@ -204,7 +204,8 @@ class WindowSettings:
     timestamp_source: TimestampSource = _parameter(
         AUTO,
         "Stamp of the detections: 'auto': end of the window in ROS time (times of a sensor clock "
-        'are shifted by the smallest recent difference between header.stamp and event time); '
+        'are shifted by the smallest recent difference between header.stamp and event time; where '
+        "that stamp is 0, not set, as 'receive'); "
         "'header': header.stamp of the message that completed the window; 'receive': time on the "
         'clock of the node when it received that message.',
         choices=(AUTO, 'header', 'receive'),

@@ -193,6 +193,12 @@ def test_the_clock_is_ros_time_near_the_stamp(first: float, clock: str) -> None:
     assert decode(cloud((empty, empty, empty, empty))).clock == clock
 
 
+def test_a_stamp_of_zero_is_near_no_clock() -> None:
+    n = np.zeros(1, int)
+    points = cloud((n, n, n, np.array([5.5])), {**PLAIN, 't': 'f8'}, stamp_ns=0)
+    assert open_decoder(TYPE)(points).clock == 'sensor'
+
+
 def test_events_are_sorted_by_time() -> None:
     n = np.zeros(5, int)
     times = np.array([50_000, 20_000, 19_000, 20_000, 21_000])
