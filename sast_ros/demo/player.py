@@ -23,6 +23,7 @@ except ImportError as error:
     end_program(error, __name__)
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -33,6 +34,9 @@ from sast_ros.errors import format_error, is_expected, MissingPackageError
 from sast_ros.example import EXAMPLE
 from sast_ros.process import is_interruption
 from sast_ros.ros.event_subscription import find_message_class
+from sast_ros.ros.rclpy_compat import initialize
+
+_NAME = 'event_player'
 
 #: What drivers of event cameras use, but reliable: no message is lost on the way.
 QOS = QoSProfile(
@@ -106,22 +110,24 @@ def _publish_in_real_time(publisher: Publisher, playback: Playback) -> tuple[int
     return count, late_ns / 1e6
 
 
-def main(args: list[str] | None = None) -> int:
+def main() -> int:
     """Play one recording; return 0 when it has been sent or the process is told to end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    node = Node('event_player', start_parameter_services=False)
+    node = None
     try:
+        initialize(signal_handler_options=SignalHandlerOptions.NO)
+        node = Node(_NAME, start_parameter_services=False)
         play(node)
     except (Exception, KeyboardInterrupt) as error:
         if is_interruption(error):
             return 0
         if not is_expected(error):
             raise
-        node.get_logger().fatal(format_error(error))
+        get_logger(_NAME).fatal(format_error(error))
         return 1
     finally:
-        node.destroy_node()
+        if node is not None:
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0
 

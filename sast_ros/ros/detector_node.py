@@ -28,6 +28,7 @@ except ImportError as error:
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -47,6 +48,7 @@ from sast_ros.ros.page_process import PageProcess
 from sast_ros.ros.parameter_file import NODE_NAME
 from sast_ros.ros.rclpy_compat import (
     after_parameters,
+    initialize,
     lifecycle_state,
     logged_transition,
     RCLError,
@@ -292,26 +294,26 @@ def _interrupt_once(signum: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def main(args: list[str] | None = None) -> int:
+def main() -> int:
     """Run the node until SIGINT, SIGTERM or a shutdown of the context; return the exit code."""
     limit_spinning()  # torch is imported when the node is configured
     keep_heap()
     # The worker releases the interpreter lock at every operation of the network; it must get it
     # back immediately, not after 5 ms, when the executor is busy.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # Before rclpy.init, which installs handlers that wake the executor and then call these.
+    # Before initialize, which installs handlers that wake the executor and then call these.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt_once)
     node = None
     try:
-        rclpy.init(args=args)
+        initialize()
         node = DetectorNode()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (SastError, RCLError) as error:
+    except (SastError, RCLError, ParameterException) as error:  # the last: of use_sim_time
         get_logger(NODE_NAME).fatal(escape_controls(str(error)))
         return 1
     finally:

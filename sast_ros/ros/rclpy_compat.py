@@ -12,15 +12,42 @@ from collections.abc import Callable, Mapping
 import functools
 from typing import Any, Protocol
 
+import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
+from rclpy.utilities import remove_ros_args
+from sast_ros.errors import escape_controls, SettingError
 from sast_ros.process import is_interruption
 
 RCLError = rclpy_implementation.RCLError
+
+
+def initialize(**options: Any) -> None:
+    """
+    Initialize rclpy with the arguments of the program.
+
+    rclpy ignores those outside ``--ros-args``, among them parameters of whoever has forgotten it.
+
+    Raises
+    ------
+    SettingError
+        An argument that is none of ROS.
+
+    """
+    try:
+        unknown = ' '.join(remove_ros_args()[1:])
+    except rclpy_implementation.UnknownROSArgsError as error:
+        unknown = str(error)
+    if unknown:
+        raise SettingError(
+            f'{escape_controls(unknown)} is no argument of ROS; give parameters as '
+            '"--ros-args -p NAME:=VALUE" or "--ros-args --params-file FILE"'
+        )
+    rclpy.init(**options)
 
 
 class _FailingNode(Protocol):

@@ -12,6 +12,7 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 
 from rclpy.parameter import Parameter  # noqa: E402 - after the skip
+from sast_ros.errors import SettingError  # noqa: E402 - after the skip
 from sast_ros.ros import rclpy_compat  # noqa: E402 - after the skip
 
 
@@ -27,6 +28,16 @@ def test_start_values_are_known_before_they_are_declared_or_not_at_all(ros_domai
         node.destroy_node()
     finally:
         context.try_shutdown()
+
+
+@pytest.mark.parametrize(
+    'arguments',
+    [['-p', 'window.stride_ms:=125'], ['--ros-args', '--bogus'], ['here', '--ros-args']],
+)
+def test_an_argument_that_ros_would_ignore_or_not_name_is_refused(monkeypatch, arguments):
+    monkeypatch.setattr('sys.argv', ['detector', *arguments])
+    with pytest.raises(SettingError, match='no argument of ROS.*--ros-args -p NAME:=VALUE'):
+        rclpy_compat.initialize()
 
 
 @pytest.mark.parametrize('interrupt', INTERRUPTIONS)

@@ -178,6 +178,7 @@ def test_numbers_in_a_parameter_file_may_have_another_type(bench, tmp_path):
             {'sparsity__mode': 'sparse'},
             "sparsity.mode is 'sparse'; it must be one of 'adaptive', 'dense', 'budget'",
         ),
+        ({'use_sim_time': '1'}, "'use_sim_time' to '1' of type 'INTEGER', expecting type 'BOOL'"),
     ],
 )
 def test_a_wrong_parameter_at_the_start_is_one_sentence_and_exit_code_1(
