@@ -141,7 +141,7 @@ class EventSubscription:
         self.publishers = tuple(
             sorted(f'{p.node_namespace.rstrip("/")}/{p.node_name}' for p in publishers)
         )
-        chosen = choose_type(self._settings.type, publishers)
+        chosen = choose_type(self._settings.type, publishers, self.type)
         if chosen is None:
             self._end_probe()
             if self._settings.type != AUTO and not self.type:

@@ -199,12 +199,15 @@ def describe(profile: QoSProfile) -> str:
     return words.lower().replace('_', ' ')
 
 
-def choose_type(wanted: str, publishers: Sequence[TopicEndpointInfo]) -> str | None:
+def choose_type(
+    wanted: str, publishers: Sequence[TopicEndpointInfo], present: str = ''
+) -> str | None:
     """
     Return the message type to subscribe with, ``None`` if there is no publisher of it.
 
-    ``wanted``: ``'auto'`` for the first of ``EVENT_TYPES`` that is published, or one of them.
+    ``wanted``: ``'auto'`` for the ``present`` type as long as it is published, else the first of
+    ``EVENT_TYPES`` that is; or one of them.
     """
     offered = {publisher.topic_type for publisher in publishers}
-    types = EVENT_TYPES if wanted == AUTO else (wanted,)
+    types = (present, *EVENT_TYPES) if wanted == AUTO else (wanted,)
     return next((name for name in types if name in offered), None)

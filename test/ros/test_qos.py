@@ -98,3 +98,10 @@ def test_a_profile_in_words():
 )
 def test_the_type_is_that_of_a_publisher(wanted, offered, chosen):
     assert choose_type(wanted, [publisher(topic_type=name) for name in offered]) == chosen
+
+
+def test_a_type_that_joins_later_does_not_replace_the_present_one():
+    both = [publisher(topic_type=name) for name in (ARRAY, PACKET)]
+    assert choose_type('auto', both, ARRAY) == ARRAY
+    assert choose_type('auto', both[1:], ARRAY) == PACKET
+    assert choose_type('auto', both, '') == PACKET
