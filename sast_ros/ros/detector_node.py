@@ -28,7 +28,7 @@ except ImportError as error:
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import ParameterException, ParameterNotDeclaredException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -46,6 +46,7 @@ from sast_ros.ros.node_parameters import (
 )
 from sast_ros.ros.page_process import PageProcess
 from sast_ros.ros.parameter_file import NODE_NAME
+from sast_ros.ros.parameters import with_advice
 from sast_ros.ros.rclpy_compat import (
     after_parameters,
     initialize,
@@ -209,6 +210,21 @@ class DetectorNode(LifecycleNode):
         self._worker_failed.trigger()
 
     # ---------------------------------------------------------------------------------- parameters
+
+    def set_parameters_atomically(self, parameter_list: list[RosParameter]) -> SetParametersResult:
+        """
+        Set parameters, as services do.
+
+        Raises
+        ------
+        ParameterNotDeclaredException
+            There is no such parameter. rclpy would name none: its check uses up what it iterates.
+
+        """
+        unknown = [each.name for each in parameter_list if not self.has_parameter(each.name)]
+        if unknown:
+            raise ParameterNotDeclaredException(', '.join(map(with_advice, unknown)))
+        return super().set_parameters_atomically(parameter_list)
 
     def _on_set_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
         """Accept all changes of a request, or refuse all with a reason."""

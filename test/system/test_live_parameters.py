@@ -131,6 +131,14 @@ def test_a_refused_change_changes_nothing(node):
     assert observer.parameter('detections.score_threshold') == defaults.SCORE_THRESHOLD
 
 
+def test_a_misspelt_parameter_is_refused_with_its_name(node):
+    names = {'detections__score_treshold': 0.3, 'window__stride_ms': 100.0}
+    sentence = 'detections.score_treshold (did you mean detections.score_threshold?)'
+    (reason,) = node.observer.set_parameters(**names)
+    assert reason.endswith(sentence)
+    assert node.observer.set_atomically(**names).endswith(sentence)
+
+
 def test_descriptors_tell_range_unit_and_meaning(node):
     observer = node.observer
     stride = observer.describe('window.stride_ms')
