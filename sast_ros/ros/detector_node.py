@@ -43,6 +43,7 @@ from sast_ros.ros.node_parameters import (
     parameter_values,
     read_settings,
     refusal,
+    with_declared_type,
 )
 from sast_ros.ros.page_process import PageProcess
 from sast_ros.ros.parameter_file import NODE_NAME
@@ -213,7 +214,7 @@ class DetectorNode(LifecycleNode):
 
     def set_parameters_atomically(self, parameter_list: list[RosParameter]) -> SetParametersResult:
         """
-        Set parameters, as services do.
+        Set parameters, as services do; a number may have another type.
 
         Raises
         ------
@@ -224,7 +225,7 @@ class DetectorNode(LifecycleNode):
         unknown = [each.name for each in parameter_list if not self.has_parameter(each.name)]
         if unknown:
             raise ParameterNotDeclaredException(', '.join(map(with_advice, unknown)))
-        return super().set_parameters_atomically(parameter_list)
+        return super().set_parameters_atomically(list(map(with_declared_type, parameter_list)))
 
     def _on_set_parameters(self, changes: list[RosParameter]) -> SetParametersResult:
         """Accept all changes of a request, or refuse all with a reason."""

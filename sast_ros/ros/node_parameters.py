@@ -108,6 +108,17 @@ def as_number(value: Any, default: Any) -> Any:
     return number
 
 
+def with_declared_type(change: RosParameter) -> RosParameter:
+    """Return a change with its number, or text of one, in the type that was declared."""
+    from rclpy.parameter import Parameter as RosParameter
+
+    declared = PARAMETERS.get(change.name)
+    if declared is None or isinstance(declared.default, list):
+        return change
+    number = as_number(change.value, declared.default)
+    return change if number is None else RosParameter(change.name, value=number)
+
+
 def read_settings(node: Node) -> Settings:
     """Return the values of the parameters."""
     return Settings.from_values(parameter_values(node))

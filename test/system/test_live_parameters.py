@@ -139,6 +139,24 @@ def test_a_misspelt_parameter_is_refused_with_its_name(node):
     assert node.observer.set_atomically(**names).endswith(sentence)
 
 
+def test_a_number_may_have_another_type(node):
+    observer = node.observer
+    assert observer.set_parameters(window__stride_ms=125, detections__max_count=7.0) == []
+    assert observer.set_atomically(detections__score_threshold=1, model__threads='2') == ''
+    values = [
+        observer.parameter(name)
+        for name in ('window.stride_ms', 'detections.score_threshold', 'detections.max_count')
+    ]
+    assert repr(values) == '[125.0, 1.0, 7]'
+    (reason,) = observer.set_parameters(window__stride_ms=0)
+    assert 'out of range' in reason
+    for value in ('fast', True, [125.0]):
+        (reason,) = observer.set_parameters(window__stride_ms=value)
+        assert 'Wrong parameter type' in reason
+    (reason,) = observer.set_parameters(detections__max_count=7.5)
+    assert 'Wrong parameter type' in reason
+
+
 def test_descriptors_tell_range_unit_and_meaning(node):
     observer = node.observer
     stride = observer.describe('window.stride_ms')
