@@ -19,7 +19,13 @@ from sast_ros.events import (
 )
 from sast_ros.model import model_config
 from sast_ros.model.inference.engine import PRECISIONS
-from sast_ros.ros.node_parameters import as_number, make_filter, refusal, unknown_classes
+from sast_ros.ros.node_parameters import (
+    as_number,
+    make_filter,
+    refusal,
+    unknown_classes,
+    with_declared_type,
+)
 from sast_ros.ros.parameter_documents import markdown_table, parameter_file
 from sast_ros.ros.parameters import (
     misspelt,
@@ -226,3 +232,19 @@ def test_the_markdown_table_has_a_row_for_every_parameter():
         '| `window.stride_ms` | double | `50.0` ms | 1 to 10000 | any time |' in markdown_table()
     )
     assert {row.count('|') for row in rows} == {7}
+
+
+def test_a_request_is_given_the_declared_type_where_it_is_a_number():
+    parameter = pytest.importorskip('rclpy.parameter')
+    for name, value, wanted in (
+        ('window.stride_ms', 125, 125.0),
+        ('detections.max_count', 7.0, 7),
+        ('detections.max_count', 7.5, 7.5),
+        ('tracking.enabled', 1, 1),
+        ('model.path', 3, 3),
+        ('bogus', 1, 1),
+    ):
+        given = with_declared_type(parameter.Parameter(name, value=value))
+        assert repr(given.value) == repr(wanted)
+    empty = parameter.Parameter('detections.classes', parameter.Parameter.Type.STRING_ARRAY, [])
+    assert with_declared_type(empty) is empty
