@@ -39,6 +39,9 @@ MAX_UNDRAWN = 2
 _HEARTBEAT_S = 10.0
 _START_PATIENCE_S = 10.0
 
+#: Longest wait for a page to take what is left and say goodbye, seconds.
+_PARTING_S = 1.0
+
 _FILES = {
     '/': ('page/page.html', 'text/html'),
     '/theme.css': ('theme.css', 'text/css'),
@@ -167,7 +170,7 @@ class PageServer:
         for path in _FILES:
             application.router.add_get(path, _send_file)
         application.router.add_get('/stream', self._stream)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=_PARTING_S)
         await runner.setup()
         try:
             site = web.TCPSite(runner, self._host, self._port)
@@ -175,8 +178,8 @@ class PageServer:
             self._port = runner.addresses[0][1]
             self._started.set()
             await self._stop.wait()
-            for page in list(self._pages):
-                await page.socket.close(code=WSCloseCode.GOING_AWAY)
+            leave = [page.close(WSCloseCode.GOING_AWAY) for page in self._pages]
+            await asyncio.gather(*leave)
         except (OSError, UnicodeError) as error:  # the latter: a name that none can be
             self._failure = error
         finally:
@@ -237,7 +240,7 @@ class PageServer:
                 else:
                     self._on_setting(str(content['name']), content['value'])
             except (ValueError, TypeError, KeyError, RecursionError):
-                await page.socket.close(code=WSCloseCode.UNSUPPORTED_DATA)
+                await page.close(WSCloseCode.UNSUPPORTED_DATA)
                 return
 
 
@@ -250,6 +253,11 @@ class _Page:
         self.undrawn = 0
         self.state: dict[str, Any] = {}
         self.news = asyncio.Event()
+
+    async def close(self, code: WSCloseCode) -> None:
+        """End the connection; one that takes nothing any more is left to its transport."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.socket.close(code=code), _PARTING_S)
 
     async def send_all(self) -> None:
         """Send what there is, until the connection ends."""

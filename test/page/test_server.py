@@ -9,7 +9,9 @@ from collections.abc import Coroutine
 import json
 import queue
 import socket
+import threading
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +21,12 @@ from sast_ros.page import PageError, PageServer  # noqa: E402 - after the skip
 from sast_ros.page import server as server_module  # noqa: E402 - after the skip
 
 PATIENCE_S = 15
+
+#: What a page sends to open its stream.
+HANDSHAKE = (
+    'GET /stream HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+    'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2FzdF9yb3MgbGl2ZSBwYQ==\r\n\r\n'
+)
 
 
 class Told(queue.Queue):
@@ -187,6 +195,23 @@ def test_a_page_that_sends_anything_else_is_disconnected(server, told, text):
     run(visit())
     assert [told.next(), told.next()] == [(True,), (False,)]
     assert json.dumps(run(status_of(server.url))) == '200'
+
+
+def test_a_page_that_takes_nothing_does_not_hold_up_the_end(told):
+    """A phone that sleeps: its connection is there, and full."""
+    with PageServer('127.0.0.1', 0, told, told) as server, socket.socket() as page:
+        page.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        address = urlsplit(server.url)
+        page.connect((address.hostname, address.port))
+        page.sendall(HANDSHAKE.format(address.netloc).encode())
+        assert told.next() == (True,)
+        for _ in range(server_module.MAX_UNDRAWN):
+            server.show_picture(bytes(4 << 20))
+        end = threading.Thread(target=server.__exit__, daemon=True)
+        end.start()
+        end.join(PATIENCE_S)
+        assert not end.is_alive()
+        assert told.next() == (False,)
 
 
 def test_there_are_not_more_pages_than_the_limit(server, monkeypatch):
