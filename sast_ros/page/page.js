@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 'use strict';
 
-const SAMPLES = 120;  // one a second
+const SPAN_S = 120;  // of the charts, with a sample a second
+const GAP_S = 5;  // without a sample: nothing is known of what was between
 const RETRY_MS = 1000;
 const SENDS_PER_SECOND = 10;  // while a slider is moved
 
 // Series are functions of a sample; see sast_ros/ros/page_node.py.
 const CHARTS = [
-  { title: 'Event rate', unit: 'Mev/s', digits: 2, series: { events: (s) => s.rate } },
+  { title: 'Event rate', unit: 'Mev/s', digits: 3, series: { events: (s) => s.rate } },
   { title: 'Latency', unit: 'ms', digits: 0, series: { median: (s) => s.p50, p99: (s) => s.p99 } },
   {
     title: 'Kept tokens', unit: '%', digits: 0, top: 100,
@@ -101,8 +102,9 @@ function showState(state) {
   }
   if (state.notice !== undefined) one('#notice').textContent = state.notice;
   if (state.sample) {
-    samples.push(state.sample);
-    if (samples.length > SAMPLES) samples.shift();
+    const at = Date.now() / 1000;
+    samples.push({ at, ...state.sample });
+    while (samples[0].at < at - SPAN_S) samples.shift();
     drawCharts();
   }
 }
@@ -224,20 +226,23 @@ function drawChart(chart, style) {
   );
   const largest = Math.max(0, ...lines.flat().filter(Number.isFinite));
   const top = chart.top || roundUp(Math.max(largest, 10 ** -digits));
-  const left = 34;
-  const x = (index) => left + (wide - left - 3) * (SAMPLES - samples.length + index) / (SAMPLES - 1);
-  const y = (value) => high - 6 - (high - 14) * value / top;
+  const marks = [0, top / 2, top];
+  const text = (value) => String(Number(value.toPrecision(3)));
   pen.font = '11px system-ui, sans-serif';
   pen.textAlign = 'right';
   pen.textBaseline = 'middle';
-  for (const value of [0, top / 2, top]) {
+  const left = Math.max(34, ...marks.map((value) => Math.ceil(pen.measureText(text(value)).width) + 6));
+  const end = samples.length ? samples.at(-1).at : 0;
+  const x = (index) => left + (wide - left - 3) * (1 - (end - samples[index].at) / SPAN_S);
+  const y = (value) => high - 6 - (high - 14) * value / top;
+  for (const value of marks) {
     pen.strokeStyle = style.getPropertyValue('--line');
     pen.beginPath();
     pen.moveTo(left, y(value));
     pen.lineTo(wide, y(value));
     pen.stroke();
     pen.fillStyle = style.getPropertyValue('--soft');
-    pen.fillText(String(Number(value.toPrecision(3))), left - 5, y(value));
+    pen.fillText(text(value), left - 5, y(value));
   }
   pen.lineWidth = 1.8;
   pen.lineJoin = 'round';
@@ -245,7 +250,8 @@ function drawChart(chart, style) {
     pen.strokeStyle = style.getPropertyValue(`--series-${series + 1}`);
     pen.beginPath();
     values.forEach((value, index) => {
-      const known = Number.isFinite(value) && Number.isFinite(values[index - 1]);
+      const known = Number.isFinite(value) && Number.isFinite(values[index - 1])
+        && samples[index].at - samples[index - 1].at < GAP_S;
       if (known) pen.lineTo(x(index), y(value));
       else if (Number.isFinite(value)) pen.moveTo(x(index), y(value));
     });

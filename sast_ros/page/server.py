@@ -151,7 +151,8 @@ class PageServer:
 
     def _give_state(self, state: dict[str, Any]) -> None:
         self._state |= state
-        self._state.pop('notice', None)  # for those who are there
+        for passing in ('notice', 'sample'):  # for those who are there
+            self._state.pop(passing, None)
         for page in self._pages:
             page.state |= state
             page.news.set()

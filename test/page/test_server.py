@@ -166,9 +166,9 @@ def test_a_slow_page_gets_the_newest_picture_when_it_has_drawn(server):
     assert run(visit()) == [b'first 0', b'first 1', b'99']
 
 
-def test_a_page_that_comes_late_gets_the_state_but_no_old_notice(server):
+def test_a_page_that_comes_late_gets_the_state_but_no_old_notice_and_figures(server):
     server.show_state({'message': 'waiting', 'notice': 'refused'})
-    server.show_state({'message': 'detecting'})
+    server.show_state({'message': 'detecting', 'sample': {'rate': 1.0}})
 
     async def visit() -> dict:
         async with aiohttp.ClientSession() as session, session.ws_connect(stream(server)) as page:
