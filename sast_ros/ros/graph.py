@@ -51,3 +51,8 @@ def topics_of(status: DiagnosticStatus, topic: str) -> DetectorTopics | None:
     if not all(own.values()) or topic not in (own['input'], own['detections']):
         return None
     return DetectorTopics(f'/{status.name.partition(": ")[0]}', **own)
+
+
+def waiting_for(topic: str) -> str:
+    """Return what a viewer says as long as there is no detector of a topic."""
+    return f'waiting for a detector that reads or publishes {topic}'

@@ -11,6 +11,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from sast_ros.errors import UsageError
 
 
 @contextlib.contextmanager
@@ -41,3 +42,20 @@ def own_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
         stack.callback(executor.shutdown)
         executor.add_node(node)
         yield node, executor
+
+
+def full_topic(node: Node, topic: str) -> str:
+    """
+    Return the full name of a topic as the user has given it.
+
+    Raises
+    ------
+    UsageError
+        No topic can have this name.
+
+    """
+    try:
+        return str(node.resolve_topic_name(topic))
+    except RuntimeError as error:  # the one of rcl has no public name
+        reason = str(error).partition(': ')[2].partition(', at ')[0] or error
+        raise UsageError(f'no topic is called {topic!r}: {reason}') from error

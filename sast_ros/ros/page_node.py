@@ -26,9 +26,9 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
 from sast_ros.errors import escape_controls, SettingError
 from sast_ros.page import PageServer
-from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of
+from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of, waiting_for
 from sast_ros.ros.node_parameters import as_number
-from sast_ros.ros.own_node import own_node
+from sast_ros.ros.own_node import full_topic, own_node
 from sast_ros.ros.parameters import PARAMETERS
 from sast_ros.ros.qos import DIAGNOSTICS, SubscriptionQos
 from sensor_msgs.msg import Image
@@ -81,8 +81,8 @@ class PageNode:
 
     Raises
     ------
-    PageError
-        See ``PageServer``.
+    PageError, UsageError
+        See ``PageServer`` and ``full_topic``.
 
     """
 
@@ -102,7 +102,7 @@ class PageNode:
         with contextlib.ExitStack() as stack:  # a server that cannot start leaves no node
             self._node, self._executor = stack.enter_context(own_node(f'sast_page_{os.getpid()}'))
             self._wake = self._node.create_guard_condition(self._handle_requests)
-            self.topic = self._node.resolve_topic_name(self._given_topic)
+            self.topic = full_topic(self._node, self._given_topic)
             self._server.show_state({'topic': self.topic, **self._waiting()})
             stack.enter_context(self._server)
             self._closing = stack.pop_all()
@@ -140,8 +140,7 @@ class PageNode:
             self._requests.popleft()()
 
     def _waiting(self) -> dict[str, str]:
-        message = f'waiting for a detector that reads or publishes {self.topic}'
-        return {'level': 'stale', 'message': message}
+        return {'level': 'stale', 'message': waiting_for(self.topic)}
 
     def _open(self) -> None:
         """Begin to listen: a page is open."""

@@ -25,8 +25,8 @@ from sast_ros.events.filters import FilterChain
 from sast_ros.ros import messages, qos
 from sast_ros.ros.diagnostics import kept_shares
 from sast_ros.ros.event_subscription import EventSubscription
-from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of
-from sast_ros.ros.own_node import own_node
+from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of, waiting_for
+from sast_ros.ros.own_node import full_topic, own_node
 from sast_ros.ros.parameters import InputSettings
 from sast_ros.visualization.window_log import WindowLog
 from sast_ros.windows import EventWindow, WindowCutter
@@ -57,6 +57,11 @@ class ViewNode:
     log : WindowLog
         Where they go, on the clock of ROS.
 
+    Raises
+    ------
+    UsageError
+        See ``full_topic``.
+
     """
 
     def __init__(self, topic: str, log: WindowLog) -> None:
@@ -77,13 +82,14 @@ class ViewNode:
 
     def __enter__(self) -> ViewNode:
         """Create the node and subscribe."""
-        self._closing = contextlib.ExitStack()
-        own = self._closing.enter_context(own_node(f'sast_view_{os.getpid()}'))
-        self._node, self._executor = own
-        self._full_topic = self._node.resolve_topic_name(self._topic)
-        self._node.create_subscription(
-            DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS
-        )
+        with contextlib.ExitStack() as stack:
+            self._node, self._executor = stack.enter_context(own_node(f'sast_view_{os.getpid()}'))
+            self._full_topic = full_topic(self._node, self._topic)
+            self._node.create_subscription(
+                DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS
+            )
+            self._closing = stack.pop_all()
+        self._alone_since: float | None = monotonic()  # None: it has been said
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -100,6 +106,10 @@ class ViewNode:
             self._write_waiting()
         if self._detector is not None and monotonic() - self._stated_at > SILENCE_S:
             self._leave()
+        since = self._alone_since
+        if self._detector is None and since is not None and monotonic() - since > SILENCE_S:
+            self._alone_since = None
+            self._node.get_logger().info(waiting_for(self._full_topic))
 
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
@@ -145,6 +155,7 @@ class ViewNode:
     def _leave(self) -> None:
         self._write_waiting()
         self._detector = self._get = None
+        self._alone_since = monotonic()
         self._of_detector.close()
 
     def _on_values(self, future: Future) -> None:

@@ -15,7 +15,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('aiohttp', reason='the live page needs aiohttp')
 Picture = pytest.importorskip('PIL.Image')
 
-from sast_ros.errors import SettingError  # noqa: E402 - after the skip
+from sast_ros.errors import SettingError, UsageError  # noqa: E402 - after the skip
 from sast_ros.page.server import PageError  # noqa: E402 - after the skip
 from sast_ros.ros import messages, page_node  # noqa: E402 - after the skip
 
@@ -68,3 +68,8 @@ def test_a_page_that_cannot_be_served_leaves_no_node(ros_domain):
         with pytest.raises(PageError), node:
             pass
     assert not node._node.context.ok()
+
+
+def test_a_name_that_no_topic_has_is_wrong_usage(ros_domain):
+    with pytest.raises(UsageError, match='two words'), page_node.PageNode('two words', '::1', 0):
+        pass

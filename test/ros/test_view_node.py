@@ -12,6 +12,7 @@ pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402, I100
 from rcl_interfaces.srv import GetParameters  # noqa: E402 - after the skip
 from rclpy.parameter import Parameter as RosParameter  # noqa: E402 - after the skip
+from sast_ros.errors import UsageError  # noqa: E402 - after the skip
 from sast_ros.events import POINT_CLOUD  # noqa: E402 - after the skip
 from sast_ros.ros import messages, qos, view_node  # noqa: E402 - after the skip
 from sast_ros.ros.own_node import own_node  # noqa: E402 - after the skip
@@ -81,6 +82,39 @@ def test_a_detector_that_has_ended_is_left_for_the_next(detectors, monkeypatch):
         follow('second')
         while graph.count_subscribers('/first/detections'):
             node.spin()
+
+
+def test_it_says_what_it_waits_for_once_and_again_when_the_detector_is_gone(
+    detectors, monkeypatch, capfd
+):
+    _, _, publish = detectors
+    monkeypatch.setattr(view_node, 'SILENCE_S', 0.5)
+    said = ''
+
+    def count() -> int:
+        nonlocal said
+        said += ''.join(capfd.readouterr())
+        return said.count('waiting for a detector that reads or publishes /events')
+
+    with ViewNode('/events', Log()) as node:
+        while not count():
+            node.spin()
+        for _ in range(5):
+            node.spin()
+        assert count() == 1
+        while node._detector is None:
+            publish('first')
+            node.spin()
+        while count() < 2:
+            node.spin()
+
+
+@pytest.mark.parametrize('topic', ['', 'two words', '/a//b', '/1st', '{none}'])
+def test_a_name_that_no_topic_has_is_wrong_usage_and_leaves_no_node(ros_domain, topic):
+    node = ViewNode(topic, Log())
+    with pytest.raises(UsageError, match=repr(topic)), node:
+        pass
+    assert not node._node.context.ok()
 
 
 def test_the_events_of_a_detector_are_those_that_it_reads_whichever_topic_names_it(detectors):
