@@ -194,13 +194,6 @@ def replay_to_folder(
             'threads': options.threads,
             **(facts or {}),
         }
-        if not (options.sensor_size or recording.sensor_size):
-            size = summary['sensor_size']
-            summary['warnings'].append(
-                f'The recording does not state the size of the sensor; {size["width"]}x'
-                f'{size["height"]} pixels, those of the network, are taken; give another with '
-                '--sensor-size.'
-            )
         for wanted, name in ((options.video, VIDEO), (options.gif, GIF)):
             if not (wanted and summary['windows']):  # that of an earlier run would not match
                 (folder / name).unlink(missing_ok=True)
@@ -450,6 +443,11 @@ def _summarize(
     if pipeline.cutter.warning:
         summary['warnings'].append(pipeline.cutter.warning)
     height, width = totals.sensor_size
+    if not (recording.given_size or recording.sensor_size):
+        summary['warnings'].append(
+            f'The recording does not state the size of the sensor; {width}x{height} pixels, those '
+            'of the network, are taken; give another with --sensor-size.'
+        )
     # Every recording begins with a zero state; that is not counted as a reset.
     resets = {reason: count for reason, count in statistics.resets.items() if reason != 'start'}
     return {

@@ -366,11 +366,13 @@ def _log_recording(
             check()
             show(done, total, unit)
 
-        replay(recording, pipeline, progress=progress, on_window=write)
-    if playback is not None and not playback.repeats:
+        summary = replay(recording, pipeline, progress=progress, on_window=write)
+    if not summary['windows']:
         raise SettingError(
             f'{recording.path} is shorter than a window; choose a shorter one with --window-ms'
         )
+    for warning in () if repeated else summary['warnings']:
+        print_error(warning)
 
 
 def _log_live(topic: str, log: WindowLog, check: Callable[[], None]) -> None:

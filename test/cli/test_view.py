@@ -1,16 +1,19 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What ``sast-ros view`` gives to the node that it plays a recording to."""
+"""What ``sast-ros view`` gives to the node that it plays a recording to, and what it says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sast_ros.bags import open_recording
 from sast_ros.cli import _parser, main
-from sast_ros.cli.view import _node_parameters
+from sast_ros.cli.view import _log_recording, _node_parameters
 from sast_ros.defaults import OVERLAY_LAYERS
+from sast_ros.errors import SettingError
 from sast_ros.visualization.overlay import OverlayStyle, THEMES
 
 FILE = """
@@ -109,3 +112,40 @@ def test_foxglove_has_the_style_that_is_given(
 def test_what_has_no_meaning_is_refused(options: str, named: str, capsys):
     assert main(['view', *options.split()]) == 2
     assert named in capsys.readouterr().err
+
+
+class Log:
+    """Counts what it is given."""
+
+    windows = 0
+
+    def log(self, *window: object) -> None:
+        self.windows += 1
+
+
+def view(path: Path, capsys, **options: object) -> tuple[int, str]:
+    """Return how many windows a viewer gets of a recording, and what is said."""
+    arguments = _parser().parse_args(['view', str(path), '--model', 'gen1-tiny'])
+    vars(arguments).update(options)
+    log = Log()
+    with open_recording(path) as recording:
+        _log_recording(recording, arguments, log, lambda: None)
+    return log.windows, capsys.readouterr().err
+
+
+def test_what_is_wrong_with_a_recording_is_said_as_by_replay(tmp_path: Path, capsys):
+    events = np.zeros(2000, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
+    events['t'] = np.arange(2000) * 100
+    path = tmp_path / 'events.npy'
+    np.save(path, events)
+    windows, said = view(path, capsys)
+    assert windows == 3 and '304x240 pixels, those of the network, are taken' in said
+    windows, said = view(path, capsys, sensor_size=(240, 304))
+    assert windows == 3 and 'pixels' not in said
+
+
+def test_nothing_to_view_is_an_error(tmp_path: Path, capsys):
+    events = np.zeros(100, [('x', '<u2'), ('y', '<u2'), ('p', 'u1'), ('t', '<i8')])
+    np.save(tmp_path / 'short.npy', events)
+    with pytest.raises(SettingError, match='short.npy is shorter than a window'):
+        view(tmp_path / 'short.npy', capsys)
