@@ -192,6 +192,7 @@ def replay_to_folder(
             'weights': options.model if trained else 'untrained',
             'score': options.score,
             'threads': options.threads,
+            'video_speed': options.video_speed,
             **(facts or {}),
         }
         for wanted, name in ((options.video, VIDEO), (options.gif, GIF)):
@@ -439,15 +440,15 @@ def _summarize(
     statistics, detector = pipeline.statistics, pipeline.detector
     seconds = totals.microseconds / 1e6
     summary = recording.summary()
-    summary['warnings'] += _no_window(pipeline, totals)
-    if pipeline.cutter.warning:
-        summary['warnings'].append(pipeline.cutter.warning)
     height, width = totals.sensor_size
     if not (recording.given_size or recording.sensor_size):
         summary['warnings'].append(
             f'The recording does not state the size of the sensor; {width}x{height} pixels, those '
             'of the network, are taken; give another with --sensor-size.'
         )
+    summary['warnings'] += _no_window(pipeline, totals)
+    if pipeline.cutter.warning:
+        summary['warnings'].append(pipeline.cutter.warning)
     # Every recording begins with a zero state; that is not counted as a reset.
     resets = {reason: count for reason, count in statistics.resets.items() if reason != 'start'}
     return {

@@ -251,12 +251,14 @@ def test_a_recording_without_windows_has_the_size_that_is_taken(tmp_path, given)
     np.savez(tmp_path / 'a.npz', x=x, y=y, p=p, t=t)
     out = tmp_path / 'out'
     arguments = ['replay', str(tmp_path / 'a.npz'), '--model', 'gen1-tiny', '--out', str(out)]
-    assert main([*arguments, *given]) == 0
+    assert main([*arguments, *given, '--speed', '0.5']) == 0
     summary = json.loads((out / 'summary.json').read_text())
+    assert summary['video_speed'] == 0.5
     width, height = (100, 80) if given else (304, 240)
     assert (summary['windows'], summary['events']) == (0, 20)
     assert summary['sensor_size'] == {'width': width, 'height': height}
-    assert ('--sensor-size' in summary['warnings'][-1]) == (not given)
+    assert ('--sensor-size' in ' '.join(summary['warnings'])) == (not given)
+    assert 'No window is complete' in summary['warnings'][-1]
 
 
 @pytest.mark.parametrize('stated', [False, True])

@@ -382,6 +382,13 @@ def test_links_lead_into_the_video(tmp_path):
     assert page.links[-1] == 'replays/my%20drive%20%231/overlay.mp4'
 
 
+def test_links_lead_into_a_video_in_slow_motion(tmp_path):
+    one = entry(x=200, video=tmp_path / 'overlay.mp4')
+    one.detected.summary['video_speed'] = 0.5
+    moments = [link for link in report(tmp_path, one).links if '#t=' in link]
+    assert moments[-1] == 'overlay.mp4#t=0.00,1.05'
+
+
 def test_an_old_report_stays_if_the_new_one_fails(tmp_path, monkeypatch):
     path = tmp_path / 'report.html'
     path.write_text('old')

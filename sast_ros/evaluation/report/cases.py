@@ -13,7 +13,7 @@ from sast_ros.evaluation.metrics.error_analysis import ErrorCase
 from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.evaluation.report.pictures import draw_case, read_events
 
-#: Seconds of the video before an error that its link plays.
+#: Seconds of the recording before an error that its link plays.
 _LEAD_S = 1.0
 
 _UNKNOWN = (
@@ -48,14 +48,15 @@ def collect_cases(
     shown = []
     for number, case in enumerate(cases):
         entry = entries[case.recording]
-        at = _video_time(entry, case.t_end)
+        at = _time_at_full_speed(entry, case.t_end)
+        speed = float(entry.summary.get('video_speed') or 1)
         shown.append(
             {
                 'case': case,
                 'picture': pictures.get(number),
                 'seconds': (case.t_end - entry.start_us) / 1e6,
                 'video': entry.video,
-                'interval': (max(0.0, at - _LEAD_S), at),
+                'interval': (max(0.0, at - _LEAD_S) / speed, at / speed),
             }
         )
     return {'cases': shown, 'total': total, 'without_pictures': without}
@@ -84,8 +85,8 @@ def _draw(
     return pictures, without
 
 
-def _video_time(entry: ReportEntry, at: int) -> float:
-    """Return where the video shows a window, the middle of its frame, in seconds."""
+def _time_at_full_speed(entry: ReportEntry, at: int) -> float:
+    """Return where a video in real time shows a window, the middle of its frame, in seconds."""
     detected = entry.detected
     if detected.windows is not None:
         frame = int(np.searchsorted(detected.windows['t'], at, 'left'))
