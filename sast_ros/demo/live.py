@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
+import itertools
 from pathlib import Path
 from typing import Any
 
 from sast_ros.bags import open_recording
 from sast_ros.demo.processes import Child, DemoError, private_domain, ros_arguments
+from sast_ros.output import lock_folder, OutputError
 
 EVENTS_TOPIC = '/event_camera/events'
 
@@ -29,7 +31,7 @@ def playing(
     Parameters
     ----------
     folder : Path
-        Folder for the logs of the processes.
+        Folder for the logs of the processes, or one beside it where another process has its own.
     path : str or Path
         What to play; see ``open_recording``.
     topic : str or None
@@ -62,25 +64,37 @@ def playing(
             'width': width,
             'loop': True,
         }
-    log(f'starting the detector node, which takes seconds; logs in {folder}')
-    folder.mkdir(parents=True, exist_ok=True)
-    detector = Child(
-        'the detector node',
-        'sast_ros.ros.detector_node',
-        ros_arguments(dict(parameters), EVENTS_TOPIC),
-        folder / 'node.log',
-    )
-    player = Child(
-        'the player',
-        'sast_ros.demo.player',
-        ros_arguments(player_parameters, EVENTS_TOPIC),
-        folder / 'player.log',
-    )
+    with _folder_of_its_own(folder) as logs:
+        log(f'starting the detector node, which takes seconds; logs in {logs}')
+        detector = Child(
+            'the detector node',
+            'sast_ros.ros.detector_node',
+            ros_arguments(dict(parameters), EVENTS_TOPIC),
+            logs / 'node.log',
+        )
+        player = Child(
+            'the player',
+            'sast_ros.demo.player',
+            ros_arguments(player_parameters, EVENTS_TOPIC),
+            logs / 'player.log',
+        )
 
-    def check() -> None:
-        for child in (detector, player):
-            if child.exit_code() is not None:
-                raise DemoError(child.failure())
+        def check() -> None:
+            for child in (detector, player):
+                if child.exit_code() is not None:
+                    raise DemoError(child.failure())
 
-    with private_domain(), detector, player:
-        yield check
+        with private_domain(), detector, player:
+            yield check
+
+
+@contextlib.contextmanager
+def _folder_of_its_own(folder: Path) -> Iterator[Path]:
+    """Create and lock a folder, ``NAME-2`` and so on where others are shown at the same time."""
+    with contextlib.ExitStack() as stack:
+        for number in itertools.count(1):
+            chosen = folder.with_name(f'{folder.name}-{number}') if number > 1 else folder
+            with contextlib.suppress(OutputError):
+                stack.enter_context(lock_folder(chosen))
+                break
+        yield chosen
