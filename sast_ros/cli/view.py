@@ -114,6 +114,14 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     add_detector(command)
     add_overlay(command, '; all with --foxglove')
+    command.add_argument(
+        '--ros-args',
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar='...',
+        help='the rest is for ROS, with a live --topic only: where its /diagnostics are remapped, '
+        '-r /diagnostics:=/robot/diagnostics',
+    )
     command.set_defaults(command=run)
     return command
 
@@ -127,6 +135,8 @@ def run(arguments: argparse.Namespace) -> int:
             'the node has its own settings; leave the options of detector and pictures out, or '
             'name a recording'
         )
+    if arguments.recording is not None and arguments.ros_args:
+        raise UsageError('--ros-args is of a live --topic; leave it out with a recording')
     served = arguments.page or arguments.foxglove
     if not served and {'layers', 'theme'} & vars(arguments).keys():
         raise UsageError(
@@ -182,7 +192,7 @@ def _serve_page(topic: str, arguments: argparse.Namespace, check: Any = None) ->
 
     with (
         _deferred_signals() as check_signals,
-        PageNode(topic, arguments.host, arguments.port) as node,
+        PageNode(topic, arguments.host, arguments.port, arguments.ros_args) as node,
     ):
         print_line(f'live page of {node.topic}: {node.url}', sys.stdout)
         while True:
@@ -243,7 +253,7 @@ def _view_in_rerun(arguments: argparse.Namespace, recording: Recording | None) -
                 raise _ViewerClosed
 
         if recording is None:
-            _log_live(arguments.topic, log, check)
+            _log_live(arguments, log, check)
         else:
             _log_recording(recording, arguments, log, check)
             while process is not None:
@@ -265,7 +275,7 @@ def _view_in_foxglove(arguments: argparse.Namespace, recording: Recording | None
         if not is_loopback(arguments.host):
             print_error('everybody who reaches this address can see the events and detections')
         if recording is None:
-            _log_live(arguments.topic, log, check)
+            _log_live(arguments, log, check)
             return
         playback = _Playback(log, check)
         while True:
@@ -375,11 +385,11 @@ def _log_recording(
         print_error(warning)
 
 
-def _log_live(topic: str, log: WindowLog, check: Callable[[], None]) -> None:
+def _log_live(arguments: argparse.Namespace, log: WindowLog, check: Callable[[], None]) -> None:
     """Log what a node publishes, until ``check`` ends it."""
     from sast_ros.ros.view_node import ViewNode
 
-    with ViewNode(topic, log) as node:
+    with ViewNode(arguments.topic, log, arguments.ros_args) as node:
         while True:
             check()
             node.spin()

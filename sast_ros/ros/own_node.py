@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 
 import rclpy
@@ -15,7 +15,9 @@ from sast_ros.errors import UsageError
 
 
 @contextlib.contextmanager
-def own_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
+def own_node(
+    name: str, ros_arguments: Sequence[str] = ()
+) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
     """
     Create a node in a context of its own, which the caller spins, for the length of a block.
 
@@ -25,6 +27,13 @@ def own_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
     ----------
     name : str
         Of the node.
+    ros_arguments : sequence of str
+        What follows ``--ros-args``, such as ``-r /diagnostics:=/robot/diagnostics``.
+
+    Raises
+    ------
+    UsageError
+        ROS does not take these arguments.
 
     Yields
     ------
@@ -34,7 +43,15 @@ def own_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
     """
     with contextlib.ExitStack() as stack:
         context = rclpy.Context()
-        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+        arguments = ['--ros-args', *ros_arguments] if ros_arguments else None
+        try:
+            rclpy.init(
+                args=arguments, context=context, signal_handler_options=SignalHandlerOptions.NO
+            )
+        except RuntimeError as error:  # those of rcl have no public name
+            if not ros_arguments:
+                raise
+            raise UsageError(f'--ros-args {" ".join(ros_arguments)}: {error}') from error
         stack.callback(context.try_shutdown)
         node = Node(name, context=context, start_parameter_services=False, enable_rosout=False)
         stack.callback(node.destroy_node)

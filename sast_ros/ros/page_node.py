@@ -11,7 +11,7 @@ serving pages costs the detector no time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import contextlib
 import os
 from time import monotonic
@@ -78,16 +78,20 @@ class PageNode:
         Topic of the events, or of the detections, of the detector that is shown.
     host, port : str and int
         See ``PageServer``.
+    ros_arguments : sequence of str
+        See ``own_node``.
 
     Raises
     ------
     PageError, UsageError
-        See ``PageServer`` and ``full_topic``.
+        See ``PageServer``, ``own_node`` and ``full_topic``.
 
     """
 
-    def __init__(self, topic: str, host: str, port: int) -> None:
-        self._given_topic = topic
+    def __init__(
+        self, topic: str, host: str, port: int, ros_arguments: Sequence[str] = ()
+    ) -> None:
+        self._given_topic, self._ros_arguments = topic, ros_arguments
         self._server = PageServer(host, port, self._on_watched, self._on_setting)
         self._requests: deque[Callable[[], None]] = deque()
         self._watching: list[Any] = []  # what exists while a page is open
@@ -100,7 +104,8 @@ class PageNode:
     def __enter__(self) -> PageNode:
         """Create the node and start the server."""
         with contextlib.ExitStack() as stack:  # a server that cannot start leaves no node
-            self._node, self._executor = stack.enter_context(own_node(f'sast_page_{os.getpid()}'))
+            own = own_node(f'sast_page_{os.getpid()}', self._ros_arguments)
+            self._node, self._executor = stack.enter_context(own)
             self._wake = self._node.create_guard_condition(self._handle_requests)
             self.topic = full_topic(self._node, self._given_topic)
             self._server.show_state({'topic': self.topic, **self._waiting()})

@@ -37,11 +37,13 @@ class PageProcess:
         if not settings.port:
             return
         address = ('--host', settings.host, '--port', str(settings.port))
+        diagnostics = f'/diagnostics:={node.resolve_topic_name("/diagnostics")}'
         self._process = subprocess.Popen(
             tied_command(
                 (
                     *(sys.executable, '-m', 'sast_ros', 'view', '--page'),
                     *('--topic', node.resolve_topic_name(topic), *address),
+                    *('--ros-args', '-r', diagnostics),  # where the page finds the node
                 )
             ),
             stdin=subprocess.DEVNULL,

@@ -56,16 +56,18 @@ class ViewNode:
         Topic of the events, or of the detections, of the detector that is shown.
     log : WindowLog
         Where they go, on the clock of ROS.
+    ros_arguments : sequence of str
+        See ``own_node``.
 
     Raises
     ------
     UsageError
-        See ``full_topic``.
+        See ``own_node`` and ``full_topic``.
 
     """
 
-    def __init__(self, topic: str, log: WindowLog) -> None:
-        self._topic, self._log = topic, log
+    def __init__(self, topic: str, log: WindowLog, ros_arguments: Sequence[str] = ()) -> None:
+        self._topic, self._log, self._ros_arguments = topic, log, ros_arguments
         self.windows = 0
         self._slices: deque[EventWindow] = deque(maxlen=MAX_SLICES)
         self._kept: tuple[StageShare, ...] = ()
@@ -83,7 +85,8 @@ class ViewNode:
     def __enter__(self) -> ViewNode:
         """Create the node and subscribe."""
         with contextlib.ExitStack() as stack:
-            self._node, self._executor = stack.enter_context(own_node(f'sast_view_{os.getpid()}'))
+            own = own_node(f'sast_view_{os.getpid()}', self._ros_arguments)
+            self._node, self._executor = stack.enter_context(own)
             self._full_topic = full_topic(self._node, self._topic)
             self._node.create_subscription(
                 DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS

@@ -107,6 +107,7 @@ def test_foxglove_has_the_style_that_is_given(
         ('example --save x.rrd --host 0.0.0.0', '--host'),
         ('example --save x.rrd --port 8000', '--port'),
         ('example --port 8000', '--port'),
+        ('example --page --ros-args -r /a:=/b', '--ros-args'),
     ],
 )
 def test_what_has_no_meaning_is_refused(options: str, named: str, capsys):

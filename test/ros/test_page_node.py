@@ -15,9 +15,12 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('aiohttp', reason='the live page needs aiohttp')
 Picture = pytest.importorskip('PIL.Image')
 
+from sast_ros.cli import _parser  # noqa: E402 - after the skip
 from sast_ros.errors import SettingError, UsageError  # noqa: E402 - after the skip
 from sast_ros.page.server import PageError  # noqa: E402 - after the skip
-from sast_ros.ros import messages, page_node  # noqa: E402 - after the skip
+from sast_ros.ros import messages, page_node, page_process  # noqa: E402 - after the skip
+from sast_ros.ros.own_node import own_node  # noqa: E402 - after the skip
+from sast_ros.ros.parameters import PageSettings  # noqa: E402 - after the skip
 
 SCORE, MODE = 'detections.score_threshold', 'sparsity.mode'
 
@@ -72,4 +75,26 @@ def test_a_page_that_cannot_be_served_leaves_no_node(ros_domain):
 
 def test_a_name_that_no_topic_has_is_wrong_usage(ros_domain):
     with pytest.raises(UsageError, match='two words'), page_node.PageNode('two words', '::1', 0):
+        pass
+
+
+def test_the_page_of_a_node_finds_it_where_diagnostics_are_remapped(ros_domain, monkeypatch):
+    """As on robots that have each its own."""
+    commands = []
+    monkeypatch.setattr(page_process, 'tied_command', list)
+    monkeypatch.setattr(
+        page_process.subprocess, 'Popen', lambda command, **_: commands.append(command)
+    )
+    remap = ('-r', '/diagnostics:=/robot/diagnostics')
+    with own_node('detector', remap) as (node, _):
+        page_process.PageProcess(node, 'detections', PageSettings(port=8090))
+    arguments = _parser().parse_args(commands[0][3:])
+    assert (arguments.topic, tuple(arguments.ros_args)) == ('/detections', remap)
+    with page_node.PageNode('/detections', '127.0.0.1', 0, arguments.ros_args) as page:
+        page._open()
+        assert page._node.get_subscriptions_info_by_topic('/robot/diagnostics')
+
+
+def test_arguments_that_ros_does_not_take_are_wrong_usage(ros_domain):
+    with pytest.raises(UsageError, match='--ros-args --remop'), own_node('x', ['--remop', 'a:=b']):
         pass
