@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+import re
 import sys
 
 from bags.recordings import (
@@ -28,10 +29,10 @@ from sast_ros.evaluation.labels import LABEL_CLASSES, Labels
 from sast_ros.evaluation.metrics.error_analysis import ErrorCase
 from sast_ros.evaluation.metrics.summary import compute_metrics
 from sast_ros.evaluation.pairing import pair_last_window, PairedRecording
+from sast_ros.evaluation.report import plots
 from sast_ros.evaluation.report.entry import ReportEntry
 from sast_ros.evaluation.report.page import write_report
 from sast_ros.evaluation.report.pictures import crop_around, draw_case, read_events
-from sast_ros.evaluation.report.plots import class_number
 from sast_ros.labels import BOX_DTYPE
 
 matplotlib = pytest.importorskip('matplotlib', reason='the plots need matplotlib')
@@ -382,6 +383,28 @@ def test_links_lead_into_the_video(tmp_path):
     assert page.links[-1] == 'replays/my%20drive%20%231/overlay.mp4'
 
 
+def curves_of(*names: str) -> list[tuple[str, float]]:
+    """Return text and height of all texts in the plot of classes with these names."""
+    curve = {'recall': [0.0, 1.0], 'precision': [1.0, 0.5]}
+    values = {'curve': curve, 'AP50': 0.5, 'recall': 0.5, 'precision': 0.8}
+    svg = plots.precision_recall(dict.fromkeys(names, values))
+    found = re.findall(r'<text[^>]* y="([-\d.]+)"[^>]*>([^<]*)</text>', svg)
+    return [(text, float(y)) for y, text in found]
+
+
+@pytest.mark.parametrize('count', [1, 7, 8, 40])
+def test_the_legend_names_all_classes_within_the_plot(count):
+    names = [f'_{index}_$x$' for index in range(count)]
+    heights = dict(curves_of(*names))
+    legend = [heights[f'{name} 0.50'] for name in names]
+    assert legend == sorted(legend) and min(legend) > heights['1.0']
+    assert (legend[0] > heights['0.0']) == (count > 7)  # more would hide the curves
+
+
+def test_a_long_name_of_a_class_does_not_leave_the_plot():
+    assert max(len(text) for text, _ in curves_of('x' * 200)) < 35
+
+
 def test_links_lead_into_a_video_in_slow_motion(tmp_path):
     one = entry(x=200, video=tmp_path / 'overlay.mp4')
     one.detected.summary['video_speed'] = 0.5
@@ -411,7 +434,7 @@ def test_the_style_of_others_is_left_alone(tmp_path):
 
 def test_classes_have_colours_of_their_own():
     names = LABEL_CLASSES['1mpx']
-    assert len({class_number(name, index) for index, name in enumerate(names)}) == len(names)
+    assert len({plots.class_number(name, index) for index, name in enumerate(names)}) == len(names)
 
 
 def test_a_recording_without_anything_has_its_place_too(tmp_path):

@@ -30,6 +30,13 @@ _WIDTH = 310
 #: Maximum number of points of a curve over time; of more windows the mean is drawn.
 MAX_POINTS = 240
 
+# Classes in a legend within a plot; of more, and letters of their names, it would hide the curves.
+_MAX_INSIDE = 7
+_MAX_NAME = 28
+
+# Height of a line of a legend.
+_LINE = 17
+
 # Colours that stand for variables of the style sheet.
 _VARIABLES = ('ink', 'soft', 'line', 'accent', 'bad')
 _COLOURS = {name: f'#0a0b{index:02x}' for index, name in enumerate(_VARIABLES)}
@@ -63,9 +70,12 @@ _STYLE = Path(__file__).with_suffix('.mplstyle')
 
 def precision_recall(per_class: dict[str, dict[str, Any]]) -> str:
     """Plot the curve of every class that has labels, with a point at the operating score."""
+    known = [values['curve'] is not None for values in per_class.values()]
+    beside = sum(known) > _MAX_INSIDE
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
+        labels = []
         for index, (name, values) in enumerate(per_class.items()):
             if values['curve'] is None:
                 continue
@@ -73,15 +83,21 @@ def precision_recall(per_class: dict[str, dict[str, Any]]) -> str:
             colour, dashes = _CLASSES[number], _DASHES[number % len(_DASHES)]
             recall, precision = (np.array(values['curve'][key]) for key in ('recall', 'precision'))
             reached = precision > 0
-            label = f'{name} {number_text(values["AP50"], 2)}'
-            axes.plot(recall[reached], precision[reached], color=colour, ls=dashes, label=label)
+            short = name if len(name) <= _MAX_NAME else f'{name[: _MAX_NAME - 1]}…'
+            labels.append(f'{short} {number_text(values["AP50"], 2)}')
+            axes.plot(recall[reached], precision[reached], color=colour, ls=dashes, label=index)
             point = values['recall'], values['precision']
             if None not in point:
                 axes.plot(*point, 'o', color=colour, markersize=7, markeredgecolor=_INK)
         _unit_axes(axes, 'recall', 'precision')
-        axes.legend(title='AP50', alignment='left', loc='lower left', fontsize=10.5)
+        add_legend: Any = figure.legend if beside else axes.legend
+        place = 'outside lower left' if beside else 'lower left'
+        legend = add_legend(title='AP50', alignment='left', loc=place, fontsize=10.5)
+        for text, label in zip(legend.get_texts(), labels):  # as labels, some have a meaning
+            text.set_text(label)
 
-    return _plot(draw, 250, 'Precision over recall of every class')
+    height = 250 + (_LINE * (sum(known) + 1) if beside else 0)
+    return _plot(draw, height, 'Precision over recall of every class')
 
 
 def over_time(entry: ReportEntry) -> str:
