@@ -87,6 +87,8 @@ class RecordedDetections:
         The run of the node, for messages that were recorded with the events.
     topic : str, optional
         Topic of the bag that the detections are from.
+    partial : bool
+        Whether the classes are only those of the boxes, and there may be others.
 
     """
 
@@ -105,6 +107,7 @@ class RecordedDetections:
     warnings: tuple[str, ...] = ()
     live: LiveRun | None = None
     topic: str | None = None
+    partial: bool = False
 
     @property
     def is_part(self) -> bool:
@@ -243,6 +246,7 @@ def _read_bag(path: Path, topic: str | None) -> RecordedDetections:
         stride_us=max(int(np.median(steps)), 1) if len(steps) else _STRIDE_US,
         clock='ros',
         topic=found.topic,
+        partial=found.partial,
     )
 
 
@@ -278,6 +282,7 @@ def _from_file(path: Path, name: str, content: BoxFile) -> RecordedDetections:
         tuple(canonical(one) for one in content.classes),
         sensor_size=content.sensor_size,
         warnings=content.warnings,
+        partial=content.partial,
     )
 
 

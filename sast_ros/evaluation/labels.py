@@ -107,7 +107,11 @@ def label_classes(text: str) -> tuple[str, ...]:
 
 
 def name_classes(
-    given: Sequence[str] | None, known: Sequence[str], default: Callable[[], Sequence[str]] = tuple
+    given: Sequence[str] | None,
+    known: Sequence[str],
+    default: Callable[[], Sequence[str]] = tuple,
+    *,
+    partial: bool = False,
 ) -> tuple[str, ...]:
     """
     Return class names in class-id order, in the spelling used for comparison.
@@ -120,6 +124,9 @@ def name_classes(
         Names in the file, empty if there are none.
     default : callable
         Returns the names of a file without names.
+    partial : bool
+        Whether the names in the file are only those of its boxes, which have no ids: given ones
+        are further classes, and any may change its name.
 
     Raises
     ------
@@ -132,12 +139,14 @@ def name_classes(
         changes = {canonical(old): canonical(new) for old, new in pairs}
         names = [canonical(name) for name in known or default()]
         missing = [old for old in changes if old not in names]
-        if missing:
+        if missing and not partial:
             raise EvaluationError(
                 f'there is no class {", ".join(missing)} to rename, only '
                 f'{", ".join(names) or "classes without names"}; correct the list of classes'
             )
         return tuple(changes.get(name, name) for name in names)
+    if known and partial:
+        return tuple(dict.fromkeys(canonical(name) for name in (*known, *(given or ()))))
     return tuple(canonical(name) for name in given or known or default())
 
 
@@ -189,21 +198,23 @@ def read_labels(
 
     """
     warnings: list[str] = []
-    if is_bag(path) or is_storage_file(path):
-        labels = _read_bag(path, topic)
-    elif (folder := yolo_folder(path)) is not None:
-        labels = _from_file(path, read_yolo(folder, frames, sensor_size))
-    elif path.is_dir():
-        labels = _read_bag(path, topic)
+    folder = yolo_folder(path)
+    of_bag = is_bag(path) or is_storage_file(path) or path.is_dir() and folder is None
+    if of_bag:
+        content = _read_bag(path, topic)
+    elif folder is not None:
+        content = read_yolo(folder, frames, sensor_size)
     else:
         content = _READERS[_format(path)](path, name, frames or FrameClock(), sole)
-        if content.partial:
-            content, classes = _order_classes(content, classes, default)
-        labels = _from_file(path, content)
+    if content.partial:
+        content, classes = _order_classes(content, classes, default)
     names = name_classes(
-        classes, labels.classes, lambda: _guess_classes(path, sensor_size, warnings) or default
+        classes,
+        content.classes,
+        lambda: _guess_classes(path, sensor_size, warnings) or default,
+        partial=content.partial,
     )
-    for boxes in (labels.boxes, labels.regions):
+    for boxes in (content.boxes, content.regions):
         unknown = boxes['class_id'] >= len(names)
         if unknown.any():
             raise EvaluationError(
@@ -211,18 +222,15 @@ def read_labels(
                 f'{int(boxes["class_id"][unknown][0])}, but only {len(names)} classes are '
                 f'known ({", ".join(names)}); name the others with --label-classes'
             )
-    return replace(labels, classes=names, warnings=(*labels.warnings, *warnings))
-
-
-def _from_file(path: Path, content: BoxFile) -> Labels:
+    clock = 'ros' if of_bag else 'start' if content.relative else 'recording'
     return Labels(
         path,
         content.boxes,
         content.times,
-        content.classes,
-        'start' if content.relative else 'recording',
+        names,
+        clock,
         content.regions,
-        content.warnings,
+        (*content.warnings, *warnings),
         content.listed,
     )
 
@@ -303,11 +311,11 @@ def _read_numpy(path: Path, name: str, frames: FrameClock, sole: bool) -> BoxFil
     return BoxFile(boxes, times, listed=True)
 
 
-def _read_bag(path: Path, topic: str | None) -> Labels:
+def _read_bag(path: Path, topic: str | None) -> BoxFile:
     found = read_topic(path, topic)
     times = np.unique(found.stamps_ns // 1000)
     listed = lists_empty(times, found.boxes)
-    return Labels(path, found.boxes, times, found.classes, 'ros', listed=listed)
+    return BoxFile(found.boxes, times, found.classes, partial=found.partial, listed=listed)
 
 
 _READERS: dict[str, Callable[[Path, str, FrameClock, bool], BoxFile]] = {

@@ -27,7 +27,7 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.evaluation.detections import LiveRun, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import canonical
-from sast_ros.evaluation.topics import LABELS_TYPE, read_topic, TopicBoxes
+from sast_ros.evaluation.topics import read_topic, TopicBoxes
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain
 from sast_ros.replay import ReplayOptions
@@ -302,11 +302,6 @@ def _detections(
     ):
         if number:
             warnings.append(f'{path}, {found.topic}: {number} {what}')
-    if not found.all_classes:
-        warnings.append(
-            f'{path}: there is no {LABELS_TYPE}, so that only classes with detections are known; '
-            'labels of others are left out'
-        )
     return RecordedDetections(
         name=recording_stem(path.resolve()),
         path=path,
@@ -320,5 +315,6 @@ def _detections(
         sensor_size=cut.sensor_size,
         live=LiveRun(len(ends), np.array(cut.dropped, np.int64), cut.topic, cut.after > 0),
         topic=found.topic,
+        partial=found.partial,
         warnings=tuple(warnings),
     )

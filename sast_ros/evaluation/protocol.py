@@ -92,7 +92,9 @@ def pair_recording(
     size = detected.sensor_size or protocol.sensor_size
     detected = replace(
         detected,
-        classes=name_classes(protocol.detection_classes, detected.classes),
+        classes=name_classes(
+            protocol.detection_classes, detected.classes, partial=detected.partial
+        ),
         sensor_size=size,
     )
     labels = read_labels(
@@ -117,6 +119,12 @@ def pair_recording(
             )
         labels, clipped, removed = clip_labels(labels, size)
     paired = PROTOCOLS[protocol.name](labels, detected, choose_box_filter(protocol.boxes, size))
+    if paired.left_out and detected.partial and not protocol.detection_classes:
+        notes += (
+            f'{detected.path}: only classes with detections are known, so that labels of '
+            f'{", ".join(paired.left_out)} are left out; name all classes with '
+            '--detection-classes, or record the LabelInfo with the messages',
+        )
     return replace(
         paired,
         clipped=clipped,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ from sast_ros.events import EVENT_TYPES
 from sast_ros.labels import BOX_DTYPE
 
 LABELS_TYPE = 'vision_msgs/msg/LabelInfo'
+
+#: A class id that is the number of a class.
+_NUMBER = re.compile(r'[0-9]{1,9}')
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,9 @@ class TopicBoxes:
     stamps_ns : int64[M]
         Stamps of all messages in nanoseconds, with or without objects, sorted.
     classes : tuple of str
-        Class names in class-id order.
-    all_classes : bool
-        Whether these are all classes of the publisher, of its ``LabelInfo``, not only those of
-        its objects.
+        Class names in class-id order; empty if messages and bag state only numbers.
+    partial : bool
+        Whether the classes are only those of the objects, because there is no ``LabelInfo``.
     restarts : int
         How many stamps are before those of the message received before.
     tracks : int
@@ -53,7 +56,7 @@ class TopicBoxes:
     boxes: np.ndarray
     stamps_ns: np.ndarray
     classes: tuple[str, ...]
-    all_classes: bool = False
+    partial: bool = False
     restarts: int = 0
     tracks: int = 0
 
@@ -72,7 +75,8 @@ def read_topic(
     Read the messages of one topic of a bag.
 
     Where the bag has a ``vision_msgs/msg/LabelInfo`` in the namespace of the topic, or one at all,
-    the classes are its classes, and class ids may be their numbers.
+    the classes are its classes, and class ids may be their numbers. Without it numbers are those
+    of the boxes, as in files.
 
     Parameters
     ----------
@@ -106,12 +110,15 @@ def read_topic(
         raise EvaluationError(f'{path}: there are no messages on {chosen}; name another recording')
     found = [_class_name(name, names) for _, name, *_ in objects]
     classes = tuple(dict.fromkeys([*names.values(), *sorted(set(found))]))
+    ids, partial = {name: index for index, name in enumerate(classes)}, not names
+    if classes and partial and all(map(_NUMBER.fullmatch, classes)):
+        ids, classes, partial = {name: int(name) for name in classes}, (), False
     keys = sorted({key for _, _, key, *_ in objects} - {''})
     tracks = {key: number for number, key in enumerate(keys, start=1)}
     boxes = np.array(
         [
             # Objects without an id are tracks of their own
-            (t, *box, classes.index(name), tracks[key] if key else len(tracks) + 1 + index, score)
+            (t, *box, ids[name], tracks[key] if key else len(tracks) + 1 + index, score)
             for index, (name, (t, _, key, score, box)) in enumerate(zip(found, objects))
         ],
         BOX_DTYPE,
@@ -120,7 +127,7 @@ def read_topic(
     times = np.array(stamps, np.int64)
     restarts = int(np.count_nonzero(np.diff(times) < 0))
     return TopicBoxes(
-        *(chosen, sort_by_time(boxes), np.sort(times), classes, bool(names), restarts),
+        *(chosen, sort_by_time(boxes), np.sort(times), classes, partial, restarts),
         tracks=len(tracks),
     )
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 import json
 from pathlib import Path
 
+from bags.recordings import write_rosbag2
 from hypothesis import given, settings, strategies
 import numpy as np
 import pytest
+from sast_ros.bags import detection_message, DETECTIONS_TYPE
 from sast_ros.bags.detections import WINDOW_DTYPE
 from sast_ros.cli import main
+from sast_ros.detections import Detections
 from sast_ros.evaluation.detections import is_detections, read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.formats.box_file import FrameClock, microseconds
@@ -25,6 +28,7 @@ from sast_ros.labels import BOX_DTYPE
 
 FRAME_US = 50_000
 BOX = [50, 60, 60, 50]
+CLASSES = ('pedestrian', 'rider', 'car')
 FAR = [200, 20, 60, 50]
 CROWD = [150, 120, 120, 100]
 IN_CROWD = [160, 130, 60, 50]
@@ -385,6 +389,65 @@ class TestTable:
         found = {path.name for path in tmp_path.iterdir() if is_detections(path)}
         assert found == {'d.csv', 'lfs.npy'}
         assert read_detections(tmp_path / 'd.csv').boxes['class_confidence'].tolist() == [0.25]
+
+
+class TestMessages:
+    """Boxes in a bag without ``LabelInfo``: class ids are names or numbers."""
+
+    @staticmethod
+    def bag(path: Path, rows, class_id_format='name') -> Path:
+        """Write a bag; a row is frame and class id."""
+        messages = []
+        x, y, w, h = BOX
+        for frame, class_id in rows:
+            t, score = 1_000_000 + frame * FRAME_US, np.ones(1, np.float32)
+            corners = np.array([[x, y, x + w, y + h]], np.float32)
+            one = Detections(
+                *(corners, score, np.array([class_id]), score, score, CLASSES, 304, 240),
+                t_end=t,
+                stamp_ns=1000 * t,
+            )
+            messages.append((one.stamp_ns, detection_message(one, class_id_format)))
+        return write_rosbag2(path, {'/objects': (DETECTIONS_TYPE, messages)})
+
+    @pytest.mark.parametrize('class_id_format', ['name', 'index'])
+    @pytest.mark.parametrize('named', [None, CLASSES])
+    def test_a_class_is_what_it_is_called_or_numbered(self, tmp_path, class_id_format, named):
+        rows = [(0, 2), (20, 2), (21, 1)]  # the first half second is not evaluated
+        found = self.bag(tmp_path / 'a', rows, class_id_format)
+        labels = read_labels(found, 'a', named, default=CLASSES)
+        assert labels.classes == CLASSES
+        assert labels.boxes['class_id'].tolist() == [2, 2, 1]
+        truth = self.bag(tmp_path / 'a_labels', rows)
+        paired = pair(found, truth, label_classes=CLASSES, detection_classes=named)
+        names = [[paired.classes[i] for i in one.detections['class_id']] for one in paired.frames]
+        assert names == [['car'], ['rider']]
+
+    def test_recordings_with_some_of_the_classes_are_evaluated_together(self, tmp_path):
+        for name, rows in (('a', [(0, 2)]), ('b', [(0, 0), (1, 1)])):
+            bag = self.bag(tmp_path / name, rows)
+            assert read_labels(bag, name, default=CLASSES).classes == CLASSES
+            changed = read_labels(bag, name, ['rider=person'], default=CLASSES)
+            assert changed.classes == ('pedestrian', 'pedestrian', 'car')
+
+    @pytest.mark.parametrize('text', [False, True])
+    def test_classes_without_detections_are_known_if_they_are_given(self, tmp_path, text):
+        if text:
+            found = tmp_path / 'a.csv'
+            found.write_text('t,x,y,w,h,class\n1000000,50,60,60,50,car\n')
+            truth = tmp_path / 'labels.csv'
+            truth.write_text(found.read_text() + '1050000,50,60,60,50,rider\n')
+        else:
+            found = self.bag(tmp_path / 'a', [(0, 2), (20, 2)])
+            truth = self.bag(tmp_path / 'a_labels', [(20, 2), (21, 1)])
+        paired = pair(found, truth)
+        assert paired.left_out == {'rider': 1}
+        assert any('rider' in one and '--detection-classes' in one for one in paired.warnings)
+        paired = pair(found, truth, detection_classes=CLASSES)
+        assert (paired.left_out, paired.warnings) == ({}, ())
+        first, second = paired.frames
+        assert [paired.classes[i] for i in first.detections['class_id']] == ['car']
+        assert [paired.classes[i] for i in second.labels['class_id']] == ['rider']
 
 
 @pytest.mark.parametrize('name', ['a_bbox.npy', 'a.npz', 'a.json', 'a.csv', 'a.tsv', 'a.labels'])

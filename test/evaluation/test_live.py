@@ -212,7 +212,6 @@ class TestScores:
         error = ' '.join(capsys.readouterr().err.split())
         assert '40 first windows' in error
         assert f'{len(published) - 80} last windows' in error
-        assert 'LabelInfo' in error
 
     def test_a_bag_with_both_is_asked_about(self, bags, capsys):
         folder, *_ = bags
