@@ -149,7 +149,7 @@ def recording_digest(path: Path) -> str:
 
 def load_finished(replay: Replay) -> RecordedDetections | None:
     """Return the detections of a replay that is finished, ``None`` if it is not."""
-    if not (replay.folder / 'summary.json').is_file():
+    if not all((replay.folder / name).is_file() for name in ('summary.json', 'detections.npy')):
         return None
     try:
         detected = read_detections(replay.folder)
