@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
 from sast_ros.detector import Detections, step_together, StreamingDetector
 from sast_ros.errors import SastError, SettingError
-from sast_ros.events.chunk import EventChunk, refuse_sensor_size
+from sast_ros.events.chunk import EventChunk, refuse_sensor_size, SIZE_ADVICE
 from sast_ros.events.filters import FilterChain
 from sast_ros.histogram import StackedHistogram
 from sast_ros.model import ModelConfig
@@ -67,8 +67,7 @@ def sensor_geometry(config: ModelConfig, sensor_size: tuple[int, int]) -> Sensor
     reason = refuse_sensor_size(height, width)
     if reason:
         raise SettingError(
-            f'a sensor of {width}x{height} pixels is not possible: {reason}; give its size as '
-            '(height, width)'
+            f'a sensor of {width}x{height} pixels is not possible: {reason}; {SIZE_ADVICE}'
         )
     ratio = max(height / config.frame[0], width / config.frame[1])
     downsample = min(max(1, round(ratio)), height, width)

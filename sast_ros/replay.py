@@ -20,6 +20,7 @@ import numpy as np
 from sast_ros import defaults
 from sast_ros.bags import DetectionWriter, Recording, RecordingError
 from sast_ros.detections import Detections
+from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain
 from sast_ros.tracking import DEFAULT_TRACKING, TrackingSettings
@@ -210,10 +211,12 @@ def make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventPi
     ------
     SettingError, CheckpointError
         See ``choose_model`` and ``EventPipeline``.
+    RecordingError
+        The recording states a size of the sensor that is impossible, or does not fit the options.
 
     """
     from sast_ros.detector import StreamingDetector
-    from sast_ros.pipeline import EventPipeline
+    from sast_ros.pipeline import EventPipeline, sensor_geometry
 
     event_filter = FilterChain(options.filters)
     model, trained = _load_model(
@@ -233,9 +236,15 @@ def make_pipeline(recording: Recording, options: ReplayOptions) -> tuple[EventPi
         options.sparsity, options.amp, options.bounce, options.latency_budget_ms
     )
     recording.given_size, recording.time_unit = options.sensor_size, options.time_unit
+    size = options.sensor_size
+    if size is None and (size := recording.sensor_size) is not None:
+        try:
+            sensor_geometry(detector.config, size)
+        except SettingError as error:  # of this recording, not of the options alone
+            raise RecordingError(f'{recording.path}: {error}') from error
     pipeline = EventPipeline(
         detector,
-        options.sensor_size or recording.sensor_size,
+        size,
         options.window_ms,
         options.stride_ms,
         options.max_gap_ms,

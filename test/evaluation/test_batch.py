@@ -16,9 +16,11 @@ import sys
 
 from evaluation import batch_jobs
 from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
+from facts import facts
 from interruption import INTERRUPTIONS
 import numpy as np
 import pytest
+from sast_ros.bags import RecordingError
 from sast_ros.cli import main
 from sast_ros.evaluation import inputs as evaluation_inputs
 from sast_ros.evaluation.batch.jobs import BatchError, JobResult, run_serially
@@ -325,6 +327,11 @@ class TestAgain:
         (out / 'bag_00' / name).unlink()
         assert self.made_again(batch, out)
 
+    def test_detections_that_are_gone(self, batch, out):
+        (out / 'bag_00' / 'detections.npy').unlink()
+        (out / 'bag_00' / 'detections.mcap').write_bytes(b'half')
+        assert self.made_again(batch, out)
+
     def test_half_of_a_file(self, batch, out):
         path = out / 'bag_00' / 'detections.npy'
         path.write_bytes(path.read_bytes()[:-100])
@@ -464,6 +471,13 @@ def test_a_failed_replay_does_not_stop_the_others(batch, tmp_path):
     inputs.replay(lambda replays: iter(ends), lambda *numbers: None)
     assert list(inputs.failed) == batch.bags[:2]
     assert list(inputs.failed.values())[1].endswith('bag_01.mcap: so odd')
+
+
+def test_a_size_that_no_sensor_has_concerns_its_recording_alone(tmp_path):
+    path = tmp_path / 'a.csv'
+    path.write_text('# width 4000, height 100\nt_us,x,y,p\n0,1,1,1\n')
+    with pytest.raises(RecordingError, match=facts(path, '4000x100', '--sensor-size')):
+        run_replay(planned_replay(path, tmp_path / 'out'))
 
 
 def test_the_sensor_size_may_be_given(batch, tmp_path):
