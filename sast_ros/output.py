@@ -81,7 +81,10 @@ def write_file(path: Path, content: str | bytes) -> None:
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
     file = create_file(part)
     try:
-        file.write(content.encode('utf-8') if isinstance(content, str) else content)
+        # Bytes of file names that are no text are written as they are printed
+        file.write(
+            content.encode(errors='backslashreplace') if isinstance(content, str) else content
+        )
         file.close()
         os.replace(part, path)
     except BaseException:

@@ -126,6 +126,12 @@ class TestDigests:
         os.utime(second, (1, 1))
         assert recording_digest(first) == recording_digest(second)
 
+    def test_a_name_that_is_no_text_has_one(self, tmp_path):
+        first, second = (tmp_path / os.fsdecode(b'a' + end) for end in (b'\xe9', b'\xea'))
+        for path in (first, second):
+            path.write_bytes(b'1')
+        assert recording_digest(first) != recording_digest(second)
+
     @pytest.mark.parametrize('place', [0, (3 << 20) - 1])
     def test_another_content_is_another_recording(self, tmp_path, place):
         path = tmp_path / 'bag.mcap'

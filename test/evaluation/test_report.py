@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from html.parser import HTMLParser
+import os
 from pathlib import Path
 import re
 import sys
@@ -198,6 +199,13 @@ def test_names_from_outside_are_text(tmp_path):
     )
     assert 'img' not in page.tags
     assert page.text.count(name) >= 6
+
+
+def test_file_names_that_are_no_text_are_shown_and_linked(tmp_path):
+    name = os.fsdecode(b'caf\xe9')
+    page = report(tmp_path, entry(name, x=200, video=tmp_path / name / 'overlay.mp4'))
+    assert r'caf\udce9' in page.text
+    assert 'caf%E9/overlay.mp4' in {link.partition('#')[0] for link in page.links}
 
 
 def test_recordings_that_failed_are_listed(tmp_path):

@@ -139,7 +139,7 @@ def recording_digest(path: Path) -> str:
     content = hashlib.sha256()
     for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
         size = file.stat().st_size
-        content.update(f'{file.name} {size}\n'.encode())
+        content.update(f'{file.name} {size}\n'.encode(errors='surrogateescape'))
         with file.open('rb') as stream:
             content.update(stream.read(_EDGE))
             stream.seek(max(_EDGE, size - _EDGE))

@@ -191,4 +191,4 @@ def _breakdown(result: dict[str, Any]) -> dict[str, str | None]:
 
 def _href(folder: Path, target: Path) -> str:
     """Return the address of a file relative to the folder of the page."""
-    return quote(Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix())
+    return quote(os.fsencode(os.path.relpath(target.resolve(), folder.resolve())))
