@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sast_ros.evaluation.box_filter import BOXES_1MPX, BOXES_GEN1
 from sast_ros.evaluation.metrics.average_precision import mean_average_precision
+from sast_ros.evaluation.metrics.coco import coco_metrics
 from sast_ros.labels import BOX_DTYPE
 
 CLASSES = ('pedestrian', 'car')
@@ -96,3 +97,10 @@ def test_nothing_found_is_worth_nothing_and_nothing_asked_is_unknown():
     result = mean_average_precision([(boxes(), boxes((0, 0, 50, 50, 0, 0.9)))], CLASSES)
     assert result['ap'] is None
     assert mean_average_precision([], CLASSES)['images'] == 0
+
+
+def test_without_detections_a_size_without_labels_is_unknown():
+    frames = [(boxes((0, 0, 50, 50, 0)), boxes())]
+    found = coco_metrics(frames, CLASSES).averages()
+    assert (found['AP'], found['AP_medium'], found['AR_100']) == (0, 0, 0)
+    assert np.isnan([found['AP_small'], found['AP_large']]).all()

@@ -23,7 +23,7 @@ IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10).round(2)
 #: Recall points at which the precision is sampled.
 RECALL_POINTS = np.linspace(0, 1, 101).round(2)
 
-#: Areas in square pixels, as in COCO: up to 32 x 32, up to 96 x 96, larger.
+#: Areas in square pixels, as in COCO: all, up to 32 x 32, up to 96 x 96, larger.
 AREAS = ('all', 'small', 'medium', 'large')
 
 
@@ -103,10 +103,13 @@ def coco_metrics(
             annotations.append(row)
         scores = detections['class_confidence'].tolist()
         results.extend(row | {'score': s} for row, s in zip(_rows(detections, number), scores))
-    if not (results and counts.any()):
-        shape = (len(IOU_THRESHOLDS), len(RECALL_POINTS), len(classes), len(AREAS))
-        precision = np.where(counts > 0, 0.0, -1.0)[:, None] * np.ones(shape)
-        return CocoMetrics(counts, precision, precision[:, 0], np.zeros(shape[1:3]))
+    if not counts.any():
+        precision = np.full(
+            (len(IOU_THRESHOLDS), len(RECALL_POINTS), len(classes), len(AREAS)), -1.0
+        )
+        return CocoMetrics(counts, precision, precision[:, 0], np.zeros(precision.shape[1:3]))
+    if not results:  # which the library does not take; one false positive is worth as much
+        results.append({'image_id': 1, 'category_id': 0, 'bbox': [-2, -2, 1, 1], 'score': 0.0})
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
         truth = COCO(
             {
