@@ -220,7 +220,9 @@ def _common_classes(
     """
     theirs = detected.classes or labels.classes
     mine = labels.classes or theirs  # those of a file without boxes may be unknown
-    common = tuple(dict.fromkeys(name for name in mine if name in theirs))
+    # In an order that does not depend on the recording: that of the detector
+    names = sorted(theirs) if detected.partial else theirs
+    common = tuple(dict.fromkeys(name for name in names if name in mine))
     if not common:
         raise EvaluationError(
             f'{labels.path} and {detected.path} have no class in common: labels of '

@@ -154,9 +154,14 @@ class TestClasses:
             ('pedestrian', 'two-wheeler', 'car'),
         )
         result = pair_last_window(truth, found, BOXES_GEN1)
-        assert result.classes == ('car', 'pedestrian')
-        assert result.frames[0].labels['class_id'].tolist() == [0, 1]
-        assert result.frames[0].detections['class_id'].tolist() == [1, 0]
+        # In the order of the detector: that of the labels may be another one in each file
+        assert result.classes == ('pedestrian', 'car')
+        assert result.frames[0].labels['class_id'].tolist() == [1, 0]
+        assert result.frames[0].detections['class_id'].tolist() == [0, 1]
+        some = replace(found, classes=('car', 'bus', 'pedestrian'), partial=True)
+        other = replace(found, classes=('pedestrian', 'car', 'tram'), partial=True)
+        results = [pair_last_window(truth, one, BOXES_GEN1) for one in (some, other)]
+        assert [one.classes for one in results] == [('car', 'pedestrian')] * 2
 
     def test_labels_of_unknown_classes_are_counted_and_left_out(self):
         truth = Labels(
