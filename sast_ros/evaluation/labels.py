@@ -225,7 +225,7 @@ def read_labels(
     clock = 'ros' if of_bag else 'start' if content.relative else 'recording'
     return Labels(
         path,
-        content.boxes,
+        _with_tracks(content.boxes),
         content.times,
         names,
         clock,
@@ -233,6 +233,22 @@ def read_labels(
         (*content.warnings, *warnings),
         content.listed,
     )
+
+
+def _with_tracks(boxes: np.ndarray) -> np.ndarray:
+    """
+    Return boxes with a number each for those with ``track_id`` 0, if that is none.
+
+    Data sets count their objects from 0, tools write 0 where they do not track: then two boxes of
+    a class have it at one time.
+    """
+    without = np.flatnonzero(boxes['track_id'] == 0)
+    if len(np.unique(boxes[without][['t', 'class_id']])) == len(without):
+        return boxes
+    boxes = boxes.copy()
+    unused = np.setdiff1d(np.arange(1, len(boxes) + len(without) + 1), boxes['track_id'])
+    boxes['track_id'][without] = unused[: len(without)]
+    return boxes
 
 
 def _order_classes(

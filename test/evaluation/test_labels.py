@@ -268,6 +268,17 @@ class TestTracks:
         values = np.array(['', 'b', '', 'a'])
         assert track_ids(values, 'here', detections=False).tolist() == [3, 2, 4, 1]
 
+    @pytest.mark.parametrize(
+        ('second', 'tracks'),
+        [(1, [0, 5, 0]), (2, [1, 5, 2])],  # the class of the other box with 0 at its time
+    )
+    def test_0_is_no_track_of_labels_where_two_have_it(self, tmp_path, second, tracks):
+        made = rows((9, 1, 2, 3, 4, 2), (9, 1, 2, 3, 4, 2), (9, 5, 2, 3, 4, second))
+        made['track_id'] = [0, 5, 0]
+        np.save(tmp_path / 'a_bbox.npy', made)
+        labels = read_labels(tmp_path / 'a_bbox.npy', 'a', ['car', 'bus', 'tram'])
+        assert labels.boxes['track_id'].tolist() == tracks
+
     def test_detections_of_files_without_ids_are_not_tracked(self, tmp_path):
         layout = np.dtype([field for field in BOX_DTYPE.descr if field[0] != 'track_id'])
         np.save(tmp_path / 'a.npy', rows((9, 1, 2, 3, 4, 0), (9, 5, 2, 3, 4, 0), dtype=layout))
