@@ -29,6 +29,7 @@ import time
 
 import numpy as np
 from sast_ros.events import open_decoder
+from sast_ros.output import write_file
 from workload import host
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -302,7 +303,7 @@ def main() -> int:
             f'{result["mev_per_s"]:>10}{f"{ratio} x faster" if ratio else "":>16}'
         )
     if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + '\n')
+        write_file(arguments.json, json.dumps(report, indent=2) + '\n')
     return 0
 
 

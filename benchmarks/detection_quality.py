@@ -34,6 +34,7 @@ import numpy as np
 from PIL import Image
 import real_quality
 from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
+from sast_ros.output import write_file
 from workload import host, REPOSITORY
 
 #: Columns of the table of real streets, and how they are called.
@@ -84,7 +85,7 @@ def main() -> None:
             content[part] = measure(arguments, pool)
             print('\n'.join(show(content[part])), flush=True)
     if arguments.json:
-        arguments.json.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+        write_file(arguments.json, json.dumps(content, indent=1) + '\n')
 
 
 def measure_video(arguments: argparse.Namespace, pool: ProcessPoolExecutor) -> dict[str, Any]:

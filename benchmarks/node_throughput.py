@@ -24,6 +24,7 @@ from sast_ros.bench.workload import MESSAGE_TYPES, synthetic_workload
 from sast_ros.demo.processes import private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.model import model_config
+from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
 from workload import host
 
@@ -56,7 +57,7 @@ def main() -> int:
     text = json.dumps(report, indent=2)
     print(text)
     if arguments.json:
-        arguments.json.write_text(text + '\n')
+        write_file(arguments.json, text + '\n')
     return 0 if all(one['loss'] == 0 and one['in_order'] for one in results.values()) else 1
 
 

@@ -46,6 +46,7 @@ from sast_ros.demo.processes import private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.events import open_decoder
 from sast_ros.model import model_config
+from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
 from sast_ros.ros.messages import stamp_ns
 from workload import host
@@ -203,7 +204,7 @@ def main() -> int:
     text = json.dumps(report, indent=2)
     print(text)
     if arguments.json:
-        arguments.json.write_text(text + '\n')
+        write_file(arguments.json, text + '\n')
     return 0 if all(bars.values()) else 1
 
 

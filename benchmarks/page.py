@@ -25,6 +25,7 @@ import time
 from typing import Any
 
 from sast_ros.bench.node import memory_mb
+from sast_ros.output import write_file
 from workload import host, REPOSITORY
 
 sys.path.append(str(REPOSITORY / 'test'))
@@ -100,7 +101,7 @@ def main() -> int:
     print(', '.join(f'{name} {value}' for name, value in about.items()))
     if arguments.json:
         content = {'host': about, 'pictures_per_s': rate, 'first': first, 'last': last}
-        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
     return 0
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from rich.progress import track
 from sast_ros.cli.terminal import columns_table, open_console
 from sast_ros.model import SAST
+from sast_ros.output import write_file
 from sast_ros_training.training.cache import CachedSequence
 from sast_ros_training.training.validation import run_sequence, SequenceResult, summarise
 import sparsity
@@ -199,7 +200,7 @@ def main() -> None:
         }
     show(result)
     if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        write_file(arguments.json, json.dumps(result, indent=1) + '\n')
     if arguments.plot:
         plot(result, arguments.plot)
 

@@ -32,6 +32,7 @@ from sast_ros.evaluation.metrics.matching import iou_matrix
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import CLASSES, MIN_VISIBILITY
 from sast_ros.model import load_model, SAST
+from sast_ros.output import write_file
 from sast_ros.process import limit_spinning
 from sast_ros_training.simulation.camera import EventCamera
 from sast_ros_training.simulation.sequence import SequenceWindow, SimulatedSequence
@@ -78,7 +79,7 @@ def main() -> None:
     if arguments.json:
         command = vars(arguments) | {'json': None, 'keep': None}
         content = {'command': command, 'host': host(), **result}
-        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:

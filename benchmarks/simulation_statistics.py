@@ -44,6 +44,7 @@ from sast_ros.bags import open_recording, RecordingError
 from sast_ros.cli.terminal import open_console
 from sast_ros.events import EventChunk
 from sast_ros.labels import CLASSES
+from sast_ros.output import write_file
 from sast_ros_training.simulation.motion import MOTIONS
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.sequence import SimulatedSequence, WINDOW_US
@@ -510,7 +511,7 @@ def main() -> None:
             'skipped': skipped,
             'published': REFERENCES,
         }
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        write_file(arguments.json, json.dumps(result, indent=1) + '\n')
     if arguments.plot:
         plot(samples, arguments.plot)
 

@@ -42,6 +42,7 @@ from sast_ros.demo.run import load_observer
 from sast_ros.events import EventChunk
 from sast_ros.events.encoders import EventPacketEncoder
 from sast_ros.model import load_model
+from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
 from workload import host
 
@@ -321,7 +322,7 @@ def main(words: list[str] | None = None) -> int:
     text = json.dumps(report, indent=1)
     print(text)
     if arguments.json:
-        arguments.json.write_text(text + '\n')
+        write_file(arguments.json, text + '\n')
     return 1 if missed else 0
 
 

@@ -49,6 +49,7 @@ from sast_ros.model import SAST, selection
 from sast_ros.model.choice import choose_model
 from sast_ros.model.inference import Engine
 from sast_ros.model.selection import Selection
+from sast_ros.output import write_file
 from sast_ros.process import keep_heap
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
 from sast_ros_training.training.sources.simulation import DrivePlan, simulate_drive
@@ -564,7 +565,7 @@ def main() -> None:
         }
         show(result)
         if arguments.json:
-            arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+            write_file(arguments.json, json.dumps(result, indent=1) + '\n')
         if arguments.plot:
             sparsity_pictures.plot(observations, result, arguments.plot)
         if arguments.scenes:

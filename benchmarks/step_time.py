@@ -27,6 +27,7 @@ import subprocess
 import sys
 from typing import Any, TYPE_CHECKING
 
+from sast_ros.output import write_file
 from sast_ros.process import (
     hold_to_instruction_set,
     INSTRUCTION_SETS,
@@ -83,7 +84,7 @@ def main() -> None:
         print(f'{name}: ' + ', '.join(f'{key} {value}' for key, value in host.items()))
     if arguments.json is not None:
         result = {'benchmark': 'step time', 'hosts': hosts, 'results': rows}
-        arguments.json.write_text(json.dumps(result, indent=1) + '\n')
+        write_file(arguments.json, json.dumps(result, indent=1) + '\n')
 
 
 def available() -> list[str]:

@@ -29,6 +29,7 @@ from sast_ros.evaluation.box_filter import BOXES_GEN1
 from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecording
 from sast_ros.evaluation.metrics.tracking import tracking_metrics
 from sast_ros.evaluation.pairing import PairedRecording
+from sast_ros.output import write_file
 from sast_ros.tracking import Tracker
 from simulated_quality import make_frame, run
 from workload import host
@@ -61,7 +62,7 @@ def main() -> None:
             'step': {name: asdict(timing) for name, timing in times.items()},
             'drives': rows,
         }
-        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
 
 
 def measure(count: int) -> dict[str, Timing]:

@@ -36,6 +36,7 @@ from sast_ros.cli.terminal import columns_table
 from sast_ros.demo.processes import private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.model import model_config
+from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
 from workload import host
 
@@ -131,7 +132,7 @@ def main() -> int:
     print(', '.join(f'{name} {value}' for name, value in about.items()))
     if arguments.json:
         content = {'host': about, 'rate_mev_s': arguments.rate, 'rows': rows}
-        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
     return 0
 
 

@@ -24,6 +24,7 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
+from sast_ros.output import write_file
 from sast_ros_training.simulation.timing import WindowTiming
 from workload import host
 
@@ -59,7 +60,7 @@ def main() -> None:
         print(table(result['cells'], metric, name))
     if arguments.json:
         content = {'command': vars(arguments) | {'json': None}, 'host': host(), **result}
-        arguments.json.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
 
 
 def timings(windows: Sequence[float], strides: Sequence[float]) -> list[WindowTiming]:

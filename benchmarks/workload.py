@@ -13,6 +13,7 @@ from typing import Any
 
 from sast_ros.bench.host import describe_host
 from sast_ros.bench.workload import outlines, recipe_weights
+from sast_ros.output import write_file
 
 __all__ = ['REPOSITORY', 'host', 'outlines', 'recipe_weights', 'report']
 
@@ -41,4 +42,4 @@ def report(title: str, columns: list[str], rows: list[list[Any]], json_path: Pat
             'host': host(),
             'results': [dict(zip(columns, row)) for row in rows],
         }
-        json_path.write_text(json.dumps(result, indent=1) + '\n')
+        write_file(json_path, json.dumps(result, indent=1) + '\n')

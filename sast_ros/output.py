@@ -69,7 +69,7 @@ def write_file(path: Path, content: str | bytes) -> None:
     """
     Write a file as a whole, text in UTF-8: it is there with all of its content or not at all.
 
-    Its folder is created if needed.
+    Its folder is created if needed. Devices and pipes, such as /dev/stdout, are written to.
 
     Raises
     ------
@@ -77,14 +77,16 @@ def write_file(path: Path, content: str | bytes) -> None:
         As ``create_file`` and ``check_place``.
 
     """
+    # Bytes of file names that are no text are written as they are printed
+    data = content.encode(errors='backslashreplace') if isinstance(content, str) else content
     check_place(path)
+    if _is_stream(path):
+        path.write_bytes(data)
+        return
     part = path.with_name(f'{path.name}.{os.getpid()}.part')
     file = create_file(part)
     try:
-        # Bytes of file names that are no text are written as they are printed
-        file.write(
-            content.encode(errors='backslashreplace') if isinstance(content, str) else content
-        )
+        file.write(data)
         file.close()
         os.replace(part, path)
     except BaseException:
@@ -103,12 +105,21 @@ def check_place(path: Path) -> None:
         A folder lies at its name, or its own cannot be created or written to.
 
     """
+    if _is_stream(path):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     number = errno.EISDIR if path.is_dir() and not path.is_symlink() else 0
     if not os.access(path.parent, os.W_OK | os.X_OK):
         number = errno.EACCES
     if number:
         raise OSError(number, os.strerror(number), str(path))
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether it is a device or pipe, such as /dev/stdout, which no file may replace."""
+    # /dev/stdout is a file where the output goes to one; /dev/shm is a disk in memory
+    there = path.exists() and not (path.is_file() or path.is_dir())
+    return there or path.parent in (Path('/dev'), Path('/dev/fd'))
 
 
 @contextlib.contextmanager

@@ -222,20 +222,11 @@ def write_json(content: dict[str, Any], target: str | None) -> bool:
     if target == '-':
         print_line(text, sys.stdout)
         return True
-    if _is_stream(target):
-        Path(target).write_text(text + '\n', encoding='utf-8')
-    else:
-        write_file(Path(target), text + '\n')
+    write_file(Path(target), text + '\n')
     return False
 
 
 def check_json(target: str | None) -> None:
     """Raise ``OSError`` before the work if ``write_json`` cannot write there after it."""
-    if target not in (None, '-') and not _is_stream(target):
+    if target not in (None, '-'):
         check_place(Path(target))
-
-
-def _is_stream(target: str) -> bool:
-    """Return whether it is a device or pipe, such as /dev/stdout, which no file may replace."""
-    path = Path(target)
-    return target.startswith('/dev/') or path.exists() and not (path.is_file() or path.is_dir())

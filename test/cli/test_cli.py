@@ -11,6 +11,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+import tempfile
 
 from bags.recordings import EVENT_ARRAY, event_messages, HEIGHT, TOPIC, WIDTH, write_rosbag1
 from interruption import INTERRUPTIONS
@@ -196,6 +197,16 @@ def test_json_goes_into_pipes_and_replaces_files_as_a_whole(tmp_path: Path) -> N
         os.close(reader)
     assert path.stat().st_ino != before
     assert Path('/dev/null').is_char_device() and pipe.is_fifo()
+
+
+@pytest.mark.skipif(not os.access('/dev/shm', os.W_OK), reason='there is no disk in memory')
+def test_json_on_the_disk_in_memory_is_a_file() -> None:
+    with tempfile.TemporaryDirectory(dir='/dev/shm') as folder:
+        path = Path(folder) / 'new' / 'a.json'
+        check_json(str(path))
+        assert path.parent.is_dir()
+        write_json({'a': 1}, str(path))
+        assert json.loads(path.read_text()) == {'a': 1}
 
 
 @pytest.mark.parametrize('run', INTERRUPTIONS)
