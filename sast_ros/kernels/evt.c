@@ -171,8 +171,8 @@ static int64_t evt3_blocks(const uint8_t *restrict words, int64_t count, struct 
                            uint16_t *restrict x, uint16_t *restrict y, uint8_t *restrict p, int64_t *restrict t,
                            int64_t *events) {
   const int64_t high = state->high;
-  /* Sensors repeat TIME_HIGH every 16 us */
-  const uint16_t same_high = high == state->anchor ? 0x8000u | (high >> 12 & 0xFFF) : 0;
+  /* Sensors repeat TIME_HIGH every 16 us; the first repetition confirms it */
+  const uint16_t same_high = high == state->anchor && state->started == 2 ? 0x8000u | (high >> 12 & 0xFFF) : 0;
   uint16_t row = (uint16_t)state->row, low = state->time & 0xFFF;
   int64_t i = 0, n = *events;
   for (; i + 8 <= count; i += 8) {

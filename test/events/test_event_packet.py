@@ -370,6 +370,19 @@ def test_evt3_corrupt_time_moves_no_epoch() -> None:
     assert decode(event_packet(words16(*good), 'evt3', seq=2)).t.tolist() == [4096]
 
 
+@pytest.mark.parametrize('others', range(8))
+def test_evt3_first_time_high_that_is_repeated_is_right_wherever_it_is(others: int) -> None:
+    """A silence longer than 4.2 s behind it is no step back, however words lie in memory."""
+    words = [Evt3.high(14_000_000), Evt3.low(14_000_000), Evt3.y(1), *[Evt3.x(1)] * others]
+    words += [Evt3.high(14_000_000), *[Evt3.x(1)] * 20]
+    words += [Evt3.high(19_000_000), Evt3.low(19_000_000), Evt3.x(2)]
+    decode = open_payload_decoder('evt3')
+    parts = [decode(words16(word)).t for word in words]
+    whole = open_payload_decoder('evt3')(words16(*words)).t
+    assert whole[-1] == 19_000_000
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
 def test_evt3_time_that_only_wraps_has_no_events() -> None:
     """It costs as little as other words: a payload of them once took minutes."""
     words = [
