@@ -40,12 +40,13 @@ struct job {
   struct thread_core cores[MAX_TRACKED_THREADS];
 };
 
-/* What compilers call for `omp parallel` and `omp barrier`. */
+/* What compilers call for `omp parallel` and `omp barrier`; `found` is set last, for who reads it in another thread. */
 static struct {
   void (*parallel)(void (*function)(void *), void *data, unsigned threads, unsigned flags);
   void (*barrier)(void);
   int (*thread)(void);
   int (*threads)(void);
+  _Atomic int found;
 } openmp;
 
 #if defined(__linux__)
@@ -83,21 +84,20 @@ static int note_openmp(struct dl_phdr_info *loaded, size_t size, void *data) {
 
 /* Whether an OpenMP library is loaded; none is loaded by this. */
 static int find_openmp(void) {
-  if (openmp.parallel) {
+  if (openmp.found) {
     return 1;
   }
   struct openmp_library found = {{0}, 0};
   dl_iterate_phdr(note_openmp, &found);
   void *const library = *found.path ? dlopen(found.path, RTLD_LAZY | RTLD_NOLOAD) : NULL;
   if (library) {
+    *(void **)&openmp.parallel = dlsym(library, "GOMP_parallel");
     *(void **)&openmp.barrier = dlsym(library, "GOMP_barrier");
     *(void **)&openmp.thread = dlsym(library, "omp_get_thread_num");
     *(void **)&openmp.threads = dlsym(library, "omp_get_num_threads");
-    if (openmp.barrier && openmp.thread && openmp.threads) {
-      *(void **)&openmp.parallel = dlsym(library, "GOMP_parallel");
-    }
+    openmp.found = openmp.parallel && openmp.barrier && openmp.thread && openmp.threads;
   }
-  return openmp.parallel != NULL;
+  return openmp.found;
 }
 #else
 static int find_openmp(void) { return 0; }
