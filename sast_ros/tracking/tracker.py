@@ -19,6 +19,7 @@ import itertools
 import numpy as np
 from sast_ros import defaults
 from sast_ros.detections import Detections
+from sast_ros.errors import SettingError
 from sast_ros.tracking.assignment import assign
 
 #: Standard deviations of a measured x, y, width and height, in sides of the box: the square root
@@ -133,9 +134,23 @@ class Tracker:
             Number of the track of each detection, 0 for none and for a track that is not
             confirmed yet.
 
+        Raises
+        ------
+        SettingError
+            The detections have no ``t_end``, or a box is not finite; the tracks are unchanged.
+
         """
         settings, t = self.settings, detections.t_end
-        assert t is not None
+        if t is None:
+            raise SettingError(
+                'Tracker: the detections have no t_end, the end of their window; give it by '
+                'dataclasses.replace, or take the detections of an EventPipeline'
+            )
+        if not np.isfinite(detections.boxes).all():
+            index = int(np.argmin(np.isfinite(detections.boxes).all(axis=1)))
+            raise SettingError(
+                f'Tracker: box {index} is {detections.boxes[index].tolist()}; it must be finite'
+            )
         length = 0 if detections.t_start is None else t - detections.t_start
         usual = max(length, self._stride or 0)
         oldest = t - max(1000 * settings.max_age_ms, usual)

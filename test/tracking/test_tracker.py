@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sast_ros.errors import SettingError
 from sast_ros.tracking import Tracker, TrackingSettings
 from tracking.windows import HEIGHT, WIDTH, window
 
@@ -321,6 +322,22 @@ def test_a_small_fast_object_is_followed_without_overlap():
     for distance, expected in ((3, [[0], [1], [1], [1]]), (0, [[0], [0], [0], [0]])):
         tracker = Tracker(replace(SETTINGS, max_distance=distance))
         assert [ids(tracker, 200 * i, [box]) for i, box in enumerate(small)] == expected
+
+
+@pytest.mark.parametrize(
+    ('change', 'named'),
+    [
+        ({'t_end': None}, 't_end'),
+        ({'boxes': np.array([[0, 0, 9, 9], [0, 0, np.nan, 9]], np.float32)}, 'box 1 .*nan'),
+        ({'boxes': np.array([[0, 0, np.inf, 9], [0, 0, 9, 9]], np.float32)}, 'box 0 .*inf'),
+    ],
+)
+def test_what_cannot_be_tracked_is_refused_and_costs_no_track(tracker, change, named):
+    boxes = [at(0), at(0, x=200)]
+    before = [ids(tracker, t, boxes) for t in (0, 50)][-1]
+    with pytest.raises(SettingError, match=named):
+        tracker.step(replace(window(100, boxes), **change))
+    assert ids(tracker, 150, boxes) == before == [1, 2]
 
 
 def test_numbers_go_on_after_a_reset(tracker):
