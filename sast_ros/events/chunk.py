@@ -115,7 +115,8 @@ class EventChunk:
     ------
     EventFormatError
         Arrays of different lengths, values that do not fit the types above, polarity other than 0
-        and 1, decreasing time, or coordinates outside a known sensor size.
+        and 1, decreasing time, times beyond ``MAX_TIME_US``, or coordinates outside a known sensor
+        size.
 
     """
 
@@ -167,6 +168,14 @@ class EventChunk:
                 f'EventChunk: time of event {index} ({int(self.t[index])} us) is before that of '
                 f'the previous one ({int(self.t[index - 1])} us); sort the events, for example by '
                 'numpy.argsort(t, kind="stable")',
+                field='t',
+                offset=index,
+            )
+        if self.t[0] < -MAX_TIME_US or self.t[-1] > MAX_TIME_US:
+            index = int(np.argmax((self.t < -MAX_TIME_US) | (self.t > MAX_TIME_US)))
+            raise EventFormatError(
+                f'EventChunk: time of event {index} is {int(self.t[index])} us, beyond what ROS '
+                'time holds (68 years); give microseconds',
                 field='t',
                 offset=index,
             )
