@@ -391,7 +391,12 @@ class WindowCutter:
             yield chunk[begin:] if begin else chunk
 
     def _cut_all(self, chunks: Iterable[EventChunk]) -> Iterator[EventWindow]:
+        part = MAX_PENDING_EVENTS // 2
         for chunk in chunks:
+            # A whole recording: windows are cut before more is kept. Messages are never so long
+            while len(chunk) > part and chunk.stamp_ns is None:
+                yield from self._cut_in_order(chunk[:part])
+                chunk = chunk[part:]
             yield from self._cut_in_order(chunk)
 
     def _cut_in_order(self, chunk: EventChunk) -> Iterator[EventWindow]:

@@ -389,6 +389,17 @@ def test_memory_is_bounded_when_time_stands_still(monkeypatch):
     assert cutter.statistics.dropped_events == 7 * 300
 
 
+def test_a_chunk_of_more_events_than_are_kept_loses_none(monkeypatch):
+    times = [100 * k for k in range(5000)]
+    expected = cut_all(WindowCutter(50 * MS, 50 * MS), [chunk_at(times)])
+    monkeypatch.setattr(windows, 'MAX_PENDING_EVENTS', 1200)
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    found = cut_all(cutter, [chunk_at(times, left_out={'invalid': 3})])
+    assert [len(window) for window in found] == [len(window) for window in expected]
+    assert cutter.statistics.left_out == {'invalid': 3}
+    assert cutter.statistics.events == 5000
+
+
 def test_counts_of_decoders_are_added_up():
     cutter = WindowCutter(50 * MS, 50 * MS)
     cut_all(
