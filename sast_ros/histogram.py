@@ -50,7 +50,7 @@ class StackedHistogram:
     Raises
     ------
     SettingError
-        A value out of range, or a device that torch does not know.
+        A value out of range, or a device that PyTorch cannot use here.
 
     """
 
@@ -72,9 +72,9 @@ class StackedHistogram:
             ('cutoff', cutoff, 255),
             ('downsample', downsample, min(height, width)),
         ):
-            if not 1 <= value <= high:
+            if not 1 <= value <= high or value % 1:
                 raise SettingError(
-                    f'StackedHistogram: {name} is {value}; it must lie between 1 and {high}'
+                    f'StackedHistogram: {name} is {value}; it must be an integer from 1 to {high}'
                 )
         if overflow not in ('saturate', 'wrap'):
             raise SettingError(
@@ -85,10 +85,11 @@ class StackedHistogram:
         self.overflow = overflow
         try:
             self.device = torch.device(device)
-        except RuntimeError as error:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError, TypeError) as error:
             raise SettingError(
-                f'StackedHistogram: device is {device!r}; it must be a device of torch, for '
-                "example 'cpu' or 'cuda'"
+                f'StackedHistogram: device is {device!r}; it must be one that PyTorch can use '
+                "here, for example 'cpu' or 'cuda'"
             ) from error
         self.shape = (2 * self.bins, self.height // self.downsample, self.width // self.downsample)
         self._row = _kept_pixels(self.height, self.downsample)

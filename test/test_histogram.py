@@ -177,9 +177,13 @@ def test_event_outside_the_sensor_is_named(x, y, field, path):
         {'cutoff': 256},
         {'cutoff': 0},
         {'downsample': 0},
+        {'downsample': 1.5},
+        {'height': 240.5},
         {'height': 0},
         {'overflow': 'clip'},
         {'device': 'nope'},
+        {'device': None},
+        {'device': 'cuda:99'},
     ],
 )
 def test_impossible_settings_are_refused(wrong):
