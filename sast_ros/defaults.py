@@ -18,6 +18,13 @@ TRACK_MIN_HITS = 2
 TRACK_MAX_AGE_MS = 500.0
 TRACK_LEAD_MS = 0.0
 
+#: Ranges of AMP and BOUNCE, both ends included.
+AMP_LIMITS = (1e-9, 1e9)
+BOUNCE_LIMITS = (0.0, 1e9)
+
+#: Largest number of CPU threads of the network; OpenMP ends the process with far more.
+MAX_THREADS = 256
+
 #: Largest number of time bins per polarity that a histogram and a network may have.
 MAX_BINS = 127
 

@@ -135,10 +135,10 @@ class StreamingDetector:
         threads: int = 0,
     ) -> None:
         self.config, self.calibration = model.config, model.calibration
-        if threads < 0:
+        if not 0 <= threads <= defaults.MAX_THREADS or threads % 1:
             raise SettingError(
-                f'StreamingDetector: threads is {threads}; it must be 0 for as many as PyTorch '
-                'uses, or more'
+                f'StreamingDetector: threads is {threads}; it must be an integer from 1 to '
+                f'{defaults.MAX_THREADS}, or 0 for as many as PyTorch uses'
             )
         if downsample is None:
             downsample = self.config.downsample
@@ -151,7 +151,7 @@ class StreamingDetector:
             raise SettingError(
                 f'StreamingDetector: sensor_size (height, width) is {sensor_size}; {reason}'
             )
-        self.engine = Engine.for_model(model, threads=threads, precision=precision)
+        self.engine = Engine.for_model(model, threads=int(threads), precision=precision)
         self._control = replace(self.engine.control)
         self.device, self.precision = self.engine.device, precision
         self.downsample = int(downsample)
@@ -196,10 +196,13 @@ class StreamingDetector:
                 raise SettingError(
                     f'StreamingDetector: {name} is {value}; it must lie between 0 and 1'
                 )
-        if max_detections is not None and max_detections < 1:
-            raise SettingError(
-                f'StreamingDetector: max_detections is {max_detections}; it must be at least 1'
-            )
+        if max_detections is not None:
+            if not max_detections >= 1 or max_detections % 1:
+                raise SettingError(
+                    f'StreamingDetector: max_detections is {max_detections}; it must be an '
+                    'integer from 1 on'
+                )
+            max_detections = int(max_detections)
         unknown = sorted(set(classes or ()) - set(self.config.classes))
         if unknown:
             raise SettingError(
@@ -233,7 +236,7 @@ class StreamingDetector:
         Raises
         ------
         SettingError
-            Unknown mode, or a value that must be positive and is not.
+            Unknown mode, or a value out of range.
 
         """
         amp = self.config.amp if amp is None else amp
@@ -243,11 +246,15 @@ class StreamingDetector:
                 f'StreamingDetector: sparsity mode {mode!r} must be one of '
                 f'{", ".join(SPARSITY_MODES)}'
             )
-        if not (0 < amp < math.inf and 0 <= bounce < math.inf):
-            raise SettingError(
-                f'StreamingDetector: amp is {amp} and bounce is {bounce}; amp must be > 0 and '
-                'bounce >= 0, both finite'
-            )
+        for name, value, (low, high) in (
+            ('amp', amp, defaults.AMP_LIMITS),
+            ('bounce', bounce, defaults.BOUNCE_LIMITS),
+        ):
+            if not low <= value <= high:
+                raise SettingError(
+                    f'StreamingDetector: {name} is {value}; it must lie between {low:g} and '
+                    f'{high:g}'
+                )
         budget = latency_budget_ms or 0
         if mode == 'budget' and not 0 < budget < math.inf:
             raise SettingError(
@@ -357,11 +364,12 @@ class StreamingDetector:
     def _checked(self, histogram: Tensor | np.ndarray) -> Tensor:
         uint8: Any = torch.uint8
         if not isinstance(histogram, Tensor):  # PyTorch knows no negative strides
-            histogram, uint8 = np.ascontiguousarray(histogram), np.uint8
+            histogram, uint8 = np.require(histogram, requirements=['C', 'W']), np.uint8
         if (
             histogram.dtype != uint8
             or histogram.ndim != 3
             or histogram.shape[0] != self.config.channels
+            or 0 in histogram.shape
         ):
             raise SettingError(
                 f'StreamingDetector: the histogram is {histogram.dtype} {tuple(histogram.shape)}; '
@@ -423,7 +431,7 @@ class StreamingDetector:
 
 
 def step_together(
-    detectors: Sequence[StreamingDetector], histograms: Sequence[Tensor]
+    detectors: Sequence[StreamingDetector], histograms: Sequence[Tensor | np.ndarray]
 ) -> list[Detections | Exception]:
     """
     Advance several streams by one window each, on a GPU in one step where they can share it.
@@ -436,7 +444,7 @@ def step_together(
     ----------
     detectors : sequence of StreamingDetector
         Each at most once.
-    histograms : sequence of torch.Tensor
+    histograms : sequence of uint8[channels, H, W]
         A window of each, as for ``StreamingDetector.step``.
 
     Returns
@@ -446,19 +454,20 @@ def step_together(
 
     """
     results: dict[int, Detections | Exception] = {}
+    checked: dict[int, Tensor] = {}
     groups: dict[Hashable, list[int]] = {}
-    for index, (detector, histogram) in enumerate(zip(detectors, histograms)):
+    for index, (detector, histogram) in enumerate(zip(detectors, histograms, strict=True)):
         try:
-            checked = detector._checked(histogram)
+            checked[index] = detector._checked(histogram)
         except SettingError as error:
             results[index] = error
             continue
-        groups.setdefault(_shared_step(detector, checked) or index, []).append(index)
+        groups.setdefault(_shared_step(detector, checked[index]) or index, []).append(index)
     for members in groups.values():
         most = detectors[members[0]].engine.most_together
         for first in range(0, len(members), most):
             batch = members[first:][:most]
-            found = _step_batch([detectors[i] for i in batch], [histograms[i] for i in batch])
+            found = _step_batch([detectors[i] for i in batch], [checked[i] for i in batch])
             results.update(zip(batch, found))
     return [results[index] for index in range(len(detectors))]
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import astuple
 
 from facts import facts
@@ -96,9 +97,12 @@ def test_class_filter_and_threshold(model):
         ({'score_threshold': 1.5}, 'score_threshold'),
         ({'score_threshold': 0.1, 'nms_iou': -0.1}, 'nms_iou'),
         ({'max_detections': 0}, 'max_detections'),
+        ({'max_detections': 2.5}, 'max_detections'),
         ({'classes': ['dog']}, 'dog'),
         ({'precision': 'int8'}, 'precision'),
         ({'threads': -3}, 'threads'),
+        ({'threads': 1.5}, 'threads'),
+        ({'threads': 100_000}, 'threads'),
         ({'downsample': -2}, 'downsample'),
         ({'downsample': 0}, 'downsample'),
         ({'downsample': 1.5}, 'downsample'),
@@ -117,6 +121,8 @@ def test_impossible_settings_are_refused(model, arguments, named):
         {'bounce': -1},
         {'bounce': float('nan')},
         {'amp': float('inf')},
+        {'amp': 1e38},  # whose product with a score is infinite
+        {'bounce': 1e300},
         {'mode': 'budget'},
         {'mode': 'budget', 'latency_budget_ms': 0},
         {'mode': 'budget', 'latency_budget_ms': float('inf')},
@@ -183,6 +189,8 @@ def test_half_precision_selects_nearly_the_same_tokens(model):
         np.zeros((20, 240, 304), object),
         np.zeros((20, 240, 304), np.dtype('>u2')),
         np.zeros((20, 240, 304), np.uint8)[:, 0],
+        np.zeros((20, 0, 304), np.uint8),
+        torch.zeros(20, 240, 0, dtype=torch.uint8),
     ],
     ids=lambda wrong: f'{wrong.dtype} {tuple(wrong.shape)}',
 )
@@ -199,6 +207,23 @@ def test_arrays_of_any_strides_are_histograms(model):
         backwards = np.ascontiguousarray(cells.numpy()[::-1, ::-1, ::-1])
         detector.reset()
         assert_same(detector.step(backwards[::-1, ::-1, ::-1]), expected)
+
+
+@pytest.mark.filterwarnings('error')
+def test_an_array_that_cannot_be_written_to_is_a_histogram(model):
+    cells = histogram(0).numpy()
+    expected = StreamingDetector(model).step(cells)
+    cells.setflags(write=False)
+    assert_same(StreamingDetector(model).step(cells), expected)
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.filterwarnings('error')
+def test_weights_of_any_precision_run_as_float32(model, dtype):
+    other = copy.deepcopy(model).to(dtype)
+    detector = StreamingDetector(other, score_threshold=1e-5)
+    expected = StreamingDetector(other.float(), score_threshold=1e-5)
+    assert_same(detector.step(histogram(0)), expected.step(histogram(0)))
 
 
 def test_other_size_needs_a_reset(model):
@@ -327,7 +352,7 @@ def test_a_fault_of_one_stream_costs_the_others_nothing(model):
     step_together(detectors, [histogram(seed) for seed in range(4)])
     hidden, cell = detectors[1]._states[3]
     detectors[1]._states[3] = hidden, torch.full_like(cell, float('nan'))
-    windows = [histogram(0), histogram(1), histogram(2), histogram(3)[:7]]
+    windows = [histogram(0), histogram(1), histogram(2).numpy(), histogram(3)[:7]]
     found = step_together(detectors, windows)
     assert [type(result) for result in found] == [
         Detections,

@@ -26,6 +26,7 @@ from sast_ros.cli.terminal import (
     thousands,
     write_json,
 )
+from sast_ros.defaults import MAX_THREADS
 from sast_ros.errors import UsageError
 from sast_ros.process import (
     hold_to_instruction_set,
@@ -69,8 +70,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         ('--recording', Path, None, 'RECORDING', 'take the events of this recording instead of '
          'synthetic ones'),
         ('--topic', str, None, 'T', 'topic with events in the recording (default: the only one)'),
-        ('--threads', whole_number(1, 1024), None, 'N', 'CPU threads of the network (default: as '
-         'the node, all cores but one, at most 4)'),
+        ('--threads', whole_number(1, MAX_THREADS), None, 'N', 'CPU threads of the network '
+         '(default: as the node, all cores but one, at most 4)'),
         ('--seconds', number_between(0.01, 3600), 2.0, 'S', 'seconds to measure each part; '
          f'streams of --node last {_NODE_FACTOR} times as long (default: %(default)g)'),
     ):  # fmt: skip

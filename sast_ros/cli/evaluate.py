@@ -23,6 +23,7 @@ from sast_ros.cli.terminal import (
     UNTRAINED_WARNING,
     write_json,
 )
+from sast_ros.defaults import MAX_THREADS
 from sast_ros.errors import format_error
 from sast_ros.example import recording_path
 from sast_ros.output import check_place
@@ -166,7 +167,7 @@ def add_batch(command: argparse.ArgumentParser) -> None:
     """Add where recordings are replayed; the metrics do not depend on it."""
     command.add_argument(
         '--threads',
-        type=whole_number(1, 256),
+        type=whole_number(1, MAX_THREADS),
         metavar='N',
         help='CPU threads of the network; results differ in the last bits with it (default: 1)',
     )

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sast_ros.defaults import AMP, BOUNCE, MAX_BINS
+from sast_ros.defaults import AMP, AMP_LIMITS, BOUNCE, BOUNCE_LIMITS, MAX_BINS
 from sast_ros.errors import SettingError
 
 STRIDES = (4, 8, 16, 32)
 
-#: Ranges of the fields, both ends included; those of the selection are the node's.
+#: Ranges of the fields, both ends included.
 _INTEGERS = {
     'embed_dim': (1, 1024),
     'dim_head': (1, 1024),
@@ -25,8 +25,8 @@ _NUMBERS = {
     'fpn_depth': (0, 8),
     'window_ms': (0.001, 60_000),
     'stride_ms': (0.001, 60_000),
-    'amp': (1e-9, 1e9),
-    'bounce': (0, 1e9),
+    'amp': AMP_LIMITS,
+    'bounce': BOUNCE_LIMITS,
     'layer_scale': (0, 1e9),
 }
 _MAX_SIDE = 8192

@@ -171,7 +171,7 @@ class ModelSettings:
     threads: int = _parameter(
         0,
         'CPU threads of the network; 0: all cores but one, which receives messages, at most 4.',
-        limits=(0, 256),
+        limits=(0, defaults.MAX_THREADS),
         when='configure',
     )
 
@@ -225,12 +225,12 @@ class SparsitySettings:
     amp: float = _parameter(
         defaults.AMP,
         'AMP of the selection: larger values select fewer tokens in scenes with little motion.',
-        limits=(1e-9, 1e9),
+        limits=defaults.AMP_LIMITS,
     )
     bounce: float = _parameter(
         defaults.BOUNCE,
         'BOUNCE of the selection: threshold of the scores of tokens.',
-        limits=(0, 1e9),
+        limits=defaults.BOUNCE_LIMITS,
     )
     latency_budget_ms: float = _parameter(
         40.0, "Target step time of sparsity.mode 'budget'.", 'ms', (0.1, 10_000)
