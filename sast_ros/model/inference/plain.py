@@ -17,11 +17,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 def folded_copy(model: SAST) -> SAST:
     """
-    Return a copy in evaluation mode, without gradients, in channels-last memory.
+    Return a copy in evaluation mode, as float32, without gradients, in channels-last memory.
 
     Batch norms are folded into their convolutions and LayerScale into the projection before it.
     """
-    folded = copy.deepcopy(model).eval().requires_grad_(False)
+    folded = copy.deepcopy(model).float().eval().requires_grad_(False)
     for module in folded.modules():
         if isinstance(module, ConvBlock):
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
