@@ -148,9 +148,14 @@ def untrained_model(name: str, seed: int = 0, **overrides: Any) -> SAST:
 
     The weights depend on the seed only.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return SAST(model_config(name, **overrides)).eval()
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)  # others draw other numbers
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device('cpu'):
+            torch.manual_seed(seed)
+            return SAST(model_config(name, **overrides)).eval()
+    finally:
+        torch.set_default_dtype(default)
 
 
 def save_model(

@@ -129,6 +129,15 @@ def other_defaults(dtype: torch.dtype, device: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(('dtype', 'device'), OTHER_DEFAULTS, ids=str)
+def test_random_weights_depend_on_the_seed_only(dtype, device):
+    expected = untrained_model('gen1-tiny', seed=3).state_dict()
+    with other_defaults(dtype, device):
+        found = untrained_model('gen1-tiny', seed=3).state_dict()
+        assert torch.get_default_dtype() == dtype
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(('dtype', 'device'), OTHER_DEFAULTS, ids=str)
 def test_weights_are_loaded_as_float32_whatever_the_defaults_are(dtype, device):
     expected = load_model('default').state_dict()
     with other_defaults(dtype, device):
