@@ -42,7 +42,7 @@ class ModelConfig:
     name : str
         ``gen1-`` or ``1mpx-`` and ``tiny``, ``small``, ``base`` or ``large``.
     embed_dim : int
-        Channels of stage 1; stages 2 to 4 have 2, 4 and 8 times as many.
+        Channels of stage 1, an even number; stages 2 to 4 have 2, 4 and 8 times as many.
     dim_head : int
         Channels of an attention head.
     fpn_depth : float
@@ -103,6 +103,10 @@ class ModelConfig:
         if self.selection not in ('adaptive', 'dense'):
             raise SettingError(
                 f"ModelConfig: selection is {self.selection!r}; it must be 'adaptive' or 'dense'"
+            )
+        if self.embed_dim % 2:  # half of the position embedding is for y, half for x
+            raise SettingError(
+                f'ModelConfig: embed_dim is {self.embed_dim}; it must be an even number'
             )
         if self.embed_dim % self.dim_head:
             raise SettingError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from sast_ros.errors import SettingError
 from sast_ros.model.backbone import Backbone, State
 from sast_ros.model.calibration import Calibration
 from sast_ros.model.config import model_config, ModelConfig
@@ -93,6 +94,11 @@ class SAST(nn.Module):
         states : list of tuple of torch.Tensor, optional
             Of the previous window, None for zeros.
 
+        Raises
+        ------
+        SettingError
+            The histogram has another shape.
+
         """
         return self.forward_windows(histogram[None], states)
 
@@ -116,7 +122,18 @@ class SAST(nn.Module):
         StepOutput
             ``head`` and selections have T * B samples, window after window.
 
+        Raises
+        ------
+        SettingError
+            The histograms have another shape.
+
         """
+        if histograms.ndim != 5 or histograms.shape[2] != self.config.channels:
+            raise SettingError(
+                f'SAST: the histograms of a batch have the shape {tuple(histograms.shape[1:])}; '
+                f'it must be (batch, {self.config.channels}, height, width), of one stream '
+                'histogram[None]'
+            )
         histograms = pad(histograms, self.config)
         features, states, selections, scores = self.backbone(histograms, states, self.control)
         head = self.yolox_head(self.fpn(*features[1:]))

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import math
+import re
 
 from facts import facts
 import pytest
+from sast_ros.errors import SettingError
 from sast_ros.model import build_model, CONFIGS, model_config, untrained_model
 from sast_ros.model.attention import ALIASES
 from sast_ros.model.loss import detection_loss
@@ -89,6 +91,17 @@ def test_names_and_shapes_are_those_of_the_official_checkpoint(data_folder):
         if kind.startswith('alias')
     }
     assert suffixes == set(ALIASES)
+
+
+def test_an_odd_number_of_channels_is_refused():
+    with pytest.raises(SettingError, match='embed_dim is 31'):
+        build_model('gen1-tiny', embed_dim=31, dim_head=31)
+
+
+@pytest.mark.parametrize('shape', [(20, 240, 304), (1, 3, 240, 304), (1, 1, 20, 240, 304)])
+def test_a_histogram_of_another_shape_is_refused(shape):
+    with pytest.raises(SettingError, match=re.escape(str(shape))):
+        untrained_model('gen1-tiny')(torch.zeros(shape, dtype=torch.uint8))
 
 
 def test_unknown_name_and_field_are_refused_with_the_alternatives():
