@@ -20,7 +20,7 @@ TRACK_LEAD_MS = 0.0
 
 #: Ranges of AMP and BOUNCE, both ends included.
 AMP_LIMITS = (1e-9, 1e9)
-BOUNCE_LIMITS = (0.0, 1e9)
+BOUNCE_LIMITS = (0, 1e9)
 
 #: Largest number of CPU threads of the network; OpenMP ends the process with far more.
 MAX_THREADS = 256
