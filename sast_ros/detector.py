@@ -21,6 +21,7 @@ from sast_ros.model import SAST
 from sast_ros.model.backbone import State
 from sast_ros.model.config import STRIDES
 from sast_ros.model.inference import Engine
+from sast_ros.model.inference.engine import refuse_fork
 from sast_ros.model.inference.postprocess import Found, NotFiniteError, probabilities
 from sast_ros.model.sast import StepOutput
 from sast_ros.model.selection import Selection
@@ -284,7 +285,7 @@ class StreamingDetector:
         Raises
         ------
         SettingError
-            Wrong shape or dtype; the state is unchanged.
+            Wrong shape or dtype, or a process forked after a step; the state is unchanged.
         DetectorError
             The output is not finite (damaged weights); the state was reset.
 
@@ -375,6 +376,8 @@ class StreamingDetector:
                 f'StreamingDetector: the histogram is {histogram.dtype} {tuple(histogram.shape)}; '
                 f'it must be torch.uint8 ({self.config.channels}, height, width)'
             )
+        if self.device.type == 'cpu':
+            refuse_fork(self.engine.threads)
         histogram = torch.as_tensor(histogram)
         if self._states is not None:
             expected = tuple(side // 4 for side in self.config.padded_size(histogram.shape[1:]))

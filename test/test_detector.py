@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import copy
 from dataclasses import astuple
+import os
+import subprocess
+import sys
 
 from facts import facts
 import numpy as np
@@ -393,3 +396,37 @@ def test_the_token_map_has_the_selected_tokens_in_place(model):
 def test_a_size_that_no_sensor_has_is_refused(model, size):
     with pytest.raises(SettingError, match=r'sensor_size \(height, width\) is '):
         StreamingDetector(model, sensor_size=size)
+
+
+FORKED = """
+import multiprocessing, sys, numpy as np
+from sast_ros.detector import StreamingDetector
+from sast_ros.model import untrained_model
+model = untrained_model('gen1-tiny', seed=1)
+detector = StreamingDetector(model, threads=int(sys.argv[1]))
+histogram = np.ones((20, 240, 304), np.uint8)
+detector.step(histogram)
+def step():
+    try:
+        print(len(detector.step(histogram)) >= 0)
+    except Exception as error:
+        print(type(error).__name__, error)
+child = multiprocessing.get_context('fork').Process(target=step)
+child.start()
+child.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ('threads', 'said'), [(1, 'True'), (2, 'SettingError this process was forked')]
+)
+def test_a_forked_process_does_not_wait_for_threads_that_it_does_not_have(threads, said):
+    variables = {**os.environ, 'OMP_NUM_THREADS': str(threads)}
+    done = subprocess.run(
+        [sys.executable, '-c', FORKED, str(threads)],
+        capture_output=True,
+        text=True,
+        env=variables,
+        timeout=120,
+    )
+    assert done.stdout.startswith(said), done.stderr

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import copy
 from dataclasses import replace
 import math
+import os
 import threading
 import time
 from typing import Any, cast
@@ -48,6 +49,33 @@ IMPLEMENTATIONS: dict[str, Callable[[SAST, bool], SAST | CpuNetwork | GraphNetwo
     'cpu': CpuNetwork,
     'cuda': lambda model, half: GraphNetwork(model, torch.bfloat16 if half else torch.float32),
 }
+
+
+#: Processes in which a network has run on several threads.
+_threaded: set[int] = set()
+
+
+def refuse_fork(threads: int) -> None:
+    """
+    Note that a network runs on so many threads of this process, unless it is a copy of one.
+
+    A forked process has the memory of threads that it does not have, and waits for them for ever.
+
+    Raises
+    ------
+    SettingError
+        This process was forked from one in which a network had run on several threads.
+
+    """
+    process = os.getpid()
+    if _threaded and process not in _threaded:
+        raise SettingError(
+            'this process was forked from one in which a network had run on several threads, for '
+            "which a step would wait for ever; start processes by multiprocessing's context "
+            '"spawn", or run networks in the forked ones only'
+        )
+    if threads > 1:
+        _threaded.add(process)
 
 
 class Engine:
