@@ -21,6 +21,14 @@ MODEL_HELP = (
 
 DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto, the first GPU if there is one)'
 
+#: Messages that are written, as ``sast_ros.bags.writers`` knows them.
+MESSAGES = ('EventPacket', 'EventArray')
+
+MESSAGE_HELP = (
+    'messages in .mcap: event_camera_msgs/EventPacket with EVT 3.0, or dvs_msgs/EventArray '
+    '(default: %(default)s)'
+)
+
 
 class _IntervalBound(argparse.Action):
     """One of ``--start`` and ``--end``, which must be in this order."""

@@ -60,15 +60,20 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'detection, latency, and the highest event rate with less than 1 % of the windows and '
         'events lost.',
     )
+    command.add_argument(
+        'recording',
+        nargs='?',
+        type=Path,
+        metavar='RECORDING',
+        help='take the events of this recording instead of synthetic ones',
+    )
     for name, kind, default, metavar, text in (
         ('--model', str, 'default', 'M', MODEL_HELP),
         ('--device', str, 'auto', 'D', DEVICE_HELP),
-        ('--size', sensor_size, None, 'WxH', 'sensor size of the synthetic events (default: the '
-         'design size of the network)'),
+        ('--sensor-size', sensor_size, None, 'WxH', 'sensor size of the synthetic events '
+         '(default: the design size of the network)'),
         ('--rate', number_between(0.001, 1000), None, 'MEV', 'million synthetic events a second '
          '(default: an eighth of the number of pixels in every window)'),
-        ('--recording', Path, None, 'RECORDING', 'take the events of this recording instead of '
-         'synthetic ones'),
         ('--topic', str, None, 'T', 'topic with events in the recording (default: the only one)'),
         ('--threads', whole_number(1, MAX_THREADS), None, 'N', 'CPU threads of the network '
          '(default: as the node, all cores but one, at most 4)'),
@@ -89,11 +94,11 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and return the exit code."""
-    synthetic = [name for name in ('size', 'rate') if getattr(arguments, name) is not None]
-    if arguments.recording and synthetic:
-        raise UsageError(f'--{synthetic[0]} is of synthetic events; leave it out, or --recording')
+    for name, value in (('sensor-size', arguments.sensor_size), ('rate', arguments.rate)):
+        if arguments.recording and value is not None:
+            raise UsageError(f'--{name} is of synthetic events; leave it or the recording out')
     if arguments.topic is not None and not arguments.recording:
-        raise UsageError('--topic is of a recording; name that with --recording')
+        raise UsageError('--topic is of a recording; name that, or leave --topic out')
     if arguments.instruction_set:
         hold_to_instruction_set(arguments.instruction_set)
     limit_spinning()
@@ -113,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(threads)
     model, weights = parts.bench_model(arguments.model, arguments.device)
     detector = StreamingDetector(model)
-    size = arguments.size or default_sensor_size(model.config)
+    size = arguments.sensor_size or default_sensor_size(model.config)
     recorded = None
     if arguments.recording:
         recorded = recorded_workload(arguments.recording, arguments.topic)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+import shlex
 import shutil
 import sys
 from typing import Any, TYPE_CHECKING
@@ -27,9 +28,6 @@ from sast_ros.example import EXAMPLE
 if TYPE_CHECKING:
     from rich.table import Table
 
-#: What to run next, to see boxes move: arguments of the command line.
-NEWCOMER = ('view', EXAMPLE, '--page')
-
 _FILES = ('overlay.mp4', 'report.html', 'summary.json', 'detections.mcap', 'detections.npy')
 
 
@@ -41,14 +39,16 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description='Play a recording over real ROS 2 topics through the detector node and show '
         'the detections that come back.',
     )
+    command.add_argument(
+        'recording',
+        nargs='?',
+        type=Path,
+        default=EXAMPLE,
+        metavar='RECORDING',
+        help=f'recording of any format that "sast-ros replay" reads (default: "{EXAMPLE}", the '
+        'bundled one)',
+    )
     for name, kind, default, metavar, text in (
-        (
-            '--recording',
-            Path,
-            EXAMPLE,
-            'RECORDING',
-            f'recording to play; "{EXAMPLE}" is the bundled one',
-        ),
         ('--topic', str, None, 'T', 'topic with events (default: the only one)'),
         (
             '--labels',
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if 'report.html' in files:
         table.add_row('report', f'{arguments.out / "report.html"}: curves and pictures of errors')
     show_results(table, '' if summary['trained'] else UNTRAINED_WARNING, arguments.out, files)
-    print_line(f'see boxes move in a browser: {_program()} {" ".join(NEWCOMER)}', sys.stdout)
+    print_line(f'see boxes move in a browser: {_program()} {_view(arguments)}', sys.stdout)
     for name, reason in summary['not_written'].items():
         print_error(f'{name} was not written: {reason}')
     if not summary['complete']:
@@ -108,6 +108,16 @@ def _program() -> str:
     if program.name != 'sast-ros' or shutil.which(program.name):
         return 'sast-ros'
     return os.path.relpath(program)
+
+
+def _view(arguments: argparse.Namespace) -> str:
+    """Return the arguments that show the same recording on a page."""
+    words = ['view', str(arguments.recording), '--page']
+    if arguments.topic is not None:
+        words += ['--topic', arguments.topic]
+    if arguments.model != 'default':
+        words += ['--model', arguments.model]
+    return shlex.join(words)
 
 
 def _table(summary: dict[str, Any]) -> Table:

@@ -45,7 +45,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 def test_every_part_is_measured_and_named_with_the_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ['--model', 'gen1-tiny', '--size', '160x120', '--threads', '1']
+    arguments = ['--model', 'gen1-tiny', '--sensor-size', '160x120', '--threads', '1']
     report = tmp_path / 'bench.json'
     assert main(['bench', '--seconds', '0.01', *arguments, '--json', str(report)]) == 0
     result = json.loads(report.read_text())
@@ -66,7 +66,7 @@ def test_every_part_is_measured_and_named_with_the_machine(
 
 def test_a_recording_is_measured(tmp_path: Path) -> None:
     report = tmp_path / 'bench.json'
-    arguments = ['--recording', 'example', '--model', 'gen1-tiny', '--json', str(report)]
+    arguments = ['example', '--model', 'gen1-tiny', '--json', str(report)]
     assert main(['bench', '--seconds', '0.01', *arguments]) == 0
     workload = json.loads(report.read_text())['workload']
     assert workload['name'] == 'example.mcap'
@@ -74,8 +74,7 @@ def test_a_recording_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    'options',
-    ['--size 1280x720 --recording example', '--rate 5 --recording example', '--topic /events'],
+    'options', ['--sensor-size 1280x720 example', '--rate 5 example', '--topic /events']
 )
 def test_what_would_be_ignored_is_refused(
     options: str, capsys: pytest.CaptureFixture[str]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,23 @@ def test_help_and_version_come_without_numpy_torch_and_rclpy() -> None:
         assert command in done.stdout
 
 
+def test_one_thing_has_one_name_in_all_commands(capsys: Captured) -> None:
+    main(['--help'])
+    names = set(re.findall(r'^    (\w+)', capsys.readouterr().out.split('COMMAND\n')[1], re.M))
+    assert names >= {'demo', 'bench', 'replay', 'transcode', 'train'}
+    options = set()
+    for name in names:
+        main([name, '--help'])
+        options |= set(
+            re.findall(r'--[\w-]+ (?:WxH|RECORDING|{EventP.*})', capsys.readouterr().out)
+        )
+    assert options == {
+        '--sensor-size WxH',
+        '--self-train RECORDING',  # beside the data of --config
+        '--message {EventPacket,EventArray}',
+    }
+
+
 @pytest.mark.parametrize('command', ['simulate', 'train'])
 def test_a_command_of_the_training_package_names_it_where_it_is_missing(command: str) -> None:
     """A Python without any installed package has no entry points either."""
@@ -107,8 +125,8 @@ def test_a_command_of_the_training_package_names_it_where_it_is_missing(command:
                 'view --topic /a --model gen1-tiny',
                 'view --debug',
                 'bench --topic /a',
-                'bench --recording x --size 640x480',
-                'bench --recording x --rate 1',
+                'bench x --sensor-size 640x480',
+                'bench x --rate 1',
                 'transcode x y out.npz',
                 'transcode x/a y/a out --to npz',
                 'transcode x out.xyz',

@@ -21,7 +21,8 @@ import pytest
 from sast_ros.bags import open_recording
 from sast_ros.bags.writers import WRITERS
 from sast_ros.cli import main
-from sast_ros.cli.transcode import FORMATS, MESSAGES
+from sast_ros.cli.arguments import MESSAGES
+from sast_ros.cli.transcode import FORMATS
 
 Captured = pytest.CaptureFixture[str]
 

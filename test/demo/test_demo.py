@@ -117,10 +117,11 @@ def test_a_file_without_messages_and_labels_is_played_by_untrained_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_dat(tmp_path / 'drive.dat', random_chunk(30_000_000, 520_000, 5000))
-    arguments = ['--recording', str(path), '--model', 'gen1-tiny', '--out', str(tmp_path)]
+    arguments = [str(path), '--model', 'gen1-tiny', '--out', str(tmp_path)]
     assert main(['demo', *arguments]) == 0
     said = capsys.readouterr()
     assert 'UNTRAINED' in said.out
+    assert f'view {path} --page --model gen1-tiny' in said.out
     assert 'report.html was not written' in said.err and '--labels' in said.err
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['complete'] and not summary['trained']

@@ -14,7 +14,6 @@ from browser import Browser, CHROMIUM, NO_CHROMIUM
 import numpy as np
 from program import Program, wait_for_text
 import pytest
-from sast_ros.cli.demo import NEWCOMER
 from sast_ros.example import EXAMPLE
 from system.streams import score_of, stamps_of
 
@@ -179,7 +178,7 @@ def test_a_page_that_cannot_be_served_costs_no_detection(bench):
 @needs_chromium
 def test_a_newcomer_sees_boxes_move(bench, tmp_path):
     """The command that ``make demo`` prints."""
-    command = ['sast_ros', *NEWCOMER, '--port', '0']
+    command = ['sast_ros', 'view', 'example', '--page', '--port', '0']
     with Program(tmp_path, *command, environment=bench.environment) as program:
         url = program.wait_for(URL)
         with Browser(tmp_path / 'profile') as browser:
