@@ -97,7 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints errors without control characters of arguments."""
+    """Prints errors with the usage of their command, without control characters of arguments."""
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse what this command does not know; argparse leaves that to the main parser."""
+        namespace, unknown = super().parse_known_args(*args, **kwargs)
+        if unknown:
+            self.error(f'unrecognized arguments: {" ".join(unknown)}')
+        return namespace, unknown
 
     def error(self, message: str) -> NoReturn:
         super().error(escape_controls(message))

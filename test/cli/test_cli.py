@@ -86,6 +86,13 @@ def test_one_thing_has_one_name_in_all_commands(capsys: Captured) -> None:
     }
 
 
+def test_an_unknown_option_is_answered_with_those_of_its_command(capsys: Captured) -> None:
+    assert main(['replay', 'example', '--treshold', '0.3']) == 2
+    shown = capsys.readouterr().err
+    assert '--treshold 0.3' in shown
+    assert '--score-threshold' in shown and 'sast-ros replay' in shown
+
+
 @pytest.mark.parametrize('command', ['simulate', 'train'])
 def test_a_command_of_the_training_package_names_it_where_it_is_missing(command: str) -> None:
     """A Python without any installed package has no entry points either."""
