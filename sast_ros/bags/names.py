@@ -11,7 +11,8 @@ import shlex
 #: Of compressed files, and of those that rosbag1 is still writing.
 _OUTER = ('.zstd', '.zst', '.gz', '.lz4', '.active')
 
-_FORMATS = (
+#: Of recordings; text and arrays, which may be something else, come last.
+RECORDING_SUFFIXES = (
     *('.mcap', '.db3', '.bag', '.raw', '.dat', '.h5', '.hdf5', '.aedat4', '.es'),
     *('.txt', '.csv', '.npy', '.npz', '.zip'),
 )
@@ -37,10 +38,16 @@ def recording_stem(path: str | os.PathLike[str]) -> str:
     ``run_1.5.mcap.zstd`` and the folder ``run_1.5`` are ``run_1.5``, ``X_td.dat.h5`` is ``X_td``.
     """
     name = _without(Path(path).name, _OUTER)
-    stem = _without(name, _FORMATS)
+    stem = _without(name, RECORDING_SUFFIXES)
     if name.lower().endswith(_CONVERTED[1]):
         stem = _without(stem, _CONVERTED[0])
     return stem
+
+
+def recording_suffix(path: str | os.PathLike[str]) -> str:
+    """Return which of ``RECORDING_SUFFIXES`` a file has, compressed or not; else nothing."""
+    name = _without(Path(path).name, _OUTER).lower()
+    return next((suffix for suffix in RECORDING_SUFFIXES if name.endswith(suffix)), '')
 
 
 def compression_problem(path: Path) -> str:
@@ -51,7 +58,7 @@ def compression_problem(path: Path) -> str:
     """
     method, command = _COMPRESSIONS.get(path.suffix.lower(), ('', ''))
     inner = path.stem.lower().removesuffix('.active')
-    if not method or not inner.endswith(_FORMATS):
+    if not method or not inner.endswith(RECORDING_SUFFIXES):
         return ''
     command = command.format(name=shlex.quote(path.name), plain=shlex.quote(path.stem))
     return f'is compressed with {method}; decompress it first ({command})'

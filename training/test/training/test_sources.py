@@ -170,6 +170,24 @@ def test_folders_keep_the_dots_in_their_names(tmp_path, monkeypatch):
     assert made == [(name, f'{name}_bbox.npy', f'{name}.safetensors') for name in names]
 
 
+@pytest.mark.parametrize(
+    'name',
+    ['a.aedat4', 'a.h5', 'a.raw', 'a_td.dat', 'a.es', 'a.csv', 'a.npz', 'a.bag.zst', 'a.DB3'],
+)
+def test_every_recording_that_is_read_is_found(tmp_path, name):
+    for other in ('a.mp4', 'a.json', 'a_bbox.npy', 'a_bbox_times.npy', name):
+        (tmp_path / other).touch()
+    pair = tmp_path / name, tmp_path / 'a_bbox.npy'
+    assert recordings.find_recordings(tmp_path, 'bags') == [pair]
+
+
+def test_labels_beside_a_recording_are_not_taken_for_it(tmp_path):
+    for other in ('a.csv', 'a.npy', 'a.raw', 'a_bbox.npy'):
+        (tmp_path / other).touch()
+    (tmp_path / 'a').mkdir()  # of YOLO text
+    assert [path.name for path, _ in recordings.find_recordings(tmp_path, 'bags')] == ['a.raw']
+
+
 def test_two_sources_of_one_name_are_refused(tmp_path):
     (tmp_path / 'train').mkdir()
     for name in ('a_td.dat', 'a_bbox.npy', 'a_td_bbox.npy'):

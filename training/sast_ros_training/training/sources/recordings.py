@@ -1,17 +1,18 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings with boxes as training sequences: Prophesee files and ROS bags with ``_bbox.npy``."""
+"""Recordings with boxes, ``NAME_bbox.npy`` beside them, as training sequences."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 import itertools
 from pathlib import Path
 
 import numpy as np
 from sast_ros.bags import open_recording
+from sast_ros.bags.names import recording_stem, recording_suffix, RECORDING_SUFFIXES
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES
-from sast_ros.bags.storage import STORAGE_SUFFIXES
 from sast_ros.evaluation.boxes import read_boxes, read_labelled_times
 from sast_ros.events import EventChunk
 from sast_ros.windows import WindowCutter
@@ -27,17 +28,22 @@ def find_recordings(folder: Path, kind: str) -> list[tuple[Path, Path]]:
     """
     Return the recordings of a folder that have boxes beside them, each with its boxes.
 
-    ``kind``: ``'prophesee'`` or ``'bags'``. The boxes of ``NAME.mcap``, of the folder ``NAME``, of
-    ``NAME.dat`` or of ``NAME_td.dat`` are in ``NAME_bbox.npy``.
+    ``kind``: ``'prophesee'`` for Prophesee files, ``'bags'`` for all that ``open_recording``
+    reads. The boxes of ``NAME.mcap``, of the folder ``NAME``, of ``NAME.dat`` or of
+    ``NAME_td.dat`` are in ``NAME_bbox.npy``. Of several recordings with this name the first kind
+    in ``RECORDING_SUFFIXES`` is taken, and a folder last.
     """
-    suffixes = PROPHESEE_SUFFIXES if kind == 'prophesee' else ('.bag', *STORAGE_SUFFIXES)
+    suffixes = PROPHESEE_SUFFIXES if kind == 'prophesee' else (*RECORDING_SUFFIXES, '')
+    recordings = defaultdict(list)
+    for path in sorted(folder.glob('*')):
+        suffix = recording_suffix(path)
+        if suffix in suffixes and (suffix or path.is_dir()):
+            recordings[recording_stem(path)].append((suffixes.index(suffix), path))
     pairs = []
     for boxes in sorted(folder.glob(f'*{_BOXES}')):
         name = boxes.name.removesuffix(_BOXES)
-        candidates = [folder / f'{name}{end}{s}' for s in suffixes for end in ('', '_td')]
-        if kind == 'bags':
-            candidates.append(folder / name)
-        pairs.extend([(path, boxes) for path in candidates if path.exists()][:1])
+        candidates = sorted(recordings[name] + recordings[f'{name}_td'])
+        pairs.extend([(path, boxes) for _, path in candidates[:1]])
     return pairs
 
 
