@@ -7,12 +7,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 import re
+import shutil
 import subprocess
 import sys
 
 from bags.recordings import event_messages, EVENT_PACKET, TOPIC, write_recording
+import numpy as np
 import pytest
+from sast_ros.bags import open_recording
+from sast_ros.bags.names import recording_stem
 from sast_ros.cli import main
+from sast_ros.evaluation.boxes import read_boxes
 
 EXAMPLES = Path(__file__).resolve().parent.parent / 'examples'
 MESSAGES, EVENTS = 24, 50  # in 240 ms
@@ -76,3 +81,28 @@ def test_read_detections_prints_what_the_replay_has_written(bag, tmp_path, capsy
     counts = [int(number) for number in re.findall(r'\d+', lines[0])]
     assert counts == [summary['windows'], summary['events'], summary['detections']]
     assert [line.split(':')[0] for line in lines[1:-1]] == summary['classes']
+
+
+@pytest.mark.parametrize('frames', [False, True])
+def test_labels_to_npy_writes_what_a_training_reads(bag, tmp_path, frames):
+    path = tmp_path / bag.name
+    shutil.copytree(bag, path) if bag.is_dir() else shutil.copy(bag, path)
+    with open_recording(path) as recording:
+        first = next(int(chunk.t[0]) for chunk in recording if len(chunk))
+    times = [first, first + 50_000, first + 100_000]
+    source = tmp_path / 'labels.json'
+    images = [
+        {'id': number, 'file_name': f'{number}.png'} | ({} if frames else {'t': t})
+        for number, t in enumerate(times)
+    ]
+    box = {'id': 1, 'image_id': 1, 'category_id': 7, 'bbox': [1, 2, 30, 40]}
+    categories = [{'id': 7, 'name': 'car'}]
+    source.write_text(
+        json.dumps({'images': images, 'annotations': [box], 'categories': categories})
+    )
+    lines = run('labels_to_npy.py', path, source, *([20] if frames else []))
+    assert lines == ['1 boxes at 3 times', 'data.source_classes: [car]']
+    stem = recording_stem(path)
+    (row,) = read_boxes(path.with_name(f'{stem}_bbox.npy'))
+    assert (row['t'], row['class_id'], row['w']) == (times[1], 0, 30)
+    np.testing.assert_array_equal(np.load(path.with_name(f'{stem}_bbox_times.npy')), times)

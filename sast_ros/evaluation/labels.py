@@ -296,7 +296,8 @@ def _format(path: Path) -> str:
         raise EvaluationError(f'{path}: {problem}')
     raise EvaluationError(
         f'{path}: labels are read from .json, .npy files and from bags, also from .npz and .csv '
-        'files and from folders of YOLO text; name one of them'
+        'files and from folders of YOLO text; name one of them, or export others (CVAT, Pascal '
+        'VOC) as COCO'
     )
 
 

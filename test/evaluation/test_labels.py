@@ -153,7 +153,9 @@ class TestNumpy:
         (tmp_path / 'a_bbox.npy').write_text('boxes')
         with pytest.raises(EvaluationError, match='cannot be read'):
             read_labels(tmp_path / 'a_bbox.npy', 'a')
-        with pytest.raises(EvaluationError, match='are read from .json, .npy files and from bags'):
+        with pytest.raises(
+            EvaluationError, match='are read from .json, .npy files and from bags.*as COCO'
+        ):
             read_labels(tmp_path / 'a.txt', 'a')
 
 
