@@ -52,8 +52,8 @@ _SIZES: dict[str, tuple[float, float, float]] = {
     'motorcycle': (2.0, 2.3, 1.4),
 }
 #: The same for a class; of pedestrians the height is drawn.
-_USUAL_SIZES = {0: (1.5, 1.95, 2.0), 1: (1.7, 2.2, 1.4), 2: (3.8, 4.9, 1.8), None: (0.5, 1.5, 3.0)}
-_SPEEDS = {0: (0.7, 1.8), 1: (2.0, 9.0), 2: (2.0, 18.0), None: (0.0, 0.0)}
+_USUAL_SIZES = {0: (1.5, 1.95, 2.0), 1: (1.7, 2.2, 1.4), 2: (3.8, 4.9, 1.8)}
+_SPEEDS = {0: (0.7, 1.8), 1: (2.0, 9.0), 2: (2.0, 18.0)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Model:
     """
 
     name: str
-    class_id: int | None
+    class_id: int
     size: tuple[float, float, float]
     vertices: np.ndarray
     triangles: np.ndarray
@@ -123,14 +123,9 @@ class ModelLibrary:
 
     @property
     def makers(self) -> dict[int, Sequence[Callable[..., Body]]]:
-        """The models of each labelled class that has any."""
+        """The models of each class that has any."""
         listed = {k: [model for model in self.models if model.class_id == k] for k in range(3)}
         return {class_id: makers for class_id, makers in listed.items() if makers}
-
-    @property
-    def distractors(self) -> Sequence[Callable[..., Body]]:
-        """The models that get no label."""
-        return [model for model in self.models if model.class_id is None]
 
 
 class _Animated(Body):
@@ -173,8 +168,8 @@ def load_models(folder: str | Path) -> ModelLibrary:
     What a model is follows from the words in its name (``car``, ``woman``, ``bicycle``...), its
     front from the names of its wheels or from the way its feet go, its size from its class. A file
     ``models.json`` in the folder overrides this: it maps paths to objects with any of ``class``
-    (pedestrian, two-wheeler, car or null), ``height`` or ``length`` in metres, ``forward`` (one of
-    +x -x +y -y +z -z in the model's axes; up is y, or z for a front along y) and ``skip``.
+    (pedestrian, two-wheeler or car), ``height`` or ``length`` in metres, ``forward`` (one of +x -x
+    +y -y +z -z in the model's axes; up is y, or z for a front along y) and ``skip``.
 
     Models of more than 20 000 triangles, those whose wheels lie in other files, and those that no
     word describes are left out with a warning.
@@ -220,8 +215,10 @@ def _read_table(path: Path) -> dict[str, dict[str, Any]]:
     for name, entry in table.items() if isinstance(table, dict) else [('it', None)]:
         if not isinstance(entry, dict) or not set(entry) <= known:
             raise ModelError(f'{path}: {name} must be an object with some of {sorted(known)}')
-        if entry.get('class') not in (None, *_CLASSES):
-            raise ModelError(f'{path}: class of {name} must be one of {[*_CLASSES]} or null')
+        if entry.get('class', 'car') not in [*_CLASSES]:
+            raise ModelError(
+                f'{path}: class of {name} must be one of {[*_CLASSES]}; "skip": true leaves it out'
+            )
         if entry.get('forward', '+z') not in ('+x', '-x', '+y', '-y', '+z', '-z'):
             raise ModelError(f'{path}: forward of {name} must be one of +x -x +y -y +z -z')
         for side in ('height', 'length'):
@@ -251,7 +248,7 @@ def _load(path: Path, name: str, entry: dict[str, Any]) -> Model:
     fitting = [number for number, known in _WORDS.items() if words & set(known.split())]
     if 'class' not in entry and not fitting:
         raise _LeftOut('no word of its name describes it; add it to models.json')
-    class_id = _CLASSES.get(entry['class']) if 'class' in entry else fitting[0]
+    class_id = _CLASSES[entry['class']] if 'class' in entry else fitting[0]
     if any(_words(other.stem) & _WHEEL_FILES for other in path.parent.glob('*.gl*')):
         raise _LeftOut('its wheels lie in other files; join them')
     size = next((span for word, span in _SIZES.items() if word in words), _USUAL_SIZES[class_id])
@@ -275,7 +272,7 @@ def _load(path: Path, name: str, entry: dict[str, Any]) -> Model:
 def _read_model(
     document: Document,
     name: str,
-    class_id: int | None,
+    class_id: int,
     size: tuple[float, float, float],
     forward: str | None,
 ) -> Model:

@@ -462,20 +462,17 @@ def test_a_skinned_model_walks_with_its_feet_on_the_ground(tmp_path: Path) -> No
 
 
 def test_the_table_overrules_the_names(tmp_path: Path) -> None:
-    write_car(tmp_path / 'car.glb')
     write_car(tmp_path / 'thing.glb')
     write_car(tmp_path / 'car_old.glb')
     table = {
         'thing.glb': {'class': 'two-wheeler', 'length': 2.0, 'forward': '-x'},
         'car_old.glb': {'skip': True},
-        'car.glb': {'class': None},
     }
     (tmp_path / 'models.json').write_text(json.dumps(table))
     library = load_models(tmp_path)
-    assert [model.name for model in library.models] == ['car.glb', 'thing.glb']
-    assert library.distractors == [library.models[0]]
+    assert [model.name for model in library.models] == ['thing.glb']
     assert list(library.makers) == [1]
-    body = library.models[1](np.random.default_rng(0))
+    body = library.models[0](np.random.default_rng(0))
     assert body.class_id == 1
     assert 1.7 < body.size[0] < 2.3
 
@@ -505,6 +502,8 @@ def test_models_that_cannot_serve_are_left_out_with_a_warning(
         ('[]', 'must be an object'),
         ('{"a.glb": {"colour": 1}}', 'must be an object with some of'),
         ('{"a.glb": {"class": "tram"}}', 'must be one of'),
+        ('{"a.glb": {"class": null}}', 'must be one of .*skip'),
+        ('{"a.glb": {"class": []}}', 'must be one of'),
         ('{"a.glb": {"forward": "up"}}', 'must be one of'),
         ('{"a.glb": {"height": "tall"}}', 'height of a.glb must be a number'),
         ('{"a.glb": {"length": [4]}}', 'length of a.glb must be a number'),
