@@ -272,13 +272,13 @@ class Network:
             torch.cuda.synchronize(self.device)
 
 
-def timed(action: Callable[[], None], runs: int, warm_up: int = 2) -> list[float]:
-    """Return the milliseconds of every run."""
+def timed(action: Callable[[], None], runs: int) -> list[float]:
+    """Return the milliseconds of every run after two others."""
     times = []
-    for index in range(warm_up + runs):
+    for index in range(2 + runs):
         start = time.perf_counter()
         action()
-        if index >= warm_up:
+        if index >= 2:
             times.append(1e3 * (time.perf_counter() - start))
     return times
 

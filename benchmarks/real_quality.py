@@ -66,9 +66,9 @@ def read_events(path: Path) -> EventChunk:
     return EventChunk(**columns, width=width, height=height, checked=True)
 
 
-def add_noise(events: EventChunk, hertz: float, seed: int = 0) -> EventChunk:
+def add_noise(events: EventChunk, hertz: float) -> EventChunk:
     """Return the events with others at random: a Poisson process in each pixel, half of it ON."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     first, last = int(events.t[0]), int(events.t[-1])
     pixels = events.width * events.height
     count = int(rng.poisson(hertz * pixels * (last - first) / 1e6))

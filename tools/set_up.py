@@ -288,10 +288,10 @@ def only_one() -> Iterator[None]:
         yield
 
 
-def log_tail(lines: int = 15) -> str:
+def log_tail() -> str:
     """Return the end of the log."""
     text = LOG.read_text(errors='replace') if LOG.exists() else ''
-    return '\n'.join('    ' + line[:200] for line in text.splitlines()[-lines:])
+    return '\n'.join('    ' + line[:200] for line in text.splitlines()[-15:])
 
 
 def set_up() -> None:

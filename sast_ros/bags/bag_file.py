@@ -59,9 +59,8 @@ class BagFile(ABC):
         All topics.
     message_count : int
         Number of messages.
-    start_time, end_time : int
-        Receive time of the first message, and 1 ns after that of the last, in ns;
-        without messages ``2**63 - 1`` and 0.
+    start_time : int
+        Receive time of the first message in ns, without messages ``2**63 - 1``.
     truncated : bool
         Whether the file ends too early or cannot be read to its end.
 
@@ -73,7 +72,6 @@ class BagFile(ABC):
     connections: tuple[Connection, ...] = ()
     message_count: int = 0
     start_time: int = 2**63 - 1
-    end_time: int = 0
     truncated: bool = False
 
     def __init__(self, path: Path) -> None:

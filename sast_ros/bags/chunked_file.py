@@ -143,13 +143,12 @@ class ChunkedFile(BagFile):
     def _count(self) -> Counter[int]:
         """Count the messages by key, and take the times of the segments from them."""
         counts: Counter[int] = Counter()
-        self.start_time, self.end_time = BagFile.start_time, BagFile.end_time
+        self.start_time = BagFile.start_time
         for index, segment in enumerate(self._segments):
             first = BagFile.start_time
             for key, time, _ in self._readable(segment):
                 counts[key] += 1
                 first = min(first, time)
-                self.end_time = max(self.end_time, time + 1)
             self._segments[index] = segment._replace(start_time=first)
             self.start_time = min(self.start_time, first)
         return counts

@@ -65,25 +65,8 @@ class Hdf5Recording(BlockRecording):
                 f'{told["promised"]} events are not stored'
             )
         self.missing = self._cut
-        try:
-            self.duration = self._read_duration()
-        except BaseException:
-            self.close()
-            raise
         self.byte_size = path.stat().st_size
         self.progress = (0, self._count, 'events')
-
-    def _read_duration(self) -> float | None:
-        """Return the seconds from first to last event, ``None`` if they cannot be read."""
-        if self._count == 0:
-            return 0.0
-        try:
-            first, last = (
-                int(self._convert(index, index + 1)[3][0]) for index in (0, self._count - 1)
-            )
-        except (RecordingError, IndexError):
-            return None  # the other events can be read
-        return (last - first) / 1e6
 
     @property
     def sensor_size(self) -> tuple[int, int] | None:

@@ -69,7 +69,6 @@ class McapFile(ChunkedFile):
             counts: Mapping[int, int] = statistics.channel_message_counts
             if statistics.message_count:
                 self.start_time = statistics.message_start_time
-                self.end_time = statistics.message_end_time + 1
         else:
             counts = self._count()
         self._finish_opening(counts, None if statistics is None else statistics.message_count)

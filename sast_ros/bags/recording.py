@@ -67,8 +67,6 @@ class Recording(ABC):
         Messages on the topic, ``None`` where the format has no messages.
     byte_size : int
         Size of all files together.
-    duration : float or None
-        Seconds between first and last message, ``None`` where it is known only after reading.
     progress : tuple
         ``(done, total, unit)`` of the current iteration; unit ``'messages'``, ``'bytes'`` or
         ``'events'``.
@@ -96,7 +94,6 @@ class Recording(ABC):
     message_type: str = 'event_camera_msgs/msg/EventPacket'
     message_count: int | None = None
     byte_size: int = 0
-    duration: float | None = None
     progress: tuple[int, int, str] = (0, 0, '')
     given_size: tuple[int, int] | None = None
     time_unit: str = 'auto'

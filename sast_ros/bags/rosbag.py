@@ -83,11 +83,6 @@ class RosBag(Recording):
         self.missing = self._all_missing()
         self.type = self.message_type = chosen.type
         self.byte_size = sum(file.path.stat().st_size for file in self._files)
-        self.duration = 0.0
-        if self.message_count:
-            filled = [file.reader for file in self._files if file.reader.message_count]
-            begin, end = min(r.start_time for r in filled), max(r.end_time for r in filled)
-            self.duration = (end - begin) / 1e9
         self.progress = (0, self.message_count, 'messages')
 
     @cached_property

@@ -112,11 +112,10 @@ class Rosbag1File(ChunkedFile):
         if not len(entries):
             return
         times = entries['sec'].astype(np.int64) * 10**9 + entries['nsec']
-        first, last = int(times.min()), int(times.max())
+        first = int(times.min())
         segment = self._segments[-1]
         self._segments[-1] = segment._replace(start_time=min(first, segment.start_time))
         self.start_time = min(first, self.start_time)
-        self.end_time = max(last + 1, self.end_time)
 
     def _register(self, fields: Mapping[bytes, bytes], content: memoryview) -> None:
         (key,) = _UINT32.unpack(fields[b'conn'])

@@ -148,7 +148,6 @@ class SqliteFile(BagFile):
         if not isinstance(time, int):
             raise ValueError(f'a message has the time {time!r:.40}')
         self.start_time = min(self.start_time, time)
-        self.end_time = max(self.end_time, time + 1)
 
     def _rows(
         self, database: sqlite3.Connection, keys: Mapping[int, object]

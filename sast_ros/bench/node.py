@@ -89,7 +89,6 @@ def bench_node(
     seconds: float,
     *,
     recorded: Workload | None = None,
-    message_type: str = 'EventPacket',
     search: bool = True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
@@ -108,8 +107,6 @@ def bench_node(
         Its length; half of it is that of each stream of the search; a second at least.
     recorded : Workload, optional
         Measure the latency with this stream instead.
-    message_type : {'EventPacket', 'EventArray'}, optional
-        Messages of the synthetic streams.
     search : bool, optional
         Whether to search for the highest rate.
     progress : callable, optional
@@ -130,14 +127,12 @@ def bench_node(
     seconds, search_s = max(seconds, _MIN_S), max(seconds / 2, _MIN_S)
     with private_domain():
         progress('starting the node while events are published')
-        start = measure_start(observing, options, sensor_size, message_type)
-        stream = recorded or synthetic_workload(sensor_size, seconds, rate, message_type)
+        start = measure_start(observing, options, sensor_size)
+        stream = recorded or synthetic_workload(sensor_size, seconds, rate)
         progress(f'latency with {stream.name}')
         result = {'start': start, 'latency': run_stream(observing, options, stream)}
         if search:
-            result['highest_rate'] = _search(
-                observing, options, sensor_size, search_s, message_type, progress
-            )
+            result['highest_rate'] = _search(observing, options, sensor_size, search_s, progress)
     return result
 
 
@@ -146,7 +141,6 @@ def _search(
     options: NodeOptions,
     sensor_size: tuple[int, int],
     seconds: float,
-    message_type: str,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     """Search for the highest rate and return it with all trials."""
@@ -154,7 +148,7 @@ def _search(
 
     def passes(rate: float) -> bool:
         progress(f'trying {rate / 1e6:.2f} Mev/s')
-        stream = synthetic_workload(sensor_size, seconds, rate, message_type)
+        stream = synthetic_workload(sensor_size, seconds, rate)
         trial = run_stream(observing, options, stream)
         trials.append({'mev_s': round(rate / 1e6, 2), **trial})
         lost = trial['loss'] + trial['late']
@@ -214,13 +208,10 @@ def find_highest(
 
 
 def measure_start(
-    observing: ModuleType,
-    options: NodeOptions,
-    sensor_size: tuple[int, int],
-    message_type: str = 'EventPacket',
+    observing: ModuleType, options: NodeOptions, sensor_size: tuple[int, int]
 ) -> dict[str, float]:
     """Start the node while a camera is running; return the seconds to its first detections."""
-    workload = synthetic_workload(sensor_size, _START_S, _START_RATE, message_type)
+    workload = synthetic_workload(sensor_size, _START_S, _START_RATE)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         publisher = publisher_process(folder, workload, observing.EVENTS_TOPIC, subscribers=0)

@@ -149,14 +149,12 @@ def tokens_of(mask: Image, height: int, width: int) -> TokenMap:
     return TokenMap(np.frombuffer(mask.data, np.uint8).reshape(height, width) // MASK_STEP, 1)
 
 
-def compressed_image(
-    picture: np.ndarray, stamp_ns: int, frame_id: str, quality: int = 85
-) -> CompressedImage:
+def compressed_image(picture: np.ndarray, stamp_ns: int, frame_id: str) -> CompressedImage:
     """Return ``uint8[height, width, 3]`` RGB as a JPEG; format as of image_transport."""
     from sast_ros.visualization.overlay import encode_jpeg, JPEG_FORMAT
 
     message = CompressedImage(header=header(stamp_ns, frame_id), format=JPEG_FORMAT)
-    message.data.frombytes(encode_jpeg(picture, quality))
+    message.data.frombytes(encode_jpeg(picture))
     return message
 
 

@@ -230,8 +230,6 @@ class WindowQueues:
         Number of queues.
     settings : OverloadSettings
         At the beginning, of each.
-    clock : callable
-        Steady time in seconds.
 
     Attributes
     ----------
@@ -240,14 +238,11 @@ class WindowQueues:
 
     """
 
-    def __init__(
-        self, cameras: int, settings: OverloadSettings, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._clock = clock
+    def __init__(self, cameras: int, settings: OverloadSettings) -> None:
         self._changed = Condition()
-        self._control = StrideControl(clock())
+        self._control = StrideControl(time.monotonic())
         self.queues = tuple(
-            WindowQueue(settings, self._control, self._changed, clock) for _ in range(cameras)
+            WindowQueue(settings, self._control, self._changed) for _ in range(cameras)
         )
         self._first = 0
 
@@ -262,7 +257,7 @@ class WindowQueues:
 
         """
         with self._changed:
-            self._control.review(self._clock())
+            self._control.review(time.monotonic())
             while True:
                 taken: list[tuple[int, EventWindow]] = []
                 for number in self._in_turn():
@@ -277,10 +272,10 @@ class WindowQueues:
                 self._wait()
 
     def _wait(self) -> None:
-        began = self._clock()
+        began = time.monotonic()
         due = [seconds for queue in self.queues if (seconds := queue.due_in()) is not None]
         self._changed.wait(min(due, default=None))
-        self._control.idle(self._clock() - began)
+        self._control.idle(time.monotonic() - began)
 
     def close(self) -> None:
         """Close all queues."""

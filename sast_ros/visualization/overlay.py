@@ -301,12 +301,12 @@ def draw_events(
     return picture
 
 
-def encode_jpeg(picture: np.ndarray, quality: int = 85) -> bytes:
+def encode_jpeg(picture: np.ndarray) -> bytes:
     """Return ``uint8[height, width, 3]`` RGB as JPEG."""
     from PIL import Image  # the node draws without it
 
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, 'JPEG', quality=quality)
+    Image.fromarray(picture).save(stream, 'JPEG', quality=85)
     return stream.getvalue()
 
 

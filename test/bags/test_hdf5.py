@@ -74,7 +74,6 @@ def test_events_come_out_as_they_went_in(tmp_path, events, layout, topic, size, 
     with open_recording(path, topic if layout == 'm3ed' else None) as recording:
         assert (recording.format, recording.type, recording.topic) == ('hdf5', layout, topic)
         assert recording.sensor_size == size
-        assert recording.duration == pytest.approx(4, abs=0.001)
         for _ in range(2):
             chunks = list(recording)
             assert len(chunks) > 1, 'a whole file in one chunk is not constant memory'

@@ -16,7 +16,6 @@ PACKET = 'event_camera_msgs/msg/EventPacket'
 CLOUD = 'sensor_msgs/msg/PointCloud2'
 
 WIDTH, HEIGHT = 304, 240
-WINDOW_NS = 50_000_000
 START_NS = 1_700_000_000_000_000_000
 MESSAGE_US = 25_000
 EVENTS_PER_MESSAGE = 300

@@ -144,7 +144,6 @@ class NetworkWeights:
     """Packed weights of a folded network, for one instruction set."""
 
     def __init__(self, model: SAST, panel: Panel) -> None:
-        self.panel = panel
         self.stages = [
             StageWeights(cast(backbone.Stage, stage), panel) for stage in model.backbone.stages
         ]
@@ -553,11 +552,9 @@ class Program:
         self._product(weights.last, entry, out, rows, 'SILU')
         return out
 
-    def _winograd(
-        self, weights: Packed, a: Map, y: Map, stride: int, tiles: MarkedTiles | None = None
-    ) -> None:
-        """Append a 3x3 convolution of stride 1, SiLU after it, of all tiles or of a list."""
-        for operation in self._winograd_parts(weights, a, y, stride, tiles):
+    def _winograd(self, weights: Packed, a: Map, y: Map, stride: int) -> None:
+        """Append a 3x3 convolution of stride 1, SiLU after it."""
+        for operation in self._winograd_parts(weights, a, y, stride):
             operation(False)
 
     def _winograd_parts(

@@ -44,7 +44,7 @@ class Stage:
         seconds: float,
     ) -> None:
         self._rng, self._place, self._camera = rng, place, camera
-        self._walls, self._seconds = walls, seconds
+        self._seconds = seconds
         self._far = 0.9 * walls.distance(camera.angles[0])
 
     def make_people(self) -> tuple[list[Actor], list[Actor]]:

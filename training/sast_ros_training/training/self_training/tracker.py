@@ -10,6 +10,9 @@ import numpy as np
 from sast_ros.evaluation.metrics.matching import iou_matrix
 from sast_ros.tracking.assignment import assign
 
+#: Smallest overlap of a box and a prediction.
+_MIN_IOU = 0.3
+
 
 @dataclass
 class _Track:
@@ -30,15 +33,13 @@ class IouTracker:
 
     Parameters
     ----------
-    min_iou : float
-        Smallest overlap of a box and a prediction.
     max_missed : int
         A track ends after so many windows without a box.
 
     """
 
-    def __init__(self, min_iou: float = 0.3, max_missed: int = 2) -> None:
-        self._min_iou, self._max_missed = min_iou, max_missed
+    def __init__(self, max_missed: int = 2) -> None:
+        self._max_missed = max_missed
         self._tracks: list[_Track] = []
         self._next = 0
 
@@ -78,7 +79,7 @@ class IouTracker:
                 predicted['y'][row] += shift[1]
         iou = iou_matrix(predicted, boxes)
         iou[predicted['class_id'][:, None] != boxes['class_id'][None]] = 0
-        iou[iou < self._min_iou] = 0
+        iou[iou < _MIN_IOU] = 0
         pairs = zip(*(part.tolist() for part in assign(iou)))
         return [(self._tracks[index], row) for index, row in pairs]
 
