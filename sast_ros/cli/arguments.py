@@ -21,14 +21,6 @@ MODEL_HELP = (
 
 DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto, the first GPU if there is one)'
 
-#: Messages that are written, as ``sast_ros.bags.writers`` knows them.
-MESSAGES = ('EventPacket', 'EventArray')
-
-MESSAGE_HELP = (
-    'messages in .mcap: event_camera_msgs/EventPacket with EVT 3.0, or dvs_msgs/EventArray '
-    '(default: %(default)s)'
-)
-
 
 class _IntervalBound(argparse.Action):
     """One of ``--start`` and ``--end``, which must be in this order."""
@@ -63,6 +55,31 @@ class _Given(argparse.Action):
             value = [*(getattr(namespace, self.dest) if self.dest in given else ()), value]
         setattr(namespace, self.dest, value)
         namespace.given = (*given, self.dest)
+
+
+class _Recording(argparse.Action):
+    """The argument RECORDING, or the option of that name."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        value: Any,
+        option: str | None = None,
+    ) -> None:
+        if option is None and value is self.default:
+            return  # not given; namespace has the default, or the option
+        if getattr(namespace, self.dest) is not self.default:
+            raise argparse.ArgumentError(self, 'one recording only')
+        setattr(namespace, self.dest, value)
+
+
+def add_recording(command: argparse.ArgumentParser, default: Path | None, text: str) -> None:
+    """Add the recording, which may be left out and be given as ``--recording`` as well."""
+    options: Any = {'type': Path, 'metavar': 'RECORDING', 'default': default}
+    command.add_argument('recording', nargs='?', action=_Recording, help=text, **options)
+    text = 'the same as RECORDING'
+    command.add_argument('--recording', action=_Recording, help=text, **options)
 
 
 def add_interval(command: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TYPE_CHECKING
 
 from sast_ros.cli.arguments import (
     add_json,
+    add_recording,
     DEVICE_HELP,
     MODEL_HELP,
     number_between,
@@ -60,18 +61,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'detection, latency, and the highest event rate with less than 1 % of the windows and '
         'events lost.',
     )
-    command.add_argument(
-        'recording',
-        nargs='?',
-        type=Path,
-        metavar='RECORDING',
-        help='take the events of this recording instead of synthetic ones',
-    )
+    add_recording(command, None, 'take the events of this recording instead of synthetic ones')
     for name, kind, default, metavar, text in (
         ('--model', str, 'default', 'M', MODEL_HELP),
         ('--device', str, 'auto', 'D', DEVICE_HELP),
-        ('--sensor-size', sensor_size, None, 'WxH', 'sensor size of the synthetic events '
-         '(default: the design size of the network)'),
         ('--rate', number_between(0.001, 1000), None, 'MEV', 'million synthetic events a second '
          '(default: an eighth of the number of pixels in every window)'),
         ('--topic', str, None, 'T', 'topic with events in the recording (default: the only one)'),
@@ -81,6 +74,13 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
          f'streams of --node last {_NODE_FACTOR} times as long (default: %(default)g)'),
     ):  # fmt: skip
         command.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
+    command.add_argument(
+        '--sensor-size',
+        '--size',
+        type=sensor_size,
+        metavar='WxH',
+        help='sensor size of the synthetic events (default: the design size of the network)',
+    )
     command.add_argument(
         '--instruction-set',
         choices=INSTRUCTION_SETS,

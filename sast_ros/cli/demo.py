@@ -12,7 +12,7 @@ import shutil
 import sys
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import MODEL_HELP, number_between
+from sast_ros.cli.arguments import add_recording, MODEL_HELP, number_between
 from sast_ros.cli.terminal import (
     kept_text,
     new_table,
@@ -39,13 +39,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description='Play a recording over real ROS 2 topics through the detector node and show '
         'the detections that come back.',
     )
-    command.add_argument(
-        'recording',
-        nargs='?',
-        type=Path,
-        default=EXAMPLE,
-        metavar='RECORDING',
-        help=f'recording of any format that "sast-ros replay" reads (default: "{EXAMPLE}", the '
+    add_recording(
+        command,
+        Path(EXAMPLE),
+        f'recording of any format that "sast-ros replay" reads (default: "{EXAMPLE}", the '
         'bundled one)',
     )
     for name, kind, default, metavar, text in (

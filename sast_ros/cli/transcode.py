@@ -8,14 +8,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sast_ros.cli.arguments import (
-    add_interval,
-    add_json,
-    MESSAGE_HELP,
-    MESSAGES,
-    sensor_size,
-    wrong_usage,
-)
+from sast_ros.cli.arguments import add_interval, add_json, sensor_size, wrong_usage
 from sast_ros.cli.terminal import (
     left_out,
     new_table,
@@ -29,6 +22,7 @@ from sast_ros.errors import UsageError
 
 #: Formats that are written, as ``sast_ros.bags.writers`` knows them.
 FORMATS = ('mcap', 'raw', 'dat', 'h5', 'npz', 'csv', 'txt')
+MESSAGES = ('EventPacket', 'EventArray')
 
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -55,7 +49,13 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         choices=FORMATS,
         help='convert several recordings to this format; files keep their names',
     )
-    command.add_argument('--message', choices=MESSAGES, default=MESSAGES[0], help=MESSAGE_HELP)
+    command.add_argument(
+        '--message',
+        choices=MESSAGES,
+        default=MESSAGES[0],
+        help='messages in .mcap: event_camera_msgs/EventPacket with EVT 3.0, or '
+        'dvs_msgs/EventArray (default: %(default)s)',
+    )
     command.add_argument(
         '--topic', metavar='T', help='topic with events (default: the only one in the recording)'
     )

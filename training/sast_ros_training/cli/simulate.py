@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 import time
 
-from sast_ros.cli.arguments import MESSAGE_HELP, MESSAGES, number_between, seed, whole_number
+from sast_ros.cli.arguments import number_between, seed, whole_number
 from sast_ros.cli.terminal import new_table, show_progress, show_results, thousands, write_json
 
 
@@ -49,7 +49,10 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     option('--scene', choices=('street', 'near'), help=text)
     text = 'folder with glTF models of cars, people and two-wheelers to use as well'
     option('--models', type=Path, metavar='DIR', help=text)
-    option('--message', choices=MESSAGES, default=MESSAGES[0], help=MESSAGE_HELP)
+    text = (
+        'messages: event_camera_msgs/EventPacket in EVT 3.0 or dvs_msgs/EventArray (default: evt3)'
+    )
+    option('--format', choices=('evt3', 'dvs'), default='evt3', help=text)
     times, text = (
         number_between(5, 10_000),
         'length of the windows that are labelled, milliseconds',
@@ -73,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = arguments.seconds, arguments.geometry, arguments.motion, arguments.models
     timing = WindowTiming.from_ms(arguments.window_ms, arguments.stride_ms)
-    output = arguments.message, not arguments.no_video, timing
+    output = arguments.format, not arguments.no_video, timing
     plans = [
         SequencePlan(arguments.seed, index, *wanted, *output, arguments.scene)
         for index in range(arguments.sequences)

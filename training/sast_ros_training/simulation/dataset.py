@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from sast_ros.bags.mcap_topic import McapTopic
-from sast_ros.bags.writers import MESSAGES
 from sast_ros.evaluation.boxes import times_path
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
@@ -42,7 +41,11 @@ _POLL_S = 0.5
 
 _EVALUATION_DTYPE = np.dtype([*BOX_DTYPE.descr, ('ignored', '?')])
 
-_ENCODERS = {'EventPacket': EventPacketEncoder, 'EventArray': EventArrayEncoder}
+#: Message type and encoder by the name of the format.
+_FORMATS = {
+    'evt3': ('event_camera_msgs/msg/EventPacket', EventPacketEncoder),
+    'dvs': ('dvs_msgs/msg/EventArray', EventArrayEncoder),
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class SequencePlan:
     What is to be simulated; everything else follows from the seed.
 
     ``geometry``, ``motion``, ``models`` (a folder), ``timing`` and ``scene`` are those of
-    ``SimulatedSequence``; ``message`` is one of ``MESSAGES``; ``video`` asks for a preview.
+    ``SimulatedSequence``; ``encoding`` is 'evt3' or 'dvs'; ``video`` asks for a preview.
     """
 
     seed: int
@@ -60,7 +63,7 @@ class SequencePlan:
     geometry: str
     motion: str | None
     models: Path | None
-    message: str
+    encoding: str
     video: bool
     timing: WindowTiming = DEFAULT_TIMING
     scene: str | None = None
@@ -134,14 +137,15 @@ def _write_files(
     wanted = plan.seconds, plan.geometry, plan.motion, models, plan.timing, plan.scene
     sequence = SimulatedSequence(seed, *wanted)
     height, width = sequence.height, sequence.width
-    encode: Any = _ENCODERS[plan.message](width, height, FRAME_ID)
+    message_type, make_encoder = _FORMATS[plan.encoding]
+    encode: Any = make_encoder(width, height, FRAME_ID)
     bag = folder / f'{plan.name}.mcap'
     part = bag.with_suffix('.mcap.part')
     boxes, ends, events = [], [], 0
     with contextlib.ExitStack() as stack:
         stream = create_file(part)
         stack.callback(discard_file, stream)
-        topic = McapTopic(stream, EVENTS_TOPIC, MESSAGES[plan.message])
+        topic = McapTopic(stream, EVENTS_TOPIC, message_type)
         preview = None
         if plan.video:
             video = folder / f'{plan.name}.mp4'
@@ -244,7 +248,7 @@ def write_dataset(
             'height': height,
             'seed': first.seed,
             'seconds': first.seconds,
-            'message': first.message,
+            'format': first.encoding,
             'topic': EVENTS_TOPIC,
             'window_us': first.timing.window_us,
             'label_period_us': first.timing.stride_us,

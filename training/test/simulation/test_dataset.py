@@ -33,11 +33,11 @@ def two_drives(tmp_path_factory):
     return folder, simulate(folder, '--sequences', '2')
 
 
-@pytest.mark.parametrize('message', ['EventPacket', 'EventArray'])
-def test_the_recording_holds_the_events_of_the_drive(two_drives, tmp_path, message):
+@pytest.mark.parametrize('format_name', ['evt3', 'dvs'])
+def test_the_recording_holds_the_events_of_the_drive(two_drives, tmp_path, format_name):
     folder, content = two_drives
-    if message != 'EventPacket':  # the default
-        folder, content = tmp_path, simulate(tmp_path, '--message', message, '--no-video')
+    if format_name != 'evt3':  # the default
+        folder, content = tmp_path, simulate(tmp_path, '--format', format_name, '--no-video')
     sequence = SimulatedSequence((6, 0), 0.4)
     expected = [window.chunk for window in sequence.windows()] + [sequence.tail]
     with open_recording(folder / 'drive_0000.mcap') as recording:

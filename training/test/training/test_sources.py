@@ -262,7 +262,7 @@ def test_boxes_without_events_are_not_recent(tmp_path):
 
 
 def test_a_simulated_recording_is_training_data(tmp_path):
-    plan = SequencePlan(5, 0, 0.5, 'gen1', 'static', None, 'EventPacket', False)
+    plan = SequencePlan(5, 0, 0.5, 'gen1', 'static', None, 'evt3', False)
     (tmp_path / 'train').mkdir()
     write_sequence(tmp_path / 'train', plan)
     fill(
