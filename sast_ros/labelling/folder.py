@@ -260,6 +260,8 @@ def import_labels(
 
 def _read_index(folder: Path) -> Export:
     advice = 'name a folder that "sast-ros label" has written'
+    if folder.is_file():
+        raise LabelError(f'{folder}: is a file; {advice}, with the edited annotations in it')
     path = folder / _INDEX
     content = load_json(path, advice)
     with reading(path, advice):

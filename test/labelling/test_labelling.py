@@ -249,6 +249,8 @@ def test_missing_pictures_files_and_recordings_are_named(kind, tmp_path, recordi
         import_labels(folder, recording)
     with pytest.raises(LabelError, match='drive, not of other'):
         import_labels(folder, recording.with_name('other.mcap'))
+    with pytest.raises(LabelError, match='is a file; name a folder'):
+        import_labels(folder / FILES[kind], recording)
     (folder / FILES[kind]).unlink()
     with pytest.raises(LabelError, match='annotations.json or annotations.xml'):
         import_labels(folder, recording)
