@@ -5,9 +5,10 @@
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 
-# Tests run in as many processes as there are cores. A module is not spread over them unless one has nothing else to do:
-# its fixtures are made once. One test after the other, as with `pytest`: make test PARALLEL=
-PARALLEL := --numprocesses=auto --maxprocesses=4 --dist=worksteal
+# Tests run in one process more than there are cores, because a third of their time they wait for other processes. A
+# module is not spread over them unless one has nothing else to do: its fixtures are made once. One test after the other,
+# as with `pytest`: make test PARALLEL=
+PARALLEL := --numprocesses=$(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 4))) --dist=worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test coverage test-view test-arm sanitize fuzz lint docs clean

@@ -21,8 +21,7 @@ import pytest
 from sast_ros.bags import open_recording
 from sast_ros.bags.writers import WRITERS
 from sast_ros.cli import main
-from sast_ros.cli.arguments import MESSAGES
-from sast_ros.cli.transcode import FORMATS
+from sast_ros.cli.transcode import FORMATS, MESSAGES
 
 Captured = pytest.CaptureFixture[str]
 

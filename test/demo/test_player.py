@@ -152,7 +152,8 @@ def test_an_interruption_is_its_ordinary_end(
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(player_module, 'play', play)
+    monkeypatch.setattr('sys.argv', ['player'])
     try:
-        assert player_module.main([]) == 0
+        assert player_module.main() == 0
     finally:
         signal.signal(signal.SIGTERM, before)
