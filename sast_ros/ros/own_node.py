@@ -30,15 +30,15 @@ def own_node(
     ros_arguments : sequence of str
         What follows ``--ros-args``, such as ``-r /diagnostics:=/robot/diagnostics``.
 
-    Raises
-    ------
-    UsageError
-        ROS does not take these arguments.
-
     Yields
     ------
     node : rclpy.node.Node
     executor : rclpy.executors.SingleThreadedExecutor
+
+    Raises
+    ------
+    UsageError
+        ROS does not take these arguments.
 
     """
     with contextlib.ExitStack() as stack:
