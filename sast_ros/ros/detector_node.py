@@ -55,6 +55,7 @@ from sast_ros.ros.rclpy_compat import (
     logged_transition,
     RCLError,
     refuse_impossible_transitions,
+    refuse_unknown_types,
 )
 from sast_ros.ros.window_queue import WindowQueues
 from sast_ros.ros.worker import Worker
@@ -88,6 +89,7 @@ class DetectorNode(LifecycleNode):
         self._configurations = 0
         self._failure = ''
         refuse_impossible_transitions(self)
+        refuse_unknown_types(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
         after_parameters(self, self._after_set_parameters)
         self._diagnostics = qos.create_publisher(

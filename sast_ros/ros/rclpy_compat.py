@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import functools
 from typing import Any, Protocol
 
+from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -104,6 +105,31 @@ def refuse_impossible_transitions(node: LifecycleNode) -> None:
             return response
 
     service.callback = refuse_or_answer
+
+
+def refuse_unknown_types(node: Node) -> None:
+    """
+    Answer a request for parameters of a type that does not exist with a refusal.
+
+    rclpy raises ValueError from its service callback instead, which ends the node.
+    """
+    for service in node.services:
+        if service.srv_name.endswith(('/set_parameters', '/set_parameters_atomically')):
+            service.callback = functools.partial(_refuse_unknown_types, service.callback)
+
+
+def _refuse_unknown_types(answer: Callable[..., Any], request: Any, response: Any) -> Any:
+    known = {kind.value for kind in Parameter.Type}
+    unknown = [each.name for each in request.parameters if each.value.type not in known]
+    if not unknown:
+        return answer(request, response)
+    reason = f'{", ".join(unknown)}: no type of rcl_interfaces/ParameterType; nothing was set'
+    result = SetParametersResult(successful=False, reason=reason)
+    if hasattr(response, 'result'):
+        response.result = result
+    else:
+        response.results = [result for _ in request.parameters]
+    return response
 
 
 def after_parameters(node: Node, callback: Callable[[list[Parameter]], None]) -> None:

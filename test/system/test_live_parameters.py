@@ -157,6 +157,20 @@ def test_a_number_may_have_another_type(node):
     assert 'Wrong parameter type' in reason
 
 
+def test_a_type_that_does_not_exist_is_refused_and_the_node_lives(node):
+    from rcl_interfaces.msg import Parameter, ParameterValue
+    from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+
+    observer = node.observer
+    wrong = Parameter(name='detections.nms_iou', value=ParameterValue(type=42))
+    (result,) = observer.call(observer._set, SetParameters.Request(parameters=[wrong])).results
+    request = SetParametersAtomically.Request(parameters=[wrong])
+    other = observer.call(observer._set_atomically, request).result
+    for each in (result, other):
+        assert not each.successful and 'detections.nms_iou: no type' in each.reason
+    assert observer.set_parameters(detections__nms_iou=0.4) == []
+
+
 def test_descriptors_tell_range_unit_and_meaning(node):
     observer = node.observer
     stride = observer.describe('window.stride_ms')
