@@ -143,10 +143,7 @@ class StreamingDetector:
             )
         if downsample is None:
             downsample = self.config.downsample
-        if not downsample >= 1 or downsample % 1:
-            raise SettingError(
-                f'StreamingDetector: downsample is {downsample}; it must be an integer from 1 on'
-            )
+        self.downsample = _from_one('downsample', downsample)
         reason = refuse_sensor_size(*sensor_size) if sensor_size is not None else ''
         if reason:
             raise SettingError(
@@ -155,7 +152,6 @@ class StreamingDetector:
         self.engine = Engine.for_model(model, threads=int(threads), precision=precision)
         self._control = replace(self.engine.control)
         self.device, self.precision = self.engine.device, precision
-        self.downsample = int(downsample)
         self.sensor_size = sensor_size
         self._states: list[State] | None = None
         self.selected: SelectedTokens | None = None
@@ -198,12 +194,7 @@ class StreamingDetector:
                     f'StreamingDetector: {name} is {value}; it must lie between 0 and 1'
                 )
         if max_detections is not None:
-            if not max_detections >= 1 or max_detections % 1:
-                raise SettingError(
-                    f'StreamingDetector: max_detections is {max_detections}; it must be an '
-                    'integer from 1 on'
-                )
-            max_detections = int(max_detections)
+            max_detections = _from_one('max_detections', max_detections)
         unknown = sorted(set(classes or ()) - set(self.config.classes))
         if unknown:
             raise SettingError(
@@ -431,6 +422,15 @@ class StreamingDetector:
             height=height,
             kept=tuple(StageShare(*map(float, shares)) for shares in found.shares),
         )
+
+
+def _from_one(name: str, value: float) -> int:
+    """Return a setting that is an integer from 1 on."""
+    if not value >= 1 or value % 1:
+        raise SettingError(
+            f'StreamingDetector: {name} is {value}; it must be an integer from 1 on'
+        )
+    return int(value)
 
 
 def step_together(

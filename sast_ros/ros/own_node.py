@@ -12,6 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sast_ros.errors import UsageError
+from sast_ros.ros.rclpy_compat import RCLError
 
 
 @contextlib.contextmanager
@@ -73,6 +74,6 @@ def full_topic(node: Node, topic: str) -> str:
     """
     try:
         return str(node.resolve_topic_name(topic))
-    except RuntimeError as error:  # the one of rcl has no public name
+    except RCLError as error:
         reason = str(error).partition(': ')[2].partition(', at ')[0] or error
         raise UsageError(f'no topic is called {topic!r}: {reason}') from error
