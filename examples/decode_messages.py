@@ -7,6 +7,8 @@ import sys
 from sast_ros.bags import open_recording
 from sast_ros.events import EventFormatError, open_decoder
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 with open_recording(sys.argv[1]) as recording:
     decode = open_decoder(recording.type)  # one decoder for each topic: it keeps stream state
     for time_ns, raw in recording.messages():  # bytes, as from a raw subscription

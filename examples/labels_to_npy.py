@@ -16,6 +16,8 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.evaluation.formats.box_file import FrameClock
 from sast_ros.evaluation.labels import read_labels
 
+if len(sys.argv) not in (3, 4):
+    sys.exit(__doc__)
 path, source = map(Path, sys.argv[1:3])
 name = recording_stem(path.resolve())
 frames = FrameClock(float(sys.argv[3])) if len(sys.argv) > 3 else None

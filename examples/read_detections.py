@@ -8,6 +8,8 @@ import sys
 
 import numpy as np
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 folder = Path(sys.argv[1])
 summary = json.loads((folder / 'summary.json').read_text())
 boxes = np.load(folder / 'detections.npy')  # a row for each box

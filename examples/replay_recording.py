@@ -9,6 +9,8 @@ from sast_ros.detector import StreamingDetector
 from sast_ros.model import load_model
 from sast_ros.pipeline import EventPipeline
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 model = load_model('default')  # or load_model('weights.safetensors', device='cuda')
 pipeline = EventPipeline(StreamingDetector(model, score_threshold=0.1), window_ms=50, stride_ms=50)
 with open_recording(sys.argv[1]) as recording:

@@ -34,6 +34,8 @@ def calibrate(scores, values):
     return 1 / (1 + np.exp(-odds - values['offsets']))
 
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 session = onnxruntime.InferenceSession(sys.argv[1])
 about = session.get_modelmeta().custom_metadata_map
 about = {key: json.loads(about[key]) for key in about if key not in ('sast_ros', 'model')}

@@ -47,6 +47,16 @@ def test_every_example_is_run_here():
     assert [path.name for path in EXAMPLES.glob('*.py') if f"'{path.name}'" not in source] == []
 
 
+@pytest.mark.parametrize(
+    'script', [path for path in sorted(EXAMPLES.glob('*.py')) if 'sys.argv[' in path.read_text()]
+)
+def test_without_its_arguments_an_example_prints_its_usage(script):
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f'python {script.name} ' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
 def test_replay_recording_prints_a_line_for_each_window(bag):
     lines = run('replay_recording.py', bag)
     assert len(lines) == 4  # of 50 ms, the fifth is never complete
