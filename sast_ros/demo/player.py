@@ -34,7 +34,7 @@ from sast_ros.errors import format_error, is_expected, MissingPackageError
 from sast_ros.example import EXAMPLE
 from sast_ros.process import is_interruption
 from sast_ros.ros.event_subscription import find_message_class
-from sast_ros.ros.rclpy_compat import initialize
+from sast_ros.ros.rclpy_compat import initialize, ros_refusals
 
 _NAME = 'event_player'
 
@@ -116,7 +116,8 @@ def main() -> int:
     node = None
     try:
         initialize(signal_handler_options=SignalHandlerOptions.NO)
-        node = Node(_NAME, start_parameter_services=False)
+        with ros_refusals():
+            node = Node(_NAME, start_parameter_services=False)
         play(node)
     except (Exception, KeyboardInterrupt) as error:
         if is_interruption(error):

@@ -12,7 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sast_ros.errors import UsageError
-from sast_ros.ros.rclpy_compat import RCLError
+from sast_ros.ros.rclpy_compat import rcl_reason, RCLError, ros_refusals
 
 
 @contextlib.contextmanager
@@ -38,23 +38,19 @@ def own_node(
 
     Raises
     ------
-    UsageError
-        ROS does not take these arguments.
+    UsageError, SettingError
+        See ``ros_refusals``.
 
     """
     with contextlib.ExitStack() as stack:
         context = rclpy.Context()
         arguments = ['--ros-args', *ros_arguments] if ros_arguments else None
-        try:
+        with ros_refusals(ros_arguments):
             rclpy.init(
                 args=arguments, context=context, signal_handler_options=SignalHandlerOptions.NO
             )
-        except RuntimeError as error:  # those of rcl have no public name
-            if not ros_arguments:
-                raise
-            raise UsageError(f'--ros-args {" ".join(ros_arguments)}: {error}') from error
-        stack.callback(context.try_shutdown)
-        node = Node(name, context=context, start_parameter_services=False, enable_rosout=False)
+            stack.callback(context.try_shutdown)
+            node = Node(name, context=context, start_parameter_services=False, enable_rosout=False)
         stack.callback(node.destroy_node)
         executor = SingleThreadedExecutor(context=context)
         stack.callback(executor.shutdown)
@@ -75,5 +71,5 @@ def full_topic(node: Node, topic: str) -> str:
     try:
         return str(node.resolve_topic_name(topic))
     except RCLError as error:
-        reason = str(error).partition(': ')[2].partition(', at ')[0] or error
+        reason = rcl_reason(error).partition(': ')[2] or error
         raise UsageError(f'no topic is called {topic!r}: {reason}') from error

@@ -8,23 +8,30 @@ Each names the upstream issue; where rclpy has changed, the fallback is its publ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import functools
+import os
+import re
 from typing import Any, Protocol
 
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.exceptions import ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
 from rclpy.utilities import remove_ros_args
-from sast_ros.errors import escape_controls, SettingError
+from sast_ros.errors import escape_controls, SettingError, UsageError
 from sast_ros.process import is_interruption
 
 RCLError = rclpy_implementation.RCLError
+
+#: What ROS raises while it starts; the last one because of use_sim_time.
+_REFUSALS = (RCLError, rclpy_implementation.UnknownROSArgsError, ParameterException)
 
 
 def initialize(**options: Any) -> None:
@@ -36,19 +43,59 @@ def initialize(**options: Any) -> None:
     Raises
     ------
     SettingError
-        An argument that is none of ROS.
+        An argument that is none of ROS, or what ``ros_refusals`` raises.
+
+    """
+    with ros_refusals():
+        try:
+            unknown = ' '.join(remove_ros_args()[1:])
+        except rclpy_implementation.UnknownROSArgsError as error:
+            unknown = str(error)
+        if unknown:
+            raise SettingError(
+                f'{escape_controls(unknown)} is no argument of ROS; give parameters as '
+                '"--ros-args -p NAME:=VALUE" or "--ros-args --params-file FILE"'
+            )
+        rclpy.init(**options)
+
+
+@contextlib.contextmanager
+def ros_refusals(arguments: Sequence[str] = ()) -> Iterator[None]:
+    """
+    Raise what ROS refuses while it starts as an error with a text for the user.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What the user has given after ``--ros-args``.
+
+    Raises
+    ------
+    UsageError
+        ROS does not take these arguments.
+    SettingError
+        ROS does not take the environment, or the arguments of the program.
 
     """
     try:
-        unknown = ' '.join(remove_ros_args()[1:])
-    except rclpy_implementation.UnknownROSArgsError as error:
-        unknown = str(error)
-    if unknown:
-        raise SettingError(
-            f'{escape_controls(unknown)} is no argument of ROS; give parameters as '
-            '"--ros-args -p NAME:=VALUE" or "--ros-args --params-file FILE"'
-        )
-    rclpy.init(**options)
+        yield
+    except _REFUSALS as error:
+        reason = rcl_reason(error)
+        if 'logging' in reason:
+            reason += '; set ROS_LOG_DIR to a folder that can be written'
+        elif os.environ.get('ROS_SECURITY_ENABLE') == 'true':
+            reason += (
+                '; security is on (ROS_SECURITY_ENABLE): check that the middleware has it, and '
+                'the keystore and enclave'
+            )
+        elif arguments:
+            raise UsageError(f'--ros-args {" ".join(arguments)}: {reason}') from error
+        raise SettingError(f'ROS 2 cannot start: {reason}') from error
+
+
+def rcl_reason(error: Exception) -> str:
+    """Return the text of an error of rcl without places in its source."""
+    return re.sub(r', at \S+:\d+', '', str(error))
 
 
 class _FailingNode(Protocol):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from unittest.mock import Mock
 
 from interruption import INTERRUPTIONS
@@ -14,6 +16,8 @@ rclpy = pytest.importorskip('rclpy', reason='ROS 2 (rclpy) is not installed')
 from rclpy.parameter import Parameter  # noqa: E402 - after the skip
 from sast_ros.errors import SettingError  # noqa: E402 - after the skip
 from sast_ros.ros import rclpy_compat  # noqa: E402 - after the skip
+
+VIEW = ['view', '--topic', 'x', '--page']
 
 
 def test_start_values_are_known_before_they_are_declared_or_not_at_all(ros_domain):
@@ -38,6 +42,47 @@ def test_an_argument_that_ros_would_ignore_or_not_name_is_refused(monkeypatch, a
     monkeypatch.setattr('sys.argv', ['detector', *arguments])
     with pytest.raises(SettingError, match='no argument of ROS.*--ros-args -p NAME:=VALUE'):
         rclpy_compat.initialize()
+
+
+def test_an_argument_that_ros_cannot_parse_is_an_expected_error(monkeypatch):
+    monkeypatch.setattr('sys.argv', ['player', '--ros-args', '-r', 'foo'])
+    with pytest.raises(SettingError, match='-r foo'):
+        rclpy_compat.initialize()
+
+
+@pytest.mark.parametrize(
+    'program',
+    ['sast_ros.ros.start.detector()', 'sast_ros.ros.start.player()', f'sast_ros.cli.main({VIEW})'],
+)
+@pytest.mark.parametrize(
+    'variable, value, told',
+    [
+        ('ROS_LOG_DIR', '/proc/none', 'ROS_LOG_DIR'),
+        ('ROS_DOMAIN_ID', 'none', 'ROS_DOMAIN_ID'),
+        ('ROS_SECURITY_STRATEGY', 'Enforce', 'ROS_SECURITY_ENABLE'),
+    ],
+)
+def test_an_environment_in_which_ros_cannot_start_is_one_sentence(
+    monkeypatch, program, variable, value, told
+):
+    monkeypatch.setenv(variable, value)
+    if told == 'ROS_SECURITY_ENABLE':
+        monkeypatch.setenv(told, 'true')
+        monkeypatch.setenv('ROS_SECURITY_KEYSTORE', '/proc/none')
+    done = subprocess.run(
+        [
+            sys.executable,
+            '-c',
+            f'import sys, sast_ros.cli, sast_ros.ros.start; sys.exit({program})',
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert 'ROS 2 cannot start' in said and told in said
+    assert 'Traceback' not in said and '.cpp' not in said
 
 
 @pytest.mark.parametrize('interrupt', INTERRUPTIONS)
