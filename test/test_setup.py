@@ -137,6 +137,32 @@ def test_variables_of_a_sourced_ros_installation_do_not_reach_the_set_up(set_up,
     assert environment['AMENT_PREFIX_PATH'] == str(set_up.VENV)
 
 
+def test_defaults_of_the_users_colcon_do_not_reach_the_set_up(set_up, tmp_path, monkeypatch):
+    pytest.importorskip('colcon_defaults', reason='colcon is not installed')
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for folder in ('.colcon', 'other'):
+        file = tmp_path / folder / 'defaults.yaml'
+        file.parent.mkdir()
+        file.write_text('list: {names-only: true}\n')
+    monkeypatch.setenv('COLCON_DEFAULTS_FILE', str(file))
+    set_up.STATE.mkdir(parents=True)
+    set_up.run(
+        *(sys.executable, '-m', 'colcon', '--log-base', str(tmp_path / 'log'), 'list'),
+        *('--base-paths', str(REPOSITORY / 'msg' / 'dvs_msgs')),
+    )
+    assert len(set_up.LOG.read_text().splitlines()[-1].split('\t')) == 3  # name, path, type
+
+
+@pytest.mark.skipif(sys.prefix == sys.base_prefix, reason='pip refuses in environments only')
+def test_a_pip_that_installs_for_the_user_installs_into_the_environment(
+    set_up, tmp_path, monkeypatch
+):
+    (tmp_path / 'pip.conf').write_text('[global]\nuser = true\n')
+    monkeypatch.setenv('PIP_CONFIG_FILE', str(tmp_path / 'pip.conf'))
+    set_up.STATE.mkdir(parents=True)
+    set_up.run(sys.executable, '-m', 'pip', 'install', '--no-index', '--dry-run', 'pip')
+
+
 def test_make_without_a_target_explains_itself():
     shown = subprocess.run(
         ['make', '-s', '-C', str(REPOSITORY)], capture_output=True, text=True, check=True

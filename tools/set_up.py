@@ -37,16 +37,16 @@ PACKAGES = {'.': 'sast_ros', 'training': 'training/sast_ros_training'}
 # ROS 2 Jazzy and torch have wheels for these.
 MIN_PYTHON, MAX_PYTHON = (3, 10), (3, 13)
 
-# Variables of a sourced ROS installation, another environment or the user's pip that would reach
-# into .venv.
+# Variables of a sourced ROS installation, another environment or the user's pip and colcon that
+# would reach into .venv.
 FOREIGN = (
     'AMENT_PREFIX_PATH',
     'CMAKE_PREFIX_PATH',
+    'COLCON_DEFAULTS_FILE',
     'COLCON_PREFIX_PATH',
     'LD_LIBRARY_PATH',
     'PIP_PREFIX',
     'PIP_TARGET',
-    'PIP_USER',
     'PYTHONHOME',
     'PYTHONPATH',
     'ROS_DISTRO',
@@ -120,8 +120,11 @@ def environment() -> dict[str, str]:
         PATH=f'{VENV / "bin"}{os.pathsep}{os.environ.get("PATH", os.defpath)}',
         AMENT_PREFIX_PATH=str(VENV),
         CMAKE_PREFIX_PATH=str(VENV),
+        # Not ~/.colcon/defaults.yaml, whose symlink-install would link to what is deleted
+        COLCON_HOME=str(STATE),
         PIP_DISABLE_PIP_VERSION_CHECK='1',
         PIP_NO_INPUT='1',
+        PIP_USER='0',  # nor 'user = true' of a pip.conf
         PYTHONNOUSERSITE='1',
     )
     return clean
