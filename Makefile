@@ -3,7 +3,7 @@
 # Another interpreter (3.10 to 3.13) for a new .venv: make setup PYTHON=python3.12
 
 PYTHON ?= python3
-VENV := $(CURDIR)/.venv
+VENV := .venv
 
 # Tests run in one process more than there are cores, because a third of their time they wait for other processes. A
 # module is not spread over them unless one has nothing else to do: its fixtures are made once. One test after the other,
@@ -15,7 +15,8 @@ PARALLEL := --numprocesses=$(shell cores=$$(nproc); echo $$((cores < 4 ? cores +
 
 # These commands always use .venv, also in a shell where a ROS installation is sourced: its variables would mix two sets
 # of ROS libraries, and its RMW may not be among the wheels. The tests that need `launch` look for it on PYTHONPATH.
-unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION
+export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
+unexport CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION
 ifdef ROS_DISTRO
 unexport PYTHONPATH LD_LIBRARY_PATH
 endif
@@ -41,13 +42,13 @@ setup:
 	@$(PYTHON) tools/set_up.py
 
 demo: setup
-	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/sast-ros demo
+	@$(VENV)/bin/sast-ros demo
 
 test: setup
-	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest $(PARALLEL)
+	@$(VENV)/bin/python -m pytest $(PARALLEL)
 
 coverage: setup
-	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest $(PARALLEL) --cov --cov-report=term
+	@$(VENV)/bin/python -m pytest $(PARALLEL) --cov --cov-report=term
 
 # Tests of Rerun, which "make test" leaves out where it is not installed: with pyarrow it is a quarter of all that set-up
 # installs. Its version is that of constraints.txt.
@@ -55,7 +56,7 @@ VIEW_TESTS := test/visualization/test_rerun.py test/system/test_page.py
 
 test-view: setup
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt rerun-sdk
-	@AMENT_PREFIX_PATH=$(VENV) $(VENV)/bin/python -m pytest -k rerun $(VIEW_TESTS)
+	@$(VENV)/bin/python -m pytest -k rerun $(VIEW_TESTS)
 
 # What differs between processors: compiled loops and the network, which is compared with the selections of the authors'
 # own implementation. One module: make test-arm ARM_TESTS=test/test_windows.py
@@ -83,12 +84,12 @@ SANITIZED := test/events test/bags/test_bad_events.py test/bags/test_event_files
   training/test/training/test_augmentation.py training/test/training/test_streams.py
 
 sanitize: setup
-	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/pytest -q -p no:cacheprovider $(PARALLEL) $(SANITIZED)
+	@tools/sanitize.sh $(VENV)/bin/pytest -q -p no:cacheprovider $(PARALLEL) $(SANITIZED)
 
 FUZZ := --executions 10000000
 
 fuzz: setup
-	@AMENT_PREFIX_PATH=$(VENV) tools/sanitize.sh $(VENV)/bin/python test/fuzz/campaign.py $(FUZZ)
+	@tools/sanitize.sh $(VENV)/bin/python test/fuzz/campaign.py $(FUZZ)
 
 lint: setup
 	@$(VENV)/bin/ruff check .

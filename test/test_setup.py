@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 from types import ModuleType
@@ -169,3 +170,16 @@ def test_make_without_a_target_explains_itself():
     ).stdout
     for target in ('demo', 'test', 'setup', 'lint', 'clean'):
         assert f'make {target}' in shown
+
+
+def test_make_runs_in_a_folder_with_a_space_in_its_name(tmp_path):
+    folder = tmp_path / 'my robot'
+    command = folder / '.venv' / 'bin' / 'sast-ros'
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\necho "$AMENT_PREFIX_PATH"\n')
+    command.chmod(0o755)
+    shutil.copy(REPOSITORY / 'Makefile', folder)
+    shown = subprocess.run(
+        ['make', '--old-file=setup', 'demo'], cwd=folder, capture_output=True, text=True
+    )
+    assert (shown.stdout, shown.stderr) == (f'{folder}/.venv\n', '')
