@@ -20,6 +20,7 @@ from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import LifecycleNode
 from launch_ros.substitutions import FindPackageShare
 
 ARGUMENTS = {
@@ -56,6 +57,19 @@ def is_recorded(context):
     return context.launch_configurations['record'] != ''
 
 
+def end(event, context):
+    """End all after the bag; at once, with exit code 1, when another process ends or one fails."""
+    if context.is_shutdown:
+        return None
+    if 'play' in event.cmd and event.returncode == 0:
+        # What is on its way when the bag ends is still published and recorded
+        return TimerAction(period=END_S, actions=[EmitEvent(event=Shutdown())])
+    raise RuntimeError(
+        f'{event.process_name} ended with exit code {event.returncode}; its messages above have '
+        'the reason'
+    )
+
+
 def generate_launch_description():
     """Declare the arguments, the detector on simulated time, the player and the recorder."""
     argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
@@ -70,8 +84,6 @@ def generate_launch_description():
     again = ExecuteProcess(
         cmd=[*command, '--loop'], condition=IfCondition(argument['loop']), output='screen'
     )
-    # What is on its way when the bag ends is still published and recorded
-    end = TimerAction(period=END_S, actions=[EmitEvent(event=Shutdown())])
     record = ExecuteProcess(
         cmd=[
             *('ros2', 'bag', 'record', '--output', argument['record'], '--use-sim-time'),
@@ -86,6 +98,10 @@ def generate_launch_description():
         output='screen',
     )
     detector = PathJoinSubstitution([share, 'launch', 'detector.launch.py'])
+
+    def is_ours(action):
+        return action in (once, again, record) or isinstance(action, LifecycleNode)
+
     return LaunchDescription(
         [
             *(
@@ -96,12 +112,13 @@ def generate_launch_description():
                 PythonLaunchDescriptionSource(detector),
                 launch_arguments=[
                     ('use_sim_time', 'true'),
+                    ('autostart_required', 'true'),
                     *((name, argument[name]) for name in PASSED_ON),
                 ],
             ),
             record,
             once,
             again,
-            RegisterEventHandler(OnProcessExit(target_action=once, on_exit=[end])),
+            RegisterEventHandler(OnProcessExit(target_action=is_ours, on_exit=end)),
         ]
     )

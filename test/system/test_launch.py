@@ -324,6 +324,34 @@ def test_replay_records_events_detections_and_classes_and_nothing_else(prefix, n
     assert [name for name in [*wanted, *others] if re.search(pattern, name)] == wanted
 
 
+# In the place of `ros2 bag`: the verb that FAILING names ends at once, the others play on
+ROS2 = """#!{python}
+import os, signal, sys
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+if sys.argv[2] == os.environ['FAILING']:
+    sys.exit('there is a folder of that name')
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize('failing', ['play', 'record', 'detector'])
+def test_replay_ends_when_one_of_its_processes_fails(prefix, tmp_path, monkeypatch, failing):
+    log, program = tmp_path / 'launch.txt', tmp_path / 'ros2'
+    program.write_text(ROS2.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv('FAILING', failing)
+    model = 'model:=/nowhere' if failing == 'detector' else 'model:=gen1-tiny'
+    process = start(prefix, log, 'bag:=/bag', 'record:=/new', model, file_name='replay')
+    try:
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    last = log.read_text()
+    assert re.search(r'(detector|ros2)-\d+ ended with exit code 1', last), last
+
+
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 bag is not installed')
 def test_replay_records_what_evaluate_reads(prefix, tmp_path):
     from sast_ros.cli import main
