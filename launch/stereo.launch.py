@@ -25,6 +25,11 @@ CAMERAS = ('left', 'right')
 def remap(context):
     """Return the names of the topics from the cameras."""
     given = context.launch_configurations
+    if cameras := given.get('cameras'):
+        raise ValueError(
+            f'cameras:={cameras}: those of stereo.launch.py are {", ".join(CAMERAS)}; start '
+            'others with detector.launch.py'
+        )
     return [SetRemap(*names) for camera in CAMERAS for names in camera_remappings(given, camera)]
 
 

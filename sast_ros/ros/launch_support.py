@@ -48,12 +48,28 @@ def check_arguments(given: Mapping[str, str], cameras: list[str]) -> None:
 
 
 def camera_names(given: Mapping[str, str], namespace: str) -> list[str]:
-    """Return the names of the cameras of the node, none where it has one without a name."""
+    """
+    Return the names of the cameras of the node, none where it has one without a name.
+
+    Raises
+    ------
+    FileNotFoundError, SettingError
+        The parameter file is none.
+    ValueError
+        ``cameras`` is no list.
+
+    """
     path = Path(given['params_file'])
     if not path.is_file():  # launch_ros would ignore it
-        raise FileNotFoundError(f'params_file:={path} does not exist; give the path of a file')
+        what = 'is no file' if path.exists() else 'does not exist'
+        raise FileNotFoundError(f'params_file:={path} {what}; give the path of a file')
     if text := given['cameras']:
-        names = yaml.safe_load(text)
+        try:
+            names = yaml.safe_load(text)
+        except yaml.YAMLError:
+            names = None
+        if not isinstance(names, list):
+            raise ValueError(f'cameras:={text} is no list of names, such as [left, right]')
     else:
         names = values_of_node(path, _full_name(given, namespace)).get('cameras')
     return [str(name) for name in names if name] if isinstance(names, list) else []

@@ -95,6 +95,11 @@ def test_names_of_cameras_are_those_that_the_node_has(tmp_path: Path) -> None:
     assert found(params_file=str(own)) == []
     with pytest.raises(FileNotFoundError, match='params_file:=.*none.yaml'):
         found(params_file=str(tmp_path / 'none.yaml'))
+    with pytest.raises(FileNotFoundError, match='params_file:=.* is no file'):
+        found(params_file=str(tmp_path))
+    for text in ('left', '[left', 'left, right', '{left: right}'):
+        with pytest.raises(ValueError, match='cameras:=.* is no list'):
+            found(cameras=text)
 
 
 @pytest.mark.parametrize(

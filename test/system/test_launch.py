@@ -462,19 +462,25 @@ def test_rviz2_gets_the_topics_of_the_node(
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'named'),
+    ('file_name', 'arguments', 'named'),
     [
-        (['params_file:=/nowhere/a.yaml'], ['/nowhere/a.yaml', 'does not exist']),
-        (['respawn:=maybe'], ['respawn', 'maybe', 'true', 'false']),
-        (['log_level:=verbose'], ['log_level', 'verbose', 'debug']),
-        (['cameras:=[left, right]', 'events:=/dvs/events'], ['events', '/dvs/events', 'left']),
+        ('detector', ['params_file:=/nowhere/a.yaml'], ['/nowhere/a.yaml', 'does not exist']),
+        ('detector', ['respawn:=maybe'], ['respawn', 'maybe', 'true', 'false']),
+        ('detector', ['log_level:=verbose'], ['log_level', 'verbose', 'debug']),
+        (
+            'detector',
+            ['cameras:=[left, right]', 'events:=/dvs/events'],
+            ['events', '/dvs/events', 'left'],
+        ),
+        ('detector', ['cameras:=[left'], ['cameras:=[left']),
+        ('stereo', ['cameras:=[front, rear]'], ['cameras:=[front, rear]', 'detector.launch.py']),
     ],
 )
 def test_an_argument_that_cannot_be_is_named_in_one_line(
-    prefix, ros_domain, tmp_path, arguments, named
+    prefix, ros_domain, tmp_path, file_name, arguments, named
 ):
     log = tmp_path / 'launch.txt'
-    process = start(prefix, log, *arguments)
+    process = start(prefix, log, *arguments, file_name=file_name)
     try:
         assert process.wait(timeout=60) == 1
     finally:
