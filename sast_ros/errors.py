@@ -9,6 +9,7 @@ from pathlib import Path
 import re
 import shlex
 import sys
+import sysconfig
 from typing import Any
 
 #: What a terminal obeys or cannot show: control characters but tab and line feed, separators and
@@ -51,6 +52,9 @@ class MissingPackageError(SastError, ImportError):
     """An optional dependency that is not installed."""
 
 
+#: What the node and all commands need, as it is imported (a test compares).
+REQUIRED = ('numpy', 'safetensors', 'torch')
+
 _REPLAY = ('av', 'lz4', 'mcap', 'PIL', 'yaml', 'rich', 'rosbags', 'zstandard')
 _EVALUATE = (*_REPLAY, 'faster_coco_eval', 'jinja2', 'matplotlib')
 
@@ -79,12 +83,12 @@ DISTRIBUTIONS = {
 
 def install_command(module: str) -> str:
     """
-    Return the command that installs an optional dependency, and what else its extra lacks.
+    Return the command that installs a dependency, and what else its extra lacks.
 
     It names distributions, not ``sast_ros[extra]``: sast_ros is not on PyPI, where anybody may
     take the name.
     """
-    extra = next(names for names in EXTRAS.values() if module in names)
+    extra = next(names for names in (REQUIRED, *EXTRAS.values()) if module in names)
     absent = (name for name in extra if name == module or find_spec(name) is None)
     names = dict.fromkeys(DISTRIBUTIONS.get(name, name) for name in absent)
     return f'{shlex.quote(sys.executable or "python3")} -m pip install {" ".join(names)}'
@@ -114,11 +118,19 @@ def _is_of_ros(error: BaseException) -> bool:
 
 
 def _missing_package(error: BaseException) -> str | None:
-    """Return the optional dependency that an import did not find."""
+    """Return the dependency that an import did not find."""
     if not isinstance(error, ModuleNotFoundError):
         return None
+    if error.name in REQUIRED:
+        return error.name
     name = (error.name or '').partition('.')[0]
     return name if any(name in names for names in EXTRAS.values()) else None
+
+
+def _is_closed_to_pip() -> bool:
+    """Return whether this is a Python of the system into which pip does not install (PEP 668)."""
+    marker = Path(sysconfig.get_path('stdlib'), 'EXTERNALLY-MANAGED')
+    return sys.prefix == sys.base_prefix and marker.exists()
 
 
 def format_error(error: BaseException) -> str:
@@ -131,6 +143,12 @@ def _format(error: BaseException) -> str:
     if isinstance(error, SastError):
         return text
     missing = _missing_package(error)
+    if missing is not None and _is_closed_to_pip():
+        return (
+            f'{missing} is not installed for {sys.executable}, into which pip does not install; '
+            'install it in a virtual environment and build the workspace with the Python of that: '
+            'docs/get_started/with_ros.md'
+        )
     if missing is not None:
         return f'{missing} is not installed; {install_command(missing)}'
     if _is_of_ros(error):

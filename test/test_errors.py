@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 import re
 import runpy
 import shlex
@@ -11,27 +12,55 @@ import sys
 from typing import Any
 
 import pytest
-from sast_ros.errors import DISTRIBUTIONS, EXTRAS, format_error, install_command
+from sast_ros.errors import (
+    DISTRIBUTIONS,
+    EXTRAS,
+    format_error,
+    install_command,
+    is_expected,
+    REQUIRED,
+)
 from workspace import REPOSITORY
 
 
 @pytest.fixture
 def extras(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
-    """Return the names of the distributions of every extra of setup.py."""
+    """Return the names of the distributions of every extra of setup.py, '' for none."""
     given: dict[str, Any] = {}
     monkeypatch.setattr('setuptools.setup', lambda **options: given.update(options))
     monkeypatch.chdir(REPOSITORY)
     runpy.run_path('setup.py')
+    groups = {'': given['install_requires'], **given['extras_require']}
     return {
-        extra: {re.split('[<>=]', name)[0] for name in names}
-        for extra, names in given['extras_require'].items()
+        extra: {re.split('[<>=]', name)[0] for name in names} for extra, names in groups.items()
     }
 
 
-def test_optional_dependencies_are_those_of_the_package(extras: dict[str, set[str]]) -> None:
+def test_dependencies_are_those_of_the_package(extras: dict[str, set[str]]) -> None:
+    imported = {'': REQUIRED, **EXTRAS}
     assert extras == {
-        extra: {DISTRIBUTIONS.get(name, name) for name in names} for extra, names in EXTRAS.items()
+        extra: {DISTRIBUTIONS.get(name, name) for name in names}
+        for extra, names in imported.items()
     }
+
+
+@pytest.mark.parametrize('name', REQUIRED)
+def test_a_package_that_all_need_is_named_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    error = ModuleNotFoundError('no', name=name)
+    assert is_expected(error)
+    assert format_error(error).endswith(f'-m pip install {name}')
+    # After "colcon build" with the Python of Ubuntu 24.04
+    monkeypatch.setattr(sys, 'prefix', sys.base_prefix)
+    monkeypatch.setattr('sysconfig.get_path', lambda _: str(tmp_path))
+    (tmp_path / 'EXTERNALLY-MANAGED').touch()
+    text = format_error(error)
+    assert 'pip install' not in text and 'with_ros.md' in text
+
+
+def test_a_part_of_torch_that_is_not_there_is_not_torch() -> None:
+    assert not is_expected(ModuleNotFoundError('no', name='torch.part'))
 
 
 def test_a_missing_package_is_named_with_what_its_extra_lacks_besides(

@@ -33,7 +33,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter as RosParameter
-from sast_ros.errors import escape_controls, SastError
+from sast_ros.errors import escape_controls, format_error, is_expected, SastError
 from sast_ros.process import HeapWatch, keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
 from sast_ros.ros.camera import Camera, process_windows
@@ -118,9 +118,11 @@ class DetectorNode(LifecycleNode):
             detectors, untrained = load_detectors(self._settings)
             for camera, detector in zip(self._cameras, detectors):
                 camera.configure(self._settings, detector, untrained)
-        except (SastError, RuntimeError, OSError) as error:  # RuntimeError: of torch, memory
+        # RuntimeError: of torch, memory
+        except (SastError, RuntimeError, OSError, ModuleNotFoundError) as error:
             self._release()
-            self.fail(f'cannot configure: {escape_controls(str(error))}')
+            reason = format_error(error) if is_expected(error) else escape_controls(str(error))
+            self.fail(f'cannot configure: {reason}')
             return FAILURE
         if untrained:
             self.get_logger().warning(

@@ -68,3 +68,20 @@ def test_the_node_starts_without_any_optional_package(ros_domain):
         [sys.executable, '-c', PROGRAM], capture_output=True, text=True, timeout=120
     )
     assert done.stdout.strip().endswith('ready'), done.stderr
+
+
+@pytest.mark.parametrize('missing', ['numpy', 'safetensors', 'torch'])
+def test_a_package_that_it_needs_is_named_with_what_to_do(ros_domain, missing):
+    """As after ``colcon build`` with another Python than that with the packages."""
+    program = (
+        f'import sys; sys.modules[{missing!r}] = None; '
+        'sys.argv[1:] = ["--ros-args", "-p", "autostart_required:=true"]; '
+        'from sast_ros.ros.start import detector; sys.exit(detector())'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, timeout=120
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert f'{missing} is not installed' in said
+    assert 'Traceback' not in said
