@@ -34,6 +34,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.logging import get_logger
 from rclpy.parameter import Parameter as RosParameter
 from sast_ros.errors import escape_controls, format_error, is_expected, SastError
+from sast_ros.events import max_message_events
 from sast_ros.process import HeapWatch, keep_heap, limit_spinning
 from sast_ros.ros import messages, qos
 from sast_ros.ros.camera import Camera, process_windows
@@ -115,6 +116,7 @@ class DetectorNode(LifecycleNode):
         self._cameras = self._make_cameras()
         began = time.monotonic()
         try:
+            max_message_events()  # an impossible value is no matter of the first publisher
             detectors, untrained = load_detectors(self._settings)
             for camera, detector in zip(self._cameras, detectors):
                 camera.configure(self._settings, detector, untrained)
