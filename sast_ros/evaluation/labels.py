@@ -38,6 +38,9 @@ LABEL_CLASSES = {
 #: Sensor sizes, (height, width), of these data sets.
 _SENSORS = {(240, 304): 'gen1', (720, 1280): '1mpx'}
 
+#: Name of the index beside labels that names their classes.
+DATASET = 'dataset.json'
+
 #: Name of the files of DSEC-Detection.
 _DSEC_FILE = 'tracks.npy'
 
@@ -225,7 +228,7 @@ def read_labels(
     clock = 'ros' if of_bag else 'start' if content.relative else 'recording'
     return Labels(
         path,
-        _with_tracks(content.boxes),
+        with_tracks(content.boxes),
         content.times,
         names,
         clock,
@@ -235,7 +238,7 @@ def read_labels(
     )
 
 
-def _with_tracks(boxes: np.ndarray) -> np.ndarray:
+def with_tracks(boxes: np.ndarray) -> np.ndarray:
     """
     Return boxes with a number each for those with ``track_id`` 0, if that is none.
 
@@ -305,19 +308,33 @@ def _guess_classes(
     path: Path, sensor_size: tuple[int, int] | None, warnings: list[str]
 ) -> tuple[str, ...]:
     """Return the class names of an index beside the file, or of its data set; or none."""
-    index = path.parent / 'dataset.json'
+    index = path.parent / DATASET
     if index.is_file():
         try:
-            content = load_json(index, 'its list of classes is not used')
-            names = content.get('classes') if isinstance(content, dict) else None
-            if isinstance(names, list) and names and all(isinstance(n, str) for n in names):
-                return tuple(names)
-            warnings.append(f'{index}: has no list of classes, and is not used')
+            return read_class_list(index)
         except EvaluationError as error:
-            warnings.append(str(error))
+            warnings.append(f'{error}; it is not used')
     if path.name == _DSEC_FILE:
         return LABEL_CLASSES['dsec-det']
     return LABEL_CLASSES.get(_SENSORS.get(sensor_size or (0, 0), ''), ())
+
+
+def read_class_list(index: Path) -> tuple[str, ...]:
+    """
+    Return the class names, in class-id order, of the file ``DATASET`` beside labels.
+
+    Raises
+    ------
+    EvaluationError
+        It cannot be read, or has none.
+
+    """
+    advice = 'correct it, or move it away'
+    content = load_json(index, advice)
+    names = content.get('classes') if isinstance(content, dict) else None
+    if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    raise EvaluationError(f'{index}: has no list of classes; {advice}')
 
 
 def _read_numpy(path: Path, name: str, frames: FrameClock, sole: bool) -> BoxFile:

@@ -19,6 +19,7 @@ from sast_ros.bags.recording import Recording
 from sast_ros.detections import Detections
 from sast_ros.evaluation.boxes import reading, sort_by_time, times_path
 from sast_ros.evaluation.formats.box_file import load_json
+from sast_ros.evaluation.labels import DATASET, read_class_list
 from sast_ros.labelling.annotations import Annotations, Export, LabelError, Picture
 from sast_ros.labelling.coco import coco_text, read_coco
 from sast_ros.labelling.cvat import cvat_text, read_cvat
@@ -37,9 +38,6 @@ _INDEX = 'export.json'
 
 #: Names of pictures: the end of the window in microseconds.
 _OWN = re.compile(r'-?[0-9]{11,20}\.png')
-
-#: Class names beside labels, as ``evaluate`` reads them.
-_DATASET = 'dataset.json'
 
 
 def export_labels(
@@ -233,7 +231,7 @@ def import_labels(
     found = (read_coco if source.name == _FILES['coco'] else read_cvat)(source)
     _check_pictures(found, export, source, folder / _PICTURES)
     beside = recording.resolve().parent
-    classes = _class_order(beside / _DATASET, export.classes)
+    classes = _class_order(beside / DATASET, export.classes)
     boxes = _boxes(found, export, classes, source)
     target = beside / f'{stem}_bbox.npy'
     if target.exists() and not force:
@@ -243,8 +241,8 @@ def import_labels(
         content = io.BytesIO()
         np.save(content, rows)
         write_file(path, content.getvalue())
-    if not (beside / _DATASET).exists():
-        write_file(beside / _DATASET, json.dumps({'classes': list(classes)}, indent=1) + '\n')
+    if not (beside / DATASET).exists():
+        write_file(beside / DATASET, json.dumps({'classes': list(classes)}, indent=1) + '\n')
     listed = set(found.pictures)
     return {
         'path': str(target),
@@ -302,13 +300,7 @@ def _check_pictures(found: Annotations, export: Export, source: Path, folder: Pa
 
 def _class_order(path: Path, exported: tuple[str, ...]) -> tuple[str, ...]:
     """Return the classes in the order of their ids beside the recording."""
-    if not path.exists():
-        return exported
-    content = load_json(path, 'correct it, or move it away')
-    names = content.get('classes') if isinstance(content, dict) else None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise LabelError(f'{path}: has no list of classes; correct it, or move it away')
-    return tuple(names)
+    return read_class_list(path) if path.exists() else exported
 
 
 def _boxes(

@@ -11,6 +11,7 @@ from moving_boxes import CLASSES, STEP_US, window
 from moving_boxes import write_sequence as write_cached
 import numpy as np
 import pytest
+from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import BOX_DTYPE
@@ -259,6 +260,31 @@ def test_boxes_without_events_are_not_recent(tmp_path):
     assert sequence.labelled.tolist() == [False, True, False, False, False, False]
     assert sequence.labels(1)['seen'].tolist() == [False, False]
     assert sequence.labels(1)['events'].tolist()[1] == 0
+
+
+def test_the_index_beside_boxes_names_their_classes(tmp_path):
+    """As ``sast-ros label`` writes it; the published classes have other ids."""
+    events, rows = events_and_boxes(1)
+    index = tmp_path / 'train' / 'dataset.json'
+    write_dat(tmp_path / 'train' / 'a.dat', events)
+    np.save(tmp_path / 'train' / 'a_bbox.npy', rows[rows['class_id'] == 0])
+    index.write_text('{"classes": ["Person", "Two_Wheeler", "CAR"]}')
+    data = {'kind': 'bags', 'source': str(tmp_path), 'cache': str(tmp_path / 'cache')}
+    fill(data)
+    sequence = CachedSequence(tmp_path / 'cache' / 'train' / 'a.safetensors')
+    assert len(sequence.labels(0)) == 1 and sequence.labels(0)['class_id'] == 0
+    assert fill(data) == []
+    with pytest.raises(TrainingDataError, match=r'data\.source_classes'):
+        fill({**data, 'source_classes': ['car', 'pedestrian']})
+    index.write_text('{}')
+    with pytest.raises(EvaluationError, match=f'{index}: .*list of classes'):
+        fill(data)
+
+
+def test_boxes_without_tracks_are_objects_of_their_own():
+    boxes = np.zeros(4, BOX_DTYPE)
+    boxes['t'] = [1, 1, 2, 2]
+    assert len(set(boxes_to_labels(boxes)['track_id'])) == 4
 
 
 def test_a_simulated_recording_is_training_data(tmp_path):

@@ -57,6 +57,7 @@ def prepare(config: TrainingConfig, log: Callable[[str], None]) -> Iterator[None
 
 def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
     """Convert every sequence of a foreign data set that is not in the cache."""
+    from sast_ros_training.training.sources.labels import label_classes
     from sast_ros_training.training.sources.recordings import convert_recording, find_recordings
     from sast_ros_training.training.sources.rvt import convert_sequence, find_sequences
 
@@ -74,9 +75,16 @@ def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
                 'the configuration'
             )
         splits[split] = _targets(found, Path(data.cache) / kind)
-    for target in (target for targets in splits.values() for target in targets):
-        if target.exists():
-            _require_same(target, config)
+    for targets in splits.values():
+        for target, (_, boxes) in targets.items():
+            if target.exists():
+                CachedSequence(target).require_settings(
+                    config.network(),
+                    window_ms=data.window_ms,
+                    stride_ms=data.stride_ms,
+                    source_classes=label_classes(boxes, config),
+                    **({'downsample': 1} if data.kind == 'rvt' else {}),  # cells are pixels there
+                )
     for split, targets in splits.items():
         for number, (target, (path, boxes)) in enumerate(targets.items(), start=1):
             if target.exists():
@@ -101,15 +109,3 @@ def _targets(found: list[tuple[Path, Path]], folder: Path) -> dict[Path, tuple[P
             )
         targets[target] = path, boxes
     return targets
-
-
-def _require_same(target: Path, config: TrainingConfig) -> None:
-    """Raise a ``TrainingDataError`` for a sequence that would now be made differently."""
-    data = config.data
-    CachedSequence(target).require_settings(
-        config.network(),
-        window_ms=data.window_ms,
-        stride_ms=data.stride_ms,
-        source_classes=config.source_classes(),
-        **({'downsample': 1} if data.kind == 'rvt' else {}),  # cells are pixels there
-    )

@@ -6,17 +6,44 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from sast_ros.evaluation.labels import canonical, DATASET, read_class_list, with_tracks
 from sast_ros.labels import LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS
+from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 
 _SECOND_US = 1_000_000
 
 
+def label_classes(boxes: Path, config: TrainingConfig) -> tuple[str, ...]:
+    """
+    Return the class names of a file or folder of boxes, in class-id order.
+
+    Those of the configuration, of the index beside the boxes, which ``sast-ros label`` and
+    ``sast-ros simulate`` write, or of the published network.
+
+    Raises
+    ------
+    EvaluationError
+        The index names no classes.
+
+    """
+    index = boxes.with_name(DATASET)
+    if config.data.source_classes is None and index.is_file():
+        return read_class_list(index)
+    return config.source_classes()
+
+
 def choose_classes(labels: np.ndarray, given: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Return the labels of the wanted classes, with their ids instead of the given ones."""
-    ids = np.array([wanted.index(name) if name in wanted else -1 for name in given])
+    """
+    Return the labels of the wanted classes, with their ids instead of the given ones.
+
+    Names are compared as ``evaluate`` compares them.
+    """
+    names = [canonical(name) for name in wanted]
+    ids = np.array([names.index(n) if n in names else -1 for n in map(canonical, given)])
     if len(labels) and int(labels['class_id'].max()) >= len(given):
         raise TrainingDataError(
             f'a label has class id {int(labels["class_id"].max())}, but only {len(given)} class '
@@ -30,6 +57,7 @@ def choose_classes(labels: np.ndarray, given: Sequence[str], wanted: Sequence[st
 
 def boxes_to_labels(boxes: np.ndarray) -> np.ndarray:
     """Return ``BOX_DTYPE[N]`` as ``LABEL_DTYPE[N]``."""
+    boxes = with_tracks(boxes)
     labels = np.zeros(len(boxes), LABEL_DTYPE)
     for name in ('t', 'x', 'y', 'w', 'h', 'class_id', 'track_id'):
         labels[name] = boxes[name]

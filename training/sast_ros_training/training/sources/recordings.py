@@ -19,7 +19,12 @@ from sast_ros.windows import WindowCutter
 from sast_ros_training.training.cache import histogram_writer
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
-from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
+from sast_ros_training.training.sources.labels import (
+    boxes_to_labels,
+    choose_classes,
+    label_classes,
+    LabelHistory,
+)
 
 _BOXES = '_bbox.npy'
 
@@ -65,8 +70,8 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
     network, data = config.network(), config.data
     rows = read_boxes(boxes)
     times = read_labelled_times(boxes, rows)
-    labels = boxes_to_labels(rows)
-    labels = choose_classes(labels, config.source_classes(), network.classes)
+    classes = label_classes(boxes, config)
+    labels = choose_classes(boxes_to_labels(rows), classes, network.classes)
     with open_recording(recording) as opened:
         # Decoders that learn the size from the stream know it behind the first chunk
         chunks = iter(opened)
@@ -83,7 +88,7 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
             classes=network.classes,
             stride_ms=data.stride_ms,
             window_ms=data.window_ms,
-            source_classes=config.source_classes(),
+            source_classes=classes,
         )
         cutter = WindowCutter(round(1000 * data.window_ms), round(1000 * data.stride_ms))
         history = LabelHistory(labels, size, writer.info.downsample, data.stride_ms, times)

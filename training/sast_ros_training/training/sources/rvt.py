@@ -26,7 +26,12 @@ from sast_ros.events.chunk import refuse_sensor_size
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
-from sast_ros_training.training.sources.labels import boxes_to_labels, choose_classes, LabelHistory
+from sast_ros_training.training.sources.labels import (
+    boxes_to_labels,
+    choose_classes,
+    label_classes,
+    LabelHistory,
+)
 
 _ADVICE = 'prepare the sequence again'
 
@@ -66,7 +71,7 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
             labels['t'][first:end] = times[window]
         with contextlib.closing(Hdf5Process(histograms, 'RowsFile', 'data')) as file:
             shape = _checked_shape(file, histograms, config)
-            writer = _read_windows(file, shape, times, labels, folder.name, config)
+            writer = _read_windows(file, shape, times, labels, folder, config)
     except TrainingDataError:
         raise
     except RecordingError as error:
@@ -113,15 +118,15 @@ def _read_windows(
     stored: tuple[int, int, int, int],
     times: np.ndarray,
     labels: np.ndarray,
-    source: str,
+    folder: Path,
     config: TrainingConfig,
 ) -> SequenceWriter:
     total, shape, stride_ms = stored[0], stored[1:], config.data.stride_ms
     file.reserve(math.prod(shape))
     classes = config.model.classes
     # The boxes are in the pixels of the histograms, so these stand for the sensor
-    window_ms, given = config.data.window_ms, config.source_classes()
-    info = SequenceInfo(source, classes, shape[1:], 1, shape, '', stride_ms, window_ms, given)
+    window_ms, given = config.data.window_ms, label_classes(folder, config)
+    info = SequenceInfo(folder.name, classes, shape[1:], 1, shape, '', stride_ms, window_ms, given)
     writer = SequenceWriter(info)
     labels = choose_classes(labels, given, classes)
     history = LabelHistory(labels, shape[1:], 1, stride_ms)
