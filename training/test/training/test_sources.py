@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
+import shutil
 import zipfile
 
 from moving_boxes import CLASSES, STEP_US, window
 from moving_boxes import write_sequence as write_cached
 import numpy as np
 import pytest
+from sast_ros.bags import RecordingError
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
@@ -165,6 +168,7 @@ def test_folders_keep_the_dots_in_their_names(tmp_path, monkeypatch):
     def convert(path, boxes, target, config):
         made.append((path.name, boxes.name, target.name))
         write_cached(target, 1, windows=1)
+        return []
 
     monkeypatch.setattr(recordings, 'convert_recording', convert)
     fill({'kind': 'bags', 'source': str(tmp_path), 'cache': str(tmp_path / 'cache')})
@@ -279,6 +283,71 @@ def test_the_index_beside_boxes_names_their_classes(tmp_path):
     index.write_text('{}')
     with pytest.raises(EvaluationError, match=f'{index}: .*list of classes'):
         fill(data)
+
+
+class TestLeftOut:
+    """What cannot be trained on costs itself alone, and is told."""
+
+    @pytest.fixture
+    def data(self, tmp_path):
+        events, rows = events_and_boxes(1)
+        for name in 'ab':
+            write_dat(tmp_path / 'train' / f'{name}.dat', events)
+            np.save(tmp_path / 'train' / f'{name}_bbox.npy', rows)
+        return {
+            'kind': 'bags',
+            'source': str(tmp_path),
+            'cache': str(tmp_path / 'cache'),
+            'source_classes': list(CLASSES),
+        }
+
+    def test_a_recording_that_cannot_be_read(self, data, tmp_path):
+        (tmp_path / 'train' / 'a.dat').write_text('<html>')
+        for _ in range(2):  # what can be read is not made again
+            (line,) = [line for line in fill(data) if line.startswith('left out')]
+            assert str(tmp_path / 'train' / 'a.dat') in line
+        assert [path.stem for path in list_sequences(tmp_path / 'cache' / 'train')] == ['b']
+        (tmp_path / 'train' / 'b.dat').write_text('<html>')
+        shutil.rmtree(tmp_path / 'cache')
+        with pytest.raises(RecordingError, match=r'a\.dat'):
+            fill(data)
+
+    def test_the_end_of_a_recording(self, data, tmp_path):
+        path = tmp_path / 'train' / 'a.dat'
+        path.write_bytes(path.read_bytes()[:-4])
+        assert any(line.startswith('a.dat: ') and 'truncated' in line for line in fill(data))
+
+    @pytest.mark.parametrize(
+        ('change', 'fact'),
+        [({'t': 10**9}, '18 of 18 boxes, from 1000050000'), ({'x': 400}, '18 boxes.*304x240')],
+    )
+    def test_boxes_of_another_clock_or_sensor(self, data, tmp_path, change, fact):
+        (name, shift), path = *change.items(), tmp_path / 'train' / 'a_bbox.npy'
+        rows = np.load(path)
+        part = rows.copy()
+        rows[name] += shift
+        np.save(path, rows)
+        assert any(re.match(rf'left out: {path}: {fact}', line) for line in fill(data))
+        part[name][15:] += shift
+        np.save(path, part)
+        assert any(re.match(r'a\.dat: 3 (of 18 )?boxes', line) for line in fill(data))
+
+    def test_classes_and_boxes_alone(self, data, tmp_path):
+        (tmp_path / 'train' / 'a.dat').unlink()
+        said = fill({**data, 'source_classes': ['car', 'dog', 'Person']})
+        assert any(str(tmp_path / 'train' / 'a_bbox.npy') in line for line in said)
+        assert any(line.endswith('left out: dog') for line in said)
+        assert any(line.endswith('in model.classes: two-wheeler') for line in said)
+        with pytest.raises(TrainingConfigError, match=r'none of .*cat.* data\.source_classes'):
+            fill({**data, 'source_classes': ['cat'], 'cache': str(tmp_path / 'other')})
+
+    def test_events_outside_the_sensor_that_is_taken(self, data, tmp_path):
+        events, _ = events_and_boxes(1)
+        (tmp_path / 'train' / 'b.dat').unlink()
+        path = tmp_path / 'train' / 'b.npz'
+        np.savez(path, x=events.x + 400, y=events.y, p=events.p, t=events.t)
+        (line,) = [line for line in fill(data) if line.startswith('left out')]
+        assert str(path) in line and 'transcode' in line
 
 
 def test_boxes_without_tracks_are_objects_of_their_own():
@@ -622,5 +691,5 @@ class TestSimulation:
 def test_a_class_without_name_is_refused():
     rows = np.zeros(1, BOX_DTYPE)
     rows['class_id'] = 7
-    with pytest.raises(TrainingDataError, match='class id 7'):
+    with pytest.raises(TrainingConfigError, match='class id 7'):
         choose_classes(boxes_to_labels(rows), CLASSES, CLASSES)

@@ -12,13 +12,12 @@ from pathlib import Path
 import shutil
 
 import numpy as np
-from sast_ros.bags import open_recording, Recording, RecordingError
+from sast_ros.bags import open_recording, Recording
 from sast_ros.defaults import MAX_GAP_MS
 from sast_ros.detector import StreamingDetector
-from sast_ros.events.chunk import EventFormatError
 from sast_ros.labels import MIN_VISIBILITY
 from sast_ros.pipeline import default_sensor_size
-from sast_ros.windows import EventWindow, microseconds, WindowCutter
+from sast_ros.windows import microseconds, WindowCutter
 from sast_ros_training.training.cache import (
     CachedSequence,
     histogram_writer,
@@ -30,6 +29,7 @@ from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.self_training.labelling import label_run, LabellingSettings, Run
 from sast_ros_training.training.sources.labels import LabelHistory
+from sast_ros_training.training.sources.recordings import cut_windows
 
 #: Length of a sequence of the cache; memory does not grow with a recording.
 _SEQUENCE_US = 3_000_000
@@ -80,7 +80,9 @@ def _sequences(recording: Recording, config: TrainingConfig) -> Iterator[Sequenc
     size = recording.given_size or recording.sensor_size or default_sensor_size(network)
     length = max(1, round(_SEQUENCE_US / (1000 * data.stride_ms)))
     run, writer = 0, None
-    for window in _windows(recording, config, size):
+    times = microseconds(data.window_ms, data.stride_ms, MAX_GAP_MS)
+    cutter = WindowCutter(*times, sensor_size=size)
+    for window in cut_windows(recording.path, recording, cutter):
         if writer is None or window.reset or len(writer) == length:
             if writer is not None:
                 yield writer
@@ -96,19 +98,6 @@ def _sequences(recording: Recording, config: TrainingConfig) -> Iterator[Sequenc
         writer.add(histogram(window.parts).numpy(), window.t_end, len(window), None)
     if writer is not None:
         yield writer
-
-
-def _windows(
-    recording: Recording, config: TrainingConfig, size: tuple[int, int]
-) -> Iterator[EventWindow]:
-    times = microseconds(config.data.window_ms, config.data.stride_ms, MAX_GAP_MS)
-    cutter = WindowCutter(*times, sensor_size=size)
-    try:
-        for chunk in recording:
-            yield from cutter.cut(chunk)
-        yield from cutter.finish()
-    except EventFormatError as error:  # the size of the sensor is wrong
-        raise RecordingError(f'{recording.path}: {error}') from error
 
 
 def label_recording(

@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 from pathlib import Path
 
+from sast_ros.bags import RecordingError
 from sast_ros.bags.names import recording_stem
+from sast_ros.errors import SastError
+from sast_ros.evaluation.errors import EvaluationError
+from sast_ros.evaluation.labels import canonical
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
@@ -56,9 +60,16 @@ def prepare(config: TrainingConfig, log: Callable[[str], None]) -> Iterator[None
 
 
 def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
-    """Convert every sequence of a foreign data set that is not in the cache."""
-    from sast_ros_training.training.sources.labels import label_classes
-    from sast_ros_training.training.sources.recordings import convert_recording, find_recordings
+    """
+    Convert every sequence of a foreign data set that is not in the cache.
+
+    One that cannot be read is left out; it is the next time, too.
+    """
+    from sast_ros_training.training.sources.recordings import (
+        BOXES,
+        convert_recording,
+        find_recordings,
+    )
     from sast_ros_training.training.sources.rvt import convert_sequence, find_sequences
 
     data = config.data
@@ -69,31 +80,65 @@ def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
             found = [(folder, folder) for folder in find_sequences(source)]
         else:
             found = find_recordings(source, data.kind)
+            alone = {*source.glob(f'*{BOXES}')} - {boxes for _, boxes in found}
+            for path in sorted(alone):
+                log(f'left out: {path}: has no recording of the kind {data.kind} beside it')
         if not found and split == 'train':
             raise TrainingDataError(
                 f'{source}: holds no sequences of the kind {data.kind}; correct data.source of '
                 'the configuration'
             )
         splits[split] = _targets(found, Path(data.cache) / kind)
-    for targets in splits.values():
-        for target, (_, boxes) in targets.items():
-            if target.exists():
-                CachedSequence(target).require_settings(
-                    config.network(),
-                    window_ms=data.window_ms,
-                    stride_ms=data.stride_ms,
-                    source_classes=label_classes(boxes, config),
-                    **({'downsample': 1} if data.kind == 'rvt' else {}),  # cells are pixels there
-                )
+    _check_targets(splits.values(), config, log)
+    failed: list[SastError] = []
     for split, targets in splits.items():
         for number, (target, (path, boxes)) in enumerate(targets.items(), start=1):
             if target.exists():
                 continue
             log(f'{split} {number} of {len(targets)}: {path.name}')
-            if data.kind == 'rvt':
-                convert_sequence(path, target, config)
-            else:
-                convert_recording(path, boxes, target, config)
+            try:
+                if data.kind == 'rvt':
+                    warnings = convert_sequence(path, target, config)
+                else:
+                    warnings = convert_recording(path, boxes, target, config)
+            except (RecordingError, EvaluationError, TrainingDataError) as error:
+                failed.append(error)
+                log(f'left out: {error}')
+                continue
+            for warning in warnings:
+                log(f'{path.name}: {warning}')
+    if failed and not list_sequences(Path(data.cache) / 'train'):
+        raise failed[0]
+
+
+def _check_targets(
+    splits: Iterable[dict[Path, tuple[Path, Path]]],
+    config: TrainingConfig,
+    log: Callable[[str], None],
+) -> None:
+    """Tell how the classes differ; refuse what is there and would now be made differently."""
+    from sast_ros_training.training.sources.labels import label_classes
+
+    data, given = config.data, dict[str, str]()
+    for target, (_, boxes) in (item for targets in splits for item in targets.items()):
+        classes = label_classes(boxes, config)
+        given |= {canonical(name): name for name in classes}
+        if target.exists():
+            CachedSequence(target).require_settings(
+                config.network(),
+                window_ms=data.window_ms,
+                stride_ms=data.stride_ms,
+                source_classes=classes,
+                **({'downsample': 1} if data.kind == 'rvt' else {}),  # cells are pixels there
+            )
+    wanted = {canonical(name): name for name in config.model.classes}
+    for text, names, others in (
+        ('labels of classes that are not in model.classes are left out', given, wanted),
+        ('there are no labels of classes in model.classes', wanted, given),
+    ):
+        different = [names[name] for name in names if name not in others]
+        if different:
+            log(f'{text}: {", ".join(different)}')
 
 
 def _targets(found: list[tuple[Path, Path]], folder: Path) -> dict[Path, tuple[Path, Path]]:

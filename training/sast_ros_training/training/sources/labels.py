@@ -12,7 +12,7 @@ import numpy as np
 from sast_ros.evaluation.labels import canonical, DATASET, read_class_list, with_tracks
 from sast_ros.labels import LABEL_DTYPE, MIN_EVENT_DENSITY, MIN_EVENTS
 from sast_ros_training.training.config import TrainingConfig
-from sast_ros_training.training.errors import TrainingDataError
+from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 
 _SECOND_US = 1_000_000
 
@@ -41,11 +41,22 @@ def choose_classes(labels: np.ndarray, given: Sequence[str], wanted: Sequence[st
     Return the labels of the wanted classes, with their ids instead of the given ones.
 
     Names are compared as ``evaluate`` compares them.
+
+    Raises
+    ------
+    TrainingConfigError
+        None of the wanted classes is given, or a label has a class without a name.
+
     """
     names = [canonical(name) for name in wanted]
     ids = np.array([names.index(n) if n in names else -1 for n in map(canonical, given)])
+    if (ids < 0).all():
+        raise TrainingConfigError(
+            f'none of the classes of the labels ({", ".join(given)}) is in model.classes '
+            f'({", ".join(wanted)}); name them alike in model.classes or data.source_classes'
+        )
     if len(labels) and int(labels['class_id'].max()) >= len(given):
-        raise TrainingDataError(
+        raise TrainingConfigError(
             f'a label has class id {int(labels["class_id"].max())}, but only {len(given)} class '
             f'names are known ({", ".join(given)}); name them all in data.source_classes'
         )
@@ -102,6 +113,8 @@ class LabelHistory:
         self._downsample, self._stride = downsample, round(1000 * stride_ms)
         self._sums: deque[np.ndarray] = deque(maxlen=max(1, _SECOND_US // self._stride))
         self._seen: set[int] = set()
+        self._met = np.zeros(len(labels), bool)
+        self._used = self._outside = 0
 
     def at(self, t_end: int, counts: np.ndarray) -> np.ndarray | None:
         """
@@ -117,6 +130,7 @@ class LabelHistory:
             return None
         distance = np.abs(self._times[first:end] - t_end).min()
         first, end = np.searchsorted(self._labels['t'], [since, since + self._stride])
+        self._met[first:end] = True
         found = self._labels[first:end].copy()
         found = found[np.abs(found['t'] - t_end) == distance]
         height, width = self._size
@@ -124,9 +138,39 @@ class LabelHistory:
         bottom = (found['y'] + found['h']).clip(0, height)
         found['x'], found['y'] = found['x'].clip(0, width), found['y'].clip(0, height)
         found['w'], found['h'] = right - found['x'], bottom - found['y']
-        found = found[(found['w'] > 0) & (found['h'] > 0)]
+        inside = (found['w'] > 0) & (found['h'] > 0)
+        self._outside += int((~inside).sum())
+        found = found[inside]
+        self._used += len(found)
         for label in found:
             self._count_events(label)
+        return found
+
+    def left_out(self, boxes: Path) -> list[str]:
+        """
+        Return which of the labels in ``boxes`` are in no window, behind the last, in sentences.
+
+        Raises
+        ------
+        TrainingDataError
+            None of them is.
+
+        """
+        missed, (height, width) = self._labels[~self._met], self._size
+        found = []
+        if len(missed):
+            found.append(
+                f'{len(missed)} of {len(self._labels)} boxes, from {missed["t"][0]} to '
+                f'{missed["t"][-1]} us, are at times without a window'
+            )
+        if self._outside:
+            found.append(
+                f'{self._outside} boxes are outside the sensor of {width}x{height} pixels'
+            )
+        if len(self._labels) and not self._used:
+            raise TrainingDataError(
+                f'{boxes}: {" and ".join(found)}: they are of another recording, clock or sensor'
+            )
         return found
 
     def _count_events(self, label: np.void) -> None:

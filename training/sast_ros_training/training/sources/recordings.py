@@ -10,12 +10,15 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-from sast_ros.bags import open_recording
+from sast_ros.bags import open_recording, RecordingError
 from sast_ros.bags.names import recording_stem, recording_suffix, RECORDING_SUFFIXES
 from sast_ros.bags.prophesee import PROPHESEE_SUFFIXES
+from sast_ros.defaults import MAX_GAP_MS
 from sast_ros.evaluation.boxes import read_boxes, read_labelled_times
 from sast_ros.events import EventChunk
-from sast_ros.windows import WindowCutter
+from sast_ros.events.chunk import EventFormatError
+from sast_ros.pipeline import default_sensor_size
+from sast_ros.windows import EventWindow, microseconds, WindowCutter
 from sast_ros_training.training.cache import histogram_writer
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
@@ -26,7 +29,7 @@ from sast_ros_training.training.sources.labels import (
     LabelHistory,
 )
 
-_BOXES = '_bbox.npy'
+BOXES = '_bbox.npy'
 
 
 def find_recordings(folder: Path, kind: str) -> list[tuple[Path, Path]]:
@@ -45,26 +48,30 @@ def find_recordings(folder: Path, kind: str) -> list[tuple[Path, Path]]:
         if suffix in suffixes and (suffix or path.is_dir()):
             recordings[recording_stem(path)].append((suffixes.index(suffix), path))
     pairs = []
-    for boxes in sorted(folder.glob(f'*{_BOXES}')):
-        name = boxes.name.removesuffix(_BOXES)
+    for boxes in sorted(folder.glob(f'*{BOXES}')):
+        name = boxes.name.removesuffix(BOXES)
         candidates = sorted(recordings[name] + recordings[f'{name}_td'])
         pairs.extend([(path, boxes) for _, path in candidates[:1]])
     return pairs
 
 
-def convert_recording(recording: Path, boxes: Path, target: Path, config: TrainingConfig) -> None:
+def convert_recording(
+    recording: Path, boxes: Path, target: Path, config: TrainingConfig
+) -> list[str]:
     """
     Write a recording and its boxes, on the clock of the recording, into the cache.
 
     Windows end where boxes are. A window without boxes counts as not labelled, unless its time is
-    listed beside the boxes (``times_path``).
+    listed beside the boxes (``times_path``). Returns sentences about what was left out.
 
     Raises
     ------
     RecordingError, EvaluationError
         The recording or the boxes cannot be read.
     TrainingDataError
-        There are no events.
+        There are no events, or none of the boxes is in a window.
+    TrainingConfigError
+        See ``choose_classes``.
 
     """
     network, data = config.network(), config.data
@@ -80,7 +87,7 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
             raise TrainingDataError(f'{recording}: holds no events; leave it out')
         size = opened.sensor_size or (first.height, first.width)
         if not all(size):
-            size = network.frame[0] * network.downsample, network.frame[1] * network.downsample
+            size = default_sensor_size(network)
         histogram, writer = histogram_writer(
             network,
             size,
@@ -90,15 +97,32 @@ def convert_recording(recording: Path, boxes: Path, target: Path, config: Traini
             window_ms=data.window_ms,
             source_classes=classes,
         )
-        cutter = WindowCutter(round(1000 * data.window_ms), round(1000 * data.stride_ms))
+        timing = microseconds(data.window_ms, data.stride_ms, MAX_GAP_MS)
+        cutter = WindowCutter(*timing, sensor_size=size)
         history = LabelHistory(labels, size, writer.info.downsample, data.stride_ms, times)
         times = labels['t'] if times is None else times
-        for chunk in _aligned(first, chunks, times, cutter):
-            for window in cutter.cut(chunk):
-                counts = histogram(window.parts).numpy()
-                found = history.at(window.t_end, counts)
-                writer.add(counts, window.t_end, len(window), found)
+        aligned = _aligned(first, chunks, times, cutter)
+        for window in cut_windows(recording, aligned, cutter):
+            counts = histogram(window.parts).numpy()
+            writer.add(counts, window.t_end, len(window), history.at(window.t_end, counts))
+        left_out = history.left_out(boxes)
+        warnings = [*opened.warnings, *filter(None, [cutter.warning]), *left_out]
     writer.write(target)
+    return warnings
+
+
+def cut_windows(
+    recording: Path, chunks: Iterable[EventChunk], cutter: WindowCutter
+) -> Iterator[EventWindow]:
+    """Yield all windows; a ``RecordingError`` if the sensor has another size."""
+    try:
+        for chunk in chunks:
+            yield from cutter.cut(chunk)
+        yield from cutter.finish()
+    except EventFormatError as error:
+        raise RecordingError(
+            f'{recording}: {error}; "sast-ros transcode" writes it with --sensor-size'
+        ) from error
 
 
 def _aligned(

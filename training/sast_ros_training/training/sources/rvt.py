@@ -25,7 +25,7 @@ from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events.chunk import refuse_sensor_size
 from sast_ros_training.training.cache import SequenceInfo, SequenceWriter
 from sast_ros_training.training.config import TrainingConfig
-from sast_ros_training.training.errors import TrainingDataError
+from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.sources.labels import (
     boxes_to_labels,
     choose_classes,
@@ -43,7 +43,7 @@ def find_sequences(folder: Path) -> list[Path]:
     return sorted({path.parents[2] for path in folder.glob(f'*/{_HISTOGRAMS}')})
 
 
-def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None:
+def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> list[str]:
     """
     Write a preprocessed sequence into the cache; see ``convert_recording``.
 
@@ -71,8 +71,9 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
             labels['t'][first:end] = times[window]
         with contextlib.closing(Hdf5Process(histograms, 'RowsFile', 'data')) as file:
             shape = _checked_shape(file, histograms, config)
-            writer = _read_windows(file, shape, times, labels, folder, config)
-    except TrainingDataError:
+            writer, history = _read_windows(file, shape, times, labels, folder, config)
+            left_out = history.left_out(boxes)
+    except (TrainingConfigError, TrainingDataError):
         raise
     except RecordingError as error:
         raise TrainingDataError(str(error)) from error
@@ -83,6 +84,7 @@ def convert_sequence(folder: Path, target: Path, config: TrainingConfig) -> None
             f'{folder}: is not a sequence as RVT prepares it ({error}); prepare it again'
         ) from error
     writer.write(target)
+    return left_out
 
 
 def _integers(path: Path) -> np.ndarray:
@@ -120,7 +122,7 @@ def _read_windows(
     labels: np.ndarray,
     folder: Path,
     config: TrainingConfig,
-) -> SequenceWriter:
+) -> tuple[SequenceWriter, LabelHistory]:
     total, shape, stride_ms = stored[0], stored[1:], config.data.stride_ms
     file.reserve(math.prod(shape))
     classes = config.model.classes
@@ -136,4 +138,4 @@ def _read_windows(
         following = (window + 1, window + 2) if window + 1 < len(times) else None
         ((counts,),) = file.read(window, window + 1, following)
         writer.add(counts, t_end, int(counts.sum()), history.at(t_end, counts))
-    return writer
+    return writer, history
