@@ -17,6 +17,7 @@ import warnings
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from sast_ros.output import write_file
 from sast_ros_training.training.callback import Report, TrainingCallback
@@ -266,6 +267,8 @@ def _trainer(
         max_epochs=-1,
         logger=logger,
         callbacks=[callback],
+        # Else a job of SLURM that was not begun by srun trains in one process, or not at all
+        plugins=[LightningEnvironment()],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,

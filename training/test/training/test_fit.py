@@ -366,6 +366,19 @@ def test_precision_follows_the_processor(cache, tmp_path, monkeypatch, native):
     assert any(f'precision {"bf16" if native else "fp32"}' in line for line in logged)
 
 
+def test_the_configuration_decides_the_processes_in_a_job_of_a_cluster_too(tmp_path, monkeypatch):
+    for name in ('NTASKS', 'NTASKS_PER_NODE', 'NNODES', 'JOB_ID'):
+        monkeypatch.setenv(f'SLURM_{name}', '1')
+    monkeypatch.setenv('SLURM_JOB_NAME', 'train')
+    for name in ('PROCID', 'LOCALID', 'NODEID'):
+        monkeypatch.setenv(f'SLURM_{name}', '0')
+    config = parse_config(settings(tmp_path, hardware={'devices': 2, 'accelerator': 'cpu'}), 'x')
+    logger = fit.TensorBoardLogger(tmp_path)
+    trainer = fit._trainer(config, logger, fit.TrainingCallback(config, tmp_path, id, id), id)
+    environment = trainer.strategy.cluster_environment
+    assert trainer.strategy.num_processes == 2 and not environment.creates_processes_externally
+
+
 def test_a_finished_training_does_nothing_more_and_can_have_another_cycle(cache, whole, tmp_path):
     (tmp_path / LAST).write_bytes((whole[0] / LAST).read_bytes())
     assert run(cache, tmp_path)[0] == {}
