@@ -17,13 +17,18 @@ from sast_ros.bags import RecordingError
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events import EventChunk
 from sast_ros.histogram import StackedHistogram
-from sast_ros.labels import BOX_DTYPE
+from sast_ros.labels import BOX_DTYPE, LABEL_DTYPE
 from sast_ros.windows import WindowCutter
 from sast_ros_training.simulation import sequence as sequence_module
 from sast_ros_training.simulation.dataset import SequencePlan, write_sequence
 from sast_ros_training.simulation.sequence import SimulatedSequence
 from sast_ros_training.simulation.timing import WindowTiming
-from sast_ros_training.training.cache import CachedSequence, list_sequences
+from sast_ros_training.training.cache import (
+    CachedSequence,
+    list_sequences,
+    SequenceInfo,
+    SequenceWriter,
+)
 from sast_ros_training.training.config_file import parse_config
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
 from sast_ros_training.training.sources import prepare, recordings
@@ -34,11 +39,11 @@ WINDOWS = 6
 
 
 def fill(data: dict, **sections) -> list[str]:
-    """Fill the cache; return what was said."""
+    """Fill the cache; return what was said, but that there is nothing to validate with."""
     said: list[str] = []
     with prepare(parse_config({'data': data, **sections}, 'test'), said.append):
         pass
-    return said
+    return [line for line in said if not line.endswith('not the best')]
 
 
 def events_and_boxes(seed: int) -> tuple[EventChunk, np.ndarray]:
@@ -216,7 +221,7 @@ def test_boxes_reach_the_edge_of_a_sensor_that_cells_do_not_cover(height, width)
 
 @pytest.mark.parametrize(
     ('boxes', 'times', 'labelled'),
-    [([3], None, [3]), ([3], [1, 3, 4], [1, 3, 4]), ([], [2, 5], [2, 5]), ([], None, [])],
+    [([3], None, [3]), ([3], [1, 3, 4], [1, 3, 4]), ([], [2, 5], [2, 5])],
 )
 def test_windows_without_objects_are_labelled_if_their_times_are(tmp_path, boxes, times, labelled):
     """As ``sast-ros label`` imports a recording that was looked at."""
@@ -283,6 +288,46 @@ def test_the_index_beside_boxes_names_their_classes(tmp_path):
     index.write_text('{}')
     with pytest.raises(EvaluationError, match=f'{index}: .*list of classes'):
         fill(data)
+
+
+class TestCache:
+    """Every sequence is looked at before a training begins."""
+
+    def said(self, folder) -> list[str]:
+        said: list[str] = []
+        data = {'kind': 'cache', 'cache': str(folder)}
+        with prepare(parse_config({'data': data}, 'test'), said.append):
+            return said
+
+    @pytest.mark.parametrize('kind', ['train', 'validation'])
+    def test_a_damaged_sequence_and_one_of_other_classes_are_named(self, tmp_path, kind):
+        for name in ('train', 'validation'):
+            write_cached(tmp_path / name / 'a.safetensors', 1)
+        assert self.said(tmp_path) == []
+        path = tmp_path / kind / 'b.safetensors'
+        path.write_bytes(b'no sequence')
+        with pytest.raises(TrainingDataError, match=f'{path}: is not an intact sequence'):
+            self.said(tmp_path)
+        write_labels(path, None, ('dog',))
+        with pytest.raises(TrainingDataError, match=f'{path}: its classes are dog'):
+            self.said(tmp_path)
+
+    def test_without_labels_there_is_nothing_to_train_on_or_validate_with(self, tmp_path):
+        write_labels(tmp_path / 'train' / 'a.safetensors', None)
+        with pytest.raises(TrainingDataError, match=f'{tmp_path / "train"}: no window'):
+            self.said(tmp_path)
+        write_labels(tmp_path / 'train' / 'b.safetensors', np.zeros(0, LABEL_DTYPE))
+        for _ in range(2):
+            (line,) = self.said(tmp_path)
+            assert line.startswith(f'{tmp_path / "validation"}: ')
+            write_labels(tmp_path / 'validation' / 'a.safetensors', None)
+
+
+def write_labels(path: Path, labels: np.ndarray | None, classes=CLASSES) -> None:
+    """Write a sequence of one window with labels."""
+    writer = SequenceWriter(SequenceInfo('x', classes, (240, 304), 1, (20, 240, 304)))
+    writer.add(np.zeros((20, 240, 304), np.uint8), 50_000, 0, labels)
+    writer.write(path)
 
 
 class TestLeftOut:

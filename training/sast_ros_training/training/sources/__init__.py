@@ -50,13 +50,34 @@ def prepare(config: TrainingConfig, log: Callable[[str], None]) -> Iterator[None
             stack.enter_context(simulated_drives(config, log))
         elif config.data.kind != 'cache':
             _convert(config, log)
-        folder = Path(config.data.cache) / 'train'
-        if not list_sequences(folder):
-            raise TrainingDataError(
-                f'{folder}: holds no sequences; correct data.cache of the configuration, or let '
-                'data.kind fill it'
-            )
+        _check_cache(config, log)
         yield
+
+
+def _check_cache(config: TrainingConfig, log: Callable[[str], None]) -> None:
+    """Look at every sequence now, those for validation too: a training would end at the first."""
+    folders = [Path(config.data.cache) / kind for kind in ('train', 'validation')]
+    labelled = []
+    for folder in folders:
+        sequences = map(CachedSequence, list_sequences(folder))
+        labelled.append([_is_labelled(sequence, config) for sequence in sequences])
+    if not labelled[0]:
+        raise TrainingDataError(
+            f'{folders[0]}: holds no sequences; correct data.cache of the configuration, or let '
+            'data.kind fill it'
+        )
+    if not any(labelled[0]):
+        raise TrainingDataError(
+            f'{folders[0]}: no window of its {len(labelled[0])} sequences is labelled; correct '
+            'the labels that they were made with, and data.cache of the configuration'
+        )
+    if not any(labelled[1]):
+        log(f'{folders[1]}: holds no labelled sequences; the last weights are kept, not the best')
+
+
+def _is_labelled(sequence: CachedSequence, config: TrainingConfig) -> bool:
+    sequence.require(config.network())
+    return bool(sequence.labelled.any())
 
 
 def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
