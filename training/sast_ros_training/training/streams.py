@@ -150,13 +150,19 @@ class _Stream:
         return {} if self._clip is None else asdict(self._clip)
 
     def seek(self, position: dict[str, Any]) -> None:
-        """Continue at a position."""
-        if position:
-            augmentation = Augmentation(**position['augmentation'])
-            clip = _Clip(**{**position, 'augmentation': augmentation})
-            sequence = self._enter(clip)
-            for window in range(clip.first, clip.window, clip.step):
-                self._memory.note(sequence.labels(window))
+        """Continue at a position; with the next clip if its sequence is another one now."""
+        if not position:
+            return
+        augmentation = Augmentation(**position['augmentation'])
+        clip = _Clip(**{**position, 'augmentation': augmentation})
+        path = self._folder / clip.name
+        behind = clip.step + (len(CachedSequence(path)) if path.exists() else 0)
+        if clip.step < 1 or not 0 <= clip.first <= clip.window <= clip.end < behind:
+            self._clip = replace(clip, window=clip.end, step=1)
+            return
+        sequence = self._enter(clip)
+        for window in range(clip.first, clip.window, clip.step):
+            self._memory.note(sequence.labels(window))
 
     def fill(self, cells: np.ndarray) -> tuple[bool, list[_Row]]:
         """
@@ -230,13 +236,6 @@ class _Stream:
         if self._sequence is None or self._sequence.path.name != clip.name:
             self._sequence = CachedSequence(self._folder / clip.name)
             self._sequence.require(self._network)
-        behind = len(self._sequence) + clip.step
-        if clip.step < 1 or not 0 <= clip.first <= clip.window <= clip.end < behind:
-            raise TrainingDataError(
-                f'{self._sequence.path}: has {len(self._sequence)} windows, but the checkpoint '
-                f'continues at window {clip.window} of {clip.end}; resume with the cache that it '
-                'was trained on'
-            )
         self._clip = clip
         self._map = AugmentationMap(
             clip.augmentation, self._sequence.info, self._network.frame, self._network.downsample

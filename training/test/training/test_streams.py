@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+import shutil
 
 from moving_boxes import write_sequence
 import numpy as np
@@ -85,6 +86,23 @@ def test_a_resumed_stream_remembers_what_has_stopped(tmp_path):
     assert all(batch.labels.any(dim=2).all() for batch in whole)
     rest = batches(tmp_path, 2, positions=whole[1].positions, config=through)
     assert all(equal(a, b) for a, b in zip(whole[2:], rest))
+
+
+@pytest.mark.parametrize('windows', [None, 2])
+def test_a_stream_whose_sequence_is_not_what_it_was_goes_on_with_its_next_clip(
+    cache, tmp_path, windows
+):
+    """As after a damaged file was deleted, or labels were corrected and converted again."""
+    shutil.copytree(cache / 'train', tmp_path / 'train')
+    positions = batches(tmp_path, 2)[-1].positions
+    path = tmp_path / 'train' / positions[1]['name']
+    path.unlink()
+    if windows:
+        write_sequence(path, 1, windows=windows)
+    (batch,) = batches(tmp_path, 1, positions=positions)
+    for before, behind, fresh in zip(positions, batch.positions, batch.fresh.tolist()):
+        assert fresh == (before['name'] == path.name)
+        assert behind['ordinal'] >= before['ordinal'] + fresh
 
 
 def test_another_number_of_streams_cannot_be_resumed(cache):
