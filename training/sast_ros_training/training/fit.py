@@ -46,6 +46,8 @@ import yaml
 _MAIN_PROCESS = 'SAST_ROS_TRAINING_PROCESS'
 #: What the message of gloo, by which processes on a CPU exchange gradients, has in that case.
 _LOST_PEER = 'by peer'
+#: What that of PyTorch has if a process of its DataLoader has ended.
+_LOST_LOADER = 'DataLoader worker'
 
 
 def _noop(*arguments: Any) -> None:
@@ -90,12 +92,13 @@ def train(
     Raises
     ------
     TrainingConfigError
-        The configuration does not fit ``init`` or ``last.ckpt``, or ``init`` is a ``last.ckpt`` of
-        a part that begins anew.
+        The configuration does not fit ``init``, ``last.ckpt`` or the memory of the GPU, or
+        ``init`` is a ``last.ckpt`` of a part that begins anew.
     TrainingDataError
         There is nothing to train on.
     TrainingProcessError
-        Another of several processes has ended; the training goes on when it is repeated.
+        Another of several processes has ended, or one that makes batches; the training goes on
+        when it is repeated.
 
     """
     if is_main_process():
@@ -219,7 +222,19 @@ def _train_part(
         except SystemExit as error:  # what Lightning makes of ^C
             end_quietly()
             raise KeyboardInterrupt from error
+        except torch.cuda.OutOfMemoryError as error:
+            reason = str(error).partition('. ')[0]
+            raise TrainingConfigError(
+                f'{out}: the memory of the GPU is too small ({reason}); set '
+                'streams.streams or streams.windows to less, or take a smaller network'
+            ) from error
         except RuntimeError as error:
+            if _LOST_LOADER in str(error):
+                raise TrainingProcessError(
+                    f'{out}: a process that makes batches was killed ({error}); give more memory, '
+                    'in a container more shared memory as well (docker run --shm-size 2g). The '
+                    'same command goes on from the last checkpoint'
+                ) from error
             if _LOST_PEER not in str(error):
                 raise
             end_quietly()

@@ -37,11 +37,13 @@ from sast_ros_training.training.errors import (
     TrainingConfigError,
     TrainingDataError,
     TrainingDivergedError,
+    TrainingProcessError,
 )
 from sast_ros_training.training.fit import train
 from sast_ros_training.training.module import one_cycle
 from sast_ros_training.training.validation import calibrate_scores, run_sequence, summarise
 import torch
+from torch.utils.data import get_worker_info
 import yaml
 
 STEPS = 5
@@ -530,6 +532,32 @@ def test_a_training_without_finite_gradients_ends(cache, tmp_path, monkeypatch):
     spoil(monkeypatch, *range(2, 20))
     with pytest.raises(TrainingDivergedError, match=r'step 3: .* lower optimizer.learning_rate'):
         run(cache, tmp_path)
+
+
+def test_a_gpu_that_is_too_small_is_a_matter_of_the_configuration(cache, tmp_path, monkeypatch):
+    def detection_loss(*arguments):
+        raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 2 GiB. GPU 0')
+
+    monkeypatch.setattr(module, 'detection_loss', detection_loss)
+    with pytest.raises(TrainingConfigError, match=r'memory.*streams\.streams'):
+        train(parse_curriculum(settings(cache), 'x'), tmp_path)
+
+
+def test_a_killed_process_that_makes_batches_is_told(cache, tmp_path, monkeypatch):
+    """As for want of shared memory in a container; a GPU has such processes."""
+
+    class Killing(module.StreamLoader):
+        def __init__(self, *arguments) -> None:
+            super().__init__(*arguments[:4], processes=1)
+
+        def next_batch(self, chosen=slice(None)):
+            if get_worker_info() is not None:
+                os.kill(os.getpid(), signal.SIGBUS)
+            return super().next_batch(chosen)
+
+    monkeypatch.setattr(module, 'StreamLoader', Killing)
+    with pytest.raises(TrainingProcessError, match='shm-size'):
+        train(parse_curriculum(settings(cache), 'x'), tmp_path)
 
 
 def test_a_full_disk_leaves_no_part_of_a_checkpoint(cache, tmp_path, monkeypatch):
