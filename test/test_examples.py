@@ -110,9 +110,25 @@ def test_labels_to_npy_writes_what_a_training_reads(bag, tmp_path, frames):
     source.write_text(
         json.dumps({'images': images, 'annotations': [box], 'categories': categories})
     )
-    lines = run('labels_to_npy.py', path, source, *([20] if frames else []))
-    assert lines == ['1 boxes at 3 times', 'data.source_classes: [car]']
-    stem = recording_stem(path)
+    stem, fps = recording_stem(path), [20] if frames else []
+    times_file = path.with_name(f'{stem}_bbox_times.npy')
+    index = path.with_name('dataset.json')
+    index.write_text('{"classes": ["Person"]}')
+    with pytest.raises(AssertionError, match='classes car'):
+        run('labels_to_npy.py', path, source, *fps)
+    index.write_text('{"classes": ["Person", "Car"]}')
+    lines = run('labels_to_npy.py', path, source, *fps)
+    assert lines == ['1 boxes at 3 times', 'classes: Person, Car']
+    (row,) = read_boxes(path.with_name(f'{stem}_bbox.npy'))
+    assert row['class_id'] == 1
+    with pytest.raises(AssertionError, match='_bbox.npy: exists'):
+        run('labels_to_npy.py', path, source, *fps)
+    for file in (path.with_name(f'{stem}_bbox.npy'), index):
+        file.unlink()
+    np.save(times_file, [7])
+    lines = run('labels_to_npy.py', path, source, *fps)
+    assert lines == ['1 boxes at 3 times', 'classes: car']
+    assert json.loads(index.read_text()) == {'classes': ['car']}
     (row,) = read_boxes(path.with_name(f'{stem}_bbox.npy'))
     assert (row['t'], row['class_id'], row['w']) == (times[1], 0, 30)
-    np.testing.assert_array_equal(np.load(path.with_name(f'{stem}_bbox_times.npy')), times)
+    np.testing.assert_array_equal(np.load(times_file), times)
