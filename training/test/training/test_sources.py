@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import re
 import shutil
@@ -345,6 +346,15 @@ class TestLeftOut:
             'cache': str(tmp_path / 'cache'),
             'source_classes': list(CLASSES),
         }
+
+    def test_labels_that_are_newer_than_what_is_there(self, data, tmp_path):
+        """Labels that were corrected are not trained on unless the old ones are deleted."""
+        fill(data)
+        assert fill(data) == []
+        target = tmp_path / 'cache' / 'train' / 'a.safetensors'
+        os.utime(tmp_path / 'train' / 'a_bbox.npy', (target.stat().st_mtime + 60,) * 2)
+        (line,) = fill(data)
+        assert line.startswith('1 sequences') and str(target) in line
 
     def test_a_recording_that_cannot_be_read(self, data, tmp_path):
         (tmp_path / 'train' / 'a.dat').write_text('<html>')

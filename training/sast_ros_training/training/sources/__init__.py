@@ -11,6 +11,7 @@ from pathlib import Path
 from sast_ros.bags import RecordingError
 from sast_ros.bags.names import recording_stem
 from sast_ros.errors import SastError
+from sast_ros.evaluation.boxes import times_path
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.labels import canonical
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
@@ -137,11 +138,11 @@ def _check_targets(
     config: TrainingConfig,
     log: Callable[[str], None],
 ) -> None:
-    """Tell how the classes differ; refuse what is there and would now be made differently."""
+    """Tell what differs; refuse what is there and would be made with other settings now."""
     from sast_ros_training.training.sources.labels import label_classes
 
-    data, given = config.data, dict[str, str]()
-    for target, (_, boxes) in (item for targets in splits for item in targets.items()):
+    data, given, older = config.data, dict[str, str](), []
+    for target, (path, boxes) in (item for targets in splits for item in targets.items()):
         classes = label_classes(boxes, config)
         given |= {canonical(name): name for name in classes}
         if target.exists():
@@ -152,6 +153,15 @@ def _check_targets(
                 source_classes=classes,
                 **({'downsample': 1} if data.kind == 'rvt' else {}),  # cells are pixels there
             )
+            made = target.stat().st_mtime
+            sources = [one for one in (path, boxes, times_path(boxes)) if one.is_file()]
+            if any(one.stat().st_mtime > made for one in sources):
+                older.append(target)
+    if older:
+        log(
+            f'{len(older)} sequences of the cache are older than their recordings or labels, such '
+            f'as {older[0]}; they are used as they are, delete them to have them made again'
+        )
     wanted = {canonical(name): name for name in config.model.classes}
     for text, names, others in (
         ('labels of classes that are not in model.classes are left out', given, wanted),
