@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 import tempfile
 
+from sast_ros.evaluation.labels import canonical
 from sast_ros.model import (
     bundled_model_names,
     CheckpointError,
@@ -39,8 +40,8 @@ def initial_model(
     init : sequence of Path
         ``'default'``, the bundled weights, ``.safetensors`` files, official ``.ckpt``, or
         ``last.ckpt`` of trainings (their average weights are taken); of several, the mean. Their
-        classes may be others: the predictor of a class of the same name is copied, that of another
-        one starts at random.
+        classes may be others: the predictor of a class of the same name, as ``evaluate`` compares
+        them, is copied, that of another one starts at random.
     log : callable
         Called with one sentence about what was copied.
 
@@ -72,11 +73,12 @@ def read_network(init: Sequence[Path]) -> ModelConfig:
 def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None]) -> None:
     tensors, source = _read_mean(init)
     files, wanted = ', '.join(map(str, init)), model.config
-    classes = [name for name in wanted.classes if name in source.classes]
+    known = [canonical(name) for name in source.classes]
+    classes = [name for name in wanted.classes if canonical(name) in known]
     for name, value in model.state_dict().items():
         if name.startswith(_BY_CLASS):
             for label in classes:
-                given = tensors[name][source.classes.index(label)]
+                given = tensors[name][known.index(canonical(label))]
                 value[wanted.classes.index(label)] = given.to(value.dtype)
         elif name in tensors and tensors[name].shape == value.shape:
             value.copy_(tensors[name])

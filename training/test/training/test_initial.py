@@ -57,6 +57,16 @@ def test_classes_of_equal_names_are_copied_and_the_others_are_new(tmp_path, publ
     assert_taken_over(model, published, ('pedestrian', 'car'))
 
 
+def test_classes_of_another_spelling_are_copied(tmp_path, published):
+    save_model(published, tmp_path / 'a.safetensors')
+    model, said = start(tmp_path / 'a.safetensors', classes=['Person', 'dog', 'Car'])
+    assert 'copied for Person, Car, new for dog' in said
+    for name, value in model.state_dict().items():
+        if name.startswith('yolox_head.cls_preds.'):
+            given = published.state_dict()[name]
+            assert torch.equal(value[0], given[1]) and torch.equal(value[2], given[0])
+
+
 def test_an_official_checkpoint_will_do(tmp_path, published):
     state = {f'mdl.{name}': value for name, value in published.state_dict().items()}
     torch.save({'state_dict': state}, tmp_path / 'official.ckpt')
