@@ -547,6 +547,8 @@ def test_a_killed_process_that_makes_batches_is_told(cache, tmp_path, monkeypatc
     """As for want of shared memory in a container; a GPU has such processes."""
 
     class Killing(module.StreamLoader):
+        """Its process is killed as the kernel kills it."""
+
         def __init__(self, *arguments) -> None:
             super().__init__(*arguments[:4], processes=1)
 
