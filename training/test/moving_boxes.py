@@ -68,9 +68,15 @@ def write_sequence(
     return path
 
 
-def write_cache(folder: Path, train: int = 6, validation: int = 2, windows: int = 12) -> Path:
+def write_cache(
+    folder: Path,
+    train: int = 6,
+    validation: int = 2,
+    windows: int = 12,
+    size: tuple[int, int] = (240, 304),
+) -> Path:
     """Write a whole cache and return its folder."""
     for kind, count, first in (('train', train, 0), ('validation', validation, 1000)):
         for seed in range(first, first + count):
-            write_sequence(folder / kind / f'{seed:08d}.safetensors', seed, windows)
+            write_sequence(folder / kind / f'{seed:08d}.safetensors', seed, windows, size)
     return folder
