@@ -306,6 +306,11 @@ class TestAgain:
         shutil.copytree(batch.out / 'bag_00', tmp_path / 'out' / 'bag_00')
         return tmp_path / 'out'
 
+    @pytest.fixture(autouse=True)
+    def no_report(self, monkeypatch):
+        """Save the time of a report, a second each."""
+        monkeypatch.setitem(sys.modules, 'matplotlib', None)
+
     def made_again(self, batch, out, *arguments, bag=None) -> bool:
         before = summaries(out)
         bags = [bag or batch.bags[0]]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+import sys
 
 from evaluation.labelled_recordings import write_labelled_recordings
 from facts import facts
@@ -138,9 +139,10 @@ def labelled_by_model(tmp_path_factory, sure_weights) -> tuple[list[Path], Path,
 
 
 def test_the_command_writes_weights_whose_scores_are_shares(
-    labelled_by_model, sure_weights, tmp_path, capsys
+    labelled_by_model, sure_weights, tmp_path, capsys, monkeypatch
 ):
     """Labels are drawn so that a known share of the boxes of the weights is correct."""
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)  # no reports, which take a second each
     recordings, labels, share = labelled_by_model
     out, summary = tmp_path / 'new.safetensors', tmp_path / 'summary.json'
     common = [*map(str, recordings), '--labels', str(labels), '--boxes', 'all']
