@@ -18,6 +18,7 @@ import time
 from events import encoders
 import numpy as np
 import pytest
+from system.conftest import UNTRAINED
 from system.streams import (
     activate,
     ARRAY,
@@ -43,6 +44,24 @@ LONG = bool(os.environ.get('SAST_ROS_TEST_LONG'))
 CYCLES = 500 if LONG else 6
 SILENCE_S = 60 if LONG else 5
 STOPPED_S = 10
+
+
+@pytest.fixture(scope='module')
+def small_weights(tmp_path_factory) -> str:
+    """Give the weights of a network whose step takes a sixth of the time."""
+    from sast_ros.model import save_model, untrained_model
+
+    path = tmp_path_factory.mktemp('weights') / 'small.safetensors'
+    half = {'frame': (HEIGHT // 2, WIDTH // 2), 'downsample': 2}
+    save_model(untrained_model(UNTRAINED, embed_dim=16, dim_head=16, **half), path)
+    return str(path)
+
+
+@pytest.fixture
+def node(node, small_weights):
+    """Hand out the bench of the module, with a node that takes the small network."""
+    assert node.observer.set_parameters(model__path=small_weights) == []
+    return node
 
 
 def heard(node, level: bytes, message: str = '', **values: object) -> dict[str, str]:
@@ -328,7 +347,8 @@ def test_an_event_storm(node):
     dense = [tuple(np.repeat(column, 100) for column in events) for events in made[:4]]
     messages = as_mono(dense).messages + as_mono(made).messages[4:]
     observer = node.observer
-    activate(node, overload__queue_windows=2, sparsity__mode='dense', window__stride_ms=5.0)
+    slow = {'model__path': UNTRAINED, 'sparsity__mode': 'dense', 'window__stride_ms': 5.0}
+    activate(node, overload__queue_windows=2, **slow)
     begin = START_NS + 1000 * int(made[0][3][0])
     end = START_NS + 1000 * int(made[-1][3][-1])
     offered = (end - begin - 50_000_000) // 5_000_000 + 1
