@@ -180,6 +180,9 @@ def test_make_runs_in_a_folder_with_a_space_in_its_name(tmp_path):
     command.chmod(0o755)
     shutil.copy(REPOSITORY / 'Makefile', folder)
     shown = subprocess.run(
-        ['make', '--old-file=setup', 'demo'], cwd=folder, capture_output=True, text=True
+        ['make', '-s', '--no-print-directory', '--old-file=setup', 'demo'],
+        cwd=folder,
+        capture_output=True,
+        text=True,
     )
     assert (shown.stdout, shown.stderr) == (f'{folder}/.venv\n', '')
