@@ -8,12 +8,14 @@ Play a recording to the detector, in place of a camera.
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+from sast_ros.ros.launch_support import failure_of
 
 ARGUMENTS = {
     'recording': (
@@ -47,11 +49,35 @@ ARGUMENTS = {
 }
 
 
+def end(event, context):
+    """End all with exit code 1 when the player or the detector fails."""
+    if event.returncode and not context.is_shutdown:
+        raise failure_of(event)
+
+
 def generate_launch_description():
     """Declare the arguments, the player and the detector, which the player waits for."""
     argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
     detector = PathJoinSubstitution([FindPackageShare('sast_ros'), 'launch', 'detector.launch.py'])
     passed_on = ('events', 'detections', 'model', 'device', 'rviz', 'log_level')
+    player = Node(
+        package='sast_ros',
+        executable='player',
+        parameters=[
+            {
+                'recording': ParameterValue(argument['recording'], value_type=str),
+                'recording_topic': ParameterValue(argument['recording_topic'], value_type=str),
+                'loop': argument['loop'],
+                'subscriptions': argument['subscriptions'],
+            }
+        ],
+        remappings=[('events', argument['events'])],
+        output='screen',
+    )
+
+    def is_ours(action):
+        return action is player or isinstance(action, LifecycleNode)
+
     return LaunchDescription(
         [
             *(
@@ -63,25 +89,14 @@ def generate_launch_description():
                 )
                 for name, (default, description, *choices) in ARGUMENTS.items()
             ),
-            Node(
-                package='sast_ros',
-                executable='player',
-                parameters=[
-                    {
-                        'recording': ParameterValue(argument['recording'], value_type=str),
-                        'recording_topic': ParameterValue(
-                            argument['recording_topic'], value_type=str
-                        ),
-                        'loop': argument['loop'],
-                        'subscriptions': argument['subscriptions'],
-                    }
-                ],
-                remappings=[('events', argument['events'])],
-                output='screen',
-            ),
+            player,
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(detector),
-                launch_arguments=[(name, argument[name]) for name in passed_on],
+                launch_arguments=[
+                    ('autostart_required', 'true'),
+                    *((name, argument[name]) for name in passed_on),
+                ],
             ),
+            RegisterEventHandler(OnProcessExit(target_action=is_ours, on_exit=end)),
         ]
     )

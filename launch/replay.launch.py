@@ -22,6 +22,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.substitutions import FindPackageShare
+from sast_ros.ros.launch_support import failure_of
 
 ARGUMENTS = {
     'bag': (None, 'Rosbag2 folder or file to play.'),
@@ -64,10 +65,7 @@ def end(event, context):
     if 'play' in event.cmd and event.returncode == 0:
         # What is on its way when the bag ends is still published and recorded
         return TimerAction(period=END_S, actions=[EmitEvent(event=Shutdown())])
-    raise RuntimeError(
-        f'{event.process_name} ended with exit code {event.returncode}; its messages above have '
-        'the reason'
-    )
+    raise failure_of(event)
 
 
 def generate_launch_description():

@@ -8,6 +8,7 @@ import atexit
 from collections.abc import Mapping
 from pathlib import Path
 import tempfile
+from typing import Any
 
 from sast_ros.ros.parameter_file import NODE_NAME, values_of_node
 import yaml
@@ -45,6 +46,18 @@ def check_arguments(given: Mapping[str, str], cameras: list[str]) -> None:
                 f'{", ".join(cameras)}: use SetRemap for {cameras[0]}/{name}, as '
                 'stereo.launch.py does'
             )
+
+
+def failure_of(event: Any) -> RuntimeError:
+    """
+    Return an error for a process that has ended; raised, it ends the launch with exit code 1.
+
+    ``event``: launch's ``ProcessExited``.
+    """
+    return RuntimeError(
+        f'{event.process_name} ended with exit code {event.returncode}; its messages above have '
+        'the reason'
+    )
 
 
 def camera_names(given: Mapping[str, str], namespace: str) -> list[str]:

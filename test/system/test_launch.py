@@ -352,6 +352,21 @@ def test_replay_ends_when_one_of_its_processes_fails(prefix, tmp_path, monkeypat
     assert re.search(r'(detector|ros2)-\d+ ended with exit code 1', last), last
 
 
+@pytest.mark.parametrize(
+    ('failing', 'argument'), [('detector', 'model:=/nowhere'), ('player', 'recording:=/nowhere')]
+)
+def test_demo_ends_when_one_of_its_processes_fails(prefix, tmp_path, failing, argument):
+    log = tmp_path / 'launch.txt'
+    process = start(prefix, log, 'model:=gen1-tiny', argument, file_name='demo')
+    try:
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    last = log.read_text()
+    assert re.search(rf'{failing}-\d+ ended with exit code 1', last), last
+
+
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 bag is not installed')
 def test_replay_records_what_evaluate_reads(prefix, tmp_path):
     from sast_ros.cli import main
