@@ -114,6 +114,16 @@ def launched(
     assert last in log.read_text(), log.read_text()
 
 
+def require_end(process: subprocess.Popen, log: Path, reason: str) -> None:
+    """Insist on a launch that ends by itself with exit code 1, and on why."""
+    try:
+        assert process.wait(timeout=60) == 1
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
+    assert re.search(reason, log.read_text()), log.read_text()
+
+
 @pytest.fixture
 def patient(tmp_path: Path) -> str:
     """Argument for a node whose windows become as old as they need to on a busy machine."""
@@ -342,14 +352,9 @@ def test_replay_ends_when_one_of_its_processes_fails(prefix, tmp_path, monkeypat
     monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv('FAILING', failing)
     model = 'model:=/nowhere' if failing == 'detector' else 'model:=gen1-tiny'
+    ended = 'detector' if failing == 'detector' else 'ros2'
     process = start(prefix, log, 'bag:=/bag', 'record:=/new', model, file_name='replay')
-    try:
-        assert process.wait(timeout=60) == 1
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-    last = log.read_text()
-    assert re.search(r'(detector|ros2)-\d+ ended with exit code 1', last), last
+    require_end(process, log, rf'{ended}-\d+ ended with exit code 1')
 
 
 @pytest.mark.parametrize(
@@ -358,13 +363,7 @@ def test_replay_ends_when_one_of_its_processes_fails(prefix, tmp_path, monkeypat
 def test_demo_ends_when_one_of_its_processes_fails(prefix, tmp_path, failing, argument):
     log = tmp_path / 'launch.txt'
     process = start(prefix, log, 'model:=gen1-tiny', argument, file_name='demo')
-    try:
-        assert process.wait(timeout=60) == 1
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
-    last = log.read_text()
-    assert re.search(rf'{failing}-\d+ ended with exit code 1', last), last
+    require_end(process, log, rf'{failing}-\d+ ended with exit code 1')
 
 
 @pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 bag is not installed')

@@ -194,6 +194,14 @@ def test_a_mistake_in_a_later_part_is_found_before_the_first_is_trained(cache, t
     assert not (tmp_path / 'a').exists()
 
 
+def test_parts_behind_one_that_is_trained_on_begin_anew(cache, tmp_path):
+    parts = [{'name': name, 'optimizer': {'max_steps': 1}} for name in 'ab']
+    run(cache, tmp_path, curriculum=parts)
+    parts[0]['optimizer'] = {'max_steps': 2}
+    losses, _ = run(cache, tmp_path, curriculum=parts)
+    assert list(losses) == [('a', 2), ('b', 1)]
+
+
 def test_parts_behind_one_that_is_trained_on_begin_anew_after_a_kill_between(cache, tmp_path):
     parts = [{'name': name, 'optimizer': {'max_steps': 1}} for name in 'ab']
     run(cache, tmp_path, curriculum=parts)
