@@ -12,6 +12,7 @@ import resource
 from moving_boxes import CLASSES, STEP_US, window, write_cache, write_sequence
 import numpy as np
 import pytest
+from sast_ros.bags import RecordingError
 from sast_ros.cli import main
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.metrics.matching import iou_matrix
@@ -368,6 +369,13 @@ def test_weights_that_find_nothing_are_refused(tmp_path):
         self_train(settings, small_config(), tmp_path / 'out', (Path('default'),))
 
 
+def test_without_any_recording_that_can_be_read_there_is_nothing_to_train_on(tmp_path):
+    paths = tmp_path / 'broken.npz', tmp_path / 'missing.npz'
+    paths[0].write_bytes(b'no archive')
+    with pytest.raises(RecordingError, match=r'broken\.npz'):
+        self_train(SelfTraining(paths), small_config(), tmp_path / 'out', (Path('default'),))
+
+
 def test_without_a_configuration_the_network_is_that_of_the_weights():
     config = default_config([Path('default')])
     assert config.network() == load_model('default').config
@@ -380,7 +388,10 @@ def test_the_command(tmp_path, capsys):
     assert '--self-train' in capsys.readouterr().err
     curriculum = tmp_path / 'c.yaml'
     curriculum.write_text('curriculum: [{name: a}, {name: b}]')
-    command = ['train', '--self-train', str(path), '--out', str(tmp_path / 'out')]
+    broken = tmp_path / 'broken.npz'
+    broken.write_bytes(path.read_bytes()[:1000])
+    recordings = [str(broken), str(path)]
+    command = ['train', '--self-train', *recordings, '--out', str(tmp_path / 'out')]
     assert main([*command, '--config', str(curriculum)]) == 1
     assert 'curriculum' in capsys.readouterr().err
     config = tmp_path / 'c.yaml'
@@ -388,6 +399,8 @@ def test_the_command(tmp_path, capsys):
     command += ['--config', str(config), '--labelled-share', '0', '--target-score', '0.2']
     capsys.readouterr()
     assert main([*command, '--no-mirror', '--json', '-']) == 0
-    summary = json.loads(capsys.readouterr().out)
+    output = capsys.readouterr()
+    assert f'left out: {broken}' in output.err and f'left out: {path}' not in output.err
+    summary = json.loads(output.out)
     assert summary['rounds'][0]['windows'] == 31
     assert load_model(tmp_path / 'out' / 'model.safetensors').config.classes == CLASSES

@@ -14,8 +14,10 @@ from pathlib import Path
 import shutil
 from typing import Any
 
+from sast_ros.bags import RecordingError
 from sast_ros.bags.names import recording_stem
 from sast_ros.detector import StreamingDetector
+from sast_ros.errors import SastError
 from sast_ros.example import recording_path
 from sast_ros.model import SAST
 from sast_ros.model.device import choose_device
@@ -133,7 +135,7 @@ def self_train(
         ``out`` is of other recordings, settings or weights, the configuration cannot be used, or
         what to begin with lies in a folder that is to be removed.
     TrainingDataError, RecordingError
-        A recording cannot be read, or there is nothing to train on.
+        No recording can be read, or there is nothing to train on.
 
     """
     config = replace(
@@ -207,16 +209,22 @@ def _stamp(path: Path) -> list[Any]:
 def _cut(
     settings: SelfTraining, config: TrainingConfig, out: Path, log: Callable[[str], None]
 ) -> None:
-    """Cut every recording into windows, once."""
-    count = len(settings.recordings)
+    """Cut every recording into windows, once; one that cannot be read is left out."""
+    count, failed = len(settings.recordings), list[SastError]()
     for number, path in enumerate(settings.recordings, start=1):
         folder = out / _RECORDINGS / _name(number, path)
-        if not folder.is_dir():
-            log(f'recording {number} of {count}: {path.name}')
-            for warning in cut_recording(
-                path, folder, config, settings.topic, settings.sensor_size
-            ):
-                log(warning)
+        if folder.is_dir():
+            continue
+        log(f'recording {number} of {count}: {path.name}')
+        try:
+            warnings = cut_recording(path, folder, config, settings.topic, settings.sensor_size)
+        except (RecordingError, TrainingDataError) as error:
+            failed.append(error)
+            warnings = [f'left out: {error}']
+        for warning in warnings:
+            log(warning)
+    if len(failed) == count:
+        raise failed[0]
 
 
 def _name(number: int, path: Path) -> str:
@@ -236,10 +244,10 @@ def _label(
     if counts.is_file():
         return json.loads(counts.read_text(encoding='utf-8'))
     shutil.rmtree(cache, ignore_errors=True)
-    folders = [
-        out / _RECORDINGS / _name(number, path)
+    folders = {
+        out / _RECORDINGS / _name(number, path): path
         for number, path in enumerate(settings.recordings, start=1)
-    ]
+    }
     model = initial_model(config, init, log)
     # Those of the recordings are a good part of the gain, and cost no training
     paths = [path for folder in folders for path in list_sequences(folder)]
@@ -247,7 +255,9 @@ def _label(
     estimate_batch_norms(model, sample_windows(paths, config.network(), wanted))
     detector = _detector(model, config, settings.labelling)
     totals: Counter[str] = Counter()
-    for folder, path in zip(folders, settings.recordings):
+    for folder, path in folders.items():
+        if not folder.is_dir():  # left out
+            continue
         found = label_recording(folder, cache / 'train', folder.name, detector, settings.labelling)
         totals += found
         log(
