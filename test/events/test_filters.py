@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+import os
 
 from facts import facts
 from hypothesis import given, settings
@@ -273,12 +274,18 @@ def damaged(path, content: bytes):
 
 @pytest.mark.parametrize(
     'kind',
-    ['missing', 'text', 'text in .npy', 'cut off', 'too large', 'huge header', 'cube']
-    + ['(1000000000000, 5)', f'({10**30}, 5)', '(-4, 5)', '(4', '-' * 9000 + '1'],
+    ['missing', 'pipe', 'folder', 'text', 'text in .npy', 'cut off', 'too large', 'huge header']
+    + ['cube', '(1000000000000, 5)', f'({10**30}, 5)', '(-4, 5)', '(4', '-' * 9000 + '1'],
 )
 def test_a_mask_that_cannot_be_read_is_refused(tmp_path, kind):
     if kind == 'missing':
         path = tmp_path / 'mask.png'
+    elif kind == 'pipe':
+        path = tmp_path / 'mask.png'
+        os.mkfifo(path)
+    elif kind == 'folder':
+        path = tmp_path / 'mask.npy'
+        path.mkdir()
     elif kind == 'text':
         path = damaged(tmp_path / 'mask.png', b'this is no picture')
     elif kind == 'text in .npy':

@@ -34,6 +34,8 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     """
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+            raise ValueError('it is no file')
         values = _read_array(path) if path.suffix.lower() == '.npy' else _read_picture(path)
     except _DAMAGE as error:
         text = getattr(error, 'strerror', None) or str(error) or type(error).__name__
