@@ -114,7 +114,7 @@ class PageServer:
             reason = getattr(self._failure, 'strerror', None) or self._failure
             raise PageError(
                 f'the page cannot be served on {self._host} port {self._port} '
-                f'({reason}); choose another --host or --port'
+                f'({reason}); choose another --host or --port (of a node: page.host, page.port)'
             )
         return self
 
