@@ -8,7 +8,8 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
-from threading import Event
+import signal
+from threading import current_thread, Event, main_thread
 from time import monotonic
 from typing import Any
 
@@ -34,8 +35,12 @@ class TrainingCallback(Callback):
         self._since = monotonic()
         self._steps = 0
         self._ends = Event()
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if current_thread() is main_thread():
+            # Lightning's handler waits for the other processes, which may wait for this one
+            signal.signal(signal.SIGTERM, self._on_sigterm)
         self._since = monotonic()
         started = getattr(trainer.strategy.launcher, 'procs', ())
         self._ends = end_with_children(started, lambda text: self._log(f'{self._out}: {text}'))

@@ -219,9 +219,11 @@ def _train_part(
                 ckpt_path=last if init is None else None,
                 weights_only=True,
             )
-        except SystemExit as error:  # what Lightning makes of ^C
+        except SystemExit as error:
             end_quietly()
-            raise KeyboardInterrupt from error
+            if error.code == 1:  # what Lightning makes of ^C
+                raise KeyboardInterrupt from error
+            raise
         except torch.cuda.OutOfMemoryError as error:
             reason = str(error).partition('. ')[0]
             raise TrainingConfigError(

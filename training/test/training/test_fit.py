@@ -484,8 +484,8 @@ def test_a_simulated_curriculum_in_two_processes_survives_a_kill(tmp_path):
     ).read_bytes()
 
 
-@pytest.mark.parametrize('end', ['kill', 'interrupt'])
-def test_a_training_that_loses_a_process_says_so(cache, tmp_path, end):
+@pytest.mark.parametrize(('end', 'code'), [('kill', 1), ('interrupt', 130), ('terminate', 143)])
+def test_a_training_in_two_processes_ends_whichever_is_ended(cache, tmp_path, end, code):
     file = tmp_path / 'two.yaml'
     endless = {'optimizer': {'max_steps': 1000}, 'hardware': {'devices': 2, 'accelerator': 'cpu'}}
     file.write_text(yaml.safe_dump(settings(cache, **endless)))
@@ -500,14 +500,35 @@ def test_a_training_that_loses_a_process_says_so(cache, tmp_path, end):
             children = ' '.join((task / 'children').read_text() for task in tasks).split()
             if end == 'kill':
                 os.kill(int(children[-1]), signal.SIGKILL)
-            else:
+            elif end == 'interrupt':
                 os.killpg(running.pid, signal.SIGINT)  # ^C
+            else:
+                running.terminate()
             break
-    rest = running.stderr.read()
-    assert running.wait() == {'kill': 1, 'interrupt': 130}[end], rest
+    rest = running.stderr.read()  # until the last process has closed it
+    assert running.wait() == code, rest
     assert ('another process of this training has ended' in rest) == (end == 'kill')
     assert rest.count('interrupted') == (end == 'interrupt')
     assert 'report it' not in rest
+
+
+def test_sigterm_is_what_the_program_makes_of_it(cache, tmp_path):
+    """Lightning's own handler waits for ever for processes that wait for this one."""
+
+    def leave(*_) -> None:
+        sys.exit(143)
+
+    def report(*_) -> None:
+        assert signal.getsignal(signal.SIGTERM) is leave
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        with pytest.raises(SystemExit) as found:
+            train(parse_curriculum(settings(cache), 'x'), tmp_path, report=report)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert found.value.code == 143
 
 
 def test_the_command_names_the_mistake(tmp_path, capsys):
