@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 import errno
+from itertools import islice
 from pathlib import Path
 import sqlite3
 from typing import Any
@@ -21,6 +22,12 @@ _OF_SYSTEM = ('disk I/O error', 'unable to open database file', 'database or dis
 
 #: Instructions of sqlite between two checks of the budget.
 _CHECK = 10_000
+
+#: Topic, receive time in ns, content.
+_Message = tuple[int, int, bytes]
+
+#: Fewest bytes of a message and its entry in the index of times.
+_SHORTEST = 8
 
 
 class SqliteFile(BagFile):
@@ -64,6 +71,7 @@ class SqliteFile(BagFile):
             closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as database,
         ):
             database.execute('PRAGMA trusted_schema = OFF')
+            database.text_factory = _text
             if self.truncated:
                 database.execute('PRAGMA writable_schema = ON')  # else sqlite refuses the file
             yield database
@@ -93,8 +101,10 @@ class SqliteFile(BagFile):
         if problem:
             if not self.message_count:
                 raise ValueError(f'{problem} before its first message')
+            stated = self._count_indexed(database)
+            of = f' of its {stated}' if stated >= self.message_count else ''
             self.add_missing(
-                f'{self.path.name} is {problem}: its {self.message_count} first messages are read'
+                f'{self.path.name} is {problem}: {self.message_count}{of} messages are read'
             )
         elif self.message_count != sum(counts.values()):
             self.add_missing(
@@ -130,6 +140,14 @@ class SqliteFile(BagFile):
             raise sqlite3.DatabaseError(f'an index of {indexed} messages')
         return counts
 
+    def _count_indexed(self, database: sqlite3.Connection) -> int:
+        """Return the number of messages by the index of times, 0 if it is damaged, too."""
+        try:
+            ((count,),) = self._query(database, 'SELECT COUNT(timestamp) FROM messages')
+        except sqlite3.DatabaseError:
+            return 0
+        return int(count)
+
     def _damage(self, error: sqlite3.DatabaseError) -> str:
         """Take note of damaged pages, return what is wrong; raise any other error."""
         if isinstance(error, sqlite3.OperationalError):
@@ -146,39 +164,58 @@ class SqliteFile(BagFile):
 
     def _add_time(self, time: Any) -> None:
         if not isinstance(time, int):
-            raise ValueError(f'a message has the time {time!r:.40}')
+            raise sqlite3.DatabaseError(f'a message has the time {time!r:.40}')
         self.start_time = min(self.start_time, time)
 
     def _rows(
         self, database: sqlite3.Connection, keys: Mapping[int, object]
-    ) -> Iterator[tuple[int, int, bytes]]:
-        """Yield the messages of some topics, those before the damage if there is any."""
+    ) -> Iterator[_Message]:
+        """Yield the messages of some topics, of a damaged file those that can be read."""
+        if self.truncated:
+            yield from self._readable(database, keys)
+            return
         count = 0
-        places = ', '.join('?' * len(keys))
-        order = 'id' if self.truncated else 'timestamp'
-        rows = self._query(
-            database,
-            'SELECT topic_id, timestamp, data FROM messages '
-            f'WHERE topic_id IN ({places}) ORDER BY {order}',
-            *keys,
-        )
-        while True:
-            try:
-                row = next(rows, None)
-            except sqlite3.DatabaseError as error:
-                if not self.truncated:
-                    problem = self._damage(error)
-                    self.add_missing(f'{self.path.name} is {problem}')
-                    if not count:  # sorting has met it, but has yielded nothing
-                        yield from self._rows(database, keys)
-                return
-            if row is None:
-                return
-            if isinstance(row[1], int) and isinstance(row[2], bytes):
+        try:
+            for row in self._query(database, _select(keys) + 'ORDER BY timestamp', *keys):
+                if not _is_message(row):
+                    raise sqlite3.DatabaseError('a message without time or content')
                 count += 1
-                yield row
-            elif not self.truncated:
-                raise ValueError('a message without time or content')
+                yield row[:3]
+            return
+        except sqlite3.DatabaseError as error:
+            self.add_missing(f'{self.path.name} is {self._damage(error)}')
+        yield from islice(self._by_index(database, keys), count, None)
+
+    def _readable(
+        self, database: sqlite3.Connection, keys: Mapping[int, object]
+    ) -> Iterator[_Message]:
+        """Yield the messages before the first damaged page, then those behind it."""
+        last = -1
+        try:
+            for row in self._query(database, _select(keys) + 'ORDER BY rowid', *keys):
+                last = row[3]
+                if _is_message(row):
+                    yield row[:3]
+        except sqlite3.OperationalError:
+            return  # pages that refer to each other
+        except sqlite3.DatabaseError:
+            yield from self._by_index(database, keys, last)
+
+    def _by_index(
+        self, database: sqlite3.Connection, keys: Mapping[int, object], last: int = -1
+    ) -> Iterator[_Message]:
+        """Yield the messages behind ``last`` that the index of times names, one by one."""
+        most = self.path.stat().st_size // _SHORTEST
+        wanted = _select(keys) + 'AND rowid = ? AND timestamp = ?'
+        try:
+            for key, time in self._query(
+                database, 'SELECT rowid, timestamp FROM messages ORDER BY timestamp LIMIT ?', most
+            ):
+                row = _look_up(database, wanted, *keys, key, time) if key > last else None
+                if row is not None and _is_message(row):
+                    yield row[:3]
+        except sqlite3.DatabaseError:
+            return  # from here on the index is damaged, too
 
     def _stored(self, wanted: Mapping[int, Connection]) -> Iterator[Stored]:
         count = 0
@@ -210,6 +247,28 @@ class SqliteFile(BagFile):
             # Not "yield from", which closes the cursor, also when the database is closed already
             for row in database.execute(statement, values):  # noqa: UP028
                 yield row
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors='replace')
+
+
+def _select(keys: Mapping[int, object]) -> str:
+    places = ', '.join('?' * len(keys))
+    return f'SELECT topic_id, timestamp, data, rowid FROM messages WHERE topic_id IN ({places}) '
+
+
+def _is_message(row: Sequence[object]) -> bool:
+    return isinstance(row[1], int) and isinstance(row[2], bytes)
+
+
+def _look_up(database: sqlite3.Connection, statement: str, *values: object) -> Any:
+    """Return the row of a query, ``None`` if there is none or its page is damaged."""
+    try:
+        with _system_errors():
+            return database.execute(statement, values).fetchone()
+    except sqlite3.DatabaseError:
+        return None
 
 
 @contextmanager

@@ -380,9 +380,11 @@ def test_pages_that_refer_to_each_other_do_not_hang(tmp_path):
     assert time.process_time() - began < 5
 
 
-@pytest.mark.parametrize(('count', 'events'), [(120, 5), (60, 50), (5, 3000)])
+@pytest.mark.parametrize(('count', 'events'), [(120, 5), (60, 50), (12, 3000)])
 @pytest.mark.parametrize('indexed', [True, False])
-def test_damaged_page_costs_the_messages_behind_it(tmp_path, count, events, indexed):
+def test_damaged_page_costs_its_messages_and_without_index_those_behind_it(
+    tmp_path, count, events, indexed
+):
     messages = event_messages(EVENT_PACKET, messages=count, events=events)
     path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}) / 'bag.db3'
     (tmp_path / 'bag' / 'metadata.yaml').unlink()
@@ -392,6 +394,7 @@ def test_damaged_page_costs_the_messages_behind_it(tmp_path, count, events, inde
             database.execute(f'DROP INDEX {name}')
         (size,) = database.execute('PRAGMA page_size').fetchone()
     database.close()
+    of_a_page = 1 + size * count // sum(len(raw) for _, raw in messages)
     content = path.read_bytes()
     counts, refused = set(), 0
     for at in range(0, len(content), size):
@@ -404,17 +407,44 @@ def test_damaged_page_costs_the_messages_behind_it(tmp_path, count, events, inde
             assert re.search(facts('bag.db3', 'damaged'), str(error))
             refused += 1
             continue
+        times = {time for time, _ in found}
+        expected = [message for message in messages if message[0] in times]
         # Of the last page of a large message, sqlite does not notice that it is damaged
-        assert sum(a != b for a, b in zip(found, messages)) <= (events == 3000)
+        assert sum(a != b for a, b in zip(found, expected, strict=True)) <= (events == 3000)
         assert truncated == bool(missing)
         if len(found) < count:
             assert re.search(facts('bag.db3', 'damaged'), missing)
+            assert not indexed or re.search(facts(len(found), count), missing)
+        # Without the index, a damaged page of the table ends it, but not one of a large message
+        assert len(found) >= count - of_a_page or not indexed
         counts.add(len(found))
     # Where the tables are described, their roots, the first messages
     assert refused <= 16
-    assert len(counts) >= 4
+    assert len(counts) >= (2 if indexed or events == 3000 else 4)
     path.write_bytes(content[: len(content) * 7 // 10].ljust(len(content), b'\0'))
     assert 0 < len(read(path)[0]) < count
+
+
+@pytest.mark.parametrize('indexed', [True, False])
+@pytest.mark.parametrize(
+    'change', ["timestamp = 'soon'", 'timestamp = NULL', "data = 'text'", "data = x'ff' || ''"]
+)
+def test_message_without_time_or_content_costs_itself(tmp_path, messages, change, indexed):
+    path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, messages)}) / 'bag.db3'
+    with sqlite3.connect(path) as database:
+        create = "SELECT sql FROM sqlite_master WHERE name = 'messages'"
+        ((table,),) = database.execute(create).fetchall()
+        database.execute('ALTER TABLE messages RENAME TO old')
+        database.execute(table.replace('NOT NULL', ''))
+        database.execute('INSERT INTO messages SELECT * FROM old')
+        database.execute('DROP TABLE old')
+        if indexed:
+            database.execute('CREATE INDEX timestamp_idx ON messages (timestamp)')
+        database.execute(f'UPDATE messages SET {change} WHERE id = 3')
+    database.close()
+    read_back, missing = read(path)
+    assert read_back == messages[:2] + messages[3:]
+    assert re.search(facts('bag.db3', 'damaged', len(messages) - 1, len(messages)), missing)
 
 
 # ----------------------------------------------------------------------------------------- rosbag1
