@@ -222,9 +222,10 @@ class ArrayRecording(BlockRecording):
         """Yield the events in runs of bounded size."""
         self.progress, self.missing = (0, self._count, 'events'), ''
         done, rows = 0, self._parts['t'].rows
+        count = columns.RowCount()
         try:
             for raw in self._read(_BLOCK):
-                block = columns.convert(raw, self._unit, str(self.path), done)
+                block = columns.convert(raw, self._unit, str(self.path), done, count)
                 done += len(block[3])
                 self.progress = (done, self._count, 'events')
                 yield block

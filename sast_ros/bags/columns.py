@@ -14,6 +14,7 @@ The rules are those of all formats without a definition of their own (HDF5, text
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 import re
 
 import numpy as np
@@ -56,9 +57,6 @@ SAMPLE = 4096
 _MIN_NANOSECONDS = 10**17
 
 _MAX_SIDE = 8192
-
-#: Wrong events of a short block that cost only themselves, where many other ones are before it.
-_FEW = 16
 
 
 def find_fields(names: Iterable[str]) -> dict[str, str]:
@@ -151,24 +149,27 @@ def _steps_back(rows: np.ndarray, order: str) -> float:
     return np.count_nonzero(steps < 0) / max(1, len(steps))
 
 
-def max_wrong(events: int, before: int) -> int:
+@dataclass(slots=True)
+class RowCount:
     """
-    Return how many of a block of events may have values that no event can have.
+    Rows of a file so far, and how many of them have values that no event can have.
 
-    They are left out and counted. More mean that the file or its layout is wrong.
-
-    Parameters
-    ----------
-    events : int
-        In the block, the wrong ones among them.
-    before : int
-        Events of the file before the block: a few at its end do not show more than elsewhere.
-
+    Those are left out and counted. More than 1 % mean that the file or its layout is wrong.
     """
-    return max(1, events // 100, min(before // 100, _FEW))
+
+    rows: int = 0
+    wrong: int = 0
+
+    def add(self, rows: int, wrong: int) -> bool:
+        """Count the next rows, the wrong ones among them; return whether too many are wrong."""
+        self.rows += rows
+        self.wrong += wrong
+        return wrong > 0 and self.wrong > max(1, self.rows // 100)
 
 
-def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -> Columns:
+def convert(
+    columns: dict[str, np.ndarray], unit: str, place: str, first: int, count: RowCount
+) -> Columns:
     """
     Return columns as integers, with times in microseconds.
 
@@ -186,11 +187,13 @@ def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -
         File and group, for errors.
     first : int
         Index of the first event in the recording, for errors.
+    count : RowCount
+        The events before; these are added.
 
     Raises
     ------
     RecordingError
-        More than 1 % of the values of a column are no such numbers, see ``max_wrong``.
+        Too many of the events so far have such values.
 
     """
     values = {
@@ -198,19 +201,23 @@ def convert(columns: dict[str, np.ndarray], unit: str, place: str, first: int) -
         for name, each in columns.items()
     }
     invalid = np.zeros(len(values['t']), bool)
+    found: dict[str, np.ndarray] = {}
     for name, each in values.items():
         wrong = _find_wrong(name, each, unit)
-        if wrong is None or not wrong.any():
-            continue
-        if np.count_nonzero(wrong) > max_wrong(len(wrong), first):
-            index = int(np.argmax(wrong))
-            kind = {'t': f'time in {unit}', 'p': 'polarity'}.get(name, 'whole number')
-            raise RecordingError(
-                f'{place}: {name} of event {first + index} is {each[index]}, which is no {kind}; '
-                'export the recording anew'
-            )
-        invalid |= wrong
-        values[name] = np.where(wrong, np.zeros(1, each.dtype), each)
+        if wrong is not None and wrong.any():
+            found[name] = wrong
+            invalid |= wrong
+    if count.add(len(invalid), int(np.count_nonzero(invalid))):
+        index = int(np.argmax(invalid))
+        name = next(name for name, wrong in found.items() if wrong[index])
+        kind = {'t': f'time in {unit}', 'p': 'polarity'}.get(name, 'whole number')
+        raise RecordingError(
+            f'{place}: {name} of event {first + index} is {values[name][index]}, which is no '
+            f'{kind}, and {count.wrong} of the first {count.rows} events are like it; export the '
+            'recording anew'
+        )
+    for name, wrong in found.items():
+        values[name] = np.where(wrong, np.zeros(1, values[name].dtype), values[name])
     p = _polarity(values['p'])
     if invalid.any():
         p = np.where(invalid, INVALID_POLARITY, p)

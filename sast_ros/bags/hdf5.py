@@ -81,10 +81,11 @@ class Hdf5Recording(BlockRecording):
     def _blocks(self) -> Iterator[Columns]:
         """Yield the events in runs of bounded size, without those of damaged pieces."""
         total, lost, first = self._count, 0, ''
+        rows = columns.RowCount()
         self.progress, self.missing = (0, total, 'events'), self._cut
         for low in range(0, total, self._step):
             high = min(low + self._step, total)
-            block = self._convert(low, high)
+            block = self._convert(low, high, rows)
             if self._reader.lost:
                 count, start, end, reason = self._reader.lost
                 lost += count
@@ -97,13 +98,13 @@ class Hdf5Recording(BlockRecording):
             damage = f'{self.path.name} is damaged: {lost} of its {total} events cannot be read'
             self.missing = '; '.join(filter(None, (self._cut, f'{damage} ({first})')))
 
-    def _convert(self, low: int, high: int) -> Columns:
+    def _convert(self, low: int, high: int, rows: columns.RowCount) -> Columns:
         """Return the events from ``low`` to ``high``; those behind them are read meanwhile."""
         behind = min(high + self._step, self._count)
         following = (high, behind) if high - low > 1 and behind > high else None
         arrays = self._reader.read(low, high, following)
         raw = dict(zip(columns.FIELDS, arrays, strict=True))
-        x, y, p, t = columns.convert(raw, self._unit, self._place, low)
+        x, y, p, t = columns.convert(raw, self._unit, self._place, low, rows)
         return x, y, p, t + self._offset
 
     def close(self) -> None:

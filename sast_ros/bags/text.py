@@ -123,7 +123,7 @@ class TextRecording(BlockRecording):
     def _blocks(self) -> Iterator[Columns]:
         """Yield the events of many lines at a time."""
         self.progress, self.missing = (0, self.byte_size, 'bytes'), ''
-        line = events = 0
+        line, count = 0, columns.RowCount()
         parts = self._whole_lines()
         for text, last in parts:
             if line < self._layout.skipped:  # all of them are in the first part
@@ -133,20 +133,18 @@ class TextRecording(BlockRecording):
             if wrong and last:
                 self.missing = f'{self.path.name} is truncated: its last line is incomplete'
                 return
-            if wrong > columns.max_wrong(len(block[3]), events):
+            if count.add(len(block[3]), wrong):
                 for _ in parts:
                     pass  # the end of what is compressed tells whether it is damaged
                 whole = int(np.argmax(block[2] == INVALID_POLARITY))
-                if 'damaged' in self.missing and events + whole:
+                if 'damaged' in self.missing and count.rows - len(block[3]) + whole:
                     x, y, p, t = (column[:whole] for column in block)
                     yield x, y, p, t
                     return
                 yield block
-                many = f'{wrong} of {len(block[3])} lines cannot be read'
-                raise self._wrong_line(many, text, line, *first)
+                raise self._wrong_line(count, text, line, *first)
             yield block
             line += text.count(b'\n')
-            events += len(block[3])
 
     def _parse(self, text: bytes) -> tuple[Columns, list[int]]:
         """Return the events of whole lines, how many are wrong, and where and why the first is."""
@@ -160,7 +158,7 @@ class TextRecording(BlockRecording):
 
     def _wrong_line(
         self,
-        many: str,
+        count: columns.RowCount,
         text: bytes,
         before: int,
         start: int,
@@ -178,9 +176,9 @@ class TextRecording(BlockRecording):
             word = words[column] if column < len(words) else ''
             what = f'has {word[:40]!r} for {wanted[column]}, which {_REASONS[reason]}'
         return RecordingError(
-            f'{self.path}: {many}, the first of them line {before + number + 1}, which {what} '
-            f'({line[:60]!r}); give one event a line, with the names of the columns in the first '
-            'line'
+            f'{self.path}: {count.wrong} of the first {count.rows} lines cannot be read, among '
+            f'them line {before + number + 1}, which {what} ({line[:60]!r}); give one event a '
+            'line, with the names of the columns in the first line'
         )
 
     def _whole_lines(self) -> Iterator[tuple[bytes, bool]]:

@@ -20,7 +20,7 @@ def convert(unit: str = 'us', **changed: object) -> columns.Columns:
     given_columns = {name: np.arange(3) % 2 for name in columns.FIELDS} | {
         name: np.array(values) for name, values in changed.items()
     }
-    return columns.convert(given_columns, unit, 'file.h5: /events', 100)
+    return columns.convert(given_columns, unit, 'file.h5: /events', 100, columns.RowCount())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_one_value_that_is_no_number_costs_one_event_and_many_are_an_error(name,
     full = dict.fromkeys(columns.FIELDS, values)
     spoilt = values.copy()
     spoilt[500] = value
-    x, _, p, t = columns.convert({**full, name: spoilt}, 's', 'file.h5', 0)
+    x, _, p, t = columns.convert({**full, name: spoilt}, 's', 'file.h5', 0, columns.RowCount())
     valid = (p != INVALID_POLARITY) & (x >= 0) & (x <= 1) & (p <= 1)
     wanted = np.arange(1000) != 500
     if name != 'y' or not np.isfinite(value):
@@ -111,7 +111,21 @@ def test_one_value_that_is_no_number_costs_one_event_and_many_are_an_error(name,
     np.testing.assert_array_equal(t[wanted], 1_000_000 * values[wanted])
     if not np.isfinite(value) or name == 't':
         with pytest.raises(RecordingError, match=facts('file.h5', name, 'event 7')):
-            columns.convert({**full, name: np.full(1000, value)}, 's', 'file.h5', 7)
+            columns.convert(
+                {**full, name: np.full(1000, value)}, 's', 'file.h5', 7, columns.RowCount()
+            )
+
+
+def test_wrong_values_are_judged_by_their_share_of_all_events_so_far():
+    good = dict.fromkeys(columns.FIELDS, np.arange(1000) % 2 + 0.0)
+    bad = {**good, 'x': np.full(1000, np.nan)}
+    count = columns.RowCount()
+    for _ in range(150):
+        columns.convert(good, 's', 'file.h5', 0, count)
+    p = columns.convert(bad, 's', 'file.h5', 0, count)[2]
+    assert (p == INVALID_POLARITY).all()
+    with pytest.raises(RecordingError, match=facts('file.h5', 'x', 'event 9', 2000, 152_000)):
+        columns.convert(bad, 's', 'file.h5', 9, count)
 
 
 def test_coordinates_with_fractions_are_an_error():

@@ -324,10 +324,12 @@ def test_text_a_damaged_value_does_not_decide_about_the_unit(tmp_path, events):
     np.testing.assert_array_equal(found['t'][1:], events['t'][1:])
 
 
-def test_text_a_few_bad_lines_at_the_end_of_a_long_file_cost_themselves(tmp_path):
-    content = b''.join(b'%d 1 2 1\n' % t for t in range(200_000)) + b'x 1 2 1\n' * 9
-    found, missing = read(write(tmp_path / 'a.txt', content))
-    assert (len(found['t']), missing) == (200_000, '')
+@pytest.mark.parametrize(('place', 'bad'), [(-1, 9), (290_000, 2500)])
+def test_text_bad_lines_in_one_place_of_a_long_file_cost_themselves(tmp_path, place, bad):
+    lines = [b'%d 1 2 1\n' % t for t in range(300_000)]
+    lines[place:place] = bad * [b'x 1 2 1\n']
+    found, missing = read(write(tmp_path / 'a.txt', b''.join(lines)))
+    assert (len(found['t']), missing) == (300_000, '')
 
 
 @pytest.mark.parametrize('damage', ['zlib', 'crc'])
