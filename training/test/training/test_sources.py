@@ -240,6 +240,46 @@ def test_windows_without_objects_are_labelled_if_their_times_are(tmp_path, boxes
     assert with_objects == boxes
 
 
+def test_a_recording_whose_time_jumps_becomes_several_sequences(tmp_path):
+    events, boxes = events_and_boxes(1)
+    jumps = (0, 10_000_000, 20_000_000)
+    x, y, p = (np.tile(getattr(events, name), len(jumps)) for name in 'xyp')
+    t = np.concatenate([events.t + jump for jump in jumps])
+    write_dat(tmp_path / 'train' / 'a.dat', EventChunk(x, y, p, t))
+    rows = np.tile(boxes, len(jumps))
+    rows['t'] = np.concatenate([boxes['t'] + jump for jump in jumps])
+    np.save(tmp_path / 'train' / 'a_bbox.npy', rows)
+    data = {'kind': 'prophesee', 'source': str(tmp_path), 'cache': str(tmp_path / 'cache')}
+    data['source_classes'] = list(CLASSES)
+    fill(data)
+    folder = tmp_path / 'cache' / 'train'
+    names = [f'a{run}.safetensors' for run in (', run 1', ', run 2', '')]
+    assert [path.name for path in list_sequences(folder)] == names
+    for name, jump in zip(names, jumps, strict=True):
+        sequence = CachedSequence(folder / name)
+        ends = [jump + STEP_US * (n + 1) for n in range(WINDOWS)]
+        assert sequence.t_end[:WINDOWS].tolist() == ends
+        assert sequence.labelled[:WINDOWS].all()
+        assert len(sequence) <= WINDOWS + 1  # with the last event
+    assert fill(data) == []
+    # The plain name says that all are there
+    write_dat(tmp_path / 'train' / 'a.dat', events)
+    (folder / names[-1]).unlink()
+    fill(data)
+    assert [path.name for path in list_sequences(folder)] == names[-1:]
+
+
+def test_an_object_is_seen_anew_behind_a_reset():
+    boxes = np.zeros(2, BOX_DTYPE)
+    boxes['t'], boxes['w'], boxes['h'] = [0, 50_000], 30, 30
+    history = LabelHistory(boxes_to_labels(boxes), (48, 64), 1, 50)
+    labels = history.at(0, np.ones((2, 48, 64), np.uint8))
+    assert labels['recent'].tolist() == labels['seen'].tolist() == [True]
+    history.restart()
+    labels = history.at(50_000, np.zeros((2, 48, 64), np.uint8))
+    assert labels['recent'].tolist() == labels['seen'].tolist() == [False]
+
+
 def test_boxes_without_events_are_not_recent(tmp_path):
     """Foreign data do not tell which objects have moved; their events do."""
     events, _ = events_and_boxes(1)

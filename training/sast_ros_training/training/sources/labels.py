@@ -116,6 +116,11 @@ class LabelHistory:
         self._met = np.zeros(len(labels), bool)
         self._used = self._outside = 0
 
+    def restart(self) -> None:
+        """Forget the events of the windows before, as a network whose state is reset."""
+        self._sums.clear()
+        self._seen.clear()
+
     def at(self, t_end: int, counts: np.ndarray) -> np.ndarray | None:
         """
         Return the labels ``LABEL_DTYPE[N]`` of the next window, None if it is not labelled.

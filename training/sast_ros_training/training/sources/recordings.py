@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+import glob
 import itertools
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sast_ros.events import EventChunk
 from sast_ros.events.chunk import EventFormatError
 from sast_ros.pipeline import default_sensor_size
 from sast_ros.windows import EventWindow, microseconds, WindowCutter
-from sast_ros_training.training.cache import histogram_writer
+from sast_ros_training.training.cache import histogram_writer, SequenceWriter, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 from sast_ros_training.training.sources.labels import (
@@ -62,7 +63,8 @@ def convert_recording(
     Write a recording and its boxes, on the clock of the recording, into the cache.
 
     Windows end where boxes are. A window without boxes counts as not labelled, unless its time is
-    listed beside the boxes (``times_path``). Returns sentences about what was left out.
+    listed beside the boxes (``times_path``). Where the state is reset, another sequence begins:
+    ``target`` is the last one, and is written last. Returns sentences about what was left out.
 
     Raises
     ------
@@ -97,18 +99,33 @@ def convert_recording(
             window_ms=data.window_ms,
             source_classes=classes,
         )
+        runs = [writer]
         timing = microseconds(data.window_ms, data.stride_ms, MAX_GAP_MS)
         cutter = WindowCutter(*timing, sensor_size=size)
         history = LabelHistory(labels, size, writer.info.downsample, data.stride_ms, times)
         times = labels['t'] if times is None else times
         aligned = _aligned(first, chunks, times, cutter)
         for window in cut_windows(recording, aligned, cutter):
+            if window.reset and len(runs[-1]):
+                runs.append(SequenceWriter(writer.info))
+                history.restart()
             counts = histogram(window.parts).numpy()
-            writer.add(counts, window.t_end, len(window), history.at(window.t_end, counts))
+            runs[-1].add(counts, window.t_end, len(window), history.at(window.t_end, counts))
         left_out = history.left_out(boxes)
         warnings = [*opened.warnings, *filter(None, [cutter.warning]), *left_out]
-    writer.write(target)
+    _write(runs, target)
     return warnings
+
+
+def _write(runs: list[SequenceWriter], target: Path) -> None:
+    """Write the sequences of a recording, ``target`` last: that it is there says that all are."""
+    name = target.name.removesuffix(SUFFIX)
+    for earlier in target.parent.glob(f'{glob.escape(name)}, run [0-9]*{SUFFIX}'):
+        earlier.unlink()
+    *others, last = runs
+    for number, run in enumerate(others, start=1):
+        run.write(target.with_name(f'{name}, run {number}{SUFFIX}'))
+    last.write(target)
 
 
 def cut_windows(
