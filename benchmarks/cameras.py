@@ -28,7 +28,7 @@ from sast_ros.bench.workload import synthetic_workload, Workload
 from sast_ros.demo.processes import Child, private_domain, ros_arguments
 from sast_ros.model import choose_model
 from sast_ros.pipeline import default_sensor_size
-from workload import report
+from workload import new_parser, report
 
 PATIENCE_S = 120.0
 COLUMNS = ['cameras', 'resident MB', 'anonymous MB', 'windows', 'done', 'dropped', 'p99 ms']
@@ -36,15 +36,12 @@ COLUMNS = ['cameras', 'resident MB', 'anonymous MB', 'windows', 'done', 'dropped
 
 def main() -> int:
     """Measure and report; 1 if a window was lost."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--cameras', type=int, nargs='+', default=[1, 2])
     parser.add_argument('--rate', type=float, default=1.0, help='million events/s of each camera')
     parser.add_argument('--seconds', type=float, default=10.0)
     parser.add_argument('--model', default='default')
     parser.add_argument('--threads', type=int, default=0)
-    parser.add_argument('--json', type=Path, help='write the results into this file')
     arguments = parser.parse_args()
     size = default_sensor_size(choose_model(arguments.model)[0].config)
     stream = synthetic_workload(size, arguments.seconds, 1e6 * arguments.rate)

@@ -13,15 +13,13 @@ read lower.
 
 from __future__ import annotations
 
-import argparse
 import os
-from pathlib import Path
 
 from decode import best_time, event_array, event_packet, evt3_words
 from sast_ros.events import open_decoder
 from sast_ros.histogram import StackedHistogram
 from sast_ros.process import keep_heap
-from workload import report
+from workload import new_parser, report
 
 
 def packet(count: int, width: int, height: int) -> bytes:
@@ -39,11 +37,7 @@ KINDS = {
 
 def main() -> None:
     """Measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--json', type=Path)
-    arguments = parser.parse_args()
+    arguments = new_parser(__doc__).parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     keep_heap()
     rows = []

@@ -15,7 +15,6 @@ written down; with 50 ms the hour takes 72 000 steps of the network.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 import subprocess
@@ -25,7 +24,7 @@ import tempfile
 import replay as formats
 from sast_ros.bags import DetectionWriter, open_recording
 from sast_ros.process import keep_heap
-from workload import report
+from workload import new_parser, report
 
 WIDTH, HEIGHT = 304, 240
 
@@ -65,14 +64,11 @@ def measure(path: Path, stride_ms: float) -> dict:
 
 def main() -> None:
     """Write the recording, replay it and print the sizes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--seconds', type=float, default=3600)
     parser.add_argument('--rate', type=float, default=0.1, help='Mev/s')
     parser.add_argument('--stride-ms', type=float, default=1000)
     parser.add_argument('--format', default='evt3-mcap', choices=list(formats.FORMATS))
-    parser.add_argument('--json', type=Path)
     parser.add_argument('--measure', type=Path, metavar='FILE')
     arguments = parser.parse_args()
     if arguments.measure:

@@ -14,9 +14,7 @@ node, and the latency of the detections. The exit code is 1 if anything was lost
 
 from __future__ import annotations
 
-import argparse
 import json
-from pathlib import Path
 import sys
 
 from sast_ros.bench.node import NodeOptions, run_stream
@@ -24,22 +22,18 @@ from sast_ros.bench.workload import MESSAGE_TYPES, synthetic_workload
 from sast_ros.demo.processes import private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.model import model_config
-from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
-from workload import host
+from workload import host, new_parser, write_results
 
 
 def main() -> int:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--rate', type=float, default=5.0, help='million events per second')
     parser.add_argument('--seconds', type=float, default=10.0)
     parser.add_argument('--types', nargs='+', choices=MESSAGE_TYPES, default=[*MESSAGE_TYPES])
     parser.add_argument('--model', default='gen1-tiny')
     parser.add_argument('--threads', type=int, default=0)
-    parser.add_argument('--json', type=Path, help='write the results into this file')
     arguments = parser.parse_args()
     options = NodeOptions(arguments.model, arguments.threads)
     size = default_sensor_size(model_config(arguments.model))
@@ -54,10 +48,8 @@ def main() -> int:
         'seconds': arguments.seconds,
         'results': results,
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    if arguments.json:
-        write_file(arguments.json, text + '\n')
+    print(json.dumps(report, indent=2))
+    write_results(arguments.json, report)
     return 0 if all(one['loss'] == 0 and one['in_order'] for one in results.values()) else 1
 
 

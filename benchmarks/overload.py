@@ -21,7 +21,6 @@ at most ``max-age`` and one step; memory within 50 MB; recovery within 1 s.
 
 from __future__ import annotations
 
-import argparse
 from bisect import bisect_right
 from dataclasses import replace
 import json
@@ -46,10 +45,9 @@ from sast_ros.demo.processes import private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.events import open_decoder
 from sast_ros.model import model_config
-from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
 from sast_ros.ros.messages import stamp_ns
-from workload import host
+from workload import host, new_parser, write_results
 
 MEMORY_BAR_MB, RECOVERY_BAR_S = 50.0, 1.0
 
@@ -159,9 +157,7 @@ def summarize(seen: dict[str, Any], workload: Workload, seconds: float) -> dict[
 
 def main() -> int:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--seconds', type=float, default=60.0, help='length of the overload')
     parser.add_argument('--factor', type=float, default=2.0, help='windows to those processed')
     parser.add_argument('--policy', default='drop', choices=('drop', 'reduce'))
@@ -169,7 +165,6 @@ def main() -> int:
     parser.add_argument('--model', default='gen1-tiny')
     parser.add_argument('--threads', type=int, default=0)
     parser.add_argument('--rate', type=float, default=0.3, help='million events per second')
-    parser.add_argument('--json', type=Path, help='write the results into this file')
     arguments = parser.parse_args()
     size = default_sensor_size(model_config(arguments.model))
     parameters = {'overload.policy': arguments.policy, 'overload.max_age_ms': arguments.max_age}
@@ -201,10 +196,8 @@ def main() -> int:
         'bars_met': bars,
         'log': seen['log'],
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    if arguments.json:
-        write_file(arguments.json, text + '\n')
+    print(json.dumps(report, indent=2))
+    write_results(arguments.json, report)
     return 0 if all(bars.values()) else 1
 
 

@@ -13,11 +13,9 @@ resident) and the JavaScript heap of the page after a collection, at the beginni
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 import contextlib
 import importlib
-import json
 from pathlib import Path
 import sys
 import tempfile
@@ -25,8 +23,7 @@ import time
 from typing import Any
 
 from sast_ros.bench.node import memory_mb
-from sast_ros.output import write_file
-from workload import host, REPOSITORY
+from workload import host, new_parser, REPOSITORY, write_results
 
 sys.path.append(str(REPOSITORY / 'test'))
 # What drives Chromium and commands for the tests
@@ -69,12 +66,9 @@ def look(browser: Any, parent: int) -> dict[str, Any]:
 
 def main() -> int:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('recording', nargs='?', default='example')
     parser.add_argument('--seconds', type=float, default=60.0)
-    parser.add_argument('--json', type=Path, help='write the results into this file')
     arguments = parser.parse_args()
     with (
         served(arguments.recording) as (parent, url),
@@ -99,9 +93,8 @@ def main() -> int:
         print('in the console:', problem)
     about = host()
     print(', '.join(f'{name} {value}' for name, value in about.items()))
-    if arguments.json:
-        content = {'host': about, 'pictures_per_s': rate, 'first': first, 'last': last}
-        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
+    content = {'host': about, 'pictures_per_s': rate, 'first': first, 'last': last}
+    write_results(arguments.json, content)
     return 0
 
 

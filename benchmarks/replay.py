@@ -17,7 +17,6 @@ for EVT 3.0 and 60 for dvs_msgs, on two cores.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 import json
@@ -44,7 +43,7 @@ from sast_ros.events.encoders import (
 from sast_ros.histogram import StackedHistogram
 from sast_ros.process import keep_heap
 from sast_ros.windows import WindowCutter
-from workload import outlines, report
+from workload import new_parser, outlines, report
 
 WIDTH, HEIGHT = 1280, 720
 START_NS = 1_700_000_000 * 10**9
@@ -225,15 +224,12 @@ def measure(path: Path, mode: str, seconds: float, runs: int) -> dict[str, float
 
 def main() -> None:
     """Write the recordings, measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--seconds', type=float, default=20)
     parser.add_argument('--rate', type=float, default=5, help='Mev/s')
     parser.add_argument('--model-seconds', type=float, default=2)
     parser.add_argument('--runs', type=int, default=3)
     parser.add_argument('--formats', nargs='+', default=list(FORMATS), choices=list(FORMATS))
-    parser.add_argument('--json', type=Path)
     parser.add_argument('--measure', nargs=3, metavar=('FILE', 'MODE', 'SECONDS'))
     arguments = parser.parse_args()
     if arguments.measure:

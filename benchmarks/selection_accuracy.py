@@ -21,7 +21,6 @@ much of stage 1 is kept inside and outside the boxes of visible objects, by came
 from __future__ import annotations
 
 from collections.abc import Sequence
-import json
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,11 @@ import numpy as np
 from rich.progress import track
 from sast_ros.cli.terminal import columns_table, open_console
 from sast_ros.model import SAST
-from sast_ros.output import write_file
 from sast_ros_training.training.cache import CachedSequence
 from sast_ros_training.training.validation import run_sequence, SequenceResult, summarise
 import sparsity
 from sparsity_pictures import MODE_COLOURS, styled_pyplot
-from workload import host
+from workload import host, write_results
 
 FACTORS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 #: AP of scored minus random, and of dense minus scored; tokens kept inside / outside, static.
@@ -199,8 +197,7 @@ def main() -> None:
             **comparison.summary(),
         }
     show(result)
-    if arguments.json:
-        write_file(arguments.json, json.dumps(result, indent=1) + '\n')
+    write_results(arguments.json, result)
     if arguments.plot:
         plot(result, arguments.plot)
 

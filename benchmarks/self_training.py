@@ -32,7 +32,6 @@ from sast_ros.evaluation.metrics.matching import iou_matrix
 from sast_ros.histogram import StackedHistogram
 from sast_ros.labels import CLASSES, MIN_VISIBILITY
 from sast_ros.model import load_model, SAST
-from sast_ros.output import write_file
 from sast_ros.process import limit_spinning
 from sast_ros_training.simulation.camera import EventCamera
 from sast_ros_training.simulation.sequence import SequenceWindow, SimulatedSequence
@@ -50,16 +49,14 @@ from sast_ros_training.training.self_training.rounds import (
 )
 from sast_ros_training.training.validation import describe, run_sequence, summarise
 import torch
-from workload import host
+from workload import host, new_parser, write_results
 
 #: First seeds of the recordings and of the held-out drives; no training uses them.
 SEEDS = {'recording': 70_000_000, 'held-out': 80_000_000}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--model', default='default')
     parser.add_argument('--recordings', type=int, default=16)
     parser.add_argument('--seconds', type=float, default=4.0)
@@ -72,14 +69,11 @@ def main() -> None:
     parser.add_argument('--night', action='store_true')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--keep', type=Path, help='folder of drives and weights; kept and reused')
-    parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = run(arguments, arguments.keep or Path(folder))
-    if arguments.json:
-        command = vars(arguments) | {'json': None, 'keep': None}
-        content = {'command': command, 'host': host(), **result}
-        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
+    command = vars(arguments) | {'json': None, 'keep': None}
+    write_results(arguments.json, {'command': command, 'host': host(), **result})
 
 
 def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -12,23 +12,18 @@ includes making the scene. `slowest` is the slowest single sequence.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 import time
 
 from sast_ros_training.simulation.motion import MOTIONS
 from sast_ros_training.simulation.sequence import GEOMETRIES, SimulatedSequence
-from workload import report
+from workload import new_parser, report
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--sequences', type=int, default=16)
     parser.add_argument('--seconds', type=float, default=2.0)
     parser.add_argument('--geometries', nargs='+', default=['gen1'], choices=list(GEOMETRIES))
-    parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     rows = []
     for geometry in arguments.geometries:

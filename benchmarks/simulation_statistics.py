@@ -28,10 +28,8 @@ What is compared:
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-import json
 import math
 import os
 from pathlib import Path
@@ -44,11 +42,10 @@ from sast_ros.bags import open_recording, RecordingError
 from sast_ros.cli.terminal import open_console
 from sast_ros.events import EventChunk
 from sast_ros.labels import CLASSES
-from sast_ros.output import write_file
 from sast_ros_training.simulation.motion import MOTIONS
 from sast_ros_training.simulation.scene_renderer import SceneRenderer
 from sast_ros_training.simulation.sequence import SimulatedSequence, WINDOW_US
-from workload import host, REPOSITORY
+from workload import host, new_parser, REPOSITORY, write_results
 
 RECORDINGS = {
     'hand, VGA': ('ecp_evt3_vga', 'test_events_1'),
@@ -482,12 +479,9 @@ def mark(axis: Any, value: Any, colour: str) -> None:
 
 def main() -> None:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--sequences', type=int, default=24, help='of each camera motion')
     parser.add_argument('--seconds', type=float, default=1.0, help='length of each')
-    parser.add_argument('--json', type=Path, metavar='FILE')
     parser.add_argument('--plot', type=Path, metavar='FILE')
     arguments = parser.parse_args()
     samples = [simulated(motion, arguments.sequences, arguments.seconds) for motion in MOTIONS]
@@ -502,16 +496,15 @@ def main() -> None:
             print(f'skipped: {name}: {error}')
     summaries = [sample.summary() for sample in samples]
     show(summaries)
-    if arguments.json:
-        result = {
-            'benchmark': 'simulated sequences beside real recordings, 50 ms windows',
-            'host': host(),
-            'seconds_a_sequence': arguments.seconds,
-            'results': summaries,
-            'skipped': skipped,
-            'published': REFERENCES,
-        }
-        write_file(arguments.json, json.dumps(result, indent=1) + '\n')
+    result = {
+        'benchmark': 'simulated sequences beside real recordings, 50 ms windows',
+        'host': host(),
+        'seconds_a_sequence': arguments.seconds,
+        'results': summaries,
+        'skipped': skipped,
+        'published': REFERENCES,
+    }
+    write_results(arguments.json, result)
     if arguments.plot:
         plot(samples, arguments.plot)
 

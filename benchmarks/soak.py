@@ -17,7 +17,6 @@ is lost, or the load was missed by more than a quarter.
 
 from __future__ import annotations
 
-import argparse
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
@@ -42,9 +41,8 @@ from sast_ros.demo.run import load_observer
 from sast_ros.events import EventChunk
 from sast_ros.events.encoders import EventPacketEncoder
 from sast_ros.model import load_model
-from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
-from workload import host
+from workload import host, new_parser, write_results
 
 TOPIC = '/event_camera/events'
 MAX_SLOPE_MB_MIN, MAX_LOAD_ERROR = 1.0, 0.25
@@ -289,15 +287,12 @@ def failures(result: dict[str, Any], load: float) -> list[str]:
 
 def main(words: list[str] | None = None) -> int:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--minutes', type=float, default=30.0)
     parser.add_argument('--load', type=float, default=0.6, help='mean step over stride')
     parser.add_argument('--rate', type=float, default=2.0, help='mean, million events per second')
     parser.add_argument('--model', default='default')
     parser.add_argument('--threads', type=int, default=0)
-    parser.add_argument('--json', type=Path, help='write the results into this file')
     arguments = parser.parse_args(words)
     rate, seconds = 1e6 * arguments.rate, 60 * arguments.minutes
     size = default_sensor_size(load_model(arguments.model).config)
@@ -319,10 +314,8 @@ def main(words: list[str] | None = None) -> int:
         'missed': missed,
         **result,
     }
-    text = json.dumps(report, indent=1)
-    print(text)
-    if arguments.json:
-        write_file(arguments.json, text + '\n')
+    print(json.dumps(report, indent=1))
+    write_results(arguments.json, report)
     return 1 if missed else 0
 
 

@@ -33,7 +33,6 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-import json
 from pathlib import Path
 import tempfile
 import time
@@ -49,7 +48,6 @@ from sast_ros.model import SAST, selection
 from sast_ros.model.choice import choose_model
 from sast_ros.model.inference import Engine
 from sast_ros.model.selection import Selection
-from sast_ros.output import write_file
 from sast_ros.process import keep_heap
 from sast_ros_training.training.cache import CachedSequence, list_sequences, SUFFIX
 from sast_ros_training.training.sources.simulation import DrivePlan, simulate_drive
@@ -63,7 +61,7 @@ from sast_ros_training.training.validation import (
 import sparsity_pictures
 import torch
 from torch import Tensor
-from workload import host
+from workload import host, new_parser, write_results
 
 #: Trainings count their drives from 1 and 1 000 000 on; ``sast-ros simulate`` uses pairs.
 FIRST_SEED = 2_000_000
@@ -497,9 +495,7 @@ def show(result: dict[str, Any]) -> None:
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser with what every benchmark of the selection takes."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(description)
     parser.add_argument('--model', default='default', help='bundled name, file, configuration')
     parser.add_argument('--drives', type=int, default=60)
     parser.add_argument('--seconds', type=float, default=2.0, help='length of each drive')
@@ -507,7 +503,6 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
         '--cache', type=Path, metavar='FOLDER', help='instead of simulating; at most DRIVES of it'
     )
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--json', type=Path, metavar='FILE')
     parser.add_argument('--plot', type=Path, metavar='FILE')
     return parser
 
@@ -564,8 +559,7 @@ def main() -> None:
             'places': place_rows(observations),
         }
         show(result)
-        if arguments.json:
-            write_file(arguments.json, json.dumps(result, indent=1) + '\n')
+        write_results(arguments.json, result)
         if arguments.plot:
             sparsity_pictures.plot(observations, result, arguments.plot)
         if arguments.scenes:

@@ -17,9 +17,7 @@ from __future__ import annotations
 import argparse
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-import json
 import multiprocessing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,25 +27,21 @@ from sast_ros.evaluation.box_filter import BOXES_GEN1
 from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecording
 from sast_ros.evaluation.metrics.tracking import tracking_metrics
 from sast_ros.evaluation.pairing import PairedRecording
-from sast_ros.output import write_file
 from sast_ros.tracking import Tracker
 from simulated_quality import make_frame, run
-from workload import host
+from workload import host, new_parser, write_results
 
 SHOWN = ('IDF1', 'F1', 'HOTA', 'AssA', 'id_switches', 'objects', 'tracks')
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--model', default='default')
     parser.add_argument('--sequences', type=int, default=30)
     parser.add_argument('--seconds', type=float, default=5.0)
     parser.add_argument('--seed', type=int, default=2026)
     parser.add_argument('--workers', type=int, default=2)
     parser.add_argument('--objects', type=int, default=20)
-    parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     times = measure(arguments.objects)
     for name, timing in times.items():
@@ -55,14 +49,13 @@ def main() -> None:
     rows = simulate(arguments) if arguments.sequences else {}
     for name, row in rows.items():
         print(f'{name}: ' + ', '.join(f'{key} {row[key]:.4g}' for key in SHOWN))
-    if arguments.json:
-        content = {
-            'command': vars(arguments) | {'json': None},
-            'host': host(),
-            'step': {name: asdict(timing) for name, timing in times.items()},
-            'drives': rows,
-        }
-        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
+    content = {
+        'command': vars(arguments) | {'json': None},
+        'host': host(),
+        'step': {name: asdict(timing) for name, timing in times.items()},
+        'drives': rows,
+    }
+    write_results(arguments.json, content)
 
 
 def measure(count: int) -> dict[str, Timing]:

@@ -15,14 +15,12 @@ process: every batch has selections of other sizes, and in bfloat16 new sizes ta
 
 from __future__ import annotations
 
-import argparse
 import gc
 from itertools import product
 import multiprocessing
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 import os
-from pathlib import Path
 import statistics
 import time
 from unittest import mock
@@ -34,7 +32,7 @@ from sast_ros.process import keep_heap
 from sast_ros_training.training.hardware import attention_backend
 import torch
 from torch import Tensor
-from workload import outlines, report
+from workload import new_parser, outlines, report
 
 ENVIRONMENTS = {
     'native': {},
@@ -48,9 +46,7 @@ RATES = (500, 2000, 4000, 9000, 20_000, 3000, 6000, 1000)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--model', default='gen1-tiny', choices=list(CONFIGS))
     parser.add_argument('--sequences', type=int, default=8, help='per step and process')
     parser.add_argument('--windows', type=int, default=2, help='of each sequence in a step')
@@ -59,7 +55,6 @@ def main() -> None:
     parser.add_argument(
         '--instruction-sets', nargs='+', default=list(ENVIRONMENTS), choices=list(ENVIRONMENTS)
     )
-    parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     context = multiprocessing.get_context('spawn')
     shape = f'{arguments.sequences} x {arguments.windows}'

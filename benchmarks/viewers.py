@@ -21,7 +21,6 @@ import argparse
 from collections.abc import Iterator
 import contextlib
 import json
-from pathlib import Path
 import signal
 import subprocess
 import sys
@@ -36,9 +35,8 @@ from sast_ros.cli.terminal import columns_table
 from sast_ros.demo.processes import private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.model import model_config
-from sast_ros.output import write_file
 from sast_ros.pipeline import default_sensor_size
-from workload import host
+from workload import host, new_parser, write_results
 
 #: Types of the topics.
 VIEWERS = {
@@ -101,14 +99,11 @@ def attached(topic: str) -> Iterator[list[tuple[int, int, int]]]:
 
 def main() -> int:
     """Measure and report."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--rate', type=float, default=1.0, help='million events per second')
     parser.add_argument('--seconds', type=float, default=60.0)
     parser.add_argument('--viewers', nargs='+', choices=VIEWERS, default=[*VIEWERS])
     parser.add_argument('--model', default='default')
-    parser.add_argument('--json', type=Path, help='write the results into this file')
     parser.add_argument('--watch', choices=VIEWERS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.watch:
@@ -130,9 +125,7 @@ def main() -> int:
     Console().print(columns_table(title, names, cells))
     about = host()
     print(', '.join(f'{name} {value}' for name, value in about.items()))
-    if arguments.json:
-        content = {'host': about, 'rate_mev_s': arguments.rate, 'rows': rows}
-        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
+    write_results(arguments.json, {'host': about, 'rate_mev_s': arguments.rate, 'rows': rows})
     return 0
 
 

@@ -16,17 +16,13 @@ stride.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-import json
 import multiprocessing
-from pathlib import Path
 from typing import Any
 
-from sast_ros.output import write_file
 from sast_ros_training.simulation.timing import WindowTiming
-from workload import host
+from workload import host, new_parser, write_results
 
 #: Lengths and strides in milliseconds.
 WINDOWS = (20.0, 50.0, 100.0)
@@ -34,9 +30,7 @@ STRIDES = (25.0, 50.0, 75.0, 100.0, 125.0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument('--model', default='default')
     parser.add_argument('--sequences', type=int, default=20)
     parser.add_argument('--seconds', type=float, default=5.0)
@@ -46,7 +40,6 @@ def main() -> None:
     parser.add_argument('--windows', type=float, nargs='+', default=WINDOWS)
     parser.add_argument('--strides', type=float, nargs='+', default=STRIDES)
     parser.add_argument('--workers', type=int, default=2)
-    parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     seeds = [(arguments.seed, index) for index in range(arguments.sequences)]
     wanted = arguments.seconds, arguments.geometry, arguments.motion
@@ -58,9 +51,8 @@ def main() -> None:
         )
     for metric, name in (('ap50', 'AP50'), ('ap', 'AP')):
         print(table(result['cells'], metric, name))
-    if arguments.json:
-        content = {'command': vars(arguments) | {'json': None}, 'host': host(), **result}
-        write_file(arguments.json, json.dumps(content, indent=2) + '\n')
+    content = {'command': vars(arguments) | {'json': None}, 'host': host(), **result}
+    write_results(arguments.json, content)
 
 
 def timings(windows: Sequence[float], strides: Sequence[float]) -> list[WindowTiming]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -15,10 +16,29 @@ from sast_ros.bench.host import describe_host
 from sast_ros.bench.workload import outlines, recipe_weights
 from sast_ros.output import write_file
 
-__all__ = ['REPOSITORY', 'host', 'outlines', 'recipe_weights', 'report']
+__all__ = [
+    'REPOSITORY',
+    'host',
+    'new_parser',
+    'outlines',
+    'recipe_weights',
+    'report',
+    'write_results',
+]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUNDLED_WEIGHTS = REPOSITORY / 'sast_ros' / 'model' / 'weights' / 'default.safetensors'
+
+
+def new_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a benchmark: its description as it is written, and ``--json``."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--json', type=Path, metavar='FILE', help='write the results into this file'
+    )
+    return parser
 
 
 def host() -> dict[str, Any]:
@@ -36,10 +56,11 @@ def report(title: str, columns: list[str], rows: list[list[Any]], json_path: Pat
     for row in [columns, *rows]:
         print('  '.join(str(value).ljust(width) for value, width in zip(row, widths)).rstrip())
     print(', '.join(f'{key} {value}' for key, value in host().items()), file=sys.stdout)
-    if json_path is not None:
-        result = {
-            'benchmark': title,
-            'host': host(),
-            'results': [dict(zip(columns, row)) for row in rows],
-        }
-        write_file(json_path, json.dumps(result, indent=1) + '\n')
+    results = [dict(zip(columns, row)) for row in rows]
+    write_results(json_path, {'benchmark': title, 'host': host(), 'results': results})
+
+
+def write_results(path: Path | None, results: dict[str, Any]) -> None:
+    """Write results as JSON if a path is given."""
+    if path is not None:
+        write_file(path, json.dumps(results, indent=1) + '\n')
