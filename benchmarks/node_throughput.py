@@ -17,8 +17,9 @@ from __future__ import annotations
 import json
 import sys
 
+from sast_ros.bags.writers import MESSAGES
 from sast_ros.bench.node import NodeOptions, run_stream
-from sast_ros.bench.workload import MESSAGE_TYPES, synthetic_workload
+from sast_ros.bench.workload import synthetic_workload
 from sast_ros.demo.processes import private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.model import model_config
@@ -31,7 +32,7 @@ def main() -> int:
     parser = new_parser(__doc__)
     parser.add_argument('--rate', type=float, default=5.0, help='million events per second')
     parser.add_argument('--seconds', type=float, default=10.0)
-    parser.add_argument('--types', nargs='+', choices=MESSAGE_TYPES, default=[*MESSAGE_TYPES])
+    parser.add_argument('--types', nargs='+', choices=MESSAGES, default=[*MESSAGES])
     parser.add_argument('--model', default='gen1-tiny')
     parser.add_argument('--threads', type=int, default=0)
     arguments = parser.parse_args()

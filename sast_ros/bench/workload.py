@@ -12,6 +12,7 @@ import zlib
 
 import numpy as np
 from sast_ros.bags import open_recording, RecordingError
+from sast_ros.bags.writers import MESSAGES
 from sast_ros.defaults import MAX_GAP_MS, STRIDE_MS, WINDOW_MS
 from sast_ros.errors import SettingError
 from sast_ros.events import EventChunk, open_decoder
@@ -24,12 +25,6 @@ PIXELS_PER_EVENT = 8
 
 #: ROS time of the first event of synthetic messages.
 BEGIN_NS = 1_700_000_000 * 10**9
-
-#: Messages of events by the name of their type.
-MESSAGE_TYPES = {
-    'EventPacket': 'event_camera_msgs/msg/EventPacket',
-    'EventArray': 'dvs_msgs/msg/EventArray',
-}
 
 FRAME_ID = 'camera'
 
@@ -121,10 +116,7 @@ def synthetic_workload(
         # Received when the last event has come
         messages.append((last, encode(packet, BEGIN_NS + first)))
     return Workload(
-        f'synthetic edges, {rate / 1e6:.2f} Mev/s',
-        MESSAGE_TYPES[message_type],
-        sensor_size,
-        messages,
+        f'synthetic edges, {rate / 1e6:.2f} Mev/s', MESSAGES[message_type], sensor_size, messages
     )
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sast_ros.bags import RecordingError
+from sast_ros.bags.writers import MESSAGES
 from sast_ros.bench.records import read_records, write_records
 from sast_ros.bench.workload import (
     active_share,
-    MESSAGE_TYPES,
     outlines,
     recorded_workload,
     synthetic_workload,
@@ -25,7 +25,7 @@ from sast_ros.example import EXAMPLE
 from sast_ros.histogram import StackedHistogram
 
 
-@pytest.mark.parametrize('message_type', MESSAGE_TYPES)
+@pytest.mark.parametrize('message_type', MESSAGES)
 def test_a_stream_has_its_rate_length_and_size(message_type):
     workload = synthetic_workload((100, 150), 0.5, 1e5, message_type)
     decode = open_decoder(workload.message_type)
