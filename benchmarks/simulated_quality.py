@@ -22,7 +22,7 @@ from sast_ros.bags.detections import detection_boxes
 from sast_ros.detector import StreamingDetector
 from sast_ros.evaluation.box_filter import BoxFilter, choose_box_filter
 from sast_ros.evaluation.metrics.average_precision import mean_average_precision
-from sast_ros.evaluation.metrics.calibration import calibration
+from sast_ros.evaluation.metrics.calibration import score_calibration, ScoredDetections
 from sast_ros.evaluation.metrics.matching import match_recording, OPERATING_SCORE
 from sast_ros.evaluation.metrics.operating_point import operating_point
 from sast_ros.evaluation.pairing import Frame, PairedRecording
@@ -107,6 +107,7 @@ def summarise(drives: Sequence[dict[str, Any]]) -> dict[str, Any]:
     recordings = [paired(drive) for drive in own]
     matched = [match_recording(recording) for recording in recordings]
     frames = [frame for recording in matched for frame in recording.frames]
+    scores = score_calibration(ScoredDetections.of(frames))
     point = operating_point(matched, classes)['per_class']
     return {
         'average_precision': rows,
@@ -114,7 +115,7 @@ def summarise(drives: Sequence[dict[str, Any]]) -> dict[str, Any]:
             name: {'precision': row['precision'], 'recall': row['recall']}
             for name, row in point.items()
         },
-        'calibration_error': calibration(frames)['reported']['expected_error'],
+        'calibration_error': scores['reported']['expected_error'],
         'localisation': localisation(recording.frames for recording in recordings),
         'without_road_users': in_empty_drives(drive for drive in own if not drive['road_users']),
     }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.metrics.breakdown import by_event_rate, by_speed
-from sast_ros.evaluation.metrics.calibration import calibration
+from sast_ros.evaluation.metrics.calibration import score_calibration, ScoredDetections
 from sast_ros.evaluation.metrics.latency import latency
 from sast_ros.evaluation.metrics.matching import match_recording, MatchedRecording
 from sast_ros.evaluation.metrics.operating_point import false_positives, operating_point
@@ -101,11 +101,11 @@ def test_a_number_is_an_object_of_its_class():
 
 def test_calibration_compares_scores_with_shares():
     pairs = [(t, [(10, 0, 1)], [(10 if t % 2 else 200, 0, 0.85)]) for t in range(1, 11)]
-    result = calibration(matched(recording(*pairs))[0].frames)
+    result = score_calibration(ScoredDetections.of(matched(recording(*pairs))[0].frames))
     assert result['bins'][8]['detections'] == 10
     assert result['bins'][8]['precision'] == 0.5
     assert result['expected_error'] == pytest.approx(0.35)
-    assert calibration([])['expected_error'] is None
+    assert score_calibration(ScoredDetections.of([]))['expected_error'] is None
 
 
 def test_windows_of_few_and_of_many_events():

@@ -49,17 +49,12 @@ class ScoredDetections:
         return ScoredDetections(self.scores[chosen], self.class_ids[chosen], self.correct[chosen])
 
 
-def calibration(frames: Sequence[MatchedFrame]) -> dict[str, Any]:
+def score_calibration(detections: ScoredDetections) -> dict[str, Any]:
     """
     Return the precision of ten intervals of scores, and the expected calibration error.
 
     ``reported``: the error of the detections that have at least the operating score.
     """
-    return score_calibration(ScoredDetections.of(frames))
-
-
-def score_calibration(detections: ScoredDetections) -> dict[str, Any]:
-    """Return what ``calibration`` returns."""
     scores, correct = detections.scores, detections.correct
     which = np.minimum((scores * _BINS).astype(np.int64), _BINS - 1).clip(min=0)
     rows: list[dict[str, Any]] = []

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.evaluation.metrics.breakdown import by_event_rate, by_speed
-from sast_ros.evaluation.metrics.calibration import calibration
+from sast_ros.evaluation.metrics.calibration import score_calibration, ScoredDetections
 from sast_ros.evaluation.metrics.coco import coco_metrics, CocoMetrics, mark_ignored, RECALL_POINTS
 from sast_ros.evaluation.metrics.latency import latency
 from sast_ros.evaluation.metrics.matching import match_recording
@@ -54,6 +54,7 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
             'second; give a recording with labels, or --boxes all to include small ones'
         )
     matched = [match_recording(recording) for recording in recordings]
+    matched_frames = [one for whole in matched for one in whole.frames]
     point = operating_point(matched, classes)
     left_out = sum((Counter(recording.left_out) for recording in recordings), Counter())
     result: dict[str, Any] = _plain(
@@ -75,7 +76,7 @@ def compute_metrics(recordings: Sequence[PairedRecording]) -> dict[str, Any]:
             'by_event_rate': by_event_rate(frames, classes),
             'by_speed': by_speed(recordings, classes),
             'tracking': tracking_metrics(matched, classes),
-            'calibration': calibration([one for whole in matched for one in whole.frames]),
+            'calibration': score_calibration(ScoredDetections.of(matched_frames)),
             'recordings': [
                 {
                     'name': recording.name,
