@@ -34,8 +34,6 @@ class DetectionLoss:
         5 x (1 - IoU^2).
     objectness, classes : torch.Tensor
         Binary cross entropies.
-    positives_per_object : float
-        Mean number of anchors that an object got.
 
     """
 
@@ -43,7 +41,6 @@ class DetectionLoss:
     box: Tensor
     objectness: Tensor
     classes: Tensor
-    positives_per_object: float
 
 
 def detection_loss(
@@ -78,7 +75,6 @@ def detection_loss(
     with torch.no_grad():
         matched, positive = _assign(head, boxes, labels, input_size)
     count = _divisor(positive)
-    objects = (labels.sum(dim=-1) > 0).sum().clamp(min=1)
     target = labels.gather(1, matched[..., None].expand(-1, -1, 5))[positive]
     overlap = _iou(boxes[positive], target[:, 1:])
     classes = F.one_hot(target[:, 0].long(), head.shape[2] - 5) * overlap.detach()[:, None]
@@ -90,7 +86,7 @@ def detection_loss(
     objectness = cross_entropy(head[..., 4], positive.float(), weight=counted) / count
     by_class = cross_entropy(head[..., 5:][positive], classes) / count
     total = box + objectness + by_class
-    return DetectionLoss(total, box, objectness, by_class, float(positive.sum() / objects))
+    return DetectionLoss(total, box, objectness, by_class)
 
 
 def _divisor(positive: Tensor) -> Tensor:
