@@ -47,18 +47,13 @@ class BlockRecording(Recording):
                 f'{reason}; correct the file or copy it again'
             )
         blocks = (_decoded(*columns) for columns in self._blocks())
-        chunks = in_order(sort_blocks(blocks, width, height, str(self.path)))
-        while True:
-            try:
-                chunk = next(chunks)
-            except StopIteration:
-                return
-            except EventFormatError as error:
-                raise RecordingError(str(error)) from error
-            except OSError as error:
-                reason = system_problem(error) or f'it cannot be read ({error}); copy it again'
-                raise RecordingError(f'{self.path}: {reason}') from error
-            yield chunk
+        try:
+            yield from in_order(sort_blocks(blocks, width, height, str(self.path)))
+        except EventFormatError as error:
+            raise RecordingError(str(error)) from error
+        except OSError as error:
+            reason = system_problem(error) or f'it cannot be read ({error}); copy it again'
+            raise RecordingError(f'{self.path}: {reason}') from error
 
 
 def _decoded(x: np.ndarray, y: np.ndarray, p: np.ndarray, t: np.ndarray) -> DecodedEvents:

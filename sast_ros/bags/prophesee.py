@@ -51,19 +51,14 @@ class PropheseeRecording(Recording):
         """Yield the events in runs of bounded size."""
         self.progress = (0, self.byte_size, 'bytes')
         self._file.height, self._file.width = self.given_size or self._stated
-        chunks = iter(self._file)
-        while True:
-            try:
-                chunk = next(chunks)
-            except StopIteration:
-                break
-            except TruncatedFileError:
-                self.missing = f'{self.path.name} is truncated: its last event is incomplete'
-                break
-            except (EventFormatError, OSError) as error:
-                raise _damaged(self.path, error) from error
-            self.progress = (self._file.position, self.byte_size, 'bytes')
-            yield chunk
+        try:
+            for chunk in self._file:
+                self.progress = (self._file.position, self.byte_size, 'bytes')
+                yield chunk
+        except TruncatedFileError:
+            self.missing = f'{self.path.name} is truncated: its last event is incomplete'
+        except (EventFormatError, OSError) as error:
+            raise _damaged(self.path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> RecordingError:
