@@ -95,7 +95,7 @@ class DetectionWriter:
     ----------
     folder : path-like
         Folder to write into, created if needed. Results of an earlier run are replaced by
-        ``finish``. No other writer may write into it until ``finish`` or ``abort``.
+        ``finish``. No other writer may write into it until the block ends.
     log_offset_ns : int
         ``Recording.log_offset_ns``: added to the log times of ``detections.mcap``, so that it
         plays beside the bag of the events; the stamps in the headers stay. Log times continue
@@ -175,10 +175,6 @@ class DetectionWriter:
             os.replace(self._part(name), self.folder / name)
         self._stack.close()
 
-    def abort(self) -> None:
-        """Close and remove the incomplete files; after ``finish`` there are none."""
-        self._stack.close()
-
     def _remove_parts(self) -> None:
         for name in _FILES:
             self._part(name).unlink(missing_ok=True)
@@ -189,7 +185,7 @@ class DetectionWriter:
 
     def __exit__(self, *exception: object) -> None:
         """Remove the files if ``finish`` was not called."""
-        self.abort()
+        self._stack.close()
 
     def _part(self, name: str) -> Path:
         return self.folder / f'{name}.part'
