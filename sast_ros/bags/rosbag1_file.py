@@ -51,7 +51,7 @@ class Rosbag1File(ChunkedFile):
             try:
                 fields, content, end = self._record(at)
                 code = fields[b'op'][0]
-            except _UNREADABLE:
+            except UNREADABLE:
                 self._add_partial_chunk(at)
                 break
             try:
@@ -72,7 +72,7 @@ class Rosbag1File(ChunkedFile):
                     self._register(fields, memoryview(self._read(content, end - content)))
                 elif code == _CHUNK_INFO:
                     infos += 1
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 self._problems.append(f'{error} in the record at byte {at}')
             at = end
         else:
@@ -99,7 +99,7 @@ class Rosbag1File(ChunkedFile):
             if fields[b'op'][0] == _CHUNK and fields[b'compression'] == b'none':
                 self._partial = at
                 self._segments.append(Segment(2**63 - 1, at, self._size - at))
-        except _UNREADABLE:
+        except UNREADABLE:
             pass
 
     def _add_index(
@@ -139,7 +139,7 @@ class Rosbag1File(ChunkedFile):
                 fields, content, at = _split(data, at)
                 if at > len(data):
                     raise RecordError('an incomplete record')
-            except _UNREADABLE:
+            except UNREADABLE:
                 if segment.offset == self._partial:
                     return
                 raise
@@ -177,6 +177,3 @@ def _fields(header: memoryview) -> dict[bytes, bytes]:
 def _time(fields: Mapping[bytes, bytes]) -> int:
     seconds, nanoseconds = _TIME.unpack(fields[b'time'])
     return int(seconds * 10**9 + nanoseconds)
-
-
-_UNREADABLE = UNREADABLE
