@@ -18,18 +18,16 @@ MATCH_IOU = 0.4
 MIN_SPEED = 20.0
 
 
-def localisation(
-    recordings: Iterable[Sequence[Frame]], score: float = OPERATING_SCORE
-) -> dict[str, Any]:
+def localisation(recordings: Iterable[Sequence[Frame]]) -> dict[str, Any]:
     """
     Return how far the edges of detections are from those of the labels that they match.
+
+    Detections of the operating score and above count.
 
     Parameters
     ----------
     recordings : iterable of sequence of Frame
         The frames of each recording in order.
-    score : float, optional
-        Least score of the detections.
 
     Returns
     -------
@@ -46,7 +44,7 @@ def localisation(
     edges, centres, moving = [], [], []
     for frames in recordings:
         for frame, speeds in zip(frames, label_speeds(frames)):
-            found = frame.detections[frame.detections['class_confidence'] >= score]
+            found = frame.detections[frame.detections['class_confidence'] >= OPERATING_SCORE]
             for box, row in zip(found, match(frame.labels, found, MATCH_IOU)):
                 if row < 0:
                     continue
