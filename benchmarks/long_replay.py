@@ -23,16 +23,10 @@ import tempfile
 
 import replay as formats
 from sast_ros.bags import DetectionWriter, open_recording
-from sast_ros.process import keep_heap
+from sast_ros.process import keep_heap, resident_bytes
 from workload import new_parser, report
 
 WIDTH, HEIGHT = 304, 240
-
-
-def resident_mb() -> float:
-    """Resident size of this process now."""
-    status = Path('/proc/self/status').read_text()
-    return int(status.split('VmRSS:')[1].split()[0]) / 1024
 
 
 def measure(path: Path, stride_ms: float) -> dict:
@@ -55,11 +49,11 @@ def measure(path: Path, stride_ms: float) -> dict:
                 writer.write(detections)
                 first = window.t_end if first is None else first
                 if window.t_end - first >= 60e6 * (len(sizes) + 1):
-                    sizes.append(resident_mb())
+                    sizes.append(resident_bytes() / 2**20)
 
             summary = replay(recording, pipeline, on_window=note)
             writer.finish(summary)
-    return {'summary': summary, 'sizes': [*sizes, resident_mb()]}
+    return {'summary': summary, 'sizes': [*sizes, resident_bytes() / 2**20]}
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ from sast_ros.process import (
     keep_heap,
     limit_spinning,
     paused_collector,
+    resident_bytes,
     return_heap,
 )
 
@@ -82,7 +83,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             'part': name,
             'processor_ms': 1e3 * (used - processor),
             'wall_ms': 1e3 * (now - wall),
-            'resident_mb': resident_mb(),
+            'resident_mb': resident_bytes() / 1e6,
         }
         wall, processor = now, used
         return done
@@ -121,12 +122,6 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if node is not None:
         node.destroy_node()
         rclpy.try_shutdown()
-
-
-def resident_mb() -> float:
-    """Return the resident memory of this process (Linux)."""
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith('VmRSS')) * 1024 / 1e6
 
 
 if __name__ == '__main__':
