@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import ctypes
 import gc
@@ -13,8 +13,11 @@ import os
 from pathlib import Path
 import platform
 import re
+import signal
 import socket
 import sys
+from types import FrameType
+from typing import Any
 
 from sast_ros.errors import SettingError
 
@@ -236,6 +239,23 @@ def tied_command(command: Sequence[str]) -> list[str]:
     if sys.platform != 'linux':
         return list(command)
     return [sys.executable, '-I', '-S', '-c', _TIED, str(os.getpid()), *command]
+
+
+@contextlib.contextmanager
+def handled_signals(
+    handler: Callable[[int, FrameType | None], None], *signals: signal.Signals
+) -> Iterator[None]:
+    """Let a function handle signals while a ``with`` block lasts; ignored ones stay ignored."""
+    before: dict[signal.Signals, Any] = {}
+    try:
+        with contextlib.suppress(ValueError):  # only the main thread may set handlers
+            for number in signals:
+                if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+                    before[number] = signal.signal(number, handler)
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def is_interruption(error: BaseException) -> bool:

@@ -11,8 +11,7 @@ that help and version are fast.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-import contextlib
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 import signal
 import sys
@@ -41,7 +40,7 @@ from sast_ros.cli.terminal import (
     print_line,
 )
 from sast_ros.errors import escape_controls, format_error, is_expected, UsageError
-from sast_ros.process import is_interruption
+from sast_ros.process import handled_signals, is_interruption
 from sast_ros.version import installed_version
 
 _COMMANDS = (
@@ -69,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # argparse has printed help, version, or what is wrong with the usage
         return int(stop.code or 0)
     try:
-        with _ended_by_signals():
+        with handled_signals(_leave, signal.SIGTERM, signal.SIGHUP):
             check_json(getattr(arguments, 'json', None))
             code = arguments.command(arguments)
             try:
@@ -144,22 +143,6 @@ def _report_missing_package(arguments: argparse.Namespace) -> int:
     return 1
 
 
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Exit through every ``with`` and ``finally`` on a signal, so that child processes end."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before: dict[signal.Signals, Any] = {}
-    try:
-        for wanted in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(wanted) != signal.SIG_IGN:  # nohup ignores SIGHUP
-                before[wanted] = signal.signal(wanted, leave)
-    except ValueError:  # not the main thread, which alone may set handlers
-        pass
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """Exit through every ``with`` and ``finally``, so that child processes end."""
+    sys.exit(128 + number)

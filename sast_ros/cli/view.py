@@ -31,7 +31,7 @@ from sast_ros.cli.terminal import (
     UNTRAINED_WARNING,
 )
 from sast_ros.errors import install_command, MissingPackageError, SettingError, UsageError
-from sast_ros.process import is_loopback, limit_spinning
+from sast_ros.process import handled_signals, is_loopback, limit_spinning
 
 if TYPE_CHECKING:
     from sast_ros.bags import Recording
@@ -327,16 +327,8 @@ def _deferred_signals() -> Iterator[Callable[[], None]]:
             number = received.pop()
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    before: dict[signal.Signals, Any] = {}
-    with contextlib.suppress(ValueError):  # only the main thread may set handlers
-        for wanted in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(wanted) != signal.SIG_IGN:
-                before[wanted] = signal.signal(wanted, keep)
-    try:
+    with handled_signals(keep, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         yield check
-    finally:
-        for wanted, handler in before.items():
-            signal.signal(wanted, handler)
 
 
 def _log_recording(
