@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import functools
 import io
 
@@ -149,7 +149,6 @@ class OverlayStyle:
 
     layers: tuple[str, ...] = SHOWN_LAYERS
     theme: str = 'dark'
-    colours: Theme = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what does not exist."""
@@ -159,7 +158,11 @@ class OverlayStyle:
                 f'an overlay has the layers {", ".join(OVERLAY_LAYERS)} and the themes '
                 f'{", ".join(THEMES)}, not {", ".join(unknown) or self.theme}'
             )
-        object.__setattr__(self, 'colours', THEMES[self.theme])
+
+    @property
+    def colours(self) -> Theme:
+        """The theme itself."""
+        return THEMES[self.theme]
 
 
 DEFAULT_STYLE = OverlayStyle()
