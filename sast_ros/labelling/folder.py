@@ -87,58 +87,48 @@ def export_labels(
 
     """
     with lock_folder(folder):
-        return _export(recording, folder, options, kind, every, force, progress)
-
-
-def _export(
-    recording: Recording,
-    folder: Path,
-    options: ReplayOptions,
-    kind: str,
-    every: int,
-    force: bool,
-    progress: Progress | None,
-) -> dict[str, Any]:
-    if not force and any((folder / name).exists() for name in (_INDEX, *_FILES.values())):
-        raise LabelError(
-            f'{folder}: holds labels already; give another --out, or replace them and what was '
-            'edited with --force'
+        if not force and any((folder / name).exists() for name in (_INDEX, *_FILES.values())):
+            raise LabelError(
+                f'{folder}: holds labels already; give another --out, or replace them and what '
+                'was edited with --force'
+            )
+        if options.tracking is not None:  # the boxes are those of the window, not of a later time
+            options = replace(options, tracking=replace(options.tracking, lead_ms=0.0))
+        pipeline, _ = make_pipeline(recording, options)
+        pictures = _Pictures(folder / _PICTURES, every)
+        summary = replay(
+            recording,
+            pipeline,
+            start=options.start,
+            end=options.end,
+            progress=progress,
+            on_window=pictures.add,
         )
-    if options.tracking is not None:  # the boxes are those of the window, not of a later time
-        options = replace(options, tracking=replace(options.tracking, lead_ms=0.0))
-    pipeline, _ = make_pipeline(recording, options)
-    pictures = _Pictures(folder / _PICTURES, every)
-    summary = replay(
-        recording,
-        pipeline,
-        start=options.start,
-        end=options.end,
-        progress=progress,
-        on_window=pictures.add,
-    )
-    if pictures.size is None:
-        reasons = summary['warnings'] or ['there is no complete window']
-        raise LabelError(f'{recording.path}: nothing can be labelled: {reasons[-1].rstrip(".")}')
-    pictures.number()
-    times = {picture.name: picture.t for picture in pictures.found}
-    (folder / _INDEX).unlink(missing_ok=True)  # until here, what was exported before is whole
-    for path in (folder / _PICTURES).iterdir():
-        if _OWN.fullmatch(path.name) and path.name not in times:
-            path.unlink()  # of an export before
-    classes = tuple(summary['classes'])
-    export = Export(recording_stem(recording.path.resolve()), pictures.size, classes, times)
-    for other, name in _FILES.items():
-        if other != kind:
-            (folder / name).unlink(missing_ok=True)
-    text = (
-        coco_text(export, pictures.found, _PICTURES)
-        if kind == 'coco'
-        else cvat_text(export, pictures.found)
-    )
-    write_file(folder / _FILES[kind], text)
-    write_file(folder / _INDEX, json.dumps(asdict(export), indent=1) + '\n')
-    boxes = sum(len(picture.boxes) for picture in pictures.found)
-    return {**summary, 'pictures': len(times), 'boxes': boxes, 'labels': _FILES[kind]}
+        if pictures.size is None:
+            reasons = summary['warnings'] or ['there is no complete window']
+            raise LabelError(
+                f'{recording.path}: nothing can be labelled: {reasons[-1].rstrip(".")}'
+            )
+        pictures.number()
+        times = {picture.name: picture.t for picture in pictures.found}
+        (folder / _INDEX).unlink(missing_ok=True)  # until here, what was exported before is whole
+        for path in (folder / _PICTURES).iterdir():
+            if _OWN.fullmatch(path.name) and path.name not in times:
+                path.unlink()  # of an export before
+        classes = tuple(summary['classes'])
+        export = Export(recording_stem(recording.path.resolve()), pictures.size, classes, times)
+        for other, name in _FILES.items():
+            if other != kind:
+                (folder / name).unlink(missing_ok=True)
+        text = (
+            coco_text(export, pictures.found, _PICTURES)
+            if kind == 'coco'
+            else cvat_text(export, pictures.found)
+        )
+        write_file(folder / _FILES[kind], text)
+        write_file(folder / _INDEX, json.dumps(asdict(export), indent=1) + '\n')
+        boxes = sum(len(picture.boxes) for picture in pictures.found)
+        return {**summary, 'pictures': len(times), 'boxes': boxes, 'labels': _FILES[kind]}
 
 
 class _Pictures:
