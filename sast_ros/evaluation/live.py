@@ -82,31 +82,22 @@ def read_live(
             'of labels are ambiguous; record one pass of a bag, by one node'
         )
     try:
-        return _read(path, found, options, events_topic, timing_known)
+        timing = microseconds(options.window_ms, options.stride_ms, options.max_gap_ms)
+        with _open(path, events_topic, options) as recording:
+            clock = _SensorClock(recording, timing)
+        stride = clock.stride(found.stamps_ns, timing[1] if timing_known else None)
+        ends, unsure = clock.ends(found.stamps_ns, stride)
+        within = clock.first <= ends[-1] and ends[0] <= clock.last + timing[0]
+        if not within or (np.diff(ends) <= 0).any():
+            raise EvaluationError(
+                f'{path}: the stamps of {found.topic} do not follow the events of '
+                f'{recording.topic}; choose the topic that its node received with --topic'
+            )
+        with _open(path, events_topic, options) as recording:
+            cut = _Cut(recording, options, (timing[0], stride, timing[2]), ends)
+        return _detections(path, found, cut, clock, unsure)
     except EventFormatError as error:  # the size of the sensor is wrong
         raise EvaluationError(f'{path}: {error}') from error
-
-
-def _read(
-    path: Path,
-    found: TopicBoxes,
-    options: ReplayOptions,
-    events_topic: str | None,
-    timing_known: bool,
-) -> RecordedDetections:
-    timing = microseconds(options.window_ms, options.stride_ms, options.max_gap_ms)
-    with _open(path, events_topic, options) as recording:
-        clock = _SensorClock(recording, timing)
-    stride = clock.stride(found.stamps_ns, timing[1] if timing_known else None)
-    ends, unsure = clock.ends(found.stamps_ns, stride)
-    if ends[-1] < clock.first or ends[0] > clock.last + timing[0] or (np.diff(ends) <= 0).any():
-        raise EvaluationError(
-            f'{path}: the stamps of {found.topic} do not follow the events of '
-            f'{recording.topic}; choose the topic that its node received with --topic'
-        )
-    with _open(path, events_topic, options) as recording:
-        cut = _Cut(recording, options, (timing[0], stride, timing[2]), ends)
-    return _detections(path, found, cut, clock, unsure)
 
 
 def _open(path: Path, topic: str | None, options: ReplayOptions) -> Recording:
