@@ -22,7 +22,7 @@ if len(sys.argv) not in (3, 4):
     sys.exit(__doc__)
 path, source = map(Path, sys.argv[1:3])
 name = recording_stem(path.resolve())
-frames = FrameClock(float(sys.argv[3])) if len(sys.argv) > 3 else None
+frames = FrameClock(float(sys.argv[3]) if len(sys.argv) > 3 else None)
 with open_recording(path) as recording:
     labels = read_labels(source, name, sensor_size=recording.sensor_size, frames=frames)
     first = next(int(chunk.t[0]) for chunk in recording if len(chunk))

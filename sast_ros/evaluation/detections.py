@@ -14,7 +14,7 @@ from sast_ros.bags.names import recording_stem
 from sast_ros.bags.storage import is_storage_file
 from sast_ros.evaluation.boxes import box_rows, has_scores, load_rows, sort_by_time
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, load_json
+from sast_ros.evaluation.formats.box_file import BoxFile, FrameClock, load_json, NO_CLOCK
 from sast_ros.evaluation.formats.coco import read_coco_results
 from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
 from sast_ros.evaluation.label_files import find_labels, holds_events
@@ -161,10 +161,7 @@ def holds_messages(path: Path) -> bool:
 
 
 def read_detections(
-    path: Path,
-    labels: Path | None = None,
-    frames: FrameClock | None = None,
-    topic: str | None = None,
+    path: Path, labels: Path | None = None, frames: FrameClock = NO_CLOCK, topic: str | None = None
 ) -> RecordedDetections:
     """
     Read detections.
@@ -250,7 +247,7 @@ def _read_bag(path: Path, topic: str | None) -> RecordedDetections:
     )
 
 
-def _read_coco(path: Path, labels: Path | None, frames: FrameClock | None) -> RecordedDetections:
+def _read_coco(path: Path, labels: Path | None, frames: FrameClock) -> RecordedDetections:
     """Read results; the windows are those of the images, so that empty ones are known."""
     name, images = _plain_name(path), path
     if isinstance(load_json(path, 'give a list of COCO results'), list):

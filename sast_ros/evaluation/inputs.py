@@ -20,7 +20,7 @@ from sast_ros.evaluation.detections import (
     RecordedDetections,
 )
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.box_file import FrameClock
+from sast_ros.evaluation.formats.box_file import FrameClock, NO_CLOCK
 from sast_ros.evaluation.label_files import find_labels
 from sast_ros.evaluation.live import read_live
 from sast_ros.evaluation.protocol import pair_recording, Protocol
@@ -77,7 +77,7 @@ class EvaluationInputs:
         out: Path,
         options: ReplayOptions,
         topic: str | None = None,
-        frames: FrameClock | None = None,
+        frames: FrameClock = NO_CLOCK,
         *,
         detections_topic: str | None = None,
         timing_known: bool = False,

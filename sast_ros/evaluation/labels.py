@@ -18,6 +18,7 @@ from sast_ros.evaluation.formats.box_file import (
     lists_empty,
     load_json,
     no_boxes,
+    NO_CLOCK,
 )
 from sast_ros.evaluation.formats.coco import read_coco
 from sast_ros.evaluation.formats.table import names_boxes, read_header, read_table
@@ -160,7 +161,7 @@ def read_labels(
     sensor_size: tuple[int, int] | None = None,
     default: Sequence[str] = (),
     topic: str | None = None,
-    frames: FrameClock | None = None,
+    frames: FrameClock = NO_CLOCK,
     *,
     sole: bool = True,
 ) -> Labels:
@@ -208,7 +209,7 @@ def read_labels(
     elif folder is not None:
         content = read_yolo(folder, frames, sensor_size)
     else:
-        content = _READERS[_format(path)](path, name, frames or FrameClock(), sole)
+        content = _READERS[_format(path)](path, name, frames, sole)
     if content.partial:
         content, classes = _order_classes(content, classes, default)
     names = name_classes(

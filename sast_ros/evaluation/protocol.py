@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 import math
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from sast_ros.evaluation.box_filter import choose_box_filter
 from sast_ros.evaluation.detections import RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
-from sast_ros.evaluation.formats.box_file import FrameClock, left_out, stems
+from sast_ros.evaluation.formats.box_file import FrameClock, left_out, NO_CLOCK, stems
 from sast_ros.evaluation.label_files import find_label_source, names_recording
 from sast_ros.evaluation.labels import Labels, name_classes, read_labels
 from sast_ros.evaluation.pairing import clip_labels, pair_last_window, pair_pooled, PairedRecording
@@ -52,7 +52,7 @@ class Protocol:
     label_classes: tuple[str, ...] | None = None
     label_topic: str | None = None
     detection_classes: tuple[str, ...] | None = None
-    label_frames: FrameClock = field(default_factory=FrameClock)
+    label_frames: FrameClock = NO_CLOCK
     clip_labels: bool = False
     sensor_size: tuple[int, int] | None = None
 

@@ -198,6 +198,10 @@ class FrameClock:
         return [listed[number - first] for number in numbers]
 
 
+#: Where neither rate nor list is given.
+NO_CLOCK = FrameClock()
+
+
 def read_times(path: Path) -> list[int]:
     """
     Read a text file with one time per line, see ``microseconds``; ``#`` begins a comment.

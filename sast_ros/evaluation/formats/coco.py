@@ -141,9 +141,7 @@ class CocoImages:
         return sorted(self.content['categories'], key=lambda category: category['id'])
 
 
-def read_coco(
-    path: Path, name: str, clock: FrameClock | None = None, *, sole: bool = False
-) -> BoxFile:
+def read_coco(path: Path, name: str, clock: FrameClock, *, sole: bool) -> BoxFile:
     """
     Read the annotations of a recording.
 
@@ -156,7 +154,7 @@ def read_coco(
         label.
 
     """
-    images = read_images(path, name, clock or FrameClock(), sole=sole)
+    images = read_images(path, name, clock, sole=sole)
     with reading(path, _FIELDS):
         rows = images.content['annotations']
         boxes, crowds = images.read_rows(rows, 'annotations')
@@ -181,7 +179,7 @@ def read_coco(
 
 
 def read_coco_results(
-    path: Path, images_file: Path, name: str, clock: FrameClock | None = None, *, sole: bool = True
+    path: Path, images_file: Path, name: str, clock: FrameClock, *, sole: bool
 ) -> BoxFile:
     """
     Read detections: a list of results, or annotations with scores.
@@ -194,7 +192,7 @@ def read_coco_results(
         COCO file whose images and categories the results name.
     name : str
         Name of the recording.
-    clock : FrameClock, optional
+    clock : FrameClock
         Times of numbered frames.
     sole : bool
         Whether the file of the images is that of this recording, and of no other.
@@ -206,7 +204,7 @@ def read_coco_results(
 
     """
     content = load_json(path, 'give a list of COCO results')
-    images = read_images(images_file, name, clock or FrameClock(), sole=sole)
+    images = read_images(images_file, name, clock, sole=sole)
     with reading(path, 'give a list of COCO results (image_id, category_id, bbox, score)'):
         rows = content if isinstance(content, list) else content['annotations']
         without = sum('score' not in row for row in rows)

@@ -69,9 +69,7 @@ def names_boxes(header: list[str]) -> bool:
     return any(known.issuperset(pair) for pair in (('w', 'h'), ('x2', 'y2')))
 
 
-def read_table(
-    path: Path, name: str, clock: FrameClock | None = None, *, detections: bool = False
-) -> BoxFile:
+def read_table(path: Path, name: str, clock: FrameClock, *, detections: bool = False) -> BoxFile:
     """
     Read the boxes of a recording.
 
@@ -93,7 +91,7 @@ def read_table(
         if set(names).intersection(header)
     }
     time = time_key(header)
-    numbered = 'frame' in columns and clock is not None and clock.is_known
+    numbered = 'frame' in columns and clock.is_known
     corners = {'x1', 'y1', 'x2', 'y2'}, {'x1', 'y1', 'w', 'h'}, {'cx', 'cy', 'w', 'h'}
     if not ((numbered or time) and 'class' in columns and any(c <= set(columns) for c in corners)):
         if problem := foreign_content(path, 'the boxes'):
@@ -109,7 +107,6 @@ def read_table(
     boxes = np.zeros(len(rows), BOX_DTYPE)
     with reading(path, _ADVICE):
         if numbered:
-            assert clock is not None
             boxes['t'] = clock([int(text) for text in texts['frame']])
         else:
             assert time is not None
@@ -128,7 +125,7 @@ def read_table(
         boxes,
         np.unique(boxes['t']),
         classes,
-        relative=bool(numbered and clock is not None and clock.relative),
+        relative=numbered and clock.relative,
         partial=bool(classes) or not rows,
         warnings=left_out(path, {f'boxes of other recordings than {name} are left out': foreign}),
     )

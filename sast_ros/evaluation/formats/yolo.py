@@ -19,6 +19,7 @@ from sast_ros.evaluation.formats.box_file import (
     FrameClock,
     left_out,
     lists_empty,
+    NO_CLOCK,
     trailing_number,
 )
 from sast_ros.labels import BOX_DTYPE
@@ -47,9 +48,7 @@ def yolo_folder(folder: Path) -> Path | None:
     return None
 
 
-def read_yolo(
-    folder: Path, clock: FrameClock | None = None, sensor_size: tuple[int, int] | None = None
-) -> BoxFile:
+def read_yolo(folder: Path, clock: FrameClock, sensor_size: tuple[int, int] | None) -> BoxFile:
     """
     Read the labels of one recording; every file is an annotated time.
 
@@ -60,8 +59,8 @@ def read_yolo(
     folder : Path
         Folder with the files, see ``yolo_folder``. Names of the classes are in ``classes.txt``
         or ``data.yaml`` in it or in its parent.
-    clock : FrameClock, optional
-        Times of the frames; by default ``timestamps.txt`` in these folders.
+    clock : FrameClock
+        Times of the frames; if it knows none, those of ``timestamps.txt`` in these folders.
     sensor_size : (int, int), optional
         Height and width in pixels.
 
@@ -72,8 +71,8 @@ def read_yolo(
 
     """
     files = frame_files(folder)
-    clock = clock if clock is not None and clock.is_known else _find_clock(folder)
-    if clock is None:
+    clock = clock if clock.is_known else _find_clock(folder)
+    if not clock.is_known:
         raise EvaluationError(
             f'{folder}: the files of YOLO text have numbers, but no times; give the rate of the '
             'frames with --label-fps, or their times with --label-times'
@@ -113,9 +112,9 @@ def read_yolo(
     )
 
 
-def _find_clock(folder: Path) -> FrameClock | None:
+def _find_clock(folder: Path) -> FrameClock:
     lists = (place / name for place in (folder, folder.parent) for name in _TIME_LISTS)
-    return next((FrameClock(times=path) for path in lists if path.is_file()), None)
+    return next((FrameClock(times=path) for path in lists if path.is_file()), NO_CLOCK)
 
 
 def _read_frame(path: Path) -> list[tuple[int, float, float, float, float]]:
