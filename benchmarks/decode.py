@@ -16,10 +16,8 @@ measured in the same run, and skipped with a word where ROS 2 or dvs_msgs is abs
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from contextlib import closing
-import json
 import os
 from pathlib import Path
 import sqlite3
@@ -29,8 +27,7 @@ import time
 
 import numpy as np
 from sast_ros.events import open_decoder
-from sast_ros.output import write_file
-from workload import host
+from workload import host, new_parser, write_results
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EVENT_ARRAY = 'dvs_msgs/msg/EventArray'
@@ -237,9 +234,7 @@ def measure_typed(raw: bytes, events: int) -> list[dict[str, object]]:
 
 def main() -> int:
     """Measure, print the table, write the JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the results here')
-    arguments = parser.parse_args()
+    arguments = new_parser(__doc__).parse_args()
     if hasattr(os, 'sched_setaffinity'):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
@@ -302,8 +297,7 @@ def main() -> int:
             f'{result["name"]:<40}{result["events_per_message"]:>15}{result["us_per_message"]:>13}'
             f'{result["mev_per_s"]:>10}{f"{ratio} x faster" if ratio else "":>16}'
         )
-    if arguments.json:
-        write_file(arguments.json, json.dumps(report, indent=2) + '\n')
+    write_results(arguments.json, report)
     return 0
 
 

@@ -12,7 +12,6 @@ three runs, in processor time.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable
 import gzip
 from pathlib import Path
@@ -22,7 +21,7 @@ import time
 
 import numpy as np
 from sast_ros.bags import open_recording
-from workload import report
+from workload import new_parser, report
 
 TESTS = Path(__file__).resolve().parent.parent / 'test'
 
@@ -44,10 +43,9 @@ def main() -> int:
     from bags import event_files
     from bags.recordings import random_events
 
-    parser = argparse.ArgumentParser(description=__doc__.partition('\n\n')[0].strip())
+    parser = new_parser(__doc__)
     parser.add_argument('--events', type=int, default=1_000_000, metavar='N')
     parser.add_argument('--packet', type=int, default=10_000, metavar='N', help='of aedat4')
-    parser.add_argument('--json', type=Path, metavar='FILE')
     arguments = parser.parse_args()
 
     count = arguments.events
