@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import time
-from types import TracebackType
 from typing import Any
 
 CHROMIUM = next(
@@ -99,12 +98,7 @@ class Browser:
             self.call(f'{domain}.enable')
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """End Chromium."""
         self._process.terminate()
         try:

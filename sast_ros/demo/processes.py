@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-from types import TracebackType
 from typing import Any
 
 from sast_ros.errors import SastError
@@ -100,12 +99,7 @@ class Child:
             else f'; its log {self.log} is empty'
         )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """End the process: politely, then by force."""
         for request in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             if self._process is None or self.exit_code() is not None:
