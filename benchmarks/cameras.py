@@ -25,7 +25,7 @@ from typing import Any
 from sast_ros.bench.node import memory_mb
 from sast_ros.bench.records import write_records
 from sast_ros.bench.workload import synthetic_workload, Workload
-from sast_ros.demo.processes import Child, private_domain, ros_arguments
+from sast_ros.demo.processes import Child, detector_process, private_domain
 from sast_ros.model import choose_model
 from sast_ros.pipeline import default_sensor_size
 from workload import new_parser, report
@@ -62,12 +62,7 @@ def measure(cameras: int, stream: Workload, arguments: argparse.Namespace) -> li
     with private_domain(), tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         write_records(folder / 'messages', stream.messages)
-        node = Child(
-            'the node',
-            'sast_ros.ros.detector_node',
-            ros_arguments(parameters, 'events'),
-            folder / 'node.log',
-        )
+        node = detector_process(parameters, 'events', folder)
         stack.enter_context(node)
         for index, camera in enumerate(names):
             options = ['--topic', f'/{camera}/events' if camera else '/events']

@@ -105,7 +105,7 @@ def run(options: NodeOptions, workload: Workload) -> dict[str, Any]:
 
 def measure_capacity(options: NodeOptions, workload: Workload) -> float:
     """Return how many windows a second the node processes if it is never idle."""
-    parameters = {**(options.parameters or {}), 'window.stride_ms': _TRIAL_STRIDE_MS}
+    parameters = {**options.parameters, 'window.stride_ms': _TRIAL_STRIDE_MS}
     parameters['overload.policy'] = 'drop'
     seen = run(replace(options, parameters=parameters), workload)
     begin, end = seen['published'][0] + 3e9, seen['published'][-1]

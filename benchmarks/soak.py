@@ -33,7 +33,14 @@ import time
 from typing import Any
 
 import numpy as np
-from sast_ros.bench.node import memory_mb, NodeOptions, percentiles, processor_seconds, run_stream
+from sast_ros.bench.node import (
+    memory_mb,
+    node_process,
+    NodeOptions,
+    percentiles,
+    processor_seconds,
+    run_stream,
+)
 from sast_ros.bench.workload import edge_stream, synthetic_workload
 from sast_ros.defaults import WINDOW_MS
 from sast_ros.demo.processes import Child, DemoError, private_domain
@@ -236,16 +243,14 @@ def summarize(
 
 def soak(size: tuple[int, int], options: NodeOptions, seconds: float, rate: float) -> dict:
     """Let the node run, and return what became of it."""
-    stride_ns = round(1e6 * (options.parameters or {})['window.stride_ms'])
+    stride_ns = round(1e6 * options.parameters['window.stride_ms'])
     here, there = multiprocessing.Pipe()
     source = multiprocessing.get_context('spawn').Process(
         target=publish, args=(size, seconds, rate, there), daemon=True
     )
     samples: list[Sample] = []
     with tempfile.TemporaryDirectory() as folder:
-        arguments = options.arguments(TOPIC)
-        log = Path(folder) / 'node.log'
-        node = Child('the detector node', 'sast_ros.ros.detector_node', arguments, log)
+        node = node_process(Path(folder), options, TOPIC)
         listener = Listener()
         heard = listener.heard
         source.start()
@@ -264,7 +269,7 @@ def soak(size: tuple[int, int], options: NodeOptions, seconds: float, rate: floa
             here.send('done')
         listener.close()
         source.join(PATIENCE_S)
-        warnings = [line for line in log.read_text().splitlines() if '[WARN]' in line]
+        warnings = [line for line in node.log.read_text().splitlines() if '[WARN]' in line]
     return {
         'published_late_ms': round(late_ms, 1),
         'processor_share': round(used / seconds, 3),

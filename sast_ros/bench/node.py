@@ -11,7 +11,7 @@ the window is complete.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 import json
 import os
@@ -24,7 +24,7 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 from sast_ros.bench.records import write_records
 from sast_ros.bench.workload import synthetic_workload, Workload
-from sast_ros.demo.processes import Child, private_domain, ros_arguments
+from sast_ros.demo.processes import Child, detector_process, private_domain
 from sast_ros.demo.run import load_observer
 from sast_ros.events import open_decoder
 
@@ -74,12 +74,7 @@ class NodeOptions:
 
     model: str
     threads: int = 0
-    parameters: dict[str, Any] | None = None
-
-    def arguments(self, topic: str) -> list[str]:
-        """Return the command line of the node."""
-        parameters = {'autostart': True, 'model.path': self.model, 'model.threads': self.threads}
-        return ros_arguments({**parameters, **(self.parameters or {})}, topic)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 def bench_node(
@@ -343,8 +338,8 @@ def _summarize(
 
 def node_process(folder: Path, options: NodeOptions, topic: str) -> Child:
     """Return the node, to be started; its log is in the folder."""
-    arguments = options.arguments(topic)
-    return Child('the detector node', 'sast_ros.ros.detector_node', arguments, folder / 'node.log')
+    parameters = {'autostart': True, 'model.path': options.model, 'model.threads': options.threads}
+    return detector_process({**parameters, **options.parameters}, topic, folder)
 
 
 def publisher_process(folder: Path, workload: Workload, topic: str, subscribers: int = 1) -> Child:

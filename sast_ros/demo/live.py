@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sast_ros.bags import open_recording
-from sast_ros.demo.processes import Child, DemoError, private_domain, ros_arguments
+from sast_ros.demo.processes import DemoError, detector_process, player_process, private_domain
 from sast_ros.output import lock_folder, OutputError
 
 EVENTS_TOPIC = '/event_camera/events'
@@ -66,18 +66,8 @@ def playing(
         }
     with _folder_of_its_own(folder) as logs:
         log(f'starting the detector node, which takes seconds; logs in {logs}')
-        detector = Child(
-            'the detector node',
-            'sast_ros.ros.detector_node',
-            ros_arguments(dict(parameters), EVENTS_TOPIC),
-            logs / 'node.log',
-        )
-        player = Child(
-            'the player',
-            'sast_ros.demo.player',
-            ros_arguments(player_parameters, EVENTS_TOPIC),
-            logs / 'player.log',
-        )
+        detector = detector_process(dict(parameters), EVENTS_TOPIC, logs)
+        player = player_process(player_parameters, EVENTS_TOPIC, logs)
 
         def check() -> None:
             for child in (detector, player):

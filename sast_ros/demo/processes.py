@@ -169,3 +169,15 @@ def ros_arguments(parameters: dict[str, Any], events: str) -> list[str]:
     """Return the command line of a node; values are YAML, of which JSON is a part."""
     pairs = [f'{name}:={json.dumps(value)}' for name, value in parameters.items()]
     return ['--ros-args', '-r', f'events:={events}', *(word for p in pairs for word in ('-p', p))]
+
+
+def detector_process(parameters: dict[str, Any], events: str, folder: Path) -> Child:
+    """Return the detector node, to be started; its log is ``node.log`` in the folder."""
+    arguments = ros_arguments(parameters, events)
+    return Child('the detector node', 'sast_ros.ros.detector_node', arguments, folder / 'node.log')
+
+
+def player_process(parameters: dict[str, Any], events: str, folder: Path) -> Child:
+    """Return the player, to be started; its log is ``player.log`` in the folder."""
+    arguments = ros_arguments(parameters, events)
+    return Child('the player', 'sast_ros.demo.player', arguments, folder / 'player.log')

@@ -12,7 +12,7 @@ from typing import Any, TYPE_CHECKING
 
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.demo.playback import Playback
-from sast_ros.demo.processes import Child, DemoError, private_domain, ros_arguments
+from sast_ros.demo.processes import DemoError, detector_process, player_process, private_domain
 from sast_ros.example import EXAMPLE
 from sast_ros.output import lock_folder
 
@@ -108,33 +108,21 @@ def _play(
     """Run the three processes until every message has come back; return what was received."""
     observing = load_observer()
     recording = playback.recording
-    detector = Child(
-        'the detector node',
-        'sast_ros.ros.detector_node',
+    parameters = {
+        'autostart': True,
+        'model.path': model,
         # A machine that is too slow shows it in the latency, not in windows that were dropped
-        ros_arguments(
-            {
-                'autostart': True,
-                'model.path': model,
-                'overload.queue_windows': 1000,
-                'overload.max_age_ms': 60_000.0,
-            },
-            observing.EVENTS_TOPIC,
-        ),
-        folder / 'node.log',
-    )
+        'overload.queue_windows': 1000,
+        'overload.max_age_ms': 60_000.0,
+    }
+    detector = detector_process(parameters, observing.EVENTS_TOPIC, folder)
     player_parameters = {
         'recording': str(recording.path),
         'recording_topic': recording.topic,
         'seconds': playback.seconds or 0.0,
         'subscriptions': 2,  # of the detector, and of this process, which comes last
     }
-    player = Child(
-        'the player',
-        'sast_ros.demo.player',
-        ros_arguments(player_parameters, observing.EVENTS_TOPIC),
-        folder / 'player.log',
-    )
+    player = player_process(player_parameters, observing.EVENTS_TOPIC, folder)
     progress('starting the detector node')
     with detector, player, observing.Observer(detector, player) as observer:
         content = playback.content

@@ -7,7 +7,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from sast_ros.demo import live
+from sast_ros.demo import live, processes
 from sast_ros.example import EXAMPLE
 from sast_ros.output import lock_folder
 
@@ -25,7 +25,7 @@ def test_each_recording_that_is_shown_has_its_own_logs(tmp_path: Path, monkeypat
         def exit_code(self) -> None:
             return None
 
-    monkeypatch.setattr(live, 'Child', Child)
+    monkeypatch.setattr(processes, 'Child', Child)
     folder, said = tmp_path / 'out' / 'view', []
 
     def playing():
