@@ -49,11 +49,6 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     return command
 
 
-def _stem(path: Path) -> str:
-    """Return the name of a checkpoint without its ending; other dots belong to the name."""
-    return path.stem if path.suffix.lower() in _ENDINGS else path.name
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Convert the checkpoint and return the exit code."""
     from sast_ros.model import convert_checkpoint
@@ -66,7 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
             model_config(arguments.name)
         if arguments.out is not None:
             require_ending(arguments.out)
-    target = arguments.out or source.with_name(f'{_stem(source)}.safetensors')
+    # Other dots than that of an ending belong to the name
+    stem = source.stem if source.suffix.lower() in _ENDINGS else source.name
+    target = arguments.out or source.with_name(f'{stem}.safetensors')
     if arguments.out is None and target.exists():  # with a calibration, or of other weights
         raise SettingError(f'{target}: exists; name it with --out to replace it')
     classes = (

@@ -60,7 +60,14 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         'results, CSV) or bag with Detection2DArray; "example" is the bundled recording',
     )
     add_protocol(command)
-    _add_score(command)
+    command.add_argument(
+        '--score',
+        choices=('product', 'class', 'uncalibrated'),
+        default='product',
+        help='score of the detections of replays: objectness x class probability, calibrated '
+        'where the weights have a calibration; the class probability alone as in the papers; or '
+        'the product as the network gives it (default: %(default)s)',
+    )
     command.add_argument('--topic', metavar='T', help='topic with events of the recordings')
     command.add_argument(
         '--detections-topic',
@@ -152,17 +159,6 @@ def add_protocol(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_score(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        '--score',
-        choices=('product', 'class', 'uncalibrated'),
-        default='product',
-        help='score of the detections of replays: objectness x class probability, calibrated '
-        'where the weights have a calibration; the class probability alone as in the papers; or '
-        'the product as the network gives it (default: %(default)s)',
-    )
-
-
 def add_batch(command: argparse.ArgumentParser) -> None:
     """Add where recordings are replayed; the metrics do not depend on it."""
     command.add_argument(
@@ -204,7 +200,7 @@ def run(arguments: argparse.Namespace) -> int:
     limit_spinning()
     arguments.labels = arguments.labels or arguments.inputs[0].resolve().parent
     from sast_ros.evaluation.errors import EvaluationError
-    from sast_ros.evaluation.inputs import EvaluationInputs
+    from sast_ros.evaluation.inputs import EvaluationInputs, SCORES
     from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
     from sast_ros.evaluation.metrics.summary import compute_metrics
     from sast_ros.evaluation.report.page import write_report
@@ -238,7 +234,10 @@ def run(arguments: argparse.Namespace) -> int:
         result = {
             'protocol': protocol.name,
             'boxes': protocol.boxes,
-            **_settings(arguments),
+            'score': SCORES[arguments.score],
+            'threads': arguments.threads,
+            'labels_from': str(arguments.labels),
+            'inputs': [str(path) for path in arguments.inputs],
             **compute_metrics([one.paired for one in entries]),
             'failed': [
                 {'input': str(path), 'reason': reason} for path, reason in inputs.failed.items()
@@ -282,17 +281,6 @@ def make_protocol(arguments: argparse.Namespace) -> Protocol:
         arguments.clip_labels,
         arguments.sensor_size,
     )
-
-
-def _settings(arguments: argparse.Namespace) -> dict[str, Any]:
-    from sast_ros.evaluation.inputs import SCORES
-
-    return {
-        'score': SCORES[arguments.score],
-        'threads': arguments.threads,
-        'labels_from': str(arguments.labels),
-        'inputs': [str(path) for path in arguments.inputs],
-    }
 
 
 def run_replays(arguments: argparse.Namespace, replays: list[Replay]) -> Iterator[JobResult]:

@@ -71,13 +71,6 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         action='store_true',
         help='add pictures of the events and annotations for Foxglove to detections.mcap',
     )
-    _add_pictures(command)
-    add_detector(command)
-    command.set_defaults(command=run)
-    return command
-
-
-def _add_pictures(command: argparse.ArgumentParser) -> None:
     command.add_argument('--video', action='store_true', help='write overlay.mp4')
     command.add_argument('--gif', action='store_true', help='write overlay.gif')
     command.add_argument(
@@ -88,6 +81,9 @@ def _add_pictures(command: argparse.ArgumentParser) -> None:
         help='playback speed of video and GIF; 1 is real time, 0.25 slow motion (default: 1)',
     )
     add_overlay(command)
+    add_detector(command)
+    command.set_defaults(command=run)
+    return command
 
 
 def run(arguments: argparse.Namespace) -> int:
