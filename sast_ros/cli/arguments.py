@@ -25,13 +25,7 @@ DEVICE_HELP = 'auto, cpu, cuda or cuda:N (default: auto, the first GPU if there 
 class _IntervalBound(argparse.Action):
     """One of ``--start`` and ``--end``, which must be in this order."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        value: Any,
-        option: str | None = None,
-    ) -> None:
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: Any = None) -> None:
         setattr(namespace, self.dest, value)
         if namespace.end is not None and namespace.end <= namespace.start:
             raise argparse.ArgumentError(
@@ -43,13 +37,7 @@ class _IntervalBound(argparse.Action):
 class _Given(argparse.Action):
     """An option that wins over the parameter file; repeated ones are listed."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        value: Any,
-        option: str | None = None,
-    ) -> None:
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: Any = None) -> None:
         given: tuple[str, ...] = getattr(namespace, 'given', ())
         if isinstance(self.default, list):
             value = [*(getattr(namespace, self.dest) if self.dest in given else ()), value]
@@ -60,13 +48,7 @@ class _Given(argparse.Action):
 class _Recording(argparse.Action):
     """The argument RECORDING, or the option of that name."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        value: Any,
-        option: str | None = None,
-    ) -> None:
+    def __call__(self, parser: Any, namespace: Any, value: Any, option: Any = None) -> None:
         if option is None and value is self.default:
             return  # not given; namespace has the default, or the option
         if getattr(namespace, self.dest) is not self.default:
