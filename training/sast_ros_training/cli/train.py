@@ -11,7 +11,7 @@ from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
 
-from sast_ros.cli.arguments import number_between, sensor_size, whole_number
+from sast_ros.cli.arguments import add_json, number_between, sensor_size, whole_number
 from sast_ros.cli.terminal import (
     new_table,
     open_console,
@@ -70,9 +70,7 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         '%(default)s)',
     )
     _add_self_training(command)
-    command.add_argument(
-        '--json', metavar='FILE', help='write the summary as JSON, - for standard output'
-    )
+    add_json(command, 'summary')
     command.set_defaults(command=run)
     return command
 
