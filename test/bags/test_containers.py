@@ -16,8 +16,8 @@ import shutil
 import sqlite3
 import struct
 import time
-import tracemalloc
 
+from allocation import peak_below
 from bags.recordings import (
     EVENT_ARRAY,
     event_messages,
@@ -818,16 +818,10 @@ def compress_zeros(method: str, *, stated: bool = True) -> bytes:
     return stream.compress(zeros) + stream.flush()
 
 
-def peak_of(call) -> int:
-    """Return the bytes that Python allocated while a call was refused."""
-    tracemalloc.start()
-    try:
-        with pytest.raises((RecordingError, ExpansionError)) as error:
-            call()
-        assert re.search(facts(VARIABLE), str(error.value))
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+def assert_refused(call, limit: int) -> None:
+    """Assert that a call is refused before Python allocates so many bytes."""
+    with peak_below(limit), pytest.raises((RecordingError, ExpansionError), match=facts(VARIABLE)):
+        call()
 
 
 @pytest.mark.parametrize(
@@ -835,7 +829,7 @@ def peak_of(call) -> int:
 )
 def test_data_that_expands_beyond_the_limit_is_refused(method, stated, monkeypatch):
     data = compress_zeros(method, stated=stated)
-    assert peak_of(lambda: decompress(data, method)) < 1 << 26
+    assert_refused(lambda: decompress(data, method), 1 << 26)
     monkeypatch.setenv(VARIABLE, str(ZEROS))
     assert len(decompress(data, method)) == ZEROS
 
@@ -866,7 +860,7 @@ def test_chunk_of_mcap_that_expands_is_refused(tmp_path, messages, method, index
     records = split(path.read_bytes())
     end = next(index for index, (code, _) in enumerate(records) if code == Opcode.DATA_END)
     path.write_bytes(join([*records[:end], (Opcode.CHUNK, chunk), *records[end:]]))
-    assert peak_of(lambda: read(path)) < 1 << 26
+    assert_refused(lambda: read(path), 1 << 26)
 
 
 @pytest.mark.parametrize('method', ['bz2', 'lz4'])
@@ -879,14 +873,14 @@ def test_chunk_of_rosbag1_that_expands_is_refused(tmp_path, messages, method):
     data = compress_zeros(method)
     chunk = struct.pack('<I', len(fields)) + fields + struct.pack('<I', len(data)) + data
     path.write_bytes(path.read_bytes() + chunk)
-    assert peak_of(lambda: read(path)) < 1 << 26
+    assert_refused(lambda: read(path), 1 << 26)
 
 
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_message_that_expands_is_refused(tmp_path, storage):
     message = (START_NS, compress_zeros('zstd'))
     folder = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_PACKET, [message])}, storage)
-    assert peak_of(lambda: read(folder)) < 1 << 26
+    assert_refused(lambda: read(folder), 1 << 26)
 
 
 @pytest.mark.parametrize('name', ['a.mcap.zst', 'a.db3.zstd', 'a.bag.zst'])
@@ -894,7 +888,7 @@ def test_file_that_expands_is_refused_and_leaves_nothing(tmp_path, monkeypatch, 
     (tmp_path / 'temporary').mkdir()
     monkeypatch.setattr('tempfile.tempdir', str(tmp_path / 'temporary'))
     (tmp_path / name).write_bytes(compress_zeros('zstd', stated=False))
-    assert peak_of(lambda: read(tmp_path / name)) < 1 << 28
+    assert_refused(lambda: read(tmp_path / name), 1 << 28)
     assert not list((tmp_path / 'temporary').iterdir())
 
 

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import struct
-import tracemalloc
 
+from allocation import peak_below
 from events.encoders import event_array, random_events, STAMP_NS
 from facts import facts
 from hypothesis import given, settings
@@ -110,13 +110,8 @@ def test_a_false_count_is_refused_without_allocation(claimed: int) -> None:
     raw = bytearray(make(5))
     struct.pack_into('<I', raw, place(0, 'x') - 4, claimed)
     decode = open_decoder(TYPE)
-    tracemalloc.start()
-    try:
-        with pytest.raises(EventFormatError) as caught:
-            decode(raw)
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20
-    finally:
-        tracemalloc.stop()
+    with peak_below(1 << 20), pytest.raises(EventFormatError) as caught:
+        decode(raw)
     assert caught.value.field == 'events'
 
 
