@@ -259,21 +259,17 @@ def topic_messages(files: list[StorageFile], topic: str, type_name: str) -> Iter
         if not connections:
             continue  # an empty list would mean every topic
         clocks = {one.key: read_clock(one.metadata) for one in connections}
-        stored = file.reader.messages(connections)
-        index = 0
-        while True:
-            # Damage raises many types in the libraries (struct.error, sqlite3.Error, zstd, lz4,
-            # ...). What is wrong with a message alone is not raised here.
-            try:
-                connection, time_ns, raw = next(stored)
+        count = 0
+        # Damage raises many types in the libraries (struct.error, sqlite3.Error, zstd, lz4, ...).
+        # What is wrong with a message alone is not raised here.
+        try:
+            for connection, time_ns, raw in file.reader.messages(connections):
                 converted = _convert(connection, raw)
-            except StopIteration:
-                break
-            except Exception as error:
-                place = f'after {index} messages of {topic}: '
-                raise reading_error(file.path, file.reader.path, error, place) from error
-            index += 1
-            yield TopicMessage(connection, clocks[connection.key], time_ns, converted)
+                yield TopicMessage(connection, clocks[connection.key], time_ns, converted)
+                count += 1
+        except Exception as error:
+            place = f'after {count} messages of {topic}: '
+            raise reading_error(file.path, file.reader.path, error, place) from error
 
 
 def _convert(connection: Connection, raw: bytes) -> bytes | EventFormatError:
