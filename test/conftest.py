@@ -63,6 +63,16 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Return a function that sets the number of threads of PyTorch until the test ends."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope='session')
 def sure_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a file that passes for trained weights: random ones that are sure of many cars."""

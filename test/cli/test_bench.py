@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import json
 import os
 from pathlib import Path
@@ -20,17 +19,10 @@ from sast_ros.cli.bench import _node_table
 from sast_ros.detector import StreamingDetector
 from sast_ros.errors import SettingError
 from sast_ros.process import processor_extensions
-import torch
 
 X86 = platform.machine() == 'x86_64'
 
-
-@pytest.fixture(autouse=True)
-def same_threads() -> Iterator[None]:
-    """Leave the number of threads to the other tests."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures('threads')  # the command sets their number
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -40,14 +40,6 @@ def expected(size, data_folder) -> Mapping[str, np.ndarray]:
     return np.load(data_folder / f'gen1_{size}_expected.npz')
 
 
-@pytest.fixture
-def threads():
-    """Return a function that sets the number of threads of PyTorch until the test ends."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def stepper(advance: Callable[..., StepOutput]) -> Step:
     """Return the step of a network or an engine, in the form of ``raw_step`` of a detector."""
     states = None

@@ -4,28 +4,18 @@
 
 from __future__ import annotations
 
-import pytest
 from sast_ros.bags import open_recording
 from sast_ros.detector import StreamingDetector
 from sast_ros.events import open_decoder
 from sast_ros.model import untrained_model
 from sast_ros.pipeline import EventPipeline
 from sast_ros.ros import messages
-import torch
 
 BOXES = 5
 
 
-@pytest.fixture
-def one_thread():
-    """Give this process as many threads as the node, so that sums are rounded alike."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_the_bag_played_into_the_node_equals_the_pipeline(bench, shared, one_thread):
+def test_the_bag_played_into_the_node_equals_the_pipeline(bench, shared, threads):
+    threads(1)  # as many as the node has, so that sums are rounded alike
     with open_recording(shared / 'data' / 'ecp_evt3_vga' / 'test_events_1') as recording:
         stored = list(recording.messages())
         type_name = recording.type

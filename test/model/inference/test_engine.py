@@ -223,14 +223,10 @@ class TestChoice:
         assert 1 <= engine.network.threads <= 3
         assert torch.equal(engine.step(inputs[:1], None).head, expected)
 
-    def test_threads_follow_pytorch_unless_they_are_given(self):
+    def test_threads_follow_pytorch_unless_they_are_given(self, threads):
         engine = Engine.for_model(untrained_model('gen1-tiny'))
-        before = torch.get_num_threads()
-        try:
-            torch.set_num_threads(3)
-            assert engine.threads == 3
-        finally:
-            torch.set_num_threads(before)
+        threads(3)
+        assert engine.threads == 3
         engine.network.threads = 1
         assert engine.threads == 1
 
