@@ -435,5 +435,6 @@ def _mark(t: int, height: int, width: int) -> EventChunk:
 def _joined(chunks: list[EventChunk], zero: int) -> EventChunk:
     """Return one chunk of several, with ``zero`` as the start of time."""
     x, y, p, t = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in 'xypt')
-    last = chunks[-1]
-    return EventChunk(x, y, p, t - zero, width=last.width, height=last.height, checked=True)
+    height, width = chunks[-1].height, chunks[-1].width
+    # A few events long before the others are no strays: the first one decides where windows end
+    return EventChunk(x, y, p, t - zero, width, height, checked=True, ordered=True)

@@ -123,7 +123,7 @@ def sample_windows(paths: Sequence[Path], network: ModelConfig, count: int) -> I
         channels, height, width = sequence.info.shape
         length = min(len(sequence), _CONSECUTIVE)
         # From the middle, or from several places of few sequences
-        places = min(-(-wanted // len(some)), max(1, len(sequence) // _CONSECUTIVE))
+        places = min(-(-wanted // len(some)), max(1, len(sequence) // _CONSECUTIVE), length)
         for place in range(places):
             first = (2 * place + 1) * (len(sequence) - length) // (2 * places)
             cells = torch.zeros(

@@ -331,6 +331,11 @@ def test_a_drive_in_which_nothing_happens_has_all_its_windows(monkeypatch):
     assert sum(len(window) for window, _ in cut) == 1
 
 
+def test_first_events_long_before_the_others_are_no_strays():
+    drive = SimulatedSequence(291, 0.1, motion='static', scene='near')
+    assert [window.t_end for window, _ in drive.cut()] == [50_000, 100_000]
+
+
 @pytest.mark.parametrize('geometry', GEOMETRIES)
 def test_every_geometry(geometry):
     sequence = SimulatedSequence(1, 0.05, geometry)

@@ -77,6 +77,8 @@ def test_windows_are_spread_over_sequences_and_none_is_made_up(tmp_path):
         assert len(set(places)) == len(places)  # no window twice
     assert list(sample_windows(paths, network, 0)) == []
     assert list(sample_windows([], network, 9)) == []
+    empty = write_sequence(tmp_path / 'empty.safetensors', 2, 0)
+    assert list(sample_windows([empty], network, 9)) == []
 
 
 def test_the_average_follows_the_weights_faster_in_the_beginning():
