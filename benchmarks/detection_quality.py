@@ -166,8 +166,7 @@ def show_video(result: dict[str, Any]) -> list[str]:
         if 'skipped' in measured:
             lines.append(f'{name}: left out, {measured["skipped"]}')
             continue
-        rows = measured['rows'] | {f'{hz} Hz': row for hz, row in measured['noise'].items()}
-        for row, values in rows.items():
+        for row, values in measured['rows'].items():
             cells = ''.join(f'{_number(values[key]):>12}' for key in COLUMNS)
             lines.append(f'{f"{name}, {row}":32}{cells}')
         for row, values in measured['localisation'].items():

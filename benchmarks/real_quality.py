@@ -46,8 +46,8 @@ EMPTY = {
     'noise, 640x480': 'codecs_edge_cases/test_data_libcaer_rollover',
 }
 
-#: Hz a pixel that are added, and to how many seconds.
-NOISE, NOISE_SECONDS = (1.0, 5.0, 10.0), 8.0
+#: Hz a pixel that are added.
+NOISE = (1.0, 5.0, 10.0)
 
 #: By as much as labels are younger than the windows that they are compared with.
 LEADING = replace(DEFAULT_TRACKING, lead_ms=30.0)
@@ -178,8 +178,8 @@ def measure_video(
     -------
     dict
         ``rows``: metrics of the detections of ``sast-ros replay``, of those of all scores, with
-        twice the windows, with `tracking.lead_ms`, and with windows that end at the times of the
-        labels; ``noise``: those of the first seconds by Hz a pixel added; ``localisation``.
+        twice the windows, with `tracking.lead_ms`, with windows that end at the times of the
+        labels, and with noise added; ``localisation``.
 
     """
     model = _load(weights)
@@ -195,37 +195,16 @@ def measure_video(
         'stride 25 ms': pair(labels, detect(model, events, None, filters, stride_ms=25.0)),
         'lead 30 ms': pair(labels, detect(model, events, None, filters, tracking=LEADING)),
         'age 0': pair(labels, detect_at(model, events, labels.times, filters)),
+        **{
+            f'{hertz:g} Hz': pair(labels, detect(model, add_noise(events, hertz), filters=filters))
+            for hertz in NOISE
+        },
     }
     return {
         'rows': {name: summarise(one) for name, one in paired.items()},
-        'noise': noise(model, events, labels, last, filters),
         'localisation': {
             name: localisation([paired[name].frames]) for name in ('all scores', 'age 0')
         },
-    }
-
-
-def noise(
-    model: SAST,
-    events: EventChunk,
-    labels: Labels,
-    quiet: RecordedDetections,
-    filters: Sequence[str],
-) -> dict[str, Any]:
-    """Return metrics of the first seconds by Hz a pixel added, ``quiet`` without any."""
-    end = int(events.t[0]) + round(1e6 * NOISE_SECONDS)
-    events = events[: int(np.searchsorted(events.t, end))]
-    # No window that ends later is the last one before a label of this time
-    boxes, times = labels.boxes, labels.times
-    labels = replace(labels, boxes=boxes[boxes['t'] < end], times=times[times < end])
-    return {
-        f'{hertz:g}': summarise(
-            pair(
-                labels,
-                detect(model, add_noise(events, hertz), filters=filters) if hertz else quiet,
-            )
-        )
-        for hertz in (0.0, *NOISE)
     }
 
 
