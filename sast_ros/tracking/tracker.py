@@ -157,7 +157,8 @@ class Tracker:
         self._keep(self._facts[:, 3] >= oldest)  # windows may be missing
         self._stride = 0 if self._stride is None else t - self._t
         self._predict(t, usual)
-        low, high = np.split(detections.boxes.astype(np.float64), 2, axis=1)
+        corners = detections.boxes.astype(np.float64)
+        low, high = corners[:, :2], corners[:, 2:]
         boxes = np.concatenate([(low + high) / 2, high - low], axis=1)
         track_of = np.full(len(boxes), -1)
         if len(self._facts) and len(boxes):
@@ -244,11 +245,13 @@ class Tracker:
         gap = mean[:, None] - boxes[None]
         halves = (mean[:, None, 2:] + boxes[None, :, 2:]) / 2
         smaller = np.minimum(mean[:, None, 2:], boxes[None, :, 2:])
-        shared = np.clip(halves - np.abs(gap[..., :2]), 0, smaller).prod(axis=2)
-        areas = mean[:, 2:].prod(axis=1)[:, None] + boxes[:, 2:].prod(axis=1)
+        sides = np.clip(halves - np.abs(gap[..., :2]), 0, smaller)
+        shared = sides[..., 0] * sides[..., 1]
+        areas = (mean[:, 2] * mean[:, 3])[:, None] + boxes[:, 2] * boxes[:, 3]
         iou = shared / (areas - shared)
         variance = (self._state[:, 2] + MEASUREMENT_NOISE**2 * _area(mean))[:, None, :2]
-        distance = np.sqrt((gap[..., :2] ** 2 / variance).sum(axis=2))
+        ratio = gap[..., :2] ** 2 / variance
+        distance = np.sqrt(ratio[..., 0] + ratio[..., 1])
         near = _NEAR * np.maximum(1 - distance / max(settings.max_distance, 1e-9), 0)
         # Beyond the minimum, so that two poor pairs are not better than a good one
         overlap = np.where(iou >= settings.min_iou, iou - settings.min_iou + _OVERLAP, 0)
