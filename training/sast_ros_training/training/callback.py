@@ -35,7 +35,8 @@ class TrainingCallback(Callback):
         self._since = monotonic()
         self._steps = 0
         self._ends = Event()
-        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+        # None for a handler that is not of Python
+        self._on_sigterm = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if current_thread() is main_thread():
