@@ -12,6 +12,7 @@ executor, here; the worker applies a new ``Settings`` between two windows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+import contextlib
 import itertools
 import signal
 import sys
@@ -117,7 +118,8 @@ class DetectorNode(LifecycleNode):
         began = time.monotonic()
         try:
             max_message_events()  # an impossible value is no matter of the first publisher
-            detectors, untrained = load_detectors(self._settings)
+            with _SIGNALS.interruptible():
+                detectors, untrained = load_detectors(self._settings)
             for camera, detector in zip(self._cameras, detectors):
                 camera.configure(self._settings, detector, untrained)
         # RuntimeError: of torch, memory
@@ -310,11 +312,45 @@ def _stopped(error: Exception) -> str:
     return f'detection stopped: {escape_controls(str(error))}'
 
 
-def _interrupt_once(signum: int, frame: object) -> None:
-    """Interrupt the main thread, even while it loads a model; ignore further signals."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _Signals:
+    """
+    SIGINT and SIGTERM end the process: where ``interruptible`` at once, else as rclpy does it.
+
+    It shuts the context down, which the executor sees when it wakes next: a second later at most,
+    for the diagnostics. An exception would become another error, or a crash, in what rclpy calls:
+    the conversion of messages imports modules.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._interrupts = False
+
+    def take(self) -> None:
+        """Be told of the signals, before rclpy installs handlers that then call this one."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, signum: int, frame: object) -> None:
+        """Note the signal; further ones are ignored."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        self.came = True
+        if self._interrupts:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let a signal raise ``KeyboardInterrupt``, even while a model is loaded."""
+        self._interrupts = True
+        try:
+            if self.came:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interrupts = False
+
+
+_SIGNALS = _Signals()
 
 
 def main() -> int:
@@ -324,19 +360,23 @@ def main() -> int:
     # The worker releases the interpreter lock at every operation of the network; it must get it
     # back immediately, not after 5 ms, when the executor is busy.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    # Before initialize, which installs handlers that wake the executor and then call these.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt_once)
+    _SIGNALS.take()
     node = None
     try:
-        initialize()
-        node = DetectorNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
+        with _SIGNALS.interruptible():
+            initialize()
+            node = DetectorNode()
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (SastError, RCLError, ParameterException) as error:  # the last: of use_sim_time
+    except Exception as error:
+        if _SIGNALS.came:  # what was under way found the context shut down
+            return 0
+        # The last: of use_sim_time
+        if not isinstance(error, (SastError, RCLError, ParameterException)):
+            raise
         get_logger(NODE_NAME).fatal(escape_controls(str(error)))
         return 1
     finally:

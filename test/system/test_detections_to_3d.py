@@ -63,8 +63,12 @@ def example(bench: Any, name: str, *parameters: str) -> Iterator[NodeProcess]:
 
 
 def play(bench: Any, heard: list[Any], wanted: int, listeners: int = 2) -> None:
-    """Play the bundled recording to the node until there are so many messages with objects."""
-    bench.start_node(model__path='default', detections__score_threshold=0.3)
+    """
+    Play the bundled recording to the node until there are so many messages with objects.
+
+    Then end the node: a signal makes an error of a message that an example is being given.
+    """
+    node = bench.start_node(model__path='default', detections__score_threshold=0.3)
     driver = bench.observer.node.create_publisher(CameraInfo, 'camera_info', 1)
     timer = bench.observer.node.create_timer(0.02, lambda: driver.publish(calibration()))
     observer = bench.observer
@@ -82,6 +86,7 @@ def play(bench: Any, heard: list[Any], wanted: int, listeners: int = 2) -> None:
         observer.node.destroy_timer(timer)
         player.terminate()
         player.wait(60)
+    assert node.end() == 0, node.log
 
 
 def boxes_of(bench: Any, located: Any) -> Any:

@@ -109,6 +109,36 @@ def test_a_signal_ends_an_active_node_without_a_word(bench, request_to_leave):
     assert 'Traceback' not in node.log
 
 
+@pytest.mark.parametrize('request_to_leave', ['SIGINT', 'SIGTERM'])
+def test_a_signal_while_rclpy_converts_a_message_ends_the_node(bench, request_to_leave):
+    from rosgraph_msgs.msg import Clock
+
+    # The conversion of every message imports its module, in C: with an empty list of names
+    bench.program = (
+        '-c',
+        'import builtins, signal\n'
+        'from sast_ros.ros.detector_node import main\n'
+        'imported = builtins.__import__\n'
+        'def interrupted(name, *others):\n'
+        "    if name == 'rosgraph_msgs.msg._clock' and others[2] == []:\n"
+        f'        signal.raise_signal(signal.{request_to_leave})\n'
+        '    return imported(name, *others)\n'
+        'builtins.__import__ = interrupted\n'
+        'raise SystemExit(main())',
+    )
+    node = bench.start_node(use_sim_time='true')
+    bench.observer.wait_for_state('active')
+    clock = bench.observer.node.create_publisher(Clock, '/clock', 10)
+
+    def ended() -> bool:
+        clock.publish(Clock())
+        return node.process.poll() is not None
+
+    bench.observer.wait_for(ended)
+    assert node.end() == 0
+    assert 'Traceback' not in node.log
+
+
 def test_a_signal_ends_a_node_that_loads_its_model(bench):
     node = bench.start_node(model__path='1mpx-large')
     bench.observer.wait_for(lambda: 'untrained weights' in node.log)
