@@ -171,10 +171,12 @@ def event_density(histogram: Tensor) -> Tensor:
     channels, height, width = histogram.shape[1:]
     occupied = histogram > 0
     densities = []
-    for index, stride in enumerate(STRIDES):
-        side = 2 if index else stride
-        occupied = occupied.unflatten(3, (-1, side)).any(dim=4)
-        occupied = occupied.unflatten(2, (-1, side)).any(dim=3)
+    cell = 1
+    for stride in STRIDES:
+        while cell < stride:  # several times as fast as reductions, on a CPU
+            occupied = occupied[..., ::2, :] | occupied[..., 1::2, :]
+            occupied = occupied[..., ::2] | occupied[..., 1::2]
+            cell *= 2
         cells = channels * (height // stride) * (width // stride)
         densities.append(occupied.sum(dim=(2, 3)).float() / cells)
     return torch.stack(densities, dim=1)
