@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 import sys
 from typing import Any, TYPE_CHECKING
@@ -69,6 +70,12 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help='auto goes on from last.ckpt in DIR if there is one, never begins anew (default: '
         '%(default)s)',
     )
+    command.add_argument(
+        '--topic',
+        metavar='T',
+        help='topic with events of the recordings of --self-train; without that, of the data of '
+        '--config (default: data.topic there, else the only one)',
+    )
     _add_self_training(command)
     add_json(command, 'summary')
     command.set_defaults(command=run)
@@ -118,7 +125,6 @@ def _add_self_training(command: argparse.ArgumentParser) -> None:
         action='store_true',
         help='do not detect in mirrored recordings: half the time, fewer labels',
     )
-    group.add_argument('--topic', metavar='T', help='topic with events of the recordings')
     group.add_argument(
         '--sensor-size',
         type=sensor_size,
@@ -158,11 +164,17 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.self_train:
             summary = _self_train(arguments, parts, out, common)
         else:
+            parts = tuple(_with_topic(part, arguments.topic) for part in parts)
             summary = train(parts, out, init=arguments.init, **common)
     if is_main_process() and not write_json(summary, arguments.json):
         names = [path.name for path in sorted(out.iterdir())]
         show_results(_summary_table(summary, out.name), '', out, names)
     return 0
+
+
+def _with_topic(part: CurriculumPart, topic: str | None) -> CurriculumPart:
+    data = replace(part.config.data, topic=topic or part.config.data.topic)
+    return replace(part, config=replace(part.config, data=data))
 
 
 def _self_train(

@@ -46,7 +46,8 @@ class SequenceInfo:
     (channels, height, width) of a histogram, ``motion`` that of the camera, ``''`` if unknown,
     ``window_ms`` the length of a window, ``stride_ms`` the time from one to the next. Sequences of
     a folder may differ in both; the network is not told. ``source_classes`` are those of the
-    labels that it was made from, in class-id order, ``()`` if unknown.
+    labels that it was made from, in class-id order, ``()`` if unknown. ``topic`` is that of the
+    events, without slashes at its ends, ``''`` if unknown or none.
     """
 
     source: str
@@ -58,6 +59,7 @@ class SequenceInfo:
     stride_ms: float = 50.0
     window_ms: float = 50.0
     source_classes: tuple[str, ...] = ()
+    topic: str = ''
 
     def __post_init__(self) -> None:
         for name in ('classes', 'sensor_size', 'shape', 'source_classes'):  # JSON has lists only
@@ -74,7 +76,7 @@ class SequenceInfo:
             raise ValueError(f'a side above {MAX_SENSOR_SIDE} cells')
         if math.prod(self.shape) > _MAX_CELLS:
             raise ValueError(f'shape {self.shape} has more than {_MAX_CELLS} cells')
-        names = (self.source, self.motion, *self.classes, *self.source_classes)
+        names = (self.source, self.motion, self.topic, *self.classes, *self.source_classes)
         if not all(isinstance(name, str) for name in names):
             raise ValueError('a name that is no text')
         for name in ('stride_ms', 'window_ms'):
@@ -252,13 +254,14 @@ class CachedSequence:
         Raise a ``TrainingDataError`` unless the sequence would be made as it is.
 
         ``settings``: what fields of ``SequenceInfo`` would be, ``downsample`` that of the sensor
-        and the network by default. ``source_classes`` that are unknown are not compared.
+        and the network by default. ``source_classes`` and a ``topic`` that are unknown are not
+        compared.
         """
         self.require(network)
         usual = sensor_geometry(network, self.info.sensor_size).downsample
         for name, wanted in {'downsample': usual, **settings}.items():
             found = getattr(self.info, name)
-            if found not in (wanted, ()):
+            if found not in (wanted, (), ''):
                 key = 'model.name' if name == 'downsample' else f'data.{name}'
                 raise TrainingDataError(
                     f'{self.path}: was made with {name} {_shown(found)}, but {key} now asks for '
@@ -301,6 +304,8 @@ class CachedSequence:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     return ', '.join(value) if isinstance(value, tuple) else f'{value:g}'
 
 

@@ -67,6 +67,7 @@ class DataConfig:
     kind: str = _choice('simulation', 'simulation', 'cache', 'prophesee', 'rvt', 'bags')
     cache: str = 'out/train/cache'
     source: str | None = None
+    topic: str | None = None
     source_classes: tuple[str, ...] | None = None
     window_ms: float = _number(50.0, 1, 10_000)
     stride_ms: float = _number(50.0, 1, 10_000)

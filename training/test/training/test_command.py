@@ -9,8 +9,10 @@ import os
 
 from rich.console import Console
 from sast_ros.cli import main
+from sast_ros.errors import SettingError
 from sast_ros.output import lock_folder
 from sast_ros_training.cli import train
+from sast_ros_training.training import fit
 
 VALUES = {'loss': 8.25, 'windows_per_second': 30.0}
 NOTHING = {'ap': None, 'ap50': None}
@@ -19,6 +21,22 @@ NOTHING = {'ap': None, 'ap50': None}
 def test_neither_a_configuration_nor_recordings_is_wrong_usage(capsys):
     assert main(['train']) == 2
     assert '--config' in capsys.readouterr().err
+
+
+def test_the_topic_is_that_of_the_data_of_the_configuration(tmp_path, monkeypatch):
+    config = tmp_path / 'c.yaml'
+    config.write_text('curriculum: [{name: a}, {name: b, data: {topic: /left}}]')
+    topics = []
+
+    def record(parts, *_, **__):
+        topics.append([part.config.data.topic for part in parts])
+        raise SettingError('enough')
+
+    monkeypatch.setattr(fit, 'train', record)
+    command = ['train', '--config', str(config), '--out', str(tmp_path / 'out')]
+    for more in ([], ['--topic', '/right']):
+        assert main([*command, *more]) == 1
+    assert topics == [[None, '/left'], ['/right', '/right']]
 
 
 def test_a_folder_that_another_process_trains_into_is_refused(tmp_path, capsys):

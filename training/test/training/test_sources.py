@@ -10,6 +10,7 @@ import re
 import shutil
 import zipfile
 
+from bags.recordings import event_messages, EVENT_PACKET, START_NS, write_rosbag2
 from moving_boxes import CLASSES, STEP_US, window
 from moving_boxes import write_sequence as write_cached
 import numpy as np
@@ -449,6 +450,32 @@ def test_boxes_without_tracks_are_objects_of_their_own():
     boxes = np.zeros(4, BOX_DTYPE)
     boxes['t'] = [1, 1, 2, 2]
     assert len(set(boxes_to_labels(boxes)['track_id'])) == 4
+
+
+def test_of_two_cameras_in_a_bag_the_topic_is_chosen(tmp_path):
+    cameras = {
+        f'/{count}': (EVENT_PACKET, event_messages(EVENT_PACKET, 120, events=count))
+        for count in (20, 40)
+    }
+    (tmp_path / 'train').mkdir()
+    write_rosbag2(tmp_path / 'train' / 'a', cameras)
+    boxes = np.zeros(1, BOX_DTYPE)
+    boxes['t'], boxes['w'], boxes['h'] = START_NS // 1000 + 2 * STEP_US, 30, 30
+    np.save(tmp_path / 'train' / 'a_bbox.npy', boxes)
+    data = {'kind': 'bags', 'source': str(tmp_path), 'cache': str(tmp_path / 'cache')}
+    data['source_classes'] = list(CLASSES)
+    with pytest.raises(RecordingError, match='--topic.*/20 .*/40 '):
+        fill(data)
+    for topic, events in (('/20', 1000), ('40', 2000)):
+        cache = tmp_path / topic.strip('/')
+        fill({**data, 'topic': topic, 'cache': str(cache)})
+        sequence = CachedSequence(cache / 'train' / 'a.safetensors')
+        assert abs(sequence.events[0] - events) < 50
+    # What is there is of one camera
+    assert fill({**data, 'topic': '/40', 'cache': str(cache)}) == []
+    assert fill({**data, 'cache': str(cache)}) == []
+    with pytest.raises(TrainingDataError, match='40.*data.topic.*20'):
+        fill({**data, 'topic': '/20', 'cache': str(cache)})
 
 
 def test_a_simulated_recording_is_training_data(tmp_path):

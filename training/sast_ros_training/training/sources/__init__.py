@@ -151,6 +151,7 @@ def _check_targets(
                 window_ms=data.window_ms,
                 stride_ms=data.stride_ms,
                 source_classes=classes,
+                **({'topic': data.topic.strip('/')} if data.topic else {}),
                 **({'downsample': 1} if data.kind == 'rvt' else {}),  # cells are pixels there
             )
             made = target.stat().st_mtime

@@ -81,7 +81,7 @@ def convert_recording(
     times = read_labelled_times(boxes, rows)
     classes = label_classes(boxes, config)
     labels = choose_classes(boxes_to_labels(rows), classes, network.classes)
-    with open_recording(recording) as opened:
+    with open_recording(recording, data.topic) as opened:
         # Decoders that learn the size from the stream know it behind the first chunk
         chunks = iter(opened)
         first = next((chunk for chunk in chunks if len(chunk)), None)
@@ -98,6 +98,7 @@ def convert_recording(
             stride_ms=data.stride_ms,
             window_ms=data.window_ms,
             source_classes=classes,
+            topic=opened.topic.strip('/'),
         )
         runs = [writer]
         timing = microseconds(data.window_ms, data.stride_ms, MAX_GAP_MS)
