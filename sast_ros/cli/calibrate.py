@@ -67,7 +67,6 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate the weights and return the exit code."""
     limit_spinning()
-    arguments.labels = arguments.labels or arguments.inputs[0].resolve().parent
     from sast_ros.evaluation.calibrate import calibrate_recordings
     from sast_ros.evaluation.errors import EvaluationError
     from sast_ros.evaluation.labels import name_classes

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 import contextlib
 from pathlib import Path
 import sys
@@ -104,7 +104,7 @@ def add_protocol(command: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='folder with NAME_bbox.npy (Prophesee layout), NAME.json (COCO), NAME.csv or NAME/ '
         '(YOLO text) for each recording, one COCO file for all of them, bags with '
-        'Detection2DArray, or the one file (default: the folder of the first input)',
+        'Detection2DArray, or the one file (default: the folder of each recording)',
     )
     command.add_argument(
         '--label-topic',
@@ -198,7 +198,6 @@ def add_batch(command: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit code."""
     limit_spinning()
-    arguments.labels = arguments.labels or arguments.inputs[0].resolve().parent
     from sast_ros.evaluation.errors import EvaluationError
     from sast_ros.evaluation.inputs import EvaluationInputs, SCORES
     from sast_ros.evaluation.metrics.matching import OPERATING_SCORE
@@ -236,7 +235,7 @@ def run(arguments: argparse.Namespace) -> int:
             'boxes': protocol.boxes,
             'score': SCORES[arguments.score],
             'threads': arguments.threads,
-            'labels_from': str(arguments.labels),
+            'labels_from': str(arguments.labels or _folders(arguments.inputs)),
             'inputs': [str(path) for path in arguments.inputs],
             **compute_metrics([one.paired for one in entries]),
             'failed': [
@@ -260,6 +259,10 @@ def run(arguments: argparse.Namespace) -> int:
         for reason in inputs.failed.values():
             print_error(f'left out: {reason}')
     return 1 if inputs.failed else 0
+
+
+def _folders(paths: Sequence[Path]) -> str:
+    return ', '.join(dict.fromkeys(str(path.resolve().parent) for path in paths))
 
 
 def make_protocol(arguments: argparse.Namespace) -> Protocol:

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 import contextlib
+from dataclasses import replace
 import functools
 from pathlib import Path
 
@@ -48,10 +50,11 @@ class EvaluationInputs:
     ----------
     paths : sequence of Path
         Detections, or recordings to replay.
-    labels : Path
-        Folder or file with labels.
+    labels : Path, optional
+        Folder or file with labels; by default the folder of each recording.
     out : Path
-        Folder for the replays, a folder for each recording.
+        Folder for the replays, a folder for each recording. Recordings of one name are called by
+        the folders that they lie in as well, ``monday/NAME``, also below ``labels``.
     options : ReplayOptions
         Options of the replays.
     topic : str, optional
@@ -66,14 +69,14 @@ class EvaluationInputs:
     Raises
     ------
     EvaluationError
-        If the labels do not exist, or two recordings have the same name.
+        If the labels do not exist, or those of recordings of one name cannot be told apart.
 
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
-        labels: Path,
+        labels: Path | None,
         out: Path,
         options: ReplayOptions,
         topic: str | None = None,
@@ -82,7 +85,7 @@ class EvaluationInputs:
         detections_topic: str | None = None,
         timing_known: bool = False,
     ) -> None:
-        if not labels.exists():
+        if labels is not None and not labels.exists():
             raise EvaluationError(f'{labels} does not exist; name the folder or file with labels')
         self._paths = paths
         self._labels = labels
@@ -95,17 +98,18 @@ class EvaluationInputs:
         self._detected: dict[Path, RecordedDetections] = {}
         self._planned: dict[Path, Replay] = {}
         self._failed: dict[Path, str] = {}
-        names: set[str] = set()
+        self._folders: dict[Path, Path] = {}
+        named: defaultdict[str, list[Path]] = defaultdict(list)
         for path in paths:
-            name = ''
             with self._collect_error(path):
-                name = self._add(path)
-            if name in names:
-                raise EvaluationError(
-                    f'two recordings are called {name}, so their labels are ambiguous; evaluate '
-                    'them one by one'
-                )
-            names |= {name} - {''}
+                named[self._read_name(path)].append(path)
+        for name, group in named.items():
+            self._folders |= self._distinguish(name, group)
+        for name, group in named.items():
+            for path in group:
+                if path not in self._detected:
+                    with self._collect_error(path):
+                        self._plan(path, name)
 
     @property
     def failed(self) -> dict[Path, str]:
@@ -148,6 +152,8 @@ class EvaluationInputs:
                 on_finished(len(self._planned) - len(pending), len(self._planned))
             if not pending:
                 return
+            for path in pending:  # nodes of a cluster look for it
+                self._planned[path].folder.parent.mkdir(parents=True, exist_ok=True)
             for result in run([self._planned[path] for path in pending]):
                 path = pending[result.index]
                 with self._collect_error(path):
@@ -180,11 +186,12 @@ class EvaluationInputs:
                 planned, live = self._planned.get(path), detected.live
                 topic = live.events_topic if live else summary.get('topic') or None
                 video = detected.path.with_name(VIDEO)
+                paired = pair_recording(
+                    detected, self._labels_of(path), protocol, sole=len(self._paths) == 1
+                )
                 entries.append(
                     ReportEntry(
-                        pair_recording(
-                            detected, self._labels, protocol, sole=len(self._paths) == 1
-                        ),
+                        replace(paired, name=str(self._folders[path] / paired.name)),
                         detected,
                         path if planned or live else None,
                         planned.topic if planned else topic,
@@ -197,8 +204,33 @@ class EvaluationInputs:
     def _digest(self) -> str:
         return options_digest(self._options, self._topic)
 
-    def _add(self, path: Path) -> str:
-        """Read detections or plan a replay, and return the name of the recording."""
+    def _labels_of(self, path: Path) -> Path:
+        if self._labels is None:
+            return path.resolve().parent
+        return self._labels / self._folders.get(path, '')
+
+    def _distinguish(self, name: str, paths: list[Path]) -> dict[Path, Path]:
+        """Return the folders by which recordings of one name are told apart, as few as can be."""
+        parents = [path.resolve().parent.parts[:0:-1] for path in paths]  # innermost first
+        for depth in range(1 + max(map(len, parents))):
+            folders = [Path(*reversed(parts[:depth])) for parts in parents]
+            if len({*folders}) < len(paths):
+                continue
+            labels = [self._labels / folder for folder in folders] if self._labels else []
+            missing = [str(path) for path in labels if not path.is_dir()]
+            if depth and missing:
+                raise EvaluationError(
+                    f'{len(paths)} recordings are called {name}, so their labels are ambiguous; '
+                    f'have them in folders ({", ".join(missing)}), or evaluate them one by one'
+                )
+            return dict(zip(paths, folders, strict=True))
+        raise EvaluationError(
+            f'{len(paths)} recordings are called {name} in {paths[0].resolve().parent}; evaluate '
+            'them one by one'
+        )
+
+    def _read_name(self, path: Path) -> str:
+        """Return the name of a recording; of detections, which are read, that of theirs."""
         if self._is_live(path):
             detected = self._detected[path] = read_live(
                 path,
@@ -210,22 +242,23 @@ class EvaluationInputs:
             return detected.name
         if is_detections(path):
             detected = self._detected[path] = read_detections(
-                path, self._labels, self._frames, self._detections_topic
+                path, self._labels_of(path), self._frames, self._detections_topic
             )
             return detected.name
         if self._detections_topic is not None:
             raise EvaluationError(
                 f'{path} has no topic with detections; leave out --detections-topic'
             )
-        name = recording_stem(path.resolve())
-        find_labels(self._labels, name)  # a recording without labels is not replayed
-        folder = self._out / name
+        return recording_stem(path.resolve())
+
+    def _plan(self, path: Path, name: str) -> None:
+        find_labels(self._labels_of(path), name)  # a recording without labels is not replayed
+        folder = self._out / self._folders[path] / name
         if folder.resolve() == path.resolve():
             raise EvaluationError(
                 f'{path}: its detections would be written into the recording; give another --out'
             )
         self._planned[path] = plan_replay(path, folder, self._options, self._topic, self._digest)
-        return name
 
     def _is_live(self, path: Path) -> bool:
         """Return whether a bag with events has the detections to evaluate, too."""
@@ -251,4 +284,4 @@ class EvaluationInputs:
             if len(self._paths) == 1 or not is_expected(error):
                 raise
             reason = format_error(error)
-            self._failed[path] = reason if path.name in reason else f'{path}: {reason}'
+            self._failed[path] = reason if str(path) in reason else f'{path}: {reason}'

@@ -357,6 +357,61 @@ class TestAgain:
         assert not left.exists()
 
 
+class TestOneName:
+    """Recordings of one name in different folders."""
+
+    @pytest.fixture
+    def drives(self, batch, tmp_path):
+        """Return two recordings with labels beside them."""
+        drives = []
+        for day, bag in zip(('monday', 'tuesday'), batch.bags, strict=False):
+            drives.append(tmp_path / 'data' / day / 'town' / 'drive.mcap')
+            drives[-1].parent.mkdir(parents=True)
+            shutil.copy(bag, drives[-1])
+            labels = bag.with_name(f'{bag.stem}_bbox.npy')
+            shutil.copy(labels, drives[-1].with_name('drive_bbox.npy'))
+            shutil.copy(bag.with_name('dataset.json'), drives[-1].parent)
+        return drives
+
+    @pytest.mark.parametrize('given', [False, True])
+    def test_each_has_its_labels_and_its_replay(self, batch, drives, tmp_path, capsys, given):
+        out, target = tmp_path / 'out', tmp_path / 'metrics.json'
+        command = ['evaluate', *map(str, drives), '--stride-ms', '100', '--out', str(out)]
+        command += [
+            '--json',
+            str(target),
+            *(['--labels', str(tmp_path / 'data')] if given else []),
+        ]
+        assert main(command) == 0
+        names = ['monday/town/drive', 'tuesday/town/drive']
+        found = without_inputs(target)
+        assert [one['name'] for one in found['recordings']] == names
+        for name, bag in zip(names, batch.bags, strict=False):
+            made = [
+                np.load(folder / 'detections.npy') for folder in (out / name, batch.out / bag.stem)
+            ]
+            assert np.array_equal(*made)
+        assert names[1] in (out / 'report.html').read_text()
+        capsys.readouterr()
+        assert main(command) == 0
+        assert '2 of 2 recordings were replayed before' in capsys.readouterr().err
+        # Their replays are of one name as well
+        labels = ['--labels', str(tmp_path / 'data')]
+        replays = [str(out / name) for name in names]
+        assert main(['evaluate', *replays, *labels, '--json', str(target), '--out', str(out)]) == 0
+        again = without_inputs(target)
+        assert again['recordings'] == found['recordings'] and again['AP'] == found['AP']
+        expected = batch.metrics(batch.bags[:2], tmp_path / 'serial.json')
+        assert found['AP'] == expected['AP']
+
+    def test_the_reason_why_one_is_left_out_names_its_folder(self, drives, tmp_path, capsys):
+        drives[1].write_bytes(drives[1].read_bytes()[:100])
+        command = ['evaluate', *map(str, drives), '--stride-ms', '100', '--out', str(tmp_path)]
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        assert f'left out: {drives[1]}' in said and str(drives[0]) not in said
+
+
 class TestErrors:
     """One sentence each."""
 
@@ -365,13 +420,17 @@ class TestErrors:
         lines = capsys.readouterr().err.strip().splitlines()
         return [line for line in lines if not line.startswith('replay')]
 
-    def test_two_recordings_of_one_name_are_refused_before_any_is_replayed(
-        self, batch, tmp_path, capsys
+    @pytest.mark.parametrize('place', ['other', '.'])
+    def test_labels_of_two_recordings_that_are_ambiguous_are_refused_before_any_is_replayed(
+        self, batch, tmp_path, capsys, place
     ):
-        shutil.copy(batch.bags[0], tmp_path)
-        bags = [batch.bags[0], tmp_path / batch.bags[0].name]
+        """Two of one name in different folders, and one that is named twice."""
+        (tmp_path / 'other').mkdir()
+        bags = [shutil.copy(batch.bags[0], tmp_path / folder) for folder in ('.', place)]
         (sentence,) = self.said(capsys, *batch.command('--out', tmp_path / 'out', bags=bags))
-        assert 'two recordings are called bag_00' in sentence
+        assert '2 recordings are called bag_00' in sentence
+        wanted = tmp_path if place == '.' else batch.corrupt.parent / 'other'
+        assert str(wanted) in sentence
         assert not (tmp_path / 'out').exists()
 
     def test_one_without_labels_does_not_stop_the_others(self, batch, tmp_path, capsys):
