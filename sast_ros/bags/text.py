@@ -11,6 +11,7 @@ rules of names, units and polarities.
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -36,8 +37,6 @@ _BLOCK = 1 << 21
 
 #: Bytes of the first lines, which decide about columns and units.
 _HEAD = 1 << 18
-
-_BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 
 _COMMENTS = ('#', '%')
 
@@ -183,10 +182,8 @@ class TextRecording(BlockRecording):
 
     def _whole_lines(self) -> Iterator[tuple[bytes, bool]]:
         """Yield parts of the text that end with a line, and whether it is the unended last one."""
-        rest, first, found = b'', True, False
-        for part in self._parts():
-            if first:
-                part, first = part.removeprefix(_BYTE_ORDER_MARK), False
+        rest, found = b'', False
+        for part in _plain(self._parts()):
             end = part.rfind(b'\n') + 1
             if end:
                 yield rest + part[:end], False
@@ -337,6 +334,20 @@ class TextRecording(BlockRecording):
                 )
         layout.skipped = len(lines) - 1  # the last one is empty, or has no events either
         return names
+
+
+def _plain(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the parts of a text with line feeds, in UTF-8 if it has a byte order mark."""
+    decoder, ends_in_cr = None, False
+    for number, part in enumerate(parts):
+        if number == 0 and part.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            decoder = codecs.getincrementaldecoder('utf-16')('replace')
+        if decoder is not None:
+            part = decoder.decode(part).encode(errors='replace')
+        if number == 0:
+            part = part.removeprefix(codecs.BOM_UTF8)
+            ends_in_cr = b'\n' not in part and b'\r' in part
+        yield part.replace(b'\r', b'\n') if ends_in_cr else part
 
 
 def _words(line: str) -> list[str]:

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from sast_ros.bags import open_recording, RecordingError
+from sast_ros.bags import open_recording, RecordingError, text
 from sast_ros.bags.compression import ExpansionError, VARIABLE
 
 COUNT = 120
@@ -259,6 +259,19 @@ def test_text_in_every_usual_layout(tmp_path, events, line, head):
     check(path, events)
     with open_recording(path) as recording:
         assert recording.sensor_size == ((HEIGHT, WIDTH) if head.startswith(f'{WIDTH} ') else None)
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16-le', 'utf-16-be'])
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
+def test_text_of_other_systems(tmp_path, monkeypatch, events, encoding, end):
+    monkeypatch.setattr(text, '_BLOCK', 2001)  # characters are cut apart
+    content = event_files.text(events, head='t x y p\n').decode().replace('\n', end)
+    mark = '\ufeff' if encoding.startswith('utf-16') else ''
+    path = write(tmp_path / 'a.txt', (mark + content).encode(encoding))
+    check(path, events)
+    path.write_bytes(path.read_bytes()[:-7])
+    with open_recording(path) as recording:
+        assert sum(map(len, recording)) >= len(events['t']) - 2
 
 
 #: Lines that are no event, and what an error names of them.

@@ -336,9 +336,12 @@ class TestTable:
             '20,50,60,110,110,car,a\r\n21,50,60,110,110,bus,a_td.raw\r\n21,0,0,1,1,bus,b\r\n',
         ],
     )
-    def test_columns_by_their_names(self, tmp_path, text):
+    @pytest.mark.parametrize('encoding', ['utf-8', 'utf-16'])
+    @pytest.mark.parametrize('end', ['\n', '\r'])
+    def test_columns_by_their_names(self, tmp_path, text, encoding, end):
         path = tmp_path / 'a.csv'
-        path.write_bytes(text.encode())
+        content = text if encoding == 'utf-8' else text.removeprefix('\ufeff')  # it writes its own
+        path.write_bytes(content.replace('\n', end).encode(encoding))
         labels = read_labels(path, 'a_td', None, None, frames=FrameClock(20))
         assert labels.boxes['t'].tolist() == [1_000_000, 1_050_000]
         for name, value in zip('xywh', BOX):

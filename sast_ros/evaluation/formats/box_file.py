@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 import json
@@ -213,7 +214,7 @@ def read_times(path: Path) -> list[int]:
 
     """
     with reading(path, 'give a text file with one time per line'):
-        text = path.read_text(encoding='utf-8-sig')
+        text = path.read_text(encoding=text_encoding(path))
         rows = [row for line in text.splitlines() if (row := line.partition('#')[0].strip())]
         return microseconds(rows)
 
@@ -229,6 +230,13 @@ def trailing_number(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def text_encoding(path: Path) -> str:
+    """Return the encoding of a text: UTF-16 with a byte order mark as on Windows, else UTF-8."""
+    with path.open('rb') as file:
+        mark = file.read(2)
+    return 'utf-16' if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else 'utf-8-sig'
+
+
 def load_json(path: Path, advice: str) -> Any:
     """
     Return the content of a JSON file.
@@ -240,7 +248,7 @@ def load_json(path: Path, advice: str) -> Any:
 
     """
     with reading(path, advice):
-        return json.loads(path.read_text(encoding='utf-8-sig'))
+        return json.loads(path.read_text(encoding=text_encoding(path)))
 
 
 def left_out(path: Path, counts: dict[str, int]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from sast_ros.evaluation.formats.box_file import (
     microseconds,
     RECORDING_KEYS,
     stems,
+    text_encoding,
     time_key,
 )
 from sast_ros.foreign_file import foreign_content
@@ -57,7 +58,7 @@ def read_header(path: Path) -> list[str]:
         If it is no text.
 
     """
-    with reading(path, _ADVICE), path.open(encoding='utf-8-sig', newline='') as stream:
+    with reading(path, _ADVICE), path.open(encoding=text_encoding(path), newline='') as stream:
         line = stream.readline(1 << 16)
     names = [name.strip().strip('"\'').lower() for name in line.split(_delimiter(line))]
     return [] if any(_is_number(name) for name in names) else names
@@ -136,7 +137,7 @@ def _read_rows(
 ) -> tuple[list[list[str]], int]:
     """Return the rows of a recording, and the number of those of others."""
     own, foreign, wanted = [], 0, set(stems(name))
-    with reading(path, _ADVICE), path.open(encoding='utf-8-sig', newline='') as stream:
+    with reading(path, _ADVICE), path.open(encoding=text_encoding(path), newline='') as stream:
         first = stream.readline()
         for number, row in enumerate(csv.reader(stream, delimiter=_delimiter(first)), 2):
             if not any(cell.strip() for cell in row):

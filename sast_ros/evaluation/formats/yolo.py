@@ -20,6 +20,7 @@ from sast_ros.evaluation.formats.box_file import (
     left_out,
     lists_empty,
     NO_CLOCK,
+    text_encoding,
     trailing_number,
 )
 from sast_ros.labels import BOX_DTYPE
@@ -121,7 +122,8 @@ def _read_frame(path: Path) -> list[tuple[int, float, float, float, float]]:
     """Return class id, centre and size of every object."""
     rows = []
     with reading(path, _ADVICE):
-        for number, line in enumerate(path.read_text(encoding='utf-8-sig').splitlines(), 1):
+        text = path.read_text(encoding=text_encoding(path))
+        for number, line in enumerate(text.splitlines(), 1):
             parts = line.split()
             if not parts:
                 continue
@@ -146,7 +148,7 @@ def _read_classes(folder: Path) -> tuple[str, ...]:
         for path in (place / name for name in _CLASS_LISTS):
             if path.is_file():
                 with reading(path, 'give one class name per line, or --label-classes'):
-                    lines = path.read_text(encoding='utf-8-sig').splitlines()
+                    lines = path.read_text(encoding=text_encoding(path)).splitlines()
                     return tuple(line.strip() for line in lines if line.strip())
         for path in (*sorted(place.glob('data.y*ml')), *sorted(place.glob('dataset.y*ml'))):
             names = _read_yaml_names(path)
