@@ -19,7 +19,7 @@ import subprocess
 import sys
 from typing import Any, Literal, NamedTuple
 
-from sast_ros.errors import escape_controls
+from sast_ros.errors import escape_controls, fit_advice
 from sast_ros.process import available_cores, memory_bytes, processor_extensions, processor_name
 
 Status = Literal['OK', 'WARN', 'FAIL']
@@ -104,7 +104,9 @@ def examine() -> list[Check]:
     checks: list[Check] = []
     for group, examiner in _GROUPS.items():
         try:
-            checks.extend(Check(group, *finding) for finding in examiner())
+            for finding in examiner():
+                advice = fit_advice(finding.advice)
+                checks.append(Check(group, *finding._replace(advice=advice)))
         except Exception as error:  # a broken installation can raise anything
             advice = 'report this as a bug'
             checks.append(Check(group, 'examination', 'FAIL', _first_line(error), advice))

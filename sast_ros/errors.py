@@ -133,6 +133,16 @@ def _is_closed_to_pip() -> bool:
     return sys.prefix == sys.base_prefix and marker.exists()
 
 
+def fit_advice(text: str) -> str:
+    """Return advice that names pip with where to use it, if this Python refuses it (PEP 668)."""
+    if 'pip install' not in text or not _is_closed_to_pip():
+        return text
+    return (
+        f'{text} (in a virtual environment, because pip does not install into {sys.executable}: '
+        'docs/get_started/with_ros.md)'
+    )
+
+
 def format_error(error: BaseException) -> str:
     """Return the text of an error as one sentence without line breaks and control characters."""
     return escape_controls(_format(error))
@@ -141,7 +151,7 @@ def format_error(error: BaseException) -> str:
 def _format(error: BaseException) -> str:
     text = ' '.join(str(error).split())
     if isinstance(error, SastError):
-        return text
+        return fit_advice(text)
     missing = _missing_package(error)
     if missing is not None and _is_closed_to_pip():
         return (

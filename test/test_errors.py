@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import pytest
+from sast_ros import doctor
 from sast_ros.errors import (
     DISTRIBUTIONS,
     EXTRAS,
@@ -19,6 +20,7 @@ from sast_ros.errors import (
     install_command,
     is_expected,
     REQUIRED,
+    SastError,
 )
 from workspace import REPOSITORY
 
@@ -44,6 +46,13 @@ def test_dependencies_are_those_of_the_package(extras: dict[str, set[str]]) -> N
     }
 
 
+def close_to_pip(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make this the Python of Ubuntu 24.04, which "colcon build" has built with."""
+    monkeypatch.setattr(sys, 'prefix', sys.base_prefix)
+    monkeypatch.setattr('sysconfig.get_path', lambda _: str(folder))
+    (folder / 'EXTERNALLY-MANAGED').touch()
+
+
 @pytest.mark.parametrize('name', REQUIRED)
 def test_a_package_that_all_need_is_named_with_what_to_do(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
@@ -51,12 +60,27 @@ def test_a_package_that_all_need_is_named_with_what_to_do(
     error = ModuleNotFoundError('no', name=name)
     assert is_expected(error)
     assert format_error(error).endswith(f'-m pip install {name}')
-    # After "colcon build" with the Python of Ubuntu 24.04
-    monkeypatch.setattr(sys, 'prefix', sys.base_prefix)
-    monkeypatch.setattr('sysconfig.get_path', lambda _: str(tmp_path))
-    (tmp_path / 'EXTERNALLY-MANAGED').touch()
+    close_to_pip(monkeypatch, tmp_path)
     text = format_error(error)
     assert 'pip install' not in text and 'with_ros.md' in text
+
+
+def test_where_pip_refuses_all_advice_to_use_it_names_a_virtual_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, '_GROUPS', {'': doctor._recordings})
+    monkeypatch.setitem(sys.modules, 'mcap', None)
+    error, other = SastError('a video needs PyAV; pip install av'), SastError('no such file')
+
+    def advice() -> str:
+        return next(check.advice for check in doctor.examine() if check.name == 'mcap')
+
+    assert 'virtual environment' not in format_error(error) + advice()
+    close_to_pip(monkeypatch, tmp_path)
+    for text in (format_error(error), advice()):
+        assert 'pip install' in text
+        assert 'virtual environment' in text and 'with_ros.md' in text
+    assert format_error(other) == 'no such file'
 
 
 def test_a_part_of_torch_that_is_not_there_is_not_torch() -> None:
