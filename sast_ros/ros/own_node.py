@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import contextlib
 
 import rclpy
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -53,9 +54,15 @@ def own_node(
             node = Node(name, context=context, start_parameter_services=False, enable_rosout=False)
         stack.callback(node.destroy_node)
         executor = SingleThreadedExecutor(context=context)
-        stack.callback(executor.shutdown)
+        stack.callback(_shut_down, executor)
         executor.add_node(node)
         yield node, executor
+
+
+def _shut_down(executor: SingleThreadedExecutor) -> None:
+    # Of a block that is left open the garbage collector may finalise the executor first (PEP 442)
+    with contextlib.suppress(InvalidHandle):
+        executor.shutdown()
 
 
 def full_topic(node: Node, topic: str) -> str:
