@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from rich.table import Table
     from sast_ros_training.training.config_file import CurriculumPart
 
+#: Options that need --self-train, by the names of their values.
+_OF_SELF_TRAINING = {
+    'rounds': '--rounds',
+    'labelled_share': '--labelled-share',
+    'target_score': '--target-score',
+    'mirror': '--no-mirror',
+    'sensor_size': '--sensor-size',
+}
+
 
 def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Add the command to the parser and return its own parser."""
@@ -100,29 +109,27 @@ def _add_self_training(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--rounds',
         type=whole_number(1, 100),
-        default=1,
         metavar='N',
-        help='rounds of labelling and training (default: %(default)s)',
+        help='rounds of labelling and training (default: 1)',
     )
     group.add_argument(
         '--labelled-share',
         type=number_between(0, 0.99),
-        default=0.25,
         metavar='P',
-        help='share of the sequences that come from the data of --config (default: %(default)g; '
-        'without --config 0)',
+        help='share of the sequences that come from the data of --config (default: 0.25; without '
+        '--config 0)',
     )
     group.add_argument(
         '--target-score',
         type=number_between(0, 1),
-        default=0.3,
         metavar='P',
-        help='minimum mean score of an object that is a target; others are ignored (default: '
-        '%(default)g)',
+        help='minimum mean score of an object that is a target; others are ignored (default: 0.3)',
     )
     group.add_argument(
         '--no-mirror',
-        action='store_true',
+        dest='mirror',
+        action='store_const',
+        const=False,
         help='do not detect in mirrored recordings: half the time, fewer labels',
     )
     group.add_argument(
@@ -143,8 +150,13 @@ def run(arguments: argparse.Namespace) -> int:
             'neither --config nor --self-train is given; give a training configuration, such as '
             'training/config/default.yaml, or recordings'
         )
+    if not arguments.self_train and (given := _given(arguments, *_OF_SELF_TRAINING)):
+        option = _OF_SELF_TRAINING[next(iter(given))]
+        raise UsageError(f'{option} is of --self-train; leave it out, or name recordings there')
     # The configuration first: its errors need not wait for torch.
     parts = load_config(arguments.config) if arguments.config else ()
+    if not arguments.self_train and arguments.topic:
+        parts = _with_topic(parts, arguments.topic)
     name = arguments.config.stem if arguments.config else 'self'
     out = arguments.out or Path('out/train') / name
     try:
@@ -164,7 +176,6 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.self_train:
             summary = _self_train(arguments, parts, out, common)
         else:
-            parts = tuple(_with_topic(part, arguments.topic) for part in parts)
             summary = train(parts, out, init=arguments.init, **common)
     if is_main_process() and not write_json(summary, arguments.json):
         names = [path.name for path in sorted(out.iterdir())]
@@ -172,9 +183,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _with_topic(part: CurriculumPart, topic: str | None) -> CurriculumPart:
-    data = replace(part.config.data, topic=topic or part.config.data.topic)
-    return replace(part, config=replace(part.config, data=data))
+def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Return those of the options that were given; they have no default."""
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def _with_topic(parts: Sequence[CurriculumPart], topic: str) -> tuple[CurriculumPart, ...]:
+    """Return the parts, with the topic in those that are trained on recordings."""
+    kinds = ('prophesee', 'bags')
+    if not any(part.config.data.kind in kinds for part in parts):
+        raise UsageError(
+            f'--topic {topic} is of recordings, but data.kind is nowhere bags or prophesee in '
+            '--config; leave it out'
+        )
+    return tuple(
+        replace(part, config=replace(part.config, data=replace(part.config.data, topic=topic)))
+        if part.config.data.kind in kinds
+        else part
+        for part in parts
+    )
 
 
 def _self_train(
@@ -198,12 +225,11 @@ def _self_train(
     init = arguments.init or (Path('default'),)
     settings = SelfTraining(
         tuple(arguments.self_train),
-        arguments.rounds,
-        arguments.labelled_share if parts else 0,
-        arguments.topic,
-        arguments.sensor_size,
-        LabellingSettings(target_score=arguments.target_score, mirror=not arguments.no_mirror),
+        labelling=LabellingSettings(**_given(arguments, 'target_score', 'mirror')),
+        **_given(arguments, 'rounds', 'labelled_share', 'topic', 'sensor_size'),
     )
+    if not parts:
+        settings = replace(settings, labelled_share=0)
     config = parts[0].config if parts else default_config(init)
     return self_train(settings, config, out, init, **common)
 

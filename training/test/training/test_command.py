@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import os
 
+import pytest
 from rich.console import Console
 from sast_ros.cli import main
 from sast_ros.errors import SettingError
@@ -25,7 +26,11 @@ def test_neither_a_configuration_nor_recordings_is_wrong_usage(capsys):
 
 def test_the_topic_is_that_of_the_data_of_the_configuration(tmp_path, monkeypatch):
     config = tmp_path / 'c.yaml'
-    config.write_text('curriculum: [{name: a}, {name: b, data: {topic: /left}}]')
+    bags = 'kind: bags, source: x'
+    parts = (
+        f'{{name: a}}, {{name: b, data: {{{bags}}}}}, {{name: c, data: {{{bags}, topic: /left}}}}'
+    )
+    config.write_text(f'curriculum: [{parts}]')
     topics = []
 
     def record(parts, *_, **__):
@@ -36,7 +41,25 @@ def test_the_topic_is_that_of_the_data_of_the_configuration(tmp_path, monkeypatc
     command = ['train', '--config', str(config), '--out', str(tmp_path / 'out')]
     for more in ([], ['--topic', '/right']):
         assert main([*command, *more]) == 1
-    assert topics == [[None, '/left'], ['/right', '/right']]
+    assert topics == [[None, None, '/left'], [None, '/right', '/right']]
+
+
+@pytest.mark.parametrize(
+    'option',
+    [
+        ['--rounds', '2'],
+        ['--labelled-share', '0'],
+        ['--target-score', '0.3'],
+        ['--no-mirror'],
+        ['--sensor-size', '640x480'],
+        ['--topic', '/events'],
+    ],
+)
+def test_what_is_of_recordings_is_refused_without_them(tmp_path, capsys, option):
+    config = tmp_path / 'c.yaml'
+    config.write_text('data: {kind: simulation}')
+    assert main(['train', '--config', str(config), *option]) == 2
+    assert option[0] in capsys.readouterr().err
 
 
 def test_a_folder_that_another_process_trains_into_is_refused(tmp_path, capsys):
