@@ -8,14 +8,19 @@ Play a recording to the detector, in place of a camera.
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, RegisterEventHandler
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
 from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
-from sast_ros.ros.launch_support import failure_of
+from sast_ros.ros.launch_support import failure_of, refuse_cameras
 
 ARGUMENTS = {
     'recording': (
@@ -33,19 +38,7 @@ ARGUMENTS = {
         'Number of subscriptions that the player waits for; the detector is one.',
     ),
     'events': ('/event_camera/events', 'Topic for the events.'),
-    'detections': ('detections', 'Topic for the detections.'),
-    'model': ('default', 'Weights: default, a .safetensors file or a configuration.'),
-    'device': ('auto', 'Device: auto, cpu, cuda or cuda:N.'),
-    'rviz': (
-        'false',
-        'Start rviz2 and show the topics of the detector.',
-        ('true', 'false', 'True', 'False'),
-    ),
-    'log_level': (
-        'info',
-        'Minimum log severity of the detector.',
-        ('debug', 'info', 'warn', 'error', 'fatal'),
-    ),
+    'namespace': ('', 'Namespace of player and detector, and of their topics.'),
 }
 
 
@@ -56,13 +49,13 @@ def end(event, context):
 
 
 def generate_launch_description():
-    """Declare the arguments, the player and the detector, which the player waits for."""
+    """Declare the player and the detector; the arguments of detector.launch.py are taken too."""
     argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
     detector = PathJoinSubstitution([FindPackageShare('sast_ros'), 'launch', 'detector.launch.py'])
-    passed_on = ('events', 'detections', 'model', 'device', 'rviz', 'log_level')
     player = Node(
         package='sast_ros',
         executable='player',
+        namespace=argument['namespace'],
         parameters=[
             {
                 'recording': ParameterValue(argument['recording'], value_type=str),
@@ -89,14 +82,16 @@ def generate_launch_description():
                 )
                 for name, (default, description, *choices) in ARGUMENTS.items()
             ),
-            player,
+            OpaqueFunction(function=refuse_cameras, args=['demo.launch.py plays to one camera']),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(detector),
                 launch_arguments=[
                     ('autostart_required', 'true'),
-                    *((name, argument[name]) for name in passed_on),
+                    *((name, argument[name]) for name in ('events', 'namespace')),
                 ],
             ),
+            # Launch leaves behind a process whose start it has begun when an argument is refused
+            player,
             RegisterEventHandler(OnProcessExit(target_action=is_ours, on_exit=end)),
         ]
     )

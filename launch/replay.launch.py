@@ -12,6 +12,7 @@ from launch.actions import (
     EmitEvent,
     ExecuteProcess,
     IncludeLaunchDescription,
+    OpaqueFunction,
     RegisterEventHandler,
     TimerAction,
 )
@@ -22,7 +23,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.substitutions import FindPackageShare
-from sast_ros.ros.launch_support import failure_of
+from sast_ros.ros.launch_support import failure_of, refuse_cameras
+from sast_ros.ros.parameter_file import NODE_NAME
 
 ARGUMENTS = {
     'bag': (None, 'Rosbag2 folder or file to play.'),
@@ -39,18 +41,14 @@ ARGUMENTS = {
         PathJoinSubstitution([FindPackageShare('sast_ros'), 'config', 'detector.yaml']),
         'Parameters of the detector.',
     ),
-    'model': ('', 'As for detector.launch.py.'),
-    'device': ('', 'As for detector.launch.py.'),
-    'log_level': (
-        'info',
-        'Minimum log severity of the detector: debug, info, warn, error or fatal.',
-    ),
+    'namespace': ('', 'Namespace of the detector and its topics.'),
+    'name': (NODE_NAME, 'Name of the detector.'),
 }
 
 #: Seconds from the end of the bag to that of the others.
 END_S = 3.0
 
-PASSED_ON = ('events', 'detections', 'params_file', 'model', 'device', 'log_level')
+PASSED_ON = ('events', 'detections', 'params_file', 'namespace', 'name')
 
 
 def is_recorded(context):
@@ -69,7 +67,11 @@ def end(event, context):
 
 
 def generate_launch_description():
-    """Declare the arguments, the detector on simulated time, the player and the recorder."""
+    """
+    Declare the detector on simulated time, the player and the recorder.
+
+    The arguments of detector.launch.py are taken too.
+    """
     argument = {name: LaunchConfiguration(name) for name in ARGUMENTS}
     share = FindPackageShare('sast_ros')
     command = [
@@ -89,7 +91,10 @@ def generate_launch_description():
             # rosbag2 #2328); it is searched in full names
             *(
                 '--regex',
-                ['^/?(', argument['events'], '|', argument['detections'], '|label_info)$'],
+                [
+                    *('^/?(', argument['namespace'], '/)?(', argument['events'], '|'),
+                    *(argument['detections'], '|(', argument['name'], '/)?label_info)$'),
+                ],
             ),
         ],
         condition=Condition(predicate=is_recorded),
@@ -106,6 +111,7 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=description)
                 for name, (default, description) in ARGUMENTS.items()
             ),
+            OpaqueFunction(function=refuse_cameras, args=['replay.launch.py plays to one camera']),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(detector),
                 launch_arguments=[

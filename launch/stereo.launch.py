@@ -17,19 +17,15 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import SetRemap
 from launch_ros.substitutions import FindPackageShare
-from sast_ros.ros.launch_support import camera_remappings
+from sast_ros.ros.launch_support import camera_remappings, refuse_cameras
 
 CAMERAS = ('left', 'right')
 
 
 def remap(context):
     """Return the names of the topics from the cameras."""
+    refuse_cameras(context, f'those of stereo.launch.py are {", ".join(CAMERAS)}')
     given = context.launch_configurations
-    if cameras := given.get('cameras'):
-        raise ValueError(
-            f'cameras:={cameras}: those of stereo.launch.py are {", ".join(CAMERAS)}; start '
-            'others with detector.launch.py'
-        )
     return [SetRemap(*names) for camera in CAMERAS for names in camera_remappings(given, camera)]
 
 

@@ -48,6 +48,16 @@ def check_arguments(given: Mapping[str, str], cameras: list[str]) -> None:
             )
 
 
+def refuse_cameras(context: Any, reason: str) -> None:
+    """
+    Raise ``ValueError`` for the argument ``cameras`` in a launch file with cameras of its own.
+
+    ``context``: launch's ``LaunchContext``.
+    """
+    if cameras := context.launch_configurations.get('cameras'):
+        raise ValueError(f'cameras:={cameras}: {reason}; start others with detector.launch.py')
+
+
 def failure_of(event: Any) -> RuntimeError:
     """
     Return an error for a process that has ended; raised, it ends the launch with exit code 1.

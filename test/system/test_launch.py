@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 import os
 from pathlib import Path
 import re
@@ -90,6 +91,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
 
@@ -265,6 +267,29 @@ def test_stereo_has_two_cameras_in_one_node(prefix, observer, tmp_path, patient)
         )
 
 
+def test_player_and_detector_of_the_demo_meet_below_namespace_and_name(
+    prefix, observer, tmp_path, patient
+):
+    from vision_msgs.msg import Detection2DArray
+
+    log = tmp_path / 'launch.txt'
+    messages = event_messages(EVENT_PACKET, messages=60, period_ns=10_000_000)
+    bag = write_recording(tmp_path, 'mcap', {TOPIC: (EVENT_PACKET, messages)})
+    detections = []
+    observer.create_subscription(
+        Detection2DArray, '/robot/left/detections', detections.append, 100
+    )
+    file = Path(patient.partition(':=')[2])
+    settings = yaml.safe_load(file.read_text())
+    settings['/**']['ros__parameters']['model.path'] = 'gen1-tiny'  # the file's, not a default
+    file.write_text(yaml.safe_dump(settings))
+    arguments = [f'recording:={bag}', 'loop:=true', patient]
+    arguments += ['events:=events', 'namespace:=robot', 'name:=left']
+    with launched(prefix, log, *arguments, file_name='demo'):
+        wait_until(observer, lambda: bool(detections), 'detections', log)
+    assert 'gen1-tiny has random, untrained weights' in log.read_text()
+
+
 def test_demo_plays_a_recording_to_the_detector(prefix, observer, tmp_path, patient):
     from event_camera_msgs.msg import EventPacket
     from vision_msgs.msg import Detection2DArray
@@ -334,6 +359,25 @@ def test_replay_records_events_detections_and_classes_and_nothing_else(prefix, n
     assert [name for name in [*wanted, *others] if re.search(pattern, name)] == wanted
 
 
+@pytest.mark.parametrize(
+    ('given', 'wanted', 'others'),
+    [
+        ({}, '/label_info', '/left/label_info'),
+        ({'name': 'left'}, '/left/label_info', '/right/label_info'),
+        ({'namespace': 'robot'}, '/robot/label_info', '/left/label_info'),
+        ({'namespace': '/robot', 'name': 'left'}, '/robot/left/label_info', '/car/label_info'),
+        ({'namespace': 'robot', 'events': 'events'}, '/robot/events', '/left/events'),
+        ({'namespace': 'robot', 'detections': 'found'}, '/robot/found', '/left/found'),
+    ],
+)
+def test_replay_records_the_topics_of_a_detector_with_a_namespace_or_a_name(
+    prefix, given, wanted, others
+):
+    record, _ = commands_of(prefix, bag='/bag', record='/new', **given)
+    assert re.search(record[-1], wanted)
+    assert not re.search(record[-1], others)
+
+
 # In the place of `ros2 bag`: the verb that FAILING names ends at once, the others play on
 ROS2 = """#!{python}
 import os, signal, sys
@@ -366,7 +410,10 @@ def test_demo_ends_when_one_of_its_processes_fails(prefix, tmp_path, failing, ar
     require_end(process, log, rf'{failing}-\d+ ended with exit code 1')
 
 
-@pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 bag is not installed')
+@pytest.mark.skipif(
+    shutil.which('ros2') is None or find_spec('ros2bag') is None,
+    reason='ros2 bag is not installed',
+)
 def test_replay_records_what_evaluate_reads(prefix, tmp_path):
     from sast_ros.cli import main
 
@@ -488,6 +535,14 @@ def test_rviz2_gets_the_topics_of_the_node(
         ),
         ('detector', ['cameras:=[left'], ['cameras:=[left']),
         ('stereo', ['cameras:=[front, rear]'], ['cameras:=[front, rear]', 'detector.launch.py']),
+        ('demo', ['cameras:=[left, right]'], ['cameras:=[left, right]', 'one camera']),
+        ('demo', ['params_file:=/nowhere/a.yaml'], ['/nowhere/a.yaml', 'does not exist']),
+        ('demo', ['log_level:=verbose'], ['log_level', 'verbose', 'debug']),
+        (
+            'replay',
+            ['bag:=/bag', 'cameras:=[left, right]'],
+            ['cameras:=[left, right]', 'one camera'],
+        ),
     ],
 )
 def test_an_argument_that_cannot_be_is_named_in_one_line(
@@ -499,6 +554,9 @@ def test_an_argument_that_cannot_be_is_named_in_one_line(
         assert process.wait(timeout=60) == 1
     finally:
         process.kill()
+    # None of its processes is left behind
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     lines = [line for line in log.read_text().splitlines() if '[ERROR] [launch]:' in line]
     assert len(lines) == 1, log.read_text()
     assert all(fact in lines[0] for fact in named), lines
