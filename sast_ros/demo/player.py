@@ -11,6 +11,7 @@ until all are acknowledged, and ends. Recordings without ROS messages are sent a
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -21,7 +22,6 @@ except ImportError as error:
     from sast_ros.ros.start import end_program
 
     end_program(error, __name__)
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.duration import Duration
 from rclpy.logging import get_logger
 from rclpy.node import Node
@@ -30,10 +30,13 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sast_ros.bags import open_recording, RecordingError
 from sast_ros.demo.playback import Playback
-from sast_ros.errors import format_error, is_expected, MissingPackageError
+from sast_ros.errors import format_error, is_expected, MissingPackageError, SettingError
+from sast_ros.events.chunk import MAX_SENSOR_SIDE
 from sast_ros.example import EXAMPLE
 from sast_ros.process import is_interruption
 from sast_ros.ros.event_subscription import find_message_class
+from sast_ros.ros.node_parameters import declare
+from sast_ros.ros.parameters import Parameter
 from sast_ros.ros.rclpy_compat import initialize, ros_refusals
 
 _NAME = 'event_player'
@@ -43,15 +46,38 @@ QOS = QoSProfile(
     history=HistoryPolicy.KEEP_LAST, depth=1000, reliability=ReliabilityPolicy.RELIABLE
 )
 
-#: Parameters and their defaults.
+#: Parameters by name.
 PARAMETERS = {
-    'recording': (EXAMPLE, 'Recording to play: "example", the bundled one, or a path.'),
-    'recording_topic': ('', 'Topic in the recording; empty: the only one with events.'),
-    'seconds': (0.0, 'Play only so much of the recording; 0 is all of it.'),
-    'subscriptions': (1, 'Subscriptions to wait for.'),
-    'height': (0, 'Height of the sensor in pixels; 0 takes that of the recording.'),
-    'width': (0, 'Width of the sensor in pixels; 0 takes that of the recording.'),
-    'loop': (False, 'Play the recording again and again.'),
+    parameter.name: parameter
+    for parameter in (
+        Parameter(
+            'recording', EXAMPLE, 'Recording to play: "example", the bundled one, or a path.'
+        ),
+        Parameter(
+            'recording_topic', '', 'Topic in the recording; empty: the only one with events.'
+        ),
+        Parameter(
+            'seconds',
+            0.0,
+            'Play only so much of the recording; 0 is all of it.',
+            check=lambda seconds: 0 <= seconds < math.inf,
+            must='0 or more',
+        ),
+        Parameter('subscriptions', 1, 'Subscriptions to wait for.', limits=(0, 1000)),
+        Parameter(
+            'height',
+            0,
+            'Height of the sensor in pixels; 0 takes that of the recording.',
+            limits=(0, MAX_SENSOR_SIDE),
+        ),
+        Parameter(
+            'width',
+            0,
+            'Width of the sensor in pixels; 0 takes that of the recording.',
+            limits=(0, MAX_SENSOR_SIDE),
+        ),
+        Parameter('loop', False, 'Play the recording again and again.'),
+    )
 }
 
 _POLL_S = 0.02
@@ -61,14 +87,15 @@ _DELIVERY_S = 10
 
 def play(node: Node) -> None:
     """Play the recording that the parameters of the node name."""
-    recording_name, topic, seconds, subscriptions, height, width, loop = (
-        node.declare_parameter(
-            name, default, ParameterDescriptor(description=text, dynamic_typing=True)
-        ).value
-        for name, (default, text) in PARAMETERS.items()
-    )
-    with open_recording(str(recording_name), topic or None) as recording:
-        if height and width:
+    recording_name, topic, seconds, subscriptions, height, width, loop = declare(
+        node, PARAMETERS
+    ).values()
+    if bool(height) != bool(width):
+        raise SettingError(
+            f'height is {height} and width {width}; give both sides of the sensor, or none'
+        )
+    with open_recording(recording_name, topic or None) as recording:
+        if height:
             recording.given_size = height, width
         kind = find_message_class(recording.message_type)
         if kind is None:
@@ -78,11 +105,13 @@ def play(node: Node) -> None:
                 'not installed; install it'
             )
         publisher = node.create_publisher(kind, 'events', QOS)
-        node.get_logger().info(f'{recording.path} waits for {subscriptions} subscriptions')
+        node.get_logger().info(
+            f'{recording.path} waits for {subscriptions} subscriptions of {publisher.topic_name}'
+        )
         while publisher.get_subscription_count() < subscriptions:
             time.sleep(_POLL_S)
         node.get_logger().info(f'playing {recording.path} on {publisher.topic_name}')
-        playback = Playback(recording, float(seconds) or None)
+        playback = Playback(recording, seconds or None)
         count, late_ms = _publish_in_real_time(publisher, playback)
         for warning in recording.warnings:
             node.get_logger().warning(warning)

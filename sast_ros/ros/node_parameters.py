@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # validation works without ROS
 
 def declare_parameters(node: Node) -> Settings:
     """
-    Declare every parameter on the node and return the values that it was started with.
+    Declare every parameter of the detector and return the values that it was started with.
 
     Start values that were meant for others are named in the log.
 
@@ -36,11 +36,31 @@ def declare_parameters(node: Node) -> Settings:
         A start value of the wrong type or outside its limits; the node cannot start with it.
 
     """
-    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-    from rclpy.parameter import Parameter as RosParameter
     from sast_ros.ros import rclpy_compat
 
-    for p in PARAMETERS.values():
+    declare(node, PARAMETERS)
+    unknown = map(with_advice, misspelt(rclpy_compat.start_values(node)))
+    if text := ', '.join(unknown):
+        node.get_logger().warning(
+            f'the node has no parameter {text}; what was given for it is ignored'
+        )
+    return read_settings(node)
+
+
+def declare(node: Node, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """
+    Declare parameters on a node and return the values that it was started with, by name.
+
+    Raises
+    ------
+    ParameterValueError
+        A start value of the wrong type or outside its limits; the node cannot start with it.
+
+    """
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+    from rclpy.parameter import Parameter as RosParameter
+
+    for p in parameters.values():
         try:
             declared = _declare(node, p)
             # An empty list in a YAML file has no type
@@ -58,12 +78,7 @@ def declare_parameters(node: Node) -> Settings:
             ) from None
         except ParameterValueError as error:
             raise ParameterValueError(f'parameter {error}') from None
-    unknown = map(with_advice, misspelt(rclpy_compat.start_values(node)))
-    if text := ', '.join(unknown):
-        node.get_logger().warning(
-            f'the node has no parameter {text}; what was given for it is ignored'
-        )
-    return read_settings(node)
+    return parameter_values(node, parameters)
 
 
 def _declare(node: Node, parameter: Parameter) -> RosParameter:
@@ -124,9 +139,9 @@ def read_settings(node: Node) -> Settings:
     return Settings.from_values(parameter_values(node))
 
 
-def parameter_values(node: Node) -> dict[str, Any]:
+def parameter_values(node: Node, names: Iterable[str] = PARAMETERS) -> dict[str, Any]:
     """Return the values of the parameters by name."""
-    return {name: _plain(node.get_parameter(name).value) for name in PARAMETERS}
+    return {name: _plain(node.get_parameter(name).value) for name in names}
 
 
 def refusal(

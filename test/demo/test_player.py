@@ -105,7 +105,7 @@ def test_it_waits_for_its_subscriptions_and_plays_only_so_much(
     listener.subscribe(EVENT_PACKET)
     with start_player(recording=str(path), subscriptions=2, seconds=0.2) as player:
         listener.wait(lambda: listener.node.count_publishers(TOPIC) == 1, player)
-        assert 'waits for 2 subscriptions' in player.stderr.readline()
+        assert f'waits for 2 subscriptions of {TOPIC}' in player.stderr.readline()
         assert not listener.received
         listener.subscribe(EVENT_PACKET)
         listener.wait(lambda: player.poll() is not None, player)
@@ -144,6 +144,27 @@ def test_a_recording_that_cannot_be_read_is_one_sentence(ros_domain: str, tmp_pa
         said = player.stderr.read()
     assert 'missing.mcap does not exist' in said
     assert 'Traceback' not in said
+
+
+@pytest.mark.parametrize(
+    ('parameters', 'facts'),
+    [
+        ({'subscriptions': 'two'}, ['subscriptions', 'integer']),
+        ({'subscriptions': -1}, ['subscriptions', '0', '1000']),
+        ({'seconds': 'all'}, ['seconds', 'double']),
+        ({'seconds': -1}, ['seconds', '-1.0', '0 or more']),
+        ({'loop': 'yes please'}, ['loop', 'bool']),
+        ({'height': 'tall', 'width': 80}, ['height', 'integer']),
+        ({'height': 60}, ['height is 60', 'width 0']),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_one_sentence(
+    ros_domain: str, parameters: dict[str, object], facts: list[str]
+) -> None:
+    with start_player(**parameters) as player:
+        assert player.wait(60) == 1
+        said = player.stderr.read()
+    assert said.count('\n') == 1 and all(fact in said for fact in facts), said
 
 
 @pytest.mark.parametrize('play', INTERRUPTIONS)
