@@ -124,13 +124,22 @@ def as_number(value: Any, default: Any) -> Any:
 
 
 def with_declared_type(change: RosParameter) -> RosParameter:
-    """Return a change with its number, or text of one, in the type that was declared."""
+    """
+    Return a change in the type that was declared, where it is a number, text of one or a list.
+
+    An empty list of texts becomes ``['']``, which a parameter file can hold: ``ros2 param set``
+    sends it as one of bool, and ``[]`` of a file (or of ``ros2 param dump``) has no type.
+    """
     from rclpy.parameter import Parameter as RosParameter
 
     declared = PARAMETERS.get(change.name)
-    if declared is None or isinstance(declared.default, list):
+    if declared is None:
         return change
-    number = as_number(change.value, declared.default)
+    value = _plain(change.value)
+    if value == []:
+        empty = declared.type_name == 'string array'
+        return RosParameter(change.name, value=['']) if empty else change
+    number = as_number(value, declared.default)
     return change if number is None else RosParameter(change.name, value=number)
 
 

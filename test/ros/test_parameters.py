@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import fields
 from pathlib import Path
 import re
@@ -234,7 +235,7 @@ def test_the_markdown_table_has_a_row_for_every_parameter():
     assert {row.count('|') for row in rows} == {7}
 
 
-def test_a_request_is_given_the_declared_type_where_it_is_a_number():
+def test_a_request_is_given_the_declared_type_where_it_is_a_number_or_a_list():
     parameter = pytest.importorskip('rclpy.parameter')
     for name, value, wanted in (
         ('window.stride_ms', 125, 125.0),
@@ -242,9 +243,19 @@ def test_a_request_is_given_the_declared_type_where_it_is_a_number():
         ('detections.max_count', 7.5, 7.5),
         ('tracking.enabled', 1, 1),
         ('model.path', 3, 3),
+        ('model.partition_size', [6.0, 10.0], [6, 10]),
+        ('detections.classes', [1, 2], [1, 2]),
         ('bogus', 1, 1),
     ):
         given = with_declared_type(parameter.Parameter(name, value=value))
-        assert repr(given.value) == repr(wanted)
-    empty = parameter.Parameter('detections.classes', parameter.Parameter.Type.STRING_ARRAY, [])
+        assert repr(plain(given.value)) == repr(wanted)
+    kinds = parameter.Parameter.Type
+    for sent in (kinds.BOOL_ARRAY, kinds.BYTE_ARRAY, kinds.STRING_ARRAY):  # ros2 param set: bool
+        given = with_declared_type(parameter.Parameter('detections.classes', sent, []))
+        assert (given.type_, given.value) == (kinds.STRING_ARRAY, [''])
+    empty = parameter.Parameter('model.partition_size', kinds.INTEGER_ARRAY, [])
     assert with_declared_type(empty) is empty
+
+
+def plain(value):
+    return list(value) if isinstance(value, array) else value

@@ -215,3 +215,12 @@ def test_wrong_sensor_size_is_an_error_that_names_the_parameters(node):
         )
     )
     assert observer.state() == 'active'
+
+
+def test_an_empty_list_is_none_as_in_a_parameter_file(node):
+    observer = node.observer
+    for name in ('input.filter', 'overlay.layers', 'detections.classes', 'cameras'):
+        # sent as one of bytes; as one of bool by ros2 param set
+        assert observer.set_parameters(**{name.replace('.', '__'): []}) == []
+        assert observer.parameter(name) == ['']
+    assert observer.change_state('configure')
