@@ -377,7 +377,8 @@ def main() -> int:
         # The last: of use_sim_time
         if not isinstance(error, (SastError, RCLError, ParameterException)):
             raise
-        get_logger(NODE_NAME).fatal(escape_controls(str(error)))
+        logger = node.get_logger() if node is not None else get_logger(NODE_NAME)
+        logger.fatal(escape_controls(str(error)))
         return 1
     finally:
         if node is not None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import re
 import signal
 
 import pytest
@@ -157,9 +158,12 @@ def test_autostart_with_the_parameter_file_reaches_active(bench):
 
 def test_an_impossible_limit_of_messages_is_found_before_there_are_any(bench):
     bench.environment['SAST_ROS_MAX_MESSAGE_EVENTS'] = 'many'
-    node = bench.start_node(model__path='gen1-tiny', autostart_required='true')
+    node = bench.start_node(
+        '-r', '__node:=other', model__path='gen1-tiny', autostart_required='true'
+    )
     assert node.process.wait(60) == 1
     assert "cannot configure: SAST_ROS_MAX_MESSAGE_EVENTS is 'many'" in node.log
+    assert re.search(r'FATAL.*\[other\]: the node ends', node.log)
 
 
 def test_autostart_with_a_broken_model_stays_unconfigured_for_the_manager(bench):
