@@ -28,28 +28,21 @@ def declare_parameters(node: Node) -> Settings:
     """
     Declare every parameter of the detector and return the values that it was started with.
 
-    Start values that were meant for others are named in the log.
-
     Raises
     ------
     ParameterValueError
         A start value of the wrong type or outside its limits; the node cannot start with it.
 
     """
-    from sast_ros.ros import rclpy_compat
-
     declare(node, PARAMETERS)
-    unknown = map(with_advice, misspelt(rclpy_compat.start_values(node)))
-    if text := ', '.join(unknown):
-        node.get_logger().warning(
-            f'the node has no parameter {text}; what was given for it is ignored'
-        )
     return read_settings(node)
 
 
 def declare(node: Node, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """
     Declare parameters on a node and return the values that it was started with, by name.
+
+    Start values of misspelt ones are named in the log.
 
     Raises
     ------
@@ -59,6 +52,7 @@ def declare(node: Node, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
     from rclpy.parameter import Parameter as RosParameter
+    from sast_ros.ros import rclpy_compat
 
     for p in parameters.values():
         try:
@@ -78,6 +72,11 @@ def declare(node: Node, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
             ) from None
         except ParameterValueError as error:
             raise ParameterValueError(f'parameter {error}') from None
+    unknown = misspelt(rclpy_compat.start_values(node), parameters)
+    if text := ', '.join(with_advice(name, parameters) for name in unknown):
+        node.get_logger().warning(
+            f'the node has no parameter {text}; what was given for it is ignored'
+        )
     return parameter_values(node, parameters)
 
 

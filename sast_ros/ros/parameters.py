@@ -537,29 +537,32 @@ OF_ROS = re.compile(r'use_sim_time|start_type_description_service|qos_overrides\
 _SIMILAR, _SIMILAR_WITHOUT_DOT = 0.6, 0.8
 
 
-def with_advice(name: str) -> str:
+def with_advice(name: str, parameters: Iterable[str] = PARAMETERS) -> str:
     """Return the name of an unknown parameter, with that of the most similar one."""
-    close = difflib.get_close_matches(name, PARAMETERS, 1, _SIMILAR)
+    close = difflib.get_close_matches(name, [*parameters], 1, _SIMILAR)
     return f'{name} (did you mean {close[0]}?)' if close else name
 
 
-def unknown_parameters(names: Iterable[str]) -> list[str]:
+def unknown_parameters(names: Iterable[str], parameters: Iterable[str] = PARAMETERS) -> list[str]:
     """Return those names that are no parameters of the node."""
-    return [name for name in names if name not in PARAMETERS and not OF_ROS.fullmatch(name)]
+    known = {*parameters}
+    return [name for name in names if name not in known and not OF_ROS.fullmatch(name)]
 
 
-def misspelt(names: Iterable[str]) -> list[str]:
+def misspelt(names: Iterable[str], parameters: Iterable[str] = PARAMETERS) -> list[str]:
     """
     Return those names that are meant for the node and are no parameters of it.
 
     What is in no group of the node's and similar to none is of another node.
     """
-    return [name for name in unknown_parameters(names) if _is_meant(name)]
+    known = [*parameters]
+    groups = {name.partition('.')[0] for name in known if '.' in name}
 
+    def is_meant(name: str) -> bool:
+        group, dot, _ = name.partition('.')
+        if dot and group in groups:
+            return True
+        similarity = _SIMILAR if dot else _SIMILAR_WITHOUT_DOT
+        return bool(difflib.get_close_matches(name, known, 1, similarity))
 
-def _is_meant(name: str) -> bool:
-    group, dot, _ = name.partition('.')
-    if dot and group in _GROUPS:
-        return True
-    similarity = _SIMILAR if dot else _SIMILAR_WITHOUT_DOT
-    return bool(difflib.get_close_matches(name, PARAMETERS, 1, similarity))
+    return [name for name in unknown_parameters(names, known) if is_meant(name)]

@@ -129,6 +129,15 @@ def test_a_size_may_be_given_that_the_recording_does_not_state(
     assert sum(map(len, played)) == 2000
 
 
+def test_a_misspelt_parameter_is_named(ros_domain: str) -> None:
+    with start_player(recordng='mine', seconds=0.1) as player:
+        try:
+            line = player.stderr.readline()
+        finally:
+            player.kill()
+    assert 'no parameter recordng (did you mean recording?)' in line
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_it_is_told_to(ros_domain: str, number: int) -> None:
     with start_player() as player:
