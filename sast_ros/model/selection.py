@@ -173,7 +173,7 @@ def event_density(histogram: Tensor) -> Tensor:
     densities = []
     cell = 1
     for stride in STRIDES:
-        while cell < stride:  # several times as fast as reductions, on a CPU
+        while cell < stride:  # half the time of reductions, on a CPU
             occupied = occupied[..., ::2, :] | occupied[..., 1::2, :]
             occupied = occupied[..., ::2] | occupied[..., 1::2]
             cell *= 2
