@@ -29,11 +29,13 @@ class DetectionLoss:
     Attributes
     ----------
     total : torch.Tensor
-        ``box + objectness + classes``.
+        ``box + objectness + classes + score_weight * scores``.
     box : torch.Tensor
         5 x (1 - IoU^2).
     objectness, classes : torch.Tensor
         Binary cross entropies.
+    scores : torch.Tensor
+        Binary cross entropy of the scores of all anchors and classes; 0 without ``score_weight``.
 
     """
 
@@ -41,10 +43,15 @@ class DetectionLoss:
     box: Tensor
     objectness: Tensor
     classes: Tensor
+    scores: Tensor
 
 
 def detection_loss(
-    head: Tensor, labels: Tensor, input_size: tuple[int, int], ignore: Tensor | None = None
+    head: Tensor,
+    labels: Tensor,
+    input_size: tuple[int, int],
+    ignore: Tensor | None = None,
+    score_weight: float = 0.0,
 ) -> DetectionLoss:
     """
     Return the loss of a batch.
@@ -66,6 +73,10 @@ def detection_loss(
     ignore : torch.Tensor, optional
         ``float[B, I, 4]`` x1, y1, x2, y2 in input pixels: regions in which an anchor without an
         object does not count; rows of zeros are padding.
+    score_weight : float
+        Of the term on scores, 0 as published. A score is objectness times class probability, and
+        is to be the overlap with the object, 0 where there is none: the published terms look at
+        the class of positive anchors alone, so that nothing lowers both where there is no object.
 
     """
     head = head.float()  # losses are small differences: never in half precision
@@ -86,7 +97,24 @@ def detection_loss(
     objectness = cross_entropy(head[..., 4], positive.float(), weight=counted) / count
     by_class = cross_entropy(head[..., 5:][positive], classes) / count
     total = box + objectness + by_class
-    return DetectionLoss(total, box, objectness, by_class)
+    scores = torch.zeros_like(total)
+    if score_weight:
+        scores = _score_loss(head, positive, classes, counted) / count
+        total = total + score_weight * scores
+    return DetectionLoss(total, box, objectness, by_class, scores)
+
+
+def _score_loss(head: Tensor, positive: Tensor, classes: Tensor, counted: Tensor | None) -> Tensor:
+    """Return the sum of the cross entropies of objectness times class probability."""
+    log_score = F.logsigmoid(head[..., 4:5]) + F.logsigmoid(head[..., 5:])  # B, A, classes
+    target = torch.zeros_like(log_score)
+    target[positive] = classes
+    # 1 - p q of two probabilities is (1 - p) + p (1 - q), without cancellation
+    log_rest = torch.logaddexp(
+        F.logsigmoid(-head[..., 4:5]), F.logsigmoid(head[..., 4:5]) + F.logsigmoid(-head[..., 5:])
+    )
+    entropy = -(target * log_score + (1 - target) * log_rest).sum(dim=-1)
+    return (entropy if counted is None else entropy * counted).sum()
 
 
 def _divisor(positive: Tensor) -> Tensor:

@@ -70,6 +70,42 @@ def test_only_anchors_near_an_object_become_responsible(seed):
     assert positive.sum() >= 0.75 * 8  # an anchor may serve one of several objects only
 
 
+def test_the_score_term_is_the_cross_entropy_of_objectness_times_class():
+    head = random_head()
+    labels = torch.tensor([[[2, 100.0, 90, 60, 40]], [[1, 220, 150, 20, 50]]])
+    ignore = torch.zeros(2, 1, 4)
+    ignore[0, 0] = torch.tensor([50, 50, 320, 130])
+    plain = detection_loss(head, labels, SIZE, ignore)
+    found = detection_loss(head, labels, SIZE, ignore, score_weight=0.5)
+    assert float(plain.scores) == 0
+    assert torch.equal(found.total, plain.total + 0.5 * found.scores)
+    # The overlap is what the gradient of the published terms draws the classes to
+    gradient = torch.autograd.grad(plain.classes, head, retain_graph=True)[0][..., 5:]
+    positive = (gradient != 0).any(dim=-1)
+    count = max(int(positive.sum()), 2)
+    target = torch.where(
+        positive[..., None], head[..., 5:].sigmoid() - gradient * count, torch.zeros(())
+    ).double()
+    x, y = centres().T
+    counted = positive.clone()
+    counted[0] |= ~((x >= 50) & (y >= 50) & (y < 130))
+    counted[1] = True
+    score = (head[..., 4:5].double().sigmoid() * head[..., 5:].double().sigmoid())[counted]
+    target = target[counted]
+    expected = -(target * score.log() + (1 - target) * (1 - score).log()).sum() / count
+    assert float(found.scores.detach()) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_the_score_term_is_finite_for_logits_of_any_size():
+    head = torch.zeros(1, ANCHORS, 8)
+    head[:, ::2, 4:], head[:, 1::2, 4:] = 300, -300
+    head.requires_grad_()
+    labels = torch.tensor([[[2, 100.0, 90, 60, 40]]])
+    loss = detection_loss(head, labels, SIZE, score_weight=1)
+    assert loss.scores.isfinite()
+    assert torch.autograd.grad(loss.scores, head)[0].isfinite().all()
+
+
 # ---------------------------------------------------------------------------------------- divisor
 
 

@@ -8,13 +8,16 @@ The settings of a training; ``training/config/default.yaml`` explains every key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 import json
 import math
 from typing import Any
 
+from sast_ros.model import SAST
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
+import torch
 
 
 def _number(default: float, low: float, high: float = math.inf) -> Any:
@@ -117,8 +120,17 @@ class SelectionConfig:
 
 
 @dataclass(frozen=True)
+class LossConfig:
+    """Terms of the loss of the detections that the published one has not."""
+
+    score_weight: float = _number(0.0, 0, 100)
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """AdamW with one cycle of the learning rate, and the average of the weights."""
+
+    trained: tuple[str, ...] = ()
 
     max_steps: int = _number(11_000, 1)
     learning_rate: float = _number(1e-3, 1e-8, 1)
@@ -165,6 +177,7 @@ class TrainingConfig:
     streams: StreamsConfig = field(default_factory=StreamsConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -212,6 +225,7 @@ class TrainingConfig:
                 f'augmentation.noise_most_hz ({varied.noise_most_hz:g})'
             )
         yield from self._wrong_selection()
+        yield from self._wrong_weights()
         if data.kind in ('prophesee', 'rvt', 'bags') and data.source is None:
             yield f'data.source is missing; data.kind {data.kind} needs the folder of the data set'
         simulation = data.simulation
@@ -229,6 +243,29 @@ class TrainingConfig:
                     f'data.simulation.{name} is {shares}; each share must be at least 0, and one '
                     'of them more'
                 )
+
+    def trained_weights(self, names: Iterable[str]) -> list[str]:
+        """Return which of the names of parameters ``optimizer.trained`` means."""
+        patterns = self.optimizer.trained or ('*',)
+        return [name for name in names if any(fnmatchcase(name, part) for part in patterns)]
+
+    def _wrong_weights(self) -> Iterator[str]:
+        if not self.optimizer.trained:
+            return
+        with torch.device('meta'):
+            names = [name for name, _ in SAST(self.network()).named_parameters()]
+        for pattern in self.optimizer.trained:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                yield (
+                    f'optimizer.trained has {pattern!r}, which no weight of {self.model.name} is '
+                    'called; give names or patterns such as yolox_head.* or fpn.*'
+                )
+        backbone = [name for name in self.trained_weights(names) if name.startswith('backbone.')]
+        if self.selection.loss_weight and not backbone:
+            yield (
+                f'selection.loss_weight is {self.selection.loss_weight:g}, but optimizer.trained '
+                'has no weights of the backbone, whose scores it is on; set it to 0'
+            )
 
     def _wrong_selection(self) -> Iterator[str]:
         chosen = self.selection

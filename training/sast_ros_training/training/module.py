@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import math
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sast_ros_training.training.averages import estimate_batch_norms, sample_win
 from sast_ros_training.training.cache import CachedSequence, list_sequences
 from sast_ros_training.training.checkpoint import CHECKPOINT_KEY
 from sast_ros_training.training.config import TrainingConfig
-from sast_ros_training.training.errors import TrainingDivergedError
+from sast_ros_training.training.errors import TrainingConfigError, TrainingDivergedError
 from sast_ros_training.training.hardware import attention_backend
 from sast_ros_training.training.selection import allowed_shares, draw_selection
 from sast_ros_training.training.streams import Batch, StreamLoader
@@ -47,6 +48,9 @@ class DetectionTraining(LightningModule):
             # Like the feature maps. The LSTM uses its kernel as a matrix, as does its gradient.
             if weight.ndim == 4 and 'conv1x1' not in name:
                 weight.data = weight.data.to(memory_format=torch.channels_last)
+        trained = config.trained_weights(name for name, _ in model.named_parameters())
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(name in trained)
         self.average = WeightAverage(self.model, config.optimizer.ema_decay)
         self._settings = config
         self._folder = Path(config.data.cache)
@@ -69,6 +73,14 @@ class DetectionTraining(LightningModule):
 
     def on_fit_start(self) -> None:
         self.average.model.to(self.device)  # not a part of this module
+        if self._settings.optimizer.trained:  # then statistics remain, too
+            for norm in self._batch_norms():
+                norm.eval()
+
+    def _batch_norms(self) -> Iterator[torch.nn.BatchNorm2d]:
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                yield module
 
     def train_dataloader(self) -> StreamLoader:
         processes = _LOADERS if self.device.type == 'cuda' else 0
@@ -86,11 +98,14 @@ class DetectionTraining(LightningModule):
         decaying: list[Tensor] = []
         free: list[Tensor] = []
         for name, weight in self.model.named_parameters():
+            if not weight.requires_grad:
+                continue
             (decaying if weight.ndim >= 2 and 'to_controls' not in name else free).append(weight)
         groups = [
             {'params': decaying, 'weight_decay': settings.weight_decay},
             {'params': free, 'weight_decay': 0.0},
         ]
+        groups = [group for group in groups if group['params']]
         return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -115,7 +130,13 @@ class DetectionTraining(LightningModule):
             head = head[rows]
         # Also without labelled windows: processes share its divisor, and DDP expects a gradient
         # of every weight
-        loss = detection_loss(head, batch.labels[rows], output.input_size, batch.ignored[rows])
+        loss = detection_loss(
+            head,
+            batch.labels[rows],
+            output.input_size,
+            batch.ignored[rows],
+            self._settings.loss.score_weight,
+        )
         total = loss.total
         if len(rows) == 0:
             return total
@@ -128,6 +149,8 @@ class DetectionTraining(LightningModule):
                 kept_outside=selected.kept_outside[0],
             )
         self._note(loss=total, box=loss.box, objectness=loss.objectness, classes=loss.classes)
+        if self._settings.loss.score_weight:
+            self._note(scores=loss.scores)
         return total
 
     def _selection_loss(self, output: StepOutput, batch: Batch) -> SelectionLoss:
@@ -177,9 +200,9 @@ class DetectionTraining(LightningModule):
         for weight in self.model.parameters():
             weight.grad = None  # the optimizer passes over it
         self._states = None
-        for module in self.model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.reset_running_stats()
+        for norm in self._batch_norms():
+            if norm.training:
+                norm.reset_running_stats()
 
     def optimizer_step(self, *arguments: Any, **keywords: Any) -> None:
         super().optimizer_step(*arguments, **keywords)
@@ -209,11 +232,19 @@ class DetectionTraining(LightningModule):
             'compared': self._compared,
             'cycle_start': self._cycle_start,
             'max_steps': self._settings.optimizer.max_steps,
+            'trained': list(self._settings.optimizer.trained),
             'model': self.model.config.as_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         kept = checkpoint[CHECKPOINT_KEY]
+        before, now = kept.get('trained', []), list(self._settings.optimizer.trained)
+        if before != now:
+            raise TrainingConfigError(
+                f'optimizer.trained is {now}, but was {before} until step '
+                f'{checkpoint["global_step"]}; train into another folder with --out and begin '
+                'with the weights of this one (--init), or begin anew with --resume never'
+            )
         self.average.load_state_dict(kept['average'])
         self.best, self._compared = kept['best'], kept.get('compared', [])
         finished = checkpoint['global_step'] >= kept['max_steps']
@@ -238,9 +269,10 @@ class DetectionTraining(LightningModule):
         """
         model, settings = self.average.model, self._settings.validation
         model.calibration = None  # of the weights before
-        mine = self._share(list_sequences(self._folder / 'train'))
-        windows = -(-settings.batch_norm_windows // _world())
-        estimate_batch_norms(model, sample_windows(mine, model.config, windows))
+        if not self._settings.optimizer.trained:
+            mine = self._share(list_sequences(self._folder / 'train'))
+            windows = -(-settings.batch_norm_windows // _world())
+            estimate_batch_norms(model, sample_windows(mine, model.config, windows))
         paths = list_sequences(self._folder / 'validation')
         # Spread over all, whatever their order
         some = paths[:: max(1, -(-len(paths) // settings.sequences))]

@@ -115,6 +115,18 @@ def test_a_part_differs_where_it_says_so():
     assert {part.config.optimizer.max_steps for part in parts} == {5}
 
 
+def test_weights_to_train_that_there_are_not_are_named():
+    with pytest.raises(TrainingConfigError, match=r"trained has 'head\.\*'.*yolox_head\.\*"):
+        parse_config({'optimizer': {'trained': ['fpn.*', 'head.*']}}, 'x')
+    assert parse_config({'optimizer': {'trained': ['fpn.*']}}, 'x').optimizer.trained == ('fpn.*',)
+
+
+def test_a_loss_on_scores_that_are_not_trained_is_refused():
+    content = {'optimizer': {'trained': ['fpn.*']}, 'selection': {'loss_weight': 1}}
+    with pytest.raises(TrainingConfigError, match=r'selection\.loss_weight is 1, .*; set it to 0'):
+        parse_config(content, 'x')
+
+
 def test_without_curriculum_the_whole_is_one_part():
     (part,) = parse_curriculum({'seed': 3}, 'x')
     assert (part.name, part.init, part.config.seed) == ('', (), 3)

@@ -187,6 +187,48 @@ def test_a_killed_curriculum_goes_on_bit_for_bit(cache, tmp_path):
     assert run(cache, killed, curriculum=CURRICULUM)[0] == {}
 
 
+HEAD = ['fpn.bu_conv1.*', 'yolox_head.*']
+
+
+def test_weights_that_are_not_trained_stay_to_the_last_bit_and_so_do_statistics(cache, tmp_path):
+    parts = [
+        {'name': 'a', 'optimizer': {'max_steps': 1}},
+        {
+            'name': 'b',
+            'optimizer': {'max_steps': 3, 'trained': HEAD, 'learning_rate': 0.01},
+            'loss': {'score_weight': 0.5},
+            'checkpoint': {'export': 'fp32'},
+        },
+    ]
+    noted = []
+    train(
+        parse_curriculum(settings(cache, curriculum=parts), 'x'),
+        tmp_path,
+        report=lambda step, total, values: noted.append(values),
+    )
+    assert ['scores' in values for values in noted] == [False, True, True, True]
+    began = content(tmp_path / 'a')[CHECKPOINT_KEY]['average']['model']
+    model = load_model(tmp_path / 'model.safetensors')
+    ended = model.state_dict()
+    changed = {name for name in ended if not torch.equal(began[name], ended[name])}
+    trained = [name for name, _ in model.named_parameters()]
+    trained = {name for name in trained if name.startswith(('fpn.bu_conv1.', 'yolox_head.'))}
+    changed = {name for name in changed if not name.endswith('num_batches_tracked')}
+    # No object is small enough for the anchors of this one
+    assert changed | {'yolox_head.reg_preds.0.bias'} == trained
+
+
+def test_a_training_of_some_weights_goes_on_bit_for_bit(cache, tmp_path):
+    chosen = {'max_steps': STEPS, 'trained': HEAD}
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    losses, _ = run(cache, whole, optimizer=chosen)
+    before, _ = run(cache, killed, stop=('', 3), optimizer=chosen)
+    with pytest.raises(TrainingConfigError, match=r'trained is \[\], but was .*fpn.* step 2;'):
+        run(cache, killed)
+    assert {**before, **run(cache, killed, optimizer=chosen)[0]} == losses
+    assert_same_training(whole, killed)
+
+
 def test_a_mistake_in_a_later_part_is_found_before_the_first_is_trained(cache, tmp_path):
     flying = {'kind': 'simulation', 'simulation': {'motion': 'flying'}}
     with pytest.raises(TrainingConfigError, match='flying'):
