@@ -131,7 +131,6 @@ class OptimizerConfig:
     """AdamW with one cycle of the learning rate, and the average of the weights."""
 
     trained: tuple[str, ...] = ()
-
     max_steps: int = _number(11_000, 1)
     learning_rate: float = _number(1e-3, 1e-8, 1)
     warmup: float = _number(0.04, 0, 1)
@@ -253,7 +252,8 @@ class TrainingConfig:
         if not self.optimizer.trained:
             return
         with torch.device('meta'):
-            names = [name for name, _ in SAST(self.network()).named_parameters()]
+            network = SAST(model_config(self.model.name))
+        names = [name for name, _ in network.named_parameters()]
         for pattern in self.optimizer.trained:
             if not any(fnmatchcase(name, pattern) for name in names):
                 yield (

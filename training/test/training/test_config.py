@@ -122,6 +122,12 @@ def test_weights_to_train_that_there_are_not_are_named():
     assert parse_config({'optimizer': {'trained': ['fpn.*']}}, 'x').optimizer.trained == ('fpn.*',)
 
 
+def test_weights_to_train_are_judged_whatever_the_classes():
+    content = {'optimizer': {'trained': ['head.*']}, 'model': {'classes': []}}
+    with pytest.raises(TrainingConfigError, match=r'model\.classes is \[\]'):
+        parse_config(content, 'x')
+
+
 def test_a_loss_on_scores_that_are_not_trained_is_refused():
     content = {'optimizer': {'trained': ['fpn.*']}, 'selection': {'loss_weight': 1}}
     with pytest.raises(TrainingConfigError, match=r'selection\.loss_weight is 1, .*; set it to 0'):
