@@ -93,7 +93,7 @@ def test_the_score_term_is_the_cross_entropy_of_objectness_times_class():
     score = (head[..., 4:5].double().sigmoid() * head[..., 5:].double().sigmoid())[counted]
     target = target[counted]
     expected = -(target * score.log() + (1 - target) * (1 - score).log()).sum() / count
-    assert float(found.scores.detach()) == pytest.approx(float(expected), rel=1e-4)
+    assert float(found.scores.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
 
 
 def test_the_score_term_is_finite_for_logits_of_any_size():
