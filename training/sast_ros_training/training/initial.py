@@ -50,7 +50,8 @@ def initial_model(
     CheckpointError
         A file cannot be read.
     TrainingConfigError
-        One is of another network, or several are of different classes.
+        One is of another network, or several are of different classes; or weights would stay as
+        random as they are, because ``optimizer.trained`` leaves them out.
 
     """
     wanted = config.network()
@@ -58,8 +59,15 @@ def initial_model(
     model = untrained_model(
         wanted.name, config.seed, **{name: getattr(wanted, name) for name in fields}
     )
-    if init:
-        _copy_weights(model, init, log)
+    random = _copy_weights(model, init, log) if init else ['']
+    names = [name for name, _ in model.named_parameters()]
+    trained = set(config.trained_weights(names))
+    for name in names:
+        if name not in trained and name.startswith(tuple(random)):
+            raise TrainingConfigError(
+                f'optimizer.trained has no {name}, which starts at random and would stay so; '
+                + (f'add {_BY_CLASS}*' if init else 'begin with weights (--init)')
+            )
     controls = model.get_parameter('backbone.stages.0.att_blocks.0.att.to_controls.weight')
     controls.data.sub_(math.log(config.model.contrast))
     return model
@@ -70,7 +78,8 @@ def read_network(init: Sequence[Path]) -> ModelConfig:
     return _read_mean(init)[1]
 
 
-def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None]) -> None:
+def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None]) -> list[str]:
+    """Copy the weights of files into the model; return how the names of random ones begin."""
     tensors, source = _read_mean(init)
     files, wanted = ', '.join(map(str, init)), model.config
     known = [canonical(name) for name in source.classes]
@@ -92,6 +101,7 @@ def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None])
         f'weights of {files}; predictors copied for {", ".join(classes) or "no class"}'
         + (f', new for {", ".join(new)}' if new else '')
     )
+    return [_BY_CLASS] if new else []
 
 
 def _read_mean(paths: Sequence[Path]) -> tuple[dict[str, Tensor], ModelConfig]:

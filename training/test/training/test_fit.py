@@ -83,7 +83,7 @@ class Killed(Exception):
     """Stands for a kill: nothing of the training runs any further."""
 
 
-def run(cache: Path, out: Path, stop: tuple[str, int] | None = None, **sections):
+def run(cache: Path, out: Path, stop: tuple[str, int] | None = None, init=(), **sections):
     """
     Train; return the losses by part and step, and what was logged.
 
@@ -105,7 +105,8 @@ def run(cache: Path, out: Path, stop: tuple[str, int] | None = None, **sections)
             raise Killed
 
     try:
-        train(parse_curriculum(settings(cache, **sections), 'x'), out, log=log, report=report)
+        parts = parse_curriculum(settings(cache, **sections), 'x')
+        train(parts, out, init=init, log=log, report=report)
     except Killed:
         assert stop is not None
     return losses, logged
@@ -221,8 +222,10 @@ def test_weights_that_are_not_trained_stay_to_the_last_bit_and_so_do_statistics(
 def test_a_training_of_some_weights_goes_on_bit_for_bit(cache, tmp_path):
     chosen = {'max_steps': STEPS, 'trained': HEAD}
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-    losses, _ = run(cache, whole, optimizer=chosen)
-    before, _ = run(cache, killed, stop=('', 3), optimizer=chosen)
+    run(cache, tmp_path / 'begin', optimizer={'max_steps': 1})
+    init = [tmp_path / 'begin' / 'model.safetensors']
+    losses, _ = run(cache, whole, init=init, optimizer=chosen)
+    before, _ = run(cache, killed, stop=('', 3), init=init, optimizer=chosen)
     with pytest.raises(TrainingConfigError, match=r'trained is \[\], but was .*fpn.* step 2;'):
         run(cache, killed)
     assert {**before, **run(cache, killed, optimizer=chosen)[0]} == losses

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from sast_ros.detector import StreamingDetector
 from sast_ros.model import CheckpointError, save_model, untrained_model
@@ -55,6 +57,20 @@ def test_classes_of_equal_names_are_copied_and_the_others_are_new(tmp_path, publ
     model, said = start(tmp_path / 'a.safetensors')
     assert 'predictors copied for pedestrian, car, new for two-wheeler' in said
     assert_taken_over(model, published, ('pedestrian', 'car'))
+
+
+def test_weights_that_would_stay_random_are_refused(tmp_path, published):
+    def begin(*init, trained):
+        config = parse_config({'optimizer': {'trained': trained}}, 'test')
+        return initial_model(config, init, lambda sentence: None)
+
+    save_model(published, tmp_path / 'a.safetensors')
+    with pytest.raises(TrainingConfigError, match=r'no yolox_head\.cls_preds\.0\.weight.*add'):
+        begin(tmp_path / 'a.safetensors', trained=['fpn.*'])  # of which two-wheeler is new
+    begin(tmp_path / 'a.safetensors', trained=['yolox_head.cls_preds.*'])
+    begin(Path('default'), trained=['fpn.*'])
+    with pytest.raises(TrainingConfigError, match=r'no backbone.*random.*--init'):
+        begin(trained=['fpn.*', 'yolox_head.*'])
 
 
 def test_classes_of_another_spelling_are_copied(tmp_path, published):
