@@ -261,7 +261,7 @@ def test_overload_drops_the_oldest_windows_in_order_and_says_so(node):
 
 def overload(node, **parameters) -> tuple[list[int], list[int]]:
     """
-    Publish windows six times as fast as one step takes; return their stamps, and those detected in.
+    Publish windows six times as fast as a step takes; return their stamps, and those detected in.
 
     The step is measured before, with the same events. Where other programs slowed only that
     measurement down, it is still overload, and goes on after a stall of the machine.
