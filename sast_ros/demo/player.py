@@ -153,7 +153,8 @@ def main() -> int:
             return 0
         if not is_expected(error):
             raise
-        get_logger(_NAME).fatal(format_error(error))
+        # What reads recordings gives the option of sast-ros
+        get_logger(_NAME).fatal(format_error(error).replace('--topic', 'recording_topic'))
         return 1
     finally:
         if node is not None:

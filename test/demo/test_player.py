@@ -165,6 +165,7 @@ def test_a_recording_that_cannot_be_read_is_one_sentence(ros_domain: str, tmp_pa
         ({'loop': 'yes please'}, ['loop', 'bool']),
         ({'height': 'tall', 'width': 80}, ['height', 'integer']),
         ({'height': 60}, ['height is 60', 'width 0']),
+        ({'recording_topic': 'left'}, ['no topic left', 'choose with recording_topic: ']),
     ],
 )
 def test_a_parameter_that_cannot_be_is_one_sentence(

@@ -243,10 +243,10 @@ class TrainingConfig:
                     'of them more'
                 )
 
-    def trained_weights(self, names: Iterable[str]) -> list[str]:
+    def trained_weights(self, names: Iterable[str]) -> set[str]:
         """Return which of the names of parameters ``optimizer.trained`` means."""
         patterns = self.optimizer.trained or ('*',)
-        return [name for name in names if any(fnmatchcase(name, part) for part in patterns)]
+        return {name for name in names if any(fnmatchcase(name, part) for part in patterns)}
 
     def _wrong_weights(self) -> Iterator[str]:
         if not self.optimizer.trained:

@@ -61,7 +61,7 @@ def initial_model(
     )
     random = _copy_weights(model, init, log) if init else ['']
     names = [name for name, _ in model.named_parameters()]
-    trained = set(config.trained_weights(names))
+    trained = config.trained_weights(names)
     for name in names:
         if name not in trained and name.startswith(tuple(random)):
             raise TrainingConfigError(
