@@ -195,9 +195,7 @@ def _train_part(
     if init is None:
         log(f'goes on from {last}')
         done = _read(last, config).steps
-        model = initial_model(config, [last], _noop)
-    else:
-        model = initial_model(config, init, log)
+    model = initial_model(config, init, log)
     with contextlib.ExitStack() as stack:
         if is_main_process():
             out.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ _BY_CLASS = 'yolox_head.cls_preds.'
 
 
 def initial_model(
-    config: TrainingConfig, init: Sequence[Path], log: Callable[[str], None]
+    config: TrainingConfig, init: Sequence[Path] | None, log: Callable[[str], None]
 ) -> SAST:
     """
     Return the network, random or with the weights of checkpoints, in evaluation mode.
@@ -41,7 +41,7 @@ def initial_model(
         ``'default'``, the bundled weights, ``.safetensors`` files, official ``.ckpt``, or
         ``last.ckpt`` of trainings (their average weights are taken); of several, the mean. Their
         classes may be others: the predictor of a class of the same name, as ``evaluate`` compares
-        them, is copied, that of another one starts at random.
+        them, is copied, that of another one starts at random. ``None``: a checkpoint follows.
     log : callable
         Called with one sentence about what was copied.
 
@@ -59,15 +59,11 @@ def initial_model(
     model = untrained_model(
         wanted.name, config.seed, **{name: getattr(wanted, name) for name in fields}
     )
-    random = _copy_weights(model, init, log) if init else ['']
-    names = [name for name, _ in model.named_parameters()]
-    trained = config.trained_weights(names)
-    for name in names:
-        if name not in trained and name.startswith(tuple(random)):
-            raise TrainingConfigError(
-                f'optimizer.trained has no {name}, which starts at random and would stay so; '
-                + (f'add {_BY_CLASS}*' if init else 'begin with weights (--init)')
-            )
+    if init:
+        if _copy_weights(model, init, log):
+            _require_trained(model, config, _BY_CLASS, f'add {_BY_CLASS}*')
+    elif init is not None:
+        _require_trained(model, config, '', 'begin with weights (--init)')
     controls = model.get_parameter('backbone.stages.0.att_blocks.0.att.to_controls.weight')
     controls.data.sub_(math.log(config.model.contrast))
     return model
@@ -79,7 +75,7 @@ def read_network(init: Sequence[Path]) -> ModelConfig:
 
 
 def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None]) -> list[str]:
-    """Copy the weights of files into the model; return how the names of random ones begin."""
+    """Copy the weights of files into the model; return the classes that they do not have."""
     tensors, source = _read_mean(init)
     files, wanted = ', '.join(map(str, init)), model.config
     known = [canonical(name) for name in source.classes]
@@ -101,7 +97,18 @@ def _copy_weights(model: SAST, init: Sequence[Path], log: Callable[[str], None])
         f'weights of {files}; predictors copied for {", ".join(classes) or "no class"}'
         + (f', new for {", ".join(new)}' if new else '')
     )
-    return [_BY_CLASS] if new else []
+    return new
+
+
+def _require_trained(model: SAST, config: TrainingConfig, prefix: str, advice: str) -> None:
+    """Refuse a training that leaves out random weights, whose names begin with the prefix."""
+    random = [name for name, _ in model.named_parameters() if name.startswith(prefix)]
+    trained = config.trained_weights(random)
+    if left := [name for name in random if name not in trained]:
+        raise TrainingConfigError(
+            f'optimizer.trained has no {left[0]}, which starts at random and would stay so; '
+            f'{advice}'
+        )
 
 
 def _read_mean(paths: Sequence[Path]) -> tuple[dict[str, Tensor], ModelConfig]:
