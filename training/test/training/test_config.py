@@ -43,7 +43,7 @@ def test_what_it_writes_comes_back():
 
 def test_the_parts_of_the_recipe_go_on_with_other_sequences():
     parts = load_config(FOLDER / 'default.yaml')
-    assert len(parts) == 20
+    assert len(parts) == 24
     trained, held_out = set(), set()
     for part in parts:
         if part.config.data.kind == 'cache':
@@ -59,8 +59,8 @@ def test_the_parts_of_the_recipe_go_on_with_other_sequences():
     assert [part.init for part in parts[:2]] == [(), (parts[0].name,)]
     # Those from the seventh on leave out the sequences of the others
     caches = [part.config.data.cache for part in parts]
-    assert [len(list(same)) for _, same in groupby(caches)] == [6, 2, 6, 3, 3]
-    assert len(set(caches)) == 5
+    assert [len(list(same)) for _, same in groupby(caches)] == [6, 2, 6, 3, 5, 2]
+    assert len(set(caches)) == 6
     assert parts[5].init == (parts[3].name, parts[4].name)
 
 
