@@ -108,11 +108,14 @@ def train(
         if _MAIN_PROCESS in os.environ:
             end_with_parent(int(os.environ[_MAIN_PROCESS]))
     first = _count_finished(parts, out) if resume else 0
-    for part in parts[first:] if is_main_process() else ():
-        check(part.config)
     if is_main_process():
-        after = first + 1
-        _remove_checkpoints([out / part.name / LAST for part in parts[after:]], init)
+        later = parts[first + 1 :]
+        for part in parts[first:]:
+            check(part.config)
+        for part in later:
+            if not part.init:  # its weights can be refused now instead of after hours
+                initial_model(part.config, init, _noop)
+        _remove_checkpoints([out / part.name / LAST for part in later], init)
     if first == len(parts):
         log(f'{out}: is finished, nothing is left to train')
     for number, part in enumerate(parts[first:], start=first):

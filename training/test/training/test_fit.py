@@ -239,6 +239,13 @@ def test_a_mistake_in_a_later_part_is_found_before_the_first_is_trained(cache, t
     assert not (tmp_path / 'a').exists()
 
 
+def test_weights_that_a_later_part_cannot_begin_with_are_found_before_the_first(cache, tmp_path):
+    random = {'name': 'b', 'init': [], 'optimizer': {'max_steps': 1, 'trained': HEAD}}
+    with pytest.raises(TrainingConfigError, match='starts at random and would stay so'):
+        run(cache, tmp_path, curriculum=[{'name': 'a', 'optimizer': {'max_steps': 1}}, random])
+    assert not (tmp_path / 'a').exists()
+
+
 def test_parts_behind_one_that_is_trained_on_begin_anew(cache, tmp_path):
     parts = [{'name': name, 'optimizer': {'max_steps': 1}} for name in 'ab']
     run(cache, tmp_path, curriculum=parts)
