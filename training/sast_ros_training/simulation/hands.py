@@ -1,7 +1,7 @@
 # Copyright 2026 sast_ros maintainers
 # SPDX-License-Identifier: Apache-2.0
 """
-Hands with moving fingers, on a forearm.
+Hands with moving fingers, on a forearm or a whole arm.
 
 Body coordinates: metres, x from the elbow to the fingers, the origin in the middle of the palm, y
 to the side of the thumb, z out of the back of the hand.
@@ -72,7 +72,7 @@ def make_hand(
     rng: np.random.Generator, held: Mesh | None = None, gesture: str | None = None
 ) -> Body:
     """
-    Return a left or right hand and forearm, which may hold a thing.
+    Return a left or right hand on its arm, which may hold a thing.
 
     ``held``: what it holds, its middle at the origin; ``gesture``: one of a fixed set, drawn if
     left out.
@@ -88,7 +88,7 @@ def make_hand(
     wrist = np.array((-0.05, 0.0, 0.0))
     palm = placed(turned, wrist)
     parts = [np.tile(np.eye(4), (_STEPS, 1, 1)), palm]
-    skin.add(_forearm(rng, tone), 0)
+    skin.add(_arm(rng, tone), 0)
     skin.add(_palm(tone), PALM)
     for number, finger in enumerate(_FINGERS):
         pieces, bones = _finger(finger, pose, number, tone)
@@ -120,17 +120,21 @@ def _palm(tone: float) -> Mesh:
     return loft(sections, np.array([[tone], [0.95 * tone], [0.9 * tone]]))
 
 
-def _forearm(rng: np.random.Generator, tone: float) -> Mesh:
-    """Return the forearm, bare or in a sleeve, with or without watch."""
+def _arm(rng: np.random.Generator, tone: float) -> Mesh:
+    """Return a forearm, some with the upper arm, bare or in a sleeve, with or without watch."""
     long = rng.uniform(0.3, 0.55)
     line = [(-0.045, 0, 0), (-0.12, 0, 0), (-0.05 - 0.55 * long, 0, 0), (-0.05 - long, 0, 0)]
-    arm = tube(line, (0.026, 0.029, 0.042, 0.05), 9, tone)
-    pieces = [arm]
+    radii = [0.026, 0.029, 0.042, 0.048]
+    if rng.random() < 0.5:
+        long += rng.uniform(0.25, 0.4)
+        line.append((-0.05 - long, *rng.normal(0, 0.03, 2)))
+        radii.append(0.055)
+    pieces = [tube(line, radii, 9, tone)]
     chance = rng.random()
-    if chance < 0.6:
-        start = -0.06 - rng.uniform(0, 0.25)
-        thick = rng.uniform(0.04, 0.055)
-        ends = [(start, 0, 0), (start - 0.02, 0, 0), (-0.06 - long, 0, 0)]
+    if chance < 0.7:
+        start = -0.06 - rng.uniform(0, 0.7 * long)
+        thick = rng.uniform(0.042, 0.06)
+        ends = [(start, 0, 0), (start - 0.02, 0, 0), (-0.06 - long, *line[-1][1:])]
         sleeve = tube(ends, (thick, 1.05 * thick, 1.35 * thick), 10, cloth(rng))
         pieces.append(textured(sleeve, int(rng.choice(CLOTHS)), rng.uniform(2, 12)))
     if chance < 0.2 or chance > 0.85:

@@ -28,8 +28,9 @@ from sast_ros_training.simulation.near_room import Walls
 from sast_ros_training.simulation.rig import rotation
 from sast_ros_training.simulation.shapes import tube
 
-#: Of those without people: where nothing moves but what turns or glows somewhere in the picture.
-_ALONE_SHARE = 0.2
+#: Of those without people: where nothing moves but what turns or glows somewhere in the picture,
+#: and nothing but arms.
+_ALONE_SHARE, _ARMS_SHARE = 0.2, 0.2
 
 
 class Stage:
@@ -105,8 +106,11 @@ class Stage:
     def make_moving(self, people: bool) -> list[Actor]:
         """Return hands, things in motion, and what turns, glows or sways."""
         rng = self._rng
-        if not people and rng.random() < _ALONE_SHARE:
+        chance = 1.0 if people else rng.random()
+        if chance < _ALONE_SHARE:
             return self._make_alone()
+        if chance < _ALONE_SHARE + _ARMS_SHARE:
+            return self._make_arms()
         kinds: dict[Callable[[], tuple[Body, Flight]], float] = {
             self._hand: 0.3,
             self._hand_with_thing: 0.22,
@@ -132,6 +136,15 @@ class Stage:
             flight = at_rest(place, self._towards_camera(place, 0.4))
             actors.append(FlyingActor(body, NO_PATH, 0, flight))
         return actors
+
+    def _make_arms(self) -> list[Actor]:
+        """Return an arm, sometimes two, of which one in five holds a thing."""
+        rng = self._rng
+        made = [
+            self._hand_with_thing() if rng.random() < 0.2 else self._hand()
+            for _ in range(1 + int(rng.random() < 0.25))
+        ]
+        return [FlyingActor(body, NO_PATH, 0, flight) for body, flight in made]
 
     def _seen_at(self, depth: float, margin: float = 0.45) -> np.ndarray:
         """Return a place at a depth that is in the middle part of the picture at some time."""
@@ -199,9 +212,18 @@ class Stage:
     def _arm(self, body: Body) -> tuple[Body, Flight]:
         """Put a hand into the picture whose arm comes from beyond its border."""
         rng = self._rng
-        place = self._seen_at(self._near(1.0 if self._place == 'desk' else 1.8))
+        place = self._seen_at(self._near(1.0 if self._place == 'desk' else 2.4), 0.35)
         pose = self._camera.pose(0.0).astype(float)[:, :3]
-        angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(-np.pi / 2, 0.7)
+        angle = float(  # from the bottom, hanging from the top, from anywhere
+            rng.choice(
+                (
+                    rng.normal(-np.pi / 2, 0.7),
+                    rng.normal(np.pi / 2, 0.3),
+                    rng.uniform(0, 2 * np.pi),
+                ),
+                p=(0.3, 0.3, 0.4),
+            )
+        )
         inwards = np.array((np.cos(angle), np.sin(angle), rng.normal(0, 0.5))) @ pose
         inwards /= np.linalg.norm(inwards)
         side = np.cross(inwards, rng.normal(size=3))

@@ -27,7 +27,7 @@ from sast_ros_training.simulation.timing import DEFAULT_TIMING, WindowTiming
 from sast_ros_training.simulation.video import Picture, Video, VideoFrames
 
 #: Raised when the same seed gives other events or labels; caches of other versions are refused.
-SIMULATOR_VERSION = 2
+SIMULATOR_VERSION = 3
 
 #: (height, width) in pixels of the sensors that can be simulated.
 GEOMETRIES = {'gen1': (240, 304), 'davis346': (260, 346), 'vga': (480, 640), '1mpx': (720, 1280)}

@@ -106,6 +106,24 @@ def test_in_some_places_only_a_light_a_fan_or_a_disc_moves_small_or_large(monkey
     assert np.quantile(sizes, 0.9) > 150
 
 
+def test_in_some_places_only_arms_move_many_of_them_hanging_from_above(monkeypatch) -> None:
+    monkeypatch.setattr(near, '_PEOPLE_SHARE', 0.0)
+    monkeypatch.setattr(near_stage, '_ALONE_SHARE', 0.0)
+    monkeypatch.setattr(near_stage, '_ARMS_SHARE', 1.0)
+    down, long = [], []
+    for seed in range(40):
+        scene = make_near_scene(np.random.default_rng(seed), 'static', (240, 304), 2.0)
+        assert scene.actors == []
+        assert len(scene.moving) in (1, 2)
+        pose = scene.camera.pose(0.0).astype(float)[:, :3]
+        for arm in scene.moving:
+            down.append((pose @ arm.flight.turned[:, 0])[1] > 0.8)
+            long.append(arm.body.size[0])
+    assert 0.2 < np.mean(down) < 0.6
+    assert min(long) < 0.6
+    assert max(long) > 0.8
+
+
 def test_a_texture_covers_what_faces_any_side_evenly() -> None:
     piece = textured(box((2.0, 1.0, 0.5)), 3, 4.0)
     assert (piece.texture == 3).all()
