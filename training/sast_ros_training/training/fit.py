@@ -109,13 +109,13 @@ def train(
             end_with_parent(int(os.environ[_MAIN_PROCESS]))
     first = _count_finished(parts, out) if resume else 0
     if is_main_process():
-        later = parts[first + 1 :]
-        for part in parts[first:]:
+        left = parts[first:]
+        for part in left:
             check(part.config)
-        for part in later:
+        for part in left[1:]:
             if not part.init:  # its weights can be refused now instead of after hours
                 initial_model(part.config, init, _noop)
-        _remove_checkpoints([out / part.name / LAST for part in later], init)
+        _remove_checkpoints([out / part.name / LAST for part in left[1:]], init)
     if first == len(parts):
         log(f'{out}: is finished, nothing is left to train')
     for number, part in enumerate(parts[first:], start=first):
