@@ -72,7 +72,7 @@ def cut_recording(
         os.replace(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)  # unless it was renamed
-    return [f'{path.name}: {warning}' for warning in warnings]
+    return warnings
 
 
 def _sequences(recording: Recording, config: TrainingConfig) -> Iterator[SequenceWriter]:

@@ -14,10 +14,8 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from sast_ros.bags import RecordingError
 from sast_ros.bags.names import recording_stem
 from sast_ros.detector import StreamingDetector
-from sast_ros.errors import SastError
 from sast_ros.example import recording_path
 from sast_ros.model import SAST
 from sast_ros.model.device import choose_device
@@ -39,7 +37,7 @@ from sast_ros_training.training.initial import initial_model, read_network
 from sast_ros_training.training.processes import is_main_process
 from sast_ros_training.training.self_training.labelling import LabellingSettings
 from sast_ros_training.training.self_training.recordings import cut_recording, label_recording
-from sast_ros_training.training.sources import check, prepare
+from sast_ros_training.training.sources import check, make_missing, prepare
 
 #: What the folder was made from.
 _INDEX = 'self_training.json'
@@ -210,25 +208,22 @@ def _cut(
     settings: SelfTraining, config: TrainingConfig, out: Path, log: Callable[[str], None]
 ) -> None:
     """Cut every recording into windows, once; one that cannot be read is left out."""
-    count, failed = len(settings.recordings), list[SastError]()
-    for number, path in enumerate(settings.recordings, start=1):
-        folder = out / _RECORDINGS / _name(number, path)
-        if folder.is_dir():
-            continue
-        log(f'recording {number} of {count}: {path.name}')
-        try:
-            warnings = cut_recording(path, folder, config, settings.topic, settings.sensor_size)
-        except (RecordingError, TrainingDataError) as error:
-            failed.append(error)
-            warnings = [f'left out: {error}']
-        for warning in warnings:
-            log(warning)
-    if len(failed) == count:
+
+    def cut(folder: Path, path: Path) -> list[str]:
+        return cut_recording(path, folder, config, settings.topic, settings.sensor_size)
+
+    failed = make_missing('recording', _folders(settings, out), cut, log)
+    if len(failed) == len(settings.recordings):
         raise failed[0]
 
 
-def _name(number: int, path: Path) -> str:
-    return f'{number:03d}_{recording_stem(recording_path(path).resolve())}'
+def _folders(settings: SelfTraining, out: Path) -> dict[Path, tuple[Path]]:
+    """Return the recordings by the folders of their sequences."""
+    parent = out / _RECORDINGS
+    return {
+        parent / f'{number:03d}_{recording_stem(recording_path(path).resolve())}': (path,)
+        for number, path in enumerate(settings.recordings, start=1)
+    }
 
 
 def _label(
@@ -244,10 +239,7 @@ def _label(
     if counts.is_file():
         return json.loads(counts.read_text(encoding='utf-8'))
     shutil.rmtree(cache, ignore_errors=True)
-    folders = {
-        out / _RECORDINGS / _name(number, path): path
-        for number, path in enumerate(settings.recordings, start=1)
-    }
+    folders = _folders(settings, out)
     model = initial_model(config, init, log)
     # Those of the recordings are a good part of the gain, and cost no training
     paths = [path for folder in folders for path in list_sequences(folder)]
@@ -255,7 +247,7 @@ def _label(
     estimate_batch_norms(model, sample_windows(paths, config.network(), wanted))
     detector = _detector(model, config, settings.labelling)
     totals: Counter[str] = Counter()
-    for folder, path in folders.items():
+    for folder, (path,) in folders.items():
         if not folder.is_dir():  # left out
             continue
         found = label_recording(folder, cache / 'train', folder.name, detector, settings.labelling)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import contextlib
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sast_ros_training.training.cache import CachedSequence, list_sequences, SUF
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingDataError
 
-__all__ = ['check', 'prepare']
+__all__ = ['check', 'make_missing', 'prepare']
 
 
 def check(config: TrainingConfig) -> None:
@@ -112,25 +112,39 @@ def _convert(config: TrainingConfig, log: Callable[[str], None]) -> None:
             )
         splits[split] = _targets(found, Path(data.cache) / kind)
     _check_targets(splits.values(), config, log)
+
+    def convert(target: Path, path: Path, boxes: Path) -> list[str]:
+        if data.kind == 'rvt':
+            return convert_sequence(path, target, config)
+        return convert_recording(path, boxes, target, config)
+
     failed: list[SastError] = []
     for split, targets in splits.items():
-        for number, (target, (path, boxes)) in enumerate(targets.items(), start=1):
-            if target.exists():
-                continue
-            log(f'{split} {number} of {len(targets)}: {path.name}')
-            try:
-                if data.kind == 'rvt':
-                    warnings = convert_sequence(path, target, config)
-                else:
-                    warnings = convert_recording(path, boxes, target, config)
-            except (RecordingError, EvaluationError, TrainingDataError) as error:
-                failed.append(error)
-                log(f'left out: {error}')
-                continue
-            for warning in warnings:
-                log(f'{path.name}: {warning}')
+        failed += make_missing(split, targets, convert, log)
     if failed and not list_sequences(Path(data.cache) / 'train'):
         raise failed[0]
+
+
+def make_missing(
+    kind: str,
+    targets: Mapping[Path, tuple[Path, ...]],
+    make: Callable[..., list[str]],
+    log: Callable[[str], None],
+) -> list[SastError]:
+    """Make what is not there of the sources, the first of which is named; return the errors."""
+    failed: list[SastError] = []
+    for number, (target, sources) in enumerate(targets.items(), start=1):
+        if target.exists():
+            continue
+        name = sources[0].name
+        log(f'{kind} {number} of {len(targets)}: {name}')
+        try:
+            for warning in make(target, *sources):
+                log(f'{name}: {warning}')
+        except (RecordingError, EvaluationError, TrainingDataError) as error:
+            failed.append(error)
+            log(f'left out: {error}')
+    return failed
 
 
 def _check_targets(
