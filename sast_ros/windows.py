@@ -285,11 +285,6 @@ class WindowCutter:
         """Nanoseconds to add to the time of the events for ROS time, ``None`` if unknown."""
         return self._clock.offset_ns
 
-    @property
-    def pending_events(self) -> int:
-        """Number of events received for windows that are not complete yet."""
-        return self._pending
-
     def restart(self, reason: str) -> None:
         """
         Discard all pending events; the next event starts a new stream.
