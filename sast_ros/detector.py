@@ -58,18 +58,18 @@ class SelectedTokens:
     downsample: int
     sensor_size: tuple[int, int] | None
 
-    def token_map(self, stage: int = 1) -> TokenMap:
+    def token_map(self) -> TokenMap:
         """
-        Return which tokens of a stage (1 to 4) attended, for all pixels of the sensor.
+        Return which tokens of the first stage attended, for all pixels of the sensor.
 
         The last pixels of a side that ``downsample`` does not divide are in no cell; no token
         attends to them, unless padding covers them.
         """
-        stride = STRIDES[stage - 1]
+        stride = STRIDES[0]
         side = stride * self.downsample
         rows, columns = (side // stride for side in self.input_size)
         kinds = np.zeros(rows * columns, np.uint8)
-        for selection in self.selections[stage - 1]:
+        for selection in self.selections[0]:
             order, mask = selection.order, selection.mask[self.sample]
             kinds[order.cpu().numpy().ravel()] += mask.cpu().numpy().ravel()
         missing = [

@@ -7,20 +7,14 @@ from __future__ import annotations
 import numpy as np
 from sast_ros.detections import Detections
 
+#: Older positions, and objects that were not seen for so long, are forgotten.
+_LENGTH_US = 1_000_000
+
 
 class Trails:
-    """
-    Recent positions of the tracked objects of one camera.
+    """Recent positions of the tracked objects of one camera."""
 
-    Parameters
-    ----------
-    length_ms : float
-        Older positions, and objects that were not seen for so long, are forgotten.
-
-    """
-
-    def __init__(self, length_ms: float = 1000) -> None:
-        self._length_us = round(1000 * length_ms)
+    def __init__(self) -> None:
         self._points: dict[int, list[tuple[int, float, float]]] = {}
 
     def update(self, detections: Detections) -> dict[int, np.ndarray]:
@@ -46,7 +40,7 @@ class Trails:
                 if number:
                     point = now, (left + right) / 2, bottom
                     self._points.setdefault(number, []).append(point)
-            oldest = now - self._length_us
+            oldest = now - _LENGTH_US
             recent = {
                 number: [point for point in points if point[0] > oldest]
                 for number, points in self._points.items()

@@ -18,14 +18,14 @@ def objects(t_ms: int, **positions: tuple[float, float]) -> Detections:
 
 
 def test_a_trail_holds_the_positions_of_its_length():
-    trails = Trails(length_ms=100)
+    trails = Trails()
     trails.update(objects(0, n7=(50, 100), n0=(200, 100)))
-    trails.update(objects(50, n7=(60, 101), n8=(10, 30)))
-    found = trails.update(objects(120, n7=(70, 102)))
+    trails.update(objects(500, n7=(60, 101), n8=(10, 30)))
+    found = trails.update(objects(1200, n7=(70, 102)))
     assert set(found) == {7, 8}  # 0 is no object
     assert found[7].tolist() == [[60, 101], [70, 102]]
     assert found[8].tolist() == [[10, 30]]
-    assert set(trails.update(objects(160))) == {7}
+    assert set(trails.update(objects(1600))) == {7}
 
 
 def test_a_reset_and_detections_without_numbers():

@@ -38,12 +38,12 @@ def make_cyclist(rng: np.random.Generator, lights: bool = False) -> Body:
     return RiggedBody(skin, motions, TWO_WHEELER, (2.0, 8.0))
 
 
-def make_parked_bicycle(rng: np.random.Generator, class_id: int | None = None) -> Body:
-    """Return a bicycle without a rider, as a distractor or with the class that is given."""
+def make_parked_bicycle(rng: np.random.Generator) -> Body:
+    """Return a bicycle without a rider, as a distractor."""
     bike = _Bicycle(rng, rng.uniform(0.8, 0.95))
     skin = Skin(more=4)
     bike.add_to(skin, False)
-    return Body(skin.finish()[0], class_id)
+    return Body(skin.finish()[0])
 
 
 def make_motorcyclist(rng: np.random.Generator, lights: bool = False) -> Body:

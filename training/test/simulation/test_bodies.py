@@ -26,12 +26,7 @@ from sast_ros_training.simulation.motion import Path as WalkedPath
 from sast_ros_training.simulation.people import make_pedestrian
 from sast_ros_training.simulation.rig import rolling
 from sast_ros_training.simulation.shapes import box, disc, ellipsoid, rectangle, ring, tube
-from sast_ros_training.simulation.two_wheelers import (
-    make_cyclist,
-    make_motorcyclist,
-    make_parked_bicycle,
-    make_scooter,
-)
+from sast_ros_training.simulation.two_wheelers import make_cyclist, make_motorcyclist, make_scooter
 from sast_ros_training.simulation.vehicles import make_car, make_van
 
 Maker = Callable[[np.random.Generator], Body]
@@ -102,10 +97,6 @@ def test_distractors_have_no_class(maker: Maker) -> None:
     body = maker(np.random.default_rng(0))
     assert body.class_id is None
     assert (body.speeds[1] > 0) == (maker in MOVING)
-
-
-def test_a_parked_bicycle_takes_the_class_that_it_is_given() -> None:
-    assert make_parked_bicycle(np.random.default_rng(0), class_id=1).class_id == 1
 
 
 @pytest.mark.parametrize('name', ['car', 'pedestrian', 'cyclist'])
