@@ -156,11 +156,12 @@ class _Stream:
         augmentation = Augmentation(**position['augmentation'])
         clip = _Clip(**{**position, 'augmentation': augmentation})
         path = self._folder / clip.name
-        behind = clip.step + (len(CachedSequence(path)) if path.exists() else 0)
-        if clip.step < 1 or not 0 <= clip.first <= clip.window <= clip.end < behind:
+        sequence = CachedSequence(path) if path.exists() else None
+        in_order = clip.step >= 1 and 0 <= clip.first <= clip.window <= clip.end
+        if sequence is None or not in_order or clip.end >= clip.step + len(sequence):
             self._clip = replace(clip, window=clip.end, step=1)
             return
-        sequence = self._enter(clip)
+        self._enter(clip, sequence)
         for window in range(clip.first, clip.window, clip.step):
             self._memory.note(sequence.labels(window))
 
@@ -173,7 +174,7 @@ class _Stream:
         before = self._clip
         fresh = before is None or before.window + len(cells) * before.step > before.end
         if fresh:
-            self._enter(self._draw(len(cells)))
+            self._enter(*self._draw(len(cells)))
         clip, sequence = self._clip, self._sequence
         assert clip is not None and sequence is not None
         rows = []
@@ -188,7 +189,7 @@ class _Stream:
             clip.window += clip.step
         return fresh, rows
 
-    def _draw(self, windows: int) -> _Clip:
+    def _draw(self, windows: int) -> tuple[_Clip, CachedSequence]:
         ordinal = 0 if self._clip is None else self._clip.ordinal + 1
         paths = list_sequences(self._folder)
         seed = self._seed
@@ -206,7 +207,6 @@ class _Stream:
                 f'{self._folder}: holds no sequence of at least {windows} windows; make data '
                 'first, or correct data.cache of the configuration'
             )
-        sequence.require(self._network)
         rng = np.random.default_rng([*seed, 1, self._index, ordinal])
         # By generators of their own, so that the other clips are the same whatever the shares of
         # those with steps and noise
@@ -230,18 +230,16 @@ class _Stream:
         augmentation = replace(
             augmentation, noise_hz=sample_noise(self._config.augmentation, noise)
         )
-        return _Clip(ordinal, sequence.path.name, first, first, end, augmentation, step)
+        clip = _Clip(ordinal, sequence.path.name, first, first, end, augmentation, step)
+        return clip, sequence
 
-    def _enter(self, clip: _Clip) -> CachedSequence:
-        if self._sequence is None or self._sequence.path.name != clip.name:
-            self._sequence = CachedSequence(self._folder / clip.name)
-            self._sequence.require(self._network)
-        self._clip = clip
+    def _enter(self, clip: _Clip, sequence: CachedSequence) -> None:
+        sequence.require(self._network)
+        self._clip, self._sequence = clip, sequence
         self._map = AugmentationMap(
-            clip.augmentation, self._sequence.info, self._network.frame, self._network.downsample
+            clip.augmentation, sequence.info, self._network.frame, self._network.downsample
         )
-        self._memory = LabelMemory(self._sequence.info.stride_ms, clip.step)
-        return self._sequence
+        self._memory = LabelMemory(sequence.info.stride_ms, clip.step)
 
 
 class StreamLoader:
