@@ -21,7 +21,7 @@ from sast_ros.model import SAST
 from sast_ros.model.device import choose_device
 from sast_ros.output import write_file
 from sast_ros_training.training.averages import estimate_batch_norms, sample_windows
-from sast_ros_training.training.cache import CachedSequence, list_sequences
+from sast_ros_training.training.cache import list_sequences
 from sast_ros_training.training.callback import Report
 from sast_ros_training.training.config import (
     DataConfig,
@@ -284,8 +284,6 @@ def _add_labelled(
     config = replace(config, data=replace(config.data, simulation=whole))
     with prepare(config, log):
         labelled = list_sequences(Path(config.data.cache) / 'train')
-    for path in labelled:
-        CachedSequence(path).require(config.network())
     own = list_sequences(cache / 'train')
     wanted = share / (1 - share) * len(own) / len(labelled)
     _link(labelled, cache / 'train', max(1, round(wanted)))
