@@ -17,7 +17,7 @@ from sast_ros.cli.evaluate import (
     SCORE_THRESHOLD,
     show_finished,
 )
-from sast_ros.cli.terminal import new_table, open_console, print_error, write_json
+from sast_ros.cli.terminal import decimal, new_table, open_console, print_error, write_json
 from sast_ros.example import recording_path
 from sast_ros.output import check_place
 from sast_ros.process import limit_spinning
@@ -127,7 +127,7 @@ def _show(summary: dict[str, Any]) -> None:
     score = summary['before']['reported']['score']
     of = 'recordings held out of the fit' if summary['held_out'] else 'the recordings of the fit'
     table.add_row(
-        'calibration error', f'{_number(before)}, then {_number(after)}, at {score:g} and above'
+        'calibration error', f'{decimal(before)}, then {decimal(after)}, at {score:g} and above'
     )
     table.add_row('', f'the second one of {of}')
     table.add_row('best threshold', f'{summary["best_threshold"]:g} by the mean F1 of the classes')
@@ -144,9 +144,5 @@ def _thresholds(rows: list[dict[str, Any]]) -> Table:
     for column in ('score', *names):
         table.add_column(column, justify='right')
     for row in rows:
-        table.add_row(f'{row["threshold"]:.2f}', *(_number(row[name]) for name in names))
+        table.add_row(f'{row["threshold"]:.2f}', *(decimal(row[name]) for name in names))
     return table
-
-
-def _number(value: float | None) -> str:
-    return '-' if value is None else f'{value:.3f}'

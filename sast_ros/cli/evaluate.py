@@ -14,6 +14,7 @@ from typing import Any, TYPE_CHECKING
 
 from sast_ros.cli.arguments import add_detector, detector_options, number_between, whole_number
 from sast_ros.cli.terminal import (
+    decimal,
     new_table,
     open_console,
     print_error,
@@ -402,7 +403,7 @@ def _overview(result: dict[str, Any]) -> Table:
         )
     if 'ignored_regions' in result:
         table.add_row('ignored', f'detections in {result["ignored_regions"]} regions of crowds')
-    table.add_row('mAP', f'{_number(result["AP"])} (AP50 {_number(result["AP50"])})')
+    table.add_row('mAP', f'{decimal(result["AP"])} (AP50 {decimal(result["AP50"])})')
     rate = result['false_positives']
     if rate['minutes_without_labels']:
         table.add_row(
@@ -421,7 +422,7 @@ def _overview(result: dict[str, Any]) -> Table:
     if tracking is not None:
         table.add_row(
             'tracking',
-            f'IDF1 {_number(tracking["IDF1"])}, HOTA {_number(tracking["HOTA"])}, '
+            f'IDF1 {decimal(tracking["IDF1"])}, HOTA {decimal(tracking["HOTA"])}, '
             f'{tracking["id_switches"]} identity switches of {tracking["objects"]} objects in '
             f'{tracking["tracks"]} tracks',
         )
@@ -450,10 +451,6 @@ def _classes(result: dict[str, Any]) -> Table:
         table.add_column(f'{name} at {point["score"]:g}', justify='right')
     rows = {**result['per_class'], 'all': {**result, **{name: point[name] for name in shares}}}
     for row, values in rows.items():
-        cells = [_number(values[name]) for name in names + shares]
+        cells = [decimal(values[name]) for name in names + shares]
         table.add_row(row, str(values['labels']), *cells)
     return table
-
-
-def _number(value: float | None) -> str:
-    return '-' if value is None else f'{value:.3f}'

@@ -163,6 +163,11 @@ def thousands(number: int) -> str:
     return f'{number:,}'.replace(',', ' ')
 
 
+def decimal(value: float | None) -> str:
+    """Return a share with three decimals, a dash for an unknown one."""
+    return '-' if value is None else f'{value:.3f}'
+
+
 def step_logger() -> Callable[[str], None]:
     """Return a function that prints a line for each step that begins."""
     from rich.text import Text
