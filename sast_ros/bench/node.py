@@ -191,8 +191,6 @@ def find_highest(
             if value <= first / 64:
                 return 0.0
             value /= 2
-        if low and high:
-            break
     while high / low > near:
         middle = (low * high) ** 0.5
         if passes(middle):
