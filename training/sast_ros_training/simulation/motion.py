@@ -17,6 +17,9 @@ _JOLT_SPAN = 7.0
 #: Speed in m/s below which a walker stands, and the seconds between walking and standing.
 _MIN_WALKING, _SETTLE_SECONDS = 0.05, 0.35
 
+#: Of a camera that keeps its direction: no yaw, no pitch, no roll.
+NO_WAVES = (np.zeros((1, 3)),) * 3
+
 #: The four ways in which a camera is held.
 MOTIONS = ('static', 'pan', 'handheld', 'driving')
 
@@ -69,14 +72,11 @@ class MovingCamera:
 
     def pose(self, seconds: float) -> np.ndarray:
         """Return the transform from world to camera coordinates, ``float32[3, 4]``."""
-        yaw, pitch, roll = (
-            base
-            + float(np.sum(waves[:, 0] * np.sin(2 * np.pi * waves[:, 1] * seconds + waves[:, 2])))
-            for base, waves in zip(self.angles, self.waves, strict=True)
-        )
-        yaw += self.turn * self._moving_time(seconds)
+        angles = self.angles + sum_of_waves(self.waves, seconds)
+        angles[0] += self.turn * self._moving_time(seconds)
         if len(self.jolts):
-            yaw, pitch, roll = (yaw, pitch, roll) + self._jolted(seconds)
+            angles += self._jolted(seconds)
+        yaw, pitch, roll = angles.tolist()
         level = np.cos(pitch)
         forward = np.array([np.cos(yaw) * level, np.sin(yaw) * level, np.sin(pitch)])
         right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
@@ -98,6 +98,13 @@ class MovingCamera:
         return seconds - float(np.clip(seconds - self.stop[0], 0, self.stop[1] - self.stop[0]))
 
 
+def sum_of_waves(waves: Sequence[np.ndarray], seconds: float) -> np.ndarray:
+    """Return the values of several ``[N, 3]`` sums of sines (amplitude, Hz, phase) at a time."""
+    return np.array(
+        [float(np.sum(w[:, 0] * np.sin(2 * np.pi * w[:, 1] * seconds + w[:, 2]))) for w in waves]
+    )
+
+
 def make_camera(
     rng: np.random.Generator,
     motion: str,
@@ -114,7 +121,7 @@ def make_camera(
     """
     speed = turn = heading = bob = 0.0
     stop = (0.0, 0.0)
-    waves = [np.zeros((1, 3))] * 3
+    waves = list(NO_WAVES)
     height = rng.uniform(1.0, 2.2) if rng.random() < 0.65 else rng.uniform(2.2, 9.0)
     if motion == 'driving':
         height = rng.uniform(0.9, 2.2)

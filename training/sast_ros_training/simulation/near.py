@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from sast_ros_training.simulation import near_textures
 from sast_ros_training.simulation.draws import log_uniform
-from sast_ros_training.simulation.near_motion import make_waves, NearCamera, NO_WAVES
+from sast_ros_training.simulation.motion import NO_WAVES
+from sast_ros_training.simulation.near_motion import make_waves, NearCamera
 from sast_ros_training.simulation.near_room import (
     DEPTHS,
     draw_walls,

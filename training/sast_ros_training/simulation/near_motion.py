@@ -11,10 +11,9 @@ from functools import cached_property
 import numpy as np
 from sast_ros_training.simulation.actors import Actor
 from sast_ros_training.simulation.draws import log_uniforms
-from sast_ros_training.simulation.motion import MovingCamera, Path
+from sast_ros_training.simulation.motion import MovingCamera, NO_WAVES, Path, sum_of_waves
 from sast_ros_training.simulation.rig import rotation
 
-NO_WAVES = (np.zeros((1, 3)),) * 3
 NO_PATH = Path(np.array([0.0, 1.0]), np.zeros((2, 2)), np.zeros(2), np.zeros(2))
 
 
@@ -33,14 +32,7 @@ class NearCamera(MovingCamera):
 
     def position(self, seconds: float) -> np.ndarray:
         """``float64[3]`` metres."""
-        return super().position(seconds) + _sum_of_waves(self.sways, seconds)
-
-
-def _sum_of_waves(waves: Sequence[np.ndarray], seconds: float) -> np.ndarray:
-    """Return the values of several ``[N, 3]`` sums of sines (amplitude, Hz, phase) at a time."""
-    return np.array(
-        [float(np.sum(w[:, 0] * np.sin(2 * np.pi * w[:, 1] * seconds + w[:, 2]))) for w in waves]
-    )
+        return super().position(seconds) + sum_of_waves(self.sways, seconds)
 
 
 @dataclass(frozen=True)
@@ -73,10 +65,10 @@ class Flight:
         go = float(np.clip((seconds - leaves) / max(gone - leaves, 1e-3), 0, 1))
         away = 1 - come * come * (3 - 2 * come) + go * go * (3 - 2 * go)
         passed = seconds - self.since
-        place = self.place + away * self.entry + _sum_of_waves(self.sways, seconds)
+        place = self.place + away * self.entry + sum_of_waves(self.sways, seconds)
         place = place + self.velocity * passed
         place[2] -= 0.5 * self.fall * passed * passed
-        angles = _sum_of_waves(self.turns, seconds) + self.spin * passed
+        angles = sum_of_waves(self.turns, seconds) + self.spin * passed
         turned = self.turned
         for axis in (2, 1, 0):
             turned = turned @ rotation(axis, angles[axis])[0]
