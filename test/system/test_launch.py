@@ -36,6 +36,8 @@ pytest.importorskip(
 CLEAN = 'process has finished cleanly'
 
 # `ros2 launch` needs ros2cli; this is what it does with a file and arguments.
+# Noninteractive: launch passes SIGINT on to its processes. Otherwise it takes for granted that a
+# terminal has interrupted them too, and sends them SIGTERM after 5 s.
 PROGRAM = """
 import sys
 from launch import LaunchDescription, LaunchService
@@ -43,7 +45,7 @@ from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 arguments = [argument.split(':=') for argument in sys.argv[2:]]
-service = LaunchService()
+service = LaunchService(noninteractive=True)
 source = PythonLaunchDescriptionSource(sys.argv[1])
 included = IncludeLaunchDescription(source, launch_arguments=arguments)
 service.include_launch_description(LaunchDescription([included]))
