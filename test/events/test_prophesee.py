@@ -27,6 +27,16 @@ def write(folder: Path, name: str, header: list[str], body: bytes) -> Path:
     return path
 
 
+def write_events(folder: Path, name: str, events: encoders.Events, missing: int = 0) -> Path:
+    """Write a .raw or .dat file of a 64x48 sensor, without so many bytes of its end."""
+    if name.endswith('dat'):
+        header = ['Version 2', 'Width 64', 'Height 48']
+        body = b'\x0c\x08' + encoders.dat(*events)
+    else:
+        header, body = ['evt 2.0', 'geometry 64x48'], encoders.evt2(*events)
+    return write(folder, name, header, body[: len(body) - missing])
+
+
 def test_raw_and_dat_of_one_recording_hold_the_same_events(shared: Path) -> None:
     folder = shared / 'data/faery_imx636'
     raw, dat = (
@@ -165,15 +175,7 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize('name', ['cut.raw', 'cut.dat'])
 def test_a_file_cut_short_gives_all_it_has_and_then_the_error(tmp_path: Path, name: str) -> None:
     x, y, p, t = random_events(100, 64, 48)
-    if name.endswith('dat'):
-        path = write(
-            tmp_path,
-            name,
-            ['Version 2', 'Width 64', 'Height 48'],
-            b'\x0c\x08' + encoders.dat(x, y, p, t)[:-3],
-        )
-    else:
-        path = write(tmp_path, name, ['evt 2.0', 'geometry 64x48'], encoders.evt2(x, y, p, t)[:-1])
+    path = write_events(tmp_path, name, (x, y, p, t), missing=3 if name.endswith('dat') else 1)
     chunks = iter(open_prophesee_file(path))
     assert len(next(chunks)) == 99
     with pytest.raises(EventFormatError, match=facts(name)) as caught:
@@ -186,15 +188,7 @@ def test_a_file_cut_short_gives_all_it_has_and_then_the_error(tmp_path: Path, na
 def test_an_event_outside_the_sensor_is_left_out(tmp_path: Path, name: str) -> None:
     x, y, p, t = random_events(100, 64, 48)
     x[50] = 64
-    if name.endswith('dat'):
-        path = write(
-            tmp_path,
-            name,
-            ['Version 2', 'Width 64', 'Height 48'],
-            b'\x0c\x08' + encoders.dat(x, y, p, t),
-        )
-    else:
-        path = write(tmp_path, name, ['evt 2.0', 'geometry 64x48'], encoders.evt2(x, y, p, t))
+    path = write_events(tmp_path, name, (x, y, p, t))
     (chunk,) = open_prophesee_file(path)
     assert chunk.left_out == {'outside_sensor': 1}
     np.testing.assert_array_equal(chunk.y, np.delete(y, 50))
