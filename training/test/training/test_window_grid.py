@@ -17,8 +17,8 @@ from sast_ros.pipeline import EventPipeline
 from sast_ros_training.simulation.dataset import evaluation_boxes
 from sast_ros_training.simulation.sequence import SimulatedSequence
 from sast_ros_training.simulation.timing import WindowTiming
-from sast_ros_training.training.window_grid import detect_grid, summarise_grid
 import window_grid
+from window_grid import detect_grid, summarise_grid
 
 TIMINGS = [WindowTiming.from_ms(*times) for times in ((50, 50), (20, 125), (100, 25))]
 
