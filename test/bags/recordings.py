@@ -10,6 +10,7 @@ import numpy as np
 from rosbags.rosbag1 import Writer as Rosbag1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Rosbag2Writer
+from sast_ros.bags import open_recording
 from sast_ros.bags.definitions import message_types
 from sast_ros.events import EventChunk
 
@@ -141,6 +142,19 @@ def write_recording(folder: Path, kind: str, topics: dict[str, tuple[str, list]]
     if kind == 'rosbag1':
         return write_rosbag1(folder / 'recording.bag', topics)
     return write_rosbag2(folder / 'recording', topics, kind)
+
+
+def read(path: Path, topic: str | None = None) -> tuple[list, str]:
+    """Return the messages of a recording, and what is missing of it."""
+    with open_recording(path, topic) as recording:
+        return list(recording.messages()), recording.missing
+
+
+def is_truncated(path: Path) -> bool:
+    """Return whether a recording says that it ends early, when its events have been read."""
+    with open_recording(path) as recording:
+        list(recording)
+        return recording.truncated
 
 
 def write_dat(path: Path, chunk: EventChunk) -> Path:

@@ -23,6 +23,8 @@ from bags.recordings import (
     event_messages,
     EVENT_PACKET,
     HEIGHT,
+    is_truncated,
+    read,
     START_NS,
     text_messages,
     TOPIC,
@@ -101,17 +103,6 @@ def split(content: bytes | bytearray) -> list[tuple[int, bytes]]:
 
 def join(records: list[tuple[int, bytes]], *, end: bytes = MAGIC) -> bytes:
     return MAGIC + b''.join(struct.pack('<BQ', code, len(c)) + c for code, c in records) + end
-
-
-def read(path: Path, topic: str | None = None) -> tuple[list, str]:
-    with open_recording(path, topic) as recording:
-        return list(recording.messages()), recording.missing
-
-
-def is_truncated(path: Path) -> bool:
-    with open_recording(path) as recording:
-        list(recording)
-        return recording.truncated
 
 
 # -------------------------------------------------------------------------------------------- mcap

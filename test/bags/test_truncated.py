@@ -12,6 +12,8 @@ import sqlite3
 from bags.recordings import (
     event_messages,
     EVENT_PACKET,
+    is_truncated,
+    read,
     TOPIC,
     write_recording,
     write_rosbag1,
@@ -37,17 +39,6 @@ def bag_file(folder: Path, kind: str, messages: list) -> Path:
         (path / 'metadata.yaml').unlink()
         (path,) = path.iterdir()
     return path
-
-
-def read(path: Path) -> tuple[list, str]:
-    with open_recording(path) as recording:
-        return list(recording.messages()), recording.missing
-
-
-def is_truncated(path: Path) -> bool:
-    with open_recording(path) as recording:
-        list(recording)
-        return recording.truncated
 
 
 @pytest.fixture(scope='module')
