@@ -20,6 +20,7 @@ import time
 from bags.recordings import random_chunk, write_dat
 from facts import facts
 import numpy as np
+from program import wait_for
 import pytest
 
 pytest.importorskip('rclpy', reason='the demonstration needs ROS 2')
@@ -159,12 +160,6 @@ def test_the_domain_is_not_the_one_of_the_user(monkeypatch: pytest.MonkeyPatch) 
         assert 1 <= int(os.environ['ROS_DOMAIN_ID']) <= 100
         assert os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
     assert dict(os.environ) == before
-
-
-def wait_for(condition: object) -> None:
-    limit = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < limit
 
 
 def test_no_process_is_left_when_the_demo_is_terminated(tmp_path: Path) -> None:

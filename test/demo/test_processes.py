@@ -10,8 +10,8 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
-import time
 
+from program import is_gone, wait_for
 import pytest
 from sast_ros.demo.processes import Child, claimed_domain, DemoError
 
@@ -28,12 +28,6 @@ def make_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
         return Child(f'the {name}', name, ['argument'], tmp_path / f'{name}.log')
 
     return make
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < limit
 
 
 def test_a_child_that_fails_is_reported_with_the_end_of_its_log(make_child) -> None:
@@ -94,13 +88,6 @@ def test_children_end_even_if_the_demo_is_killed(tmp_path: Path, handler: str) -
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     wait_for(lambda: is_gone(int(done.stdout)))
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
-    except OSError:
-        return True
 
 
 on_linux = pytest.mark.skipif(sys.platform != 'linux', reason='domains are held on Linux only')

@@ -68,14 +68,6 @@ class Command:
         self.process.wait()
 
 
-def wait_for(condition: Callable[[], Any], patience_s: float = 60) -> None:
-    """Wait until a condition holds."""
-    limit = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < limit
-        select.select([], [], [], 0.01)
-
-
 def summaries(out: Path) -> dict[str, tuple[int, int]]:
     """Return by name which replays are complete: file number and time of their summaries."""
     found = {}
@@ -83,11 +75,3 @@ def summaries(out: Path) -> dict[str, tuple[int, int]]:
         status = path.stat()
         found[path.parent.name] = (status.st_ino, status.st_mtime_ns)
     return found
-
-
-def is_gone(pid: int) -> bool:
-    """Return whether a process has ended."""
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
-    except OSError:
-        return True

@@ -15,10 +15,11 @@ import subprocess
 import sys
 
 from evaluation import batch_jobs
-from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
+from evaluation.commands import Command, summaries, without_inputs
 from facts import facts
 from interruption import INTERRUPTIONS
 import numpy as np
+from program import is_gone, wait_for
 import pytest
 from sast_ros.bags import RecordingError
 from sast_ros.cli import main

@@ -13,8 +13,9 @@ import subprocess
 import sys
 from typing import Any
 
-from evaluation.commands import Command, is_gone, summaries, wait_for, without_inputs
+from evaluation.commands import Command, summaries, without_inputs
 from facts import facts
+from program import is_gone, wait_for
 import pytest
 from sast_ros.cli import main
 from sast_ros.evaluation.batch.jobs import BatchError
