@@ -37,6 +37,7 @@ from sast_ros.ros.diagnostics import diagnostic_status, Monitor, NodeStatus
 from sast_ros.ros.event_subscription import EventSubscription
 from sast_ros.ros.log_throttle import LogThrottle
 from sast_ros.ros.node_parameters import make_filter
+from sast_ros.ros.own_node import full_service
 from sast_ros.ros.parameters import Settings
 from sast_ros.ros.viewers import Viewers
 from sast_ros.ros.window_queue import WindowQueue
@@ -124,8 +125,8 @@ class Camera:
         Raises
         ------
         SettingError
-            A sensor size that does not fit the network, a filter that does not exist, or an
-            impossible QoS.
+            A sensor size that does not fit the network, a filter that does not exist, an
+            impossible QoS, or a name that no topic or service can have.
 
         """
         self._cutter = make_cutter(
@@ -143,11 +144,12 @@ class Camera:
         info_topic = f'{prefix}{camera_info.INPUT}'
         self._camera_info = CameraInfoRelay(self._node, info_topic, info_pub, self._logger)
         self._viewers = Viewers(self._publisher, self._logger, self._node.context.ok)
-        create = self._node.create_service
-        self._services = [
-            create(SetBool, f'{prefix}enable', self._on_enable),
-            create(Trigger, f'{prefix}reset_state', self._on_reset_state),
-        ]
+        for kind, name, answer in (
+            (SetBool, f'{prefix}enable', self._on_enable),
+            (Trigger, f'{prefix}reset_state', self._on_reset_state),
+        ):
+            full_service(self._node, name)
+            self._services.append(self._node.create_service(kind, name, answer))
 
     def activate(self, queue: WindowQueue, version: int) -> None:
         """Publish the labels and the number of the configuration, subscribe to the events."""

@@ -29,7 +29,7 @@ except ImportError as error:
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException, ParameterNotDeclaredException
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -58,6 +58,7 @@ from sast_ros.ros.rclpy_compat import (
     RCLError,
     refuse_impossible_transitions,
     refuse_unknown_types,
+    ros_refusals,
 )
 from sast_ros.ros.window_queue import WindowQueues
 from sast_ros.ros.worker import Worker
@@ -365,7 +366,8 @@ def main() -> int:
     try:
         with _SIGNALS.interruptible():
             initialize()
-            node = DetectorNode()
+            with ros_refusals():
+                node = DetectorNode()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
         executor.spin()
@@ -374,8 +376,7 @@ def main() -> int:
     except Exception as error:
         if _SIGNALS.came:  # what was under way found the context shut down
             return 0
-        # The last: of use_sim_time
-        if not isinstance(error, (SastError, RCLError, ParameterException)):
+        if not isinstance(error, (SastError, RCLError)):
             raise
         logger = node.get_logger() if node is not None else get_logger(NODE_NAME)
         logger.fatal(escape_controls(str(error)))

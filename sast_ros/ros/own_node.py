@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 
 import rclpy
@@ -75,8 +75,27 @@ def full_topic(node: Node, topic: str) -> str:
         No topic can have this name.
 
     """
+    return _full_name(node.resolve_topic_name, 'topic', topic)
+
+
+def full_service(node: Node, service: str) -> str:
+    """
+    Return the full name of a service.
+
+    Raises
+    ------
+    UsageError
+        No service can have this name; rclpy would end in an error of its own.
+
+    """
+    return _full_name(node.resolve_service_name, 'service', service)
+
+
+def _full_name(resolve: Callable[[str], str], kind: str, name: str) -> str:
     try:
-        return str(node.resolve_topic_name(topic))
+        return str(resolve(name))
     except RCLError as error:
         reason = rcl_reason(error).partition(': ')[2] or error
-        raise UsageError(f'no topic is called {topic!r}: {reason}') from error
+        raise UsageError(
+            f'no {kind} is called {name!r}, as it is given or remapped: {reason}'
+        ) from error

@@ -22,7 +22,9 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sast_ros.errors import SettingError
 from sast_ros.events import EVENT_TYPES
+from sast_ros.ros.own_node import full_topic
 from sast_ros.ros.parameters import AUTO
+from sast_ros.ros.rclpy_compat import rcl_reason, RCLError
 
 AnyPublisher = TypeVar('AnyPublisher', bound=Publisher)
 
@@ -67,13 +69,17 @@ def create_publisher(
     Raises
     ------
     SettingError
-        A value that a policy cannot have.
+        A value that a policy cannot have, or a name that no topic can have.
 
     """
     options = QoSOverridingOptions(_POLICIES)
     try:
         # rclpy writes into the profile
         return create(message_class, topic, copy.copy(profile), qos_overriding_options=options)
+    except RCLError as error:
+        raise SettingError(
+            f'no publisher of {topic} with its remapping and qos_overrides: {rcl_reason(error)}'
+        ) from error
     except (ParameterException, RuntimeError, AssertionError, ValueError) as error:
         raise SettingError(f'qos_overrides of the publisher of {topic}: {error}') from error
 
@@ -127,10 +133,10 @@ def read_subscription_qos(node: Node, topic: str, depth: int) -> SubscriptionQos
     Raises
     ------
     SettingError
-        A value that a policy cannot have.
+        A value that a policy cannot have, or a name that no topic can have.
 
     """
-    name = f'qos_overrides.{node.resolve_topic_name(topic)}.subscription'
+    name = f'qos_overrides.{full_topic(node, topic)}.subscription'
     reliability = ('reliable', 'best_effort')
     durability = ('volatile', 'transient_local')
     return SubscriptionQos(

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from rcl_interfaces.msg import SetParametersResult
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import NameValidationException, ParameterException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -31,7 +31,25 @@ from sast_ros.process import is_interruption
 RCLError = rclpy_implementation.RCLError
 
 #: What ROS raises while it starts; the last one because of use_sim_time.
-_REFUSALS = (RCLError, rclpy_implementation.UnknownROSArgsError, ParameterException)
+_REFUSALS = (
+    RCLError,
+    rclpy_implementation.UnknownROSArgsError,
+    NameValidationException,
+    ParameterException,
+)
+
+#: Kind and text of an argument of which rcl says that it cannot parse it. Why, it tells in terms
+#: of its parser, or not at all.
+_UNPARSED = re.compile(r"Couldn't parse ([\w ]+): '(.*)'\. Error: ", re.DOTALL)
+
+_NAMES = (
+    'a name has letters, digits and underscores, in parts of which none begins with a digit, with '
+    'single slashes between them and at most one before them'
+)
+_FORMS = {
+    'remap rule': f'give -r FROM:=TO; {_NAMES}, as that of a namespace must',
+    'parameter override rule': 'give -p NAME:=VALUE, the value as in a parameter file',
+}
 
 
 def initialize(**options: Any) -> None:
@@ -81,21 +99,31 @@ def ros_refusals(arguments: Sequence[str] = ()) -> Iterator[None]:
         yield
     except _REFUSALS as error:
         reason = rcl_reason(error)
-        if 'logging' in reason:
+        unparsed = _UNPARSED.search(reason)
+        if unparsed is not None and unparsed[1] in _FORMS:
+            reason = f'{unparsed[2]} is not understood; {_FORMS[unparsed[1]]}'
+        elif unparsed is not None:
+            pass
+        elif isinstance(error, NameValidationException) or 'invalid node name' in reason:
+            reason += f'; {_NAMES}'
+        elif 'log directory' in reason:
             reason += '; set ROS_LOG_DIR to a folder that can be written'
-        elif os.environ.get('ROS_SECURITY_ENABLE') == 'true':
+            arguments = ()
+        elif isinstance(error, RCLError) and os.environ.get('ROS_SECURITY_ENABLE') == 'true':
             reason += (
                 '; security is on (ROS_SECURITY_ENABLE): check that the middleware has it, and '
                 'the keystore and enclave'
             )
-        elif arguments:
+            arguments = ()
+        if arguments:
             raise UsageError(f'--ros-args {" ".join(arguments)}: {reason}') from error
         raise SettingError(f'ROS 2 cannot start: {reason}') from error
 
 
 def rcl_reason(error: Exception) -> str:
-    """Return the text of an error of rcl without places in its source."""
-    return re.sub(r', at \S+:\d+', '', str(error))
+    """Return the text of an error of rcl in one line, without places in its source."""
+    text = re.sub(r', at \S+:\d+', '', str(error))
+    return ' '.join(text.split()).removesuffix(' ^')  # it marks a place in a name
 
 
 class _FailingNode(Protocol):
