@@ -418,6 +418,8 @@ class WindowCutter:
             return
         if len(chunk) and self._size_of(chunk) != self._size:
             self._restart('sensor_size')
+        elif len(chunk) and chunk.frame_id != self._frame_id:
+            self._restart('frame_id')
         elif chunk.discontinuity:
             self._restart('time_jump_back')
 

@@ -129,4 +129,4 @@ def open_message_order(
     """
     if _DECODERS.get(type_name) is EventPacketDecoder:
         return PacketOrder(type_name, on_refused)
-    return ArrivalOrder()
+    return ArrivalOrder(type_name, on_refused)

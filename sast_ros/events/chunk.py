@@ -18,12 +18,13 @@ from sast_ros.errors import SastError
 
 #: Reasons in ``EventChunk.left_out``: coordinates outside the sensor; a value that the format does
 #: not allow, or an event that the source itself marked invalid; a time far from that of the
-#: stream; a single message of another sensor size than those around it; before row, column and
-#: time were known (stream joined, or packets lost).
+#: stream; a single message of another sensor size or frame than those around it; before row,
+#: column and time were known (stream joined, or packets lost).
 OUTSIDE_SENSOR = 'outside_sensor'
 INVALID = 'invalid'
 STRAY_TIME = 'stray_time'
 OTHER_SIZE = 'other_size'
+OTHER_FRAME = 'other_frame'
 UNSYNCHRONISED = 'unsynchronised'
 
 #: Limits of what is a sensor: pixels on a side and in all, and how many times longer one side may

@@ -19,8 +19,8 @@ look alike at the first wrong event. The rule:
 - A stream begins with its first event. Fewer than 16 events before a distance longer than the
   horizon are strays where at least 16 times as many follow without one in the same message.
 - A message may be late by as much as its ``header.stamp`` is behind the newest one, up to 50 ms.
-- Messages of another sensor size are kept back in the same way, until the fourth in a row: two
-  publishers on one topic do not always take turns.
+- Messages of another source, which is a frame and a sensor size, are kept back in the same way,
+  until the fourth in a row: two publishers on one topic do not always take turns.
 
 The result depends on the events in the order of their arrival alone, and nothing of a stream is
 lost when it moves.
@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 from sast_ros.errors import SastError
 from sast_ros.events._native import CheckedEvents, DecodedEvents, empty_events
-from sast_ros.events.chunk import EventChunk, EventFormatError, OTHER_SIZE, STRAY_TIME
+from sast_ros.events.chunk import EventChunk, EventFormatError, OTHER_FRAME, OTHER_SIZE, STRAY_TIME
 
 #: Smallest and largest horizon, and the largest backwards, microseconds.
 MIN_HORIZON_US = 10_000
@@ -62,8 +62,8 @@ _MAX_PLACES = 32
 #: More events at one place are not kept back, even where time stands still.
 _MAX_KEPT_BACK = 1 << 20
 
-#: Messages in a row of another sensor size, after which it is that of the stream; at its end.
-_SIZE_HAS_CHANGED, _SIZE_HAD_CHANGED = 4, 2
+#: Messages in a row of another source, after which it is that of the stream; at its end.
+_SOURCE_HAS_CHANGED, _SOURCE_HAD_CHANGED = 4, 2
 
 #: Events of a run, the smallest part of a block that is placed on its own.
 _RUN = 64
@@ -107,24 +107,23 @@ class StreamOrder:
     def restart(self) -> None:
         """Forget the stream; the next events begin a new one."""
         self._last: int | None = None
-        self._size = (0, 0)
+        self._source = ('', 0, 0)
         self._accepted = 0
         self._newest: tuple[int, int] | None = None  # a message's stamp in ns, and its first time
         self._recent: deque[np.ndarray] = deque(maxlen=_RECENT)
         self._places: list[_Place] = []
         self._latest: _Place | None = None  # the place of the events that arrived last, if known
         self._fed = 0
-        self._others: list[EventChunk] = []  # the last messages, of another sensor size
-        self._size_of_others = (0, 0)
+        self._others: list[EventChunk] = []  # the last messages, of another source
 
     def feed(self, chunk: EventChunk) -> Iterator[EventChunk]:
         """Add the next events and return those whose place is known now, in order."""
-        size = (chunk.height, chunk.width)
-        other = len(chunk) > 0 and self._last is not None and size != self._size
+        source = _source(chunk)
+        other = len(chunk) > 0 and self._last is not None and source != self._source
         if chunk.discontinuity or other:
             before: list[EventChunk] = []
             if other and not chunk.discontinuity:
-                if not self._has_changed_size(chunk):
+                if not self._has_changed_source(chunk):
                     self._others.append(self._counts.take_from(chunk))
                     return
                 before, self._others = self._others, []
@@ -135,7 +134,7 @@ class StreamOrder:
         if len(chunk) == 0:
             yield self._counts.add_to(chunk)
             return
-        self._size = size
+        self._source = source
         self._fed += 1
         self._leave_out_others()
         if chunk.ordered or self._continues(chunk):
@@ -165,10 +164,10 @@ class StreamOrder:
             yield from self._move(latest)  # the end of the stream
         yield from self._move_if_believed(ended=True)
         self._leave_out(self._places)
-        if len(self._others) < _SIZE_HAD_CHANGED:
+        if len(self._others) < _SOURCE_HAD_CHANGED:
             self._leave_out_others()
         if self._counts:
-            height, width = self._size
+            _, height, width = self._source
             nothing = EventChunk(*empty_events(0), width=width, height=height, checked=True)
             yield self._counts.add_to(nothing)
         if self._others:
@@ -178,20 +177,21 @@ class StreamOrder:
                 yield from self.feed(chunk)
             yield from self.flush()
 
-    def _has_changed_size(self, chunk: EventChunk) -> bool:
-        """Return whether the stream has the size of this chunk now, which is another one."""
+    def _has_changed_source(self, chunk: EventChunk) -> bool:
+        """Return whether the stream has the source of this chunk now, which is another one."""
         if chunk.stamp_ns is None:
             return True
-        if self._others and (chunk.height, chunk.width) != self._size_of_others:
+        if self._others and _source(chunk) != _source(self._others[0]):
             self._leave_out_others()
-        self._size_of_others = chunk.height, chunk.width
         events = sum(map(len, self._others)) + len(chunk)
-        return len(self._others) + 1 >= _SIZE_HAS_CHANGED or events > _MAX_KEPT_BACK
+        return len(self._others) + 1 >= _SOURCE_HAS_CHANGED or events > _MAX_KEPT_BACK
 
     def _leave_out_others(self) -> None:
-        """Leave out what was kept back because of its sensor size."""
+        """Leave out what was kept back because of its source."""
         if self._others:
-            self._counts.left_out[OTHER_SIZE] += sum(map(len, self._others))
+            of_size = _source(self._others[0])[1:] == self._source[1:]
+            reason = OTHER_FRAME if of_size else OTHER_SIZE
+            self._counts.left_out[reason] += sum(map(len, self._others))
             self._others = []
 
     def _continues(self, chunk: EventChunk) -> bool:
@@ -325,9 +325,9 @@ class StreamOrder:
         self._places = []
         if self._last is not None and int(place.chunks[0].t[0]) < self._last:
             self._counts.discontinuity = True
-            size = self._size
+            source = self._source
             self.restart()
-            self._size = size
+            self._source = source
             times = np.concatenate([chunk.t for chunk in place.chunks])
             begin = _begin(place.chunks, self._horizon(times))
             self._counts.add_strays(sum(map(len, place.chunks[:begin])))
@@ -388,6 +388,10 @@ class _Counts:
 
     def _fields(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def _source(chunk: EventChunk) -> tuple[str, int, int]:
+    return chunk.frame_id, chunk.height, chunk.width
 
 
 def _split(chunk: EventChunk, horizon: int) -> list[EventChunk]:

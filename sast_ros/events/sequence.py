@@ -15,6 +15,9 @@ may publish on one topic. A packet alone says little about which it is. The rule
   repeated, came late, or another source sends on the topic.
 
 Streams without any of this are passed on at once. The result depends on the packets alone.
+
+Messages without a count are passed on as they arrive. One that is the same as one of the last 8
+was repeated by a bridge, a relay or a second player, and is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from dataclasses import dataclass
 import struct
 from typing import Protocol
 
-from sast_ros.events.cdr import Cursor
+from sast_ros.events.cdr import Cursor, ORIGIN
 from sast_ros.events.chunk import EventFormatError
 from sast_ros.events.event_packet import TRIGGER
 
@@ -49,6 +52,14 @@ SEQUENCE_FIELD = 'seq'
 _COUNTS = struct.Struct('<QQ')
 _TAIL = 16
 
+#: Messages, without a count or before the last packet, that are known when they are repeated.
+_REMEMBERED = HORIZON_PACKETS // 2
+
+#: Two messages without a count are the same if they share length, stamp, end and so many bytes of
+#: their content, in odd steps: in even ones they might all be padding of points.
+_STAMP_BYTES = slice(ORIGIN, ORIGIN + 8)
+_SAMPLES = 256
+
 
 class MessageOrder(Protocol):
     """Order of the messages of one topic."""
@@ -64,10 +75,37 @@ class MessageOrder(Protocol):
 
 
 class ArrivalOrder:
-    """Order of messages without a count: as they arrive."""
+    """
+    Order of messages without a count: as they arrive, each of them once.
+
+    Parameters
+    ----------
+    message_type : str
+        Name for error messages.
+    on_refused : callable
+        Called with an ``EventFormatError`` for each message that is left out.
+
+    """
+
+    def __init__(self, message_type: str, on_refused: Callable[[EventFormatError], None]) -> None:
+        self._message_type = message_type
+        self._on_refused = on_refused
+        self.restart()
 
     def feed(self, raw: bytes) -> Sequence[bytes]:
-        """Return the message."""
+        """Return the message, unless it was repeated."""
+        stamp = raw[_STAMP_BYTES]
+        key = len(raw), stamp, raw[-_TAIL:], raw[:: len(raw) // _SAMPLES | 1]
+        if key in self._keys and any(stamp):  # without a stamp, equal messages may hold nothing
+            self._on_refused(
+                EventFormatError(
+                    f'{self._message_type}: a message of {len(raw)} bytes was repeated, with its '
+                    'stamp; let one bridge, relay or player publish on this topic',
+                    field=SEQUENCE_FIELD,
+                )
+            )
+            return ()
+        self._keys.append(key)
         return (raw,)
 
     def flush(self) -> Sequence[bytes]:
@@ -75,7 +113,8 @@ class ArrivalOrder:
         return ()
 
     def restart(self) -> None:
-        """Do nothing."""
+        """Forget the stream; the next message begins a new one."""
+        self._keys: deque[tuple[int, bytes, bytes, bytes]] = deque(maxlen=_REMEMBERED)
 
 
 @dataclass(slots=True, eq=False)
@@ -117,7 +156,7 @@ class PacketOrder:
         self._counting = False
         self._aside: list[_Packet] = []
         self._unreadable = 0  # messages without events since the last packet
-        self._keys: deque[tuple[int, int, int, bytes]] = deque(maxlen=HORIZON_PACKETS // 2)
+        self._keys: deque[tuple[int, int, int, bytes]] = deque(maxlen=_REMEMBERED)
 
     def feed(self, raw: bytes) -> Sequence[bytes]:
         """Add the next packet and return those whose place is known now, in order."""

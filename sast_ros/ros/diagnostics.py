@@ -14,7 +14,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 import numpy as np
 from sast_ros.detections import Detections, StageShare
-from sast_ros.events.chunk import OTHER_SIZE, OUTSIDE_SENSOR, SIZE_ADVICE, STRAY_TIME
+from sast_ros.events.chunk import OTHER_FRAME, OTHER_SIZE, OUTSIDE_SENSOR, SIZE_ADVICE, STRAY_TIME
 from sast_ros.events.outside import MIN_OUTSIDE
 from sast_ros.windows import StreamStatistics
 
@@ -24,10 +24,13 @@ STEP_HISTORY = 512
 #: Without an event for this long the status is STALE, seconds.
 SILENCE_S = 2.0
 
-#: More resets of the stream between two reports, or a larger share of its events with another time
-#: or sensor size, are a warning.
+#: More resets of the stream between two reports, or a larger share of its events with another
+#: time, sensor size or frame, are a warning.
 MANY_RESETS = 3
 MANY_STRAYS = 0.05
+
+#: Reasons for which events are left out that may be those of another publisher.
+_OF_OTHERS = (STRAY_TIME, OTHER_SIZE, OTHER_FRAME)
 
 #: A larger share of its events outside the sensor is a warning.
 MANY_OUTSIDE = 0.01
@@ -164,7 +167,7 @@ class Monitor:
                 format_errors=self.format_errors,
                 step_errors=self.step_errors,
                 strangers=self._strangers,
-                strays=stream.left_out[STRAY_TIME] + stream.left_out[OTHER_SIZE] if stream else 0,
+                strays=sum(stream.left_out[each] for each in _OF_OTHERS) if stream else 0,
                 outside=stream.left_out[OUTSIDE_SENSOR] if stream else 0,
                 resets=sum(stream.resets.values()) if stream else 0,
             )
@@ -248,7 +251,10 @@ class Monitor:
         if new.format_errors:
             return f'{new.format_errors} messages could not be read: {last_error}'
         if strays:
-            return f'{new.strays} events have another time or sensor size than those around them'
+            return (
+                f'{new.strays} events have another time or sensor size, or another frame, than '
+                'those around them'
+            )
         all_events = new.events + new.outside
         if new.outside >= MIN_OUTSIDE and new.outside > MANY_OUTSIDE * all_events:
             what = f'{new.outside} of {all_events} events are outside the sensor'

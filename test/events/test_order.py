@@ -69,35 +69,50 @@ def windows_of(chunks: list[EventChunk]) -> tuple[list[tuple], WindowCutter]:
     return rows, cutter
 
 
-def of_sensor(width: int, seed: int, start: int = 10**9) -> list[EventChunk]:
+def of_sensor(
+    width: int, seed: int, start: int = 10**9, frame_id: str = 'left'
+) -> list[EventChunk]:
     """Return live messages of a sensor, of 2 ms each."""
     events = stream(seed, 4000, 50_000, start)
     return [
-        take(events, slice(low, low + 100)).chunk(width=width, height=4, stamp_ns=low)
+        take(events, slice(low, low + 100)).chunk(
+            width=width, height=4, stamp_ns=low, frame_id=frame_id
+        )
         for low in range(0, 4000, 100)
     ]
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.lists(st.integers(0, 3), min_size=39, max_size=39))
-def test_a_few_messages_of_another_size_move_no_stream(between):
-    own, strangers = of_sensor(4096, 1), iter(4 * of_sensor(5000, 2))
+@given(
+    st.lists(st.integers(0, 3), min_size=39, max_size=39),
+    st.sampled_from([(5000, 'left', 'other_size'), (4096, 'right', 'other_frame')]),
+)
+def test_a_few_messages_of_another_sensor_move_no_stream(between, other):
+    width, frame_id, reason = other
+    own, strangers = of_sensor(4096, 1), iter(4 * of_sensor(width, 2, frame_id=frame_id))
     arrived = own[:1]
     for message, count in zip(own[1:], between):
         arrived += [next(strangers) for _ in range(count)] + [message]
     found, cutter = windows_of(arrived)
     assert found == windows_of(own)[0]
     assert cutter.statistics.resets == {'start': 1}
-    assert cutter.statistics.left_out['other_size'] == 100 * sum(between)
+    assert cutter.statistics.left_out[reason] == 100 * sum(between)
 
 
 @pytest.mark.parametrize('count', [2, 3, 4, 40])
-def test_a_change_of_the_size_loses_nothing(count):
-    own, after = of_sensor(4096, 1), of_sensor(5000, 2, start=2 * 10**9)[:count]
+@pytest.mark.parametrize('start', [0, 2 * 10**9])
+@pytest.mark.parametrize(
+    'width, frame_id, reason', [(5000, 'left', 'sensor_size'), (4096, 'right', 'frame_id')]
+)
+def test_a_change_of_the_sensor_loses_nothing(count, start, width, frame_id, reason):
+    own = of_sensor(4096, 1)
+    after = of_sensor(width, 2, start=start, frame_id=frame_id)[:count]
     _, cutter = windows_of(own + after)
     assert cutter.statistics.events == 100 * (len(own) + count)
     assert not cutter.statistics.left_out
+    assert not cutter.statistics.clamped
     assert cutter.statistics.resets['start'] == 1
+    assert cutter.statistics.resets[reason] == (count == 40)  # the others complete no window
 
 
 displacements = st.one_of(

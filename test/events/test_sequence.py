@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from events.encoders import event_packet, STAMP_NS
+from events.encoders import event_array, event_packet, point_cloud, STAMP_NS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
-from sast_ros.events import EventFormatError, open_message_order
+from sast_ros.events import EventFormatError, open_message_order, POINT_CLOUD
 from sast_ros.events.sequence import HORIZON_PACKETS
 
 TYPE = 'event_camera_msgs/msg/EventPacket'
+ARRAY = 'dvs_msgs/msg/EventArray'
 
 
 def packet(
@@ -28,9 +29,9 @@ def packet(
     return event_packet(b'', encoding, seq=seq, stamp_ns=stamp_ns, frame_id=frame_id)
 
 
-def order(messages: list[bytes]) -> tuple[list[bytes], list[EventFormatError]]:
+def order(messages: list[bytes], kind: str = TYPE) -> tuple[list[bytes], list[EventFormatError]]:
     refused: list[EventFormatError] = []
-    sequence = open_message_order(TYPE, refused.append)
+    sequence = open_message_order(kind, refused.append)
     passed = [found for message in messages for found in sequence.feed(message)]
     return [*passed, *sequence.flush()], refused
 
@@ -88,6 +89,43 @@ def test_repeated_packets_are_refused(times):
     passed, refused = order([message for message in messages for _ in range(times)])
     assert passed == messages and len(refused) == (times - 1) * 60
     assert all(error.field == 'seq' and 'repeated' in str(error) for error in refused)
+
+
+def array(number: int, stamp_ns: int | None = None) -> bytes:
+    """Message of 200 events, at one pixel but for the last."""
+    t_ns = STAMP_NS + 10**6 * number + np.arange(200)
+    x = [0] * 199 + [number % 64]
+    stamp_ns = STAMP_NS + 10**6 * number if stamp_ns is None else stamp_ns
+    return event_array(x, [0] * 200, [1] * 200, t_ns.tolist(), stamp_ns=stamp_ns)
+
+
+def cloud(number: int, stamp_ns: int | None = None) -> bytes:
+    """PointCloud2 of as many points always, each of which ends with padding of zeros."""
+    made = np.zeros(100, [('x', '<u2'), ('y', '<u2'), ('p', '<u2'), ('t', '<u4'), ('z', 'V22')])
+    made['x'] = np.arange(100) * (number + 1) % 64
+    points = made[['x', 'y', 'p', 't']]  # the padding stays
+    stamp_ns = STAMP_NS + 10**6 * number if stamp_ns is None else stamp_ns
+    return point_cloud(points, stamp_ns=stamp_ns)
+
+
+@pytest.mark.parametrize('kind, make', [(ARRAY, array), (POINT_CLOUD, cloud)])
+@pytest.mark.parametrize('later', [0, 5])
+def test_repeated_messages_without_a_count_are_refused(kind, make, later):
+    messages = [make(number) for number in range(60)]
+    pairs = zip(messages, [messages[0]] * later + messages)
+    passed, refused = order([each for pair in pairs for each in pair], kind)
+    assert passed == messages and len(refused) == 60
+    assert all(error.field == 'seq' and 'repeated' in str(error) for error in refused)
+
+
+@pytest.mark.parametrize('kind, make', [(ARRAY, array), (POINT_CLOUD, cloud)])
+def test_messages_that_differ_or_tell_no_time_are_no_repetitions(kind, make):
+    of_one_stamp = [make(number, STAMP_NS) for number in range(60)]
+    assert order(of_one_stamp, kind) == (of_one_stamp, [])
+    without_a_stamp = [make(0, 0)] * 5
+    assert order(without_a_stamp, kind) == (without_a_stamp, [])
+    loop = [make(number) for number in range(20)] * 3
+    assert order(loop, kind) == (loop, [])
 
 
 @pytest.mark.parametrize('other', [{'frame_id': 'right'}, {'after': 0}])

@@ -129,7 +129,9 @@ def test_it_is_well_only_where_detections_come_out(monitor, clock):
     assert level(2, events=0) == (DiagnosticStatus.WARN, 'messages without events for 3 s')
 
 
-@pytest.mark.parametrize('trouble', ['stranger', 'stray_time', 'other_size', 'resets'])
+@pytest.mark.parametrize(
+    'trouble', ['stranger', 'stray_time', 'other_size', 'other_frame', 'resets']
+)
 @pytest.mark.parametrize('publishers', [('/left',), ('/left', '/right')])
 def test_two_publishers_on_a_topic_are_named(monitor, clock, trouble, publishers):
     stream = StreamStatistics(events=1000)

@@ -53,7 +53,9 @@ def window_ends_us(
     return [end for end in range(begin + duration_us, last, stride_us) if end < last]
 
 
-def as_array(made: list[encoders.Events], width: int = WIDTH, height: int = HEIGHT) -> Stream:
+def as_array(
+    made: list[encoders.Events], width: int = WIDTH, height: int = HEIGHT, frame_id: str = 'camera'
+) -> Stream:
     """As EventArray: the events carry ROS time."""
     messages = [
         encoders.event_array(
@@ -64,6 +66,7 @@ def as_array(made: list[encoders.Events], width: int = WIDTH, height: int = HEIG
             width=width,
             height=height,
             stamp_ns=START_NS + 1000 * int(t[0]),
+            frame_id=frame_id,
         )
         for x, y, p, t in made
     ]

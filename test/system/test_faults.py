@@ -9,6 +9,7 @@ Each test is one row of it, over real topics.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import functools
 import os
 from pathlib import Path
 import re
@@ -135,11 +136,17 @@ def test_a_publisher_is_killed_and_returns(node):
     assert 'state reset: time_jump_back' in node.nodes[0].log
 
 
-@pytest.mark.parametrize('encode', [as_evt3, as_array])
-def test_two_publishers_on_one_topic(node, encode):
+@pytest.mark.parametrize(
+    'kind, encode, encode_other',
+    [
+        (PACKET, as_evt3, as_evt2),
+        (ARRAY, as_array, functools.partial(as_array, width=346, height=260)),
+        (ARRAY, as_array, functools.partial(as_array, frame_id='right')),
+    ],
+)
+def test_two_publishers_on_one_topic(node, kind, encode, encode_other):
     left, right = batches(120), batches(120, start_us=MESSAGE_US // 2)
-    kind = ARRAY if encode is as_array else PACKET
-    streams = encode(left), as_evt2(right) if encode is as_evt3 else as_array(right, 346, 260)
+    streams = encode(left), encode_other(right)
     activate(node)
     times = [25_000_000 * number for number in range(120)]
     publishers = [
@@ -175,7 +182,7 @@ def test_the_sensor_size_changes_for_good_or_for_one_message(node):
     small, large = batches(9), batches(9, 9 * MESSAGE_US, 346, 260)
     streams = as_array(small), as_array(large, 346, 260)
     messages = [*streams[0].messages, *streams[1].messages]
-    messages.insert(5, streams[1].messages[0])
+    messages.insert(5, as_array(batches(1, 5 * MESSAGE_US, 346, 260), 346, 260).messages[0])
     activate(node)
     node.publish(ARRAY, messages)
     wait_for_windows(node, streams[0].stamps_ns + streams[1].stamps_ns)
@@ -202,17 +209,18 @@ def test_packets_are_lost(node):
     assert count(node, 'events') == (41 - len(lost)) * EVENTS_PER_MESSAGE
 
 
-@pytest.mark.parametrize('encode', [as_evt3, as_mono])
-def test_packets_are_repeated(node, encode):
+@pytest.mark.parametrize('encode', [as_evt3, as_mono, as_array])
+def test_messages_are_repeated(node, encode):
     stream = encode(batches(41))
     before = len(node.nodes[0].log)
     activate(node)
-    node.publish(PACKET, [message for message in stream.messages for _ in range(2)])
+    kind = ARRAY if encode is as_array else PACKET
+    node.publish(kind, [message for message in stream.messages for _ in range(2)])
     wait_for_windows(node, stream.stamps_ns)
     events = 41 * EVENTS_PER_MESSAGE
     values = heard(node, WARN, 'repeated', packets__lost=0, resets___start=1, events=events)
     assert int(values['format errors']) >= 20
-    lines = [line for line in new_log(node, before) if 'it was repeated' in line]
+    lines = [line for line in new_log(node, before) if 'was repeated' in line]
     assert len(lines) == 1 and '[WARN]' in lines[0]
 
 
