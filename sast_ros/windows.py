@@ -270,6 +270,7 @@ class WindowCutter:
     def _clear(self) -> None:
         self._chunks: deque[EventChunk] = deque()
         self._pending = 0
+        self._first_late: int | None = None  # of the events in the chunks that are not in order
         self._last: int | None = None
         self._next_start = self._epoch_us = 0
         self._previous_end: int | None = None
@@ -424,7 +425,7 @@ class WindowCutter:
             self._restart('time_jump_back')
 
     def _insert_late(self, chunk: EventChunk) -> EventChunk:
-        """Sort the late events of a chunk into the pending ones; return the others."""
+        """Add the late events of a chunk to the pending ones; return the others."""
         assert self._last is not None
         count = int(np.searchsorted(chunk.t, self._last, 'left'))
         late, others = self.event_filter(chunk[:count], self._size), chunk[count:]
@@ -441,24 +442,39 @@ class WindowCutter:
             return others
         x, y, p, t = (getattr(late, name)[kept] for name in 'xypt')
         t = np.maximum(t, self._next_start)
-        late = replace(late, x=x, y=y, p=p, t=t, checked=True)
-        parts = [late]
-        while self._chunks and self._chunks[-1].t[-1] > late.t[0]:
-            pending = self._chunks.pop()
-            before = int(np.searchsorted(pending.t, late.t[0], 'right'))
-            parts.insert(0, pending[before:])
-            if before:
-                self._chunks.append(pending[:before])
-                break
-        columns = [
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ('x', 'y', 'p', 't')
-        ]
-        by_time = columns[3].argsort(kind='stable')
-        x, y, p, t = (column[by_time] for column in columns)
-        self._chunks.append(replace(late, x=x, y=y, p=p, t=t, checked=True))
-        self._pending += len(late)
+        if self._keep(replace(late, x=x, y=y, p=p, t=t, checked=True)):
+            first = int(t[0])
+            self._first_late = first if self._first_late is None else min(first, self._first_late)
         return others
+
+    def _keep(self, chunk: EventChunk) -> bool:
+        """Keep events until their windows are complete; return whether there is room for them."""
+        if self._pending + len(chunk) > MAX_PENDING_EVENTS:
+            self.statistics.left_out[MEMORY_LIMIT] += len(chunk)
+            return False
+        self._chunks.append(chunk)
+        self._pending += len(chunk)
+        return True
+
+    def _sort_pending(self) -> None:
+        """
+        Put late events in their places, before a window is cut.
+
+        Not when they arrive: where time begins anew with every message, all are late, and no
+        window is ever complete.
+        """
+        first, self._first_late = self._first_late, None
+        if first is None:
+            return
+        chunks = list(self._chunks)
+        begin = next(number for number, chunk in enumerate(chunks) if chunk.t[-1] >= first)
+        x, y, p, t = (
+            np.concatenate([getattr(chunk, name) for chunk in chunks[begin:]]) for name in 'xypt'
+        )
+        by_time = t.argsort(kind='stable')
+        x, y, p, t = (column[by_time] for column in (x, y, p, t))
+        self._chunks = deque(chunks[:begin])
+        self._chunks.append(replace(chunks[-1], x=x, y=y, p=p, t=t, checked=True))
 
     def _size_of(self, chunk: EventChunk) -> tuple[int, int]:
         if chunk.width:
@@ -499,17 +515,14 @@ class WindowCutter:
             segment = segment[early:]
         # Otherwise between two windows whose stride is longer than their duration
         if len(segment) and segment.t[-1] >= self._next_start:
-            if self._pending + len(segment) > MAX_PENDING_EVENTS:
-                self.statistics.left_out[MEMORY_LIMIT] += len(segment)
-            else:
-                self._chunks.append(segment)
-                self._pending += len(segment)
+            self._keep(segment)
         while self._next_start + self.duration_us < self._last:
             if self._empty_windows < MAX_EMPTY_WINDOWS or not self._skip_silence(self._last):
                 yield self._window()
 
     def _skip_silence(self, last: int) -> int:
         """Go to the first window of the grid that may hold an event; return how many it skips."""
+        self._sort_pending()
         event = last
         for chunk in self._chunks:
             first = int(np.searchsorted(chunk.t, self._next_start, 'left'))
@@ -537,6 +550,7 @@ class WindowCutter:
             yield self._window()
 
     def _window(self) -> EventWindow:
+        self._sort_pending()
         start, end = self._next_start, self._next_start + self.duration_us
         parts = tuple(
             part for part in (_between(chunk, start, end) for chunk in self._chunks) if len(part)
@@ -578,6 +592,7 @@ class WindowCutter:
         """Return the number of pending events that were in no window."""
         if self._previous_end is None:
             return self._pending
+        self._sort_pending()
         return sum(
             len(c) - int(np.searchsorted(c.t, self._previous_end, 'right')) for c in self._chunks
         )

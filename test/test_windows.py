@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from allocation import peak_below
 from facts import facts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -390,6 +391,32 @@ def test_memory_is_bounded_when_time_stands_still(monkeypatch):
     cutter.restart('service')
     assert cutter.statistics.unused_events == 900
     assert cutter.statistics.dropped_events == 7 * 300
+
+
+def begin_anew(count: int) -> list[EventChunk]:
+    """Messages whose times count from the beginning of each, as some drivers write them."""
+    return [chunk_at([number % 7, *range(10, 310)], stamp_ns=1) for number in range(count)]
+
+
+def test_memory_is_bounded_when_time_begins_anew_with_every_message(monkeypatch):
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    with peak_below(20_000_000):  # 300 times 301 events of 13 bytes are 1.2 MB
+        assert cut_all(cutter, begin_anew(300)) == []
+    assert cutter.pending_events == 300 * 301
+    monkeypatch.setattr(windows, 'MAX_PENDING_EVENTS', 1000)
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    cut_all(cutter, begin_anew(100))
+    assert cutter.pending_events <= 1000
+    kept, left_out = cutter.pending_events, cutter.statistics.left_out['memory_limit']
+    assert kept + left_out == 100 * 301
+
+
+def test_a_window_holds_late_events_in_the_order_of_time():
+    cutter = WindowCutter(50 * MS, 50 * MS)
+    (window,) = cut_all(cutter, [*begin_anew(20), chunk_at(range(300, 60 * MS, MS), stamp_ns=2)])
+    times = times_of(window)
+    assert times == sorted(times)
+    assert len(times) == 20 * 301 + 50
 
 
 def test_a_chunk_of_more_events_than_are_kept_loses_none(monkeypatch):

@@ -271,8 +271,12 @@ class Monitor:
         if since_events > SILENCE_S:
             return DiagnosticStatus.WARN, f'messages without events for {since_events:.0f} s'
         if since_step > SILENCE_S + status.period_s:
-            what = 'the network is busy' if status.queued else 'events, but no complete window'
-            return DiagnosticStatus.WARN, f'{what} for {since_step:.0f} s'
+            if status.queued:
+                return DiagnosticStatus.WARN, f'the network is busy for {since_step:.0f} s'
+            return DiagnosticStatus.WARN, (
+                f'events, but no complete window for {since_step:.0f} s; do their times stand '
+                'still, or begin anew with every message?'
+            )
         if not self._has_detected:
             return DiagnosticStatus.STALE, 'no complete window yet'
         return DiagnosticStatus.OK, 'detecting'

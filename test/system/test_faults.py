@@ -439,6 +439,23 @@ def test_stray_times_and_events_outside_the_sensor(node):
     assert 8 <= count(node, 'events left out: stray_time') <= 16
 
 
+def test_times_that_begin_anew_with_every_message(node):
+    x, y, p, t = batches(1)[0]
+    anew = as_array([(x, y, p, t * 9 // 25 + number % 97) for number in range(2000)]).messages
+    after = as_array(batches(9, start_us=60_000_000))
+    activate(node)
+    before = resident_mib(node.nodes[0].process.pid)
+    times = [3_000_000 * number for number in range(2000)]
+    node.publisher(ARRAY).start(anew, times).go()
+    heard(node, WARN, 'no complete window', resets___start=0)
+    assert resident_mib(node.nodes[0].process.pid) < before + 200
+    node.publish(ARRAY, after.messages)
+    count_of = len(after.stamps_ns)
+    node.observer.wait_for(
+        lambda: stamps_of(node.observer.detections)[-count_of:] == after.stamps_ns
+    )
+
+
 def test_weights_that_are_not_finite(node, tmp_path):
     from sast_ros.model import save_model, untrained_model
 
