@@ -167,6 +167,8 @@ def test_two_publishers_on_one_topic(node, kind, encode, encode_other):
     values = heard(node, WARN, 'two publishers interleave on this topic: .*/left, /right')
     node.observer.wait_for(lambda: len(node.observer.detections) > 20)
     assert values['packets lost'] == '0'
+    others = {'events left out: other_size', 'events left out: other_frame'}
+    assert (kind == ARRAY) == bool(others & values.keys())
     assert sum(int(v) for key, v in values.items() if key.startswith('resets: ')) <= 3
 
 
