@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 from pathlib import Path
 import re
+import shlex
 from typing import Any, TYPE_CHECKING
 
 from sast_ros.cli.arguments import (
@@ -27,7 +29,7 @@ from sast_ros.cli.terminal import (
     thousands,
     UNTRAINED_WARNING,
 )
-from sast_ros.errors import UsageError
+from sast_ros.errors import SettingError, UsageError
 from sast_ros.process import limit_spinning
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ def add(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         '--out',
         type=Path,
         metavar='DIR',
-        help='folder for the results (default: out/replay/NAME-OF-RECORDING)',
+        help='folder for the results, which replaces those in it (default: '
+        'out/replay/NAME-OF-RECORDING, unless another recording has its results there)',
     )
     command.add_argument(
         '--visual',
@@ -90,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Replay every topic and return the exit code."""
     limit_spinning()
     from sast_ros.bags import open_recording
+    from sast_ros.bags.digest import recording_digest
 
     with contextlib.ExitStack() as stack:
         # The recording first: its errors are reported before torch is imported.
@@ -98,10 +102,14 @@ def run(arguments: argparse.Namespace) -> int:
             for topic in arguments.topics or [None]
         ]
         folders = _folders(arguments, recordings)
+        digest = recording_digest(recordings[0].path.resolve())
+        if arguments.out is None:
+            for recording, folder in zip(recordings, folders, strict=True):
+                _refuse_another(folder, digest, recording.topic)
         failed: dict[str, str] = {}
         for recording, folder in zip(recordings, folders, strict=True):
             with left_out(failed, recording.topic, alone=len(recordings) == 1):
-                _replay(arguments, recording, folder)
+                _replay(arguments, recording, folder, digest)
     for topic, reason in failed.items():
         print_error(f'left out: {topic}: {reason}')
     return 1 if failed else 0
@@ -128,7 +136,24 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
     return [out / name for name in names]
 
 
-def _replay(arguments: argparse.Namespace, recording: Recording, out: Path) -> None:
+def _refuse_another(folder: Path, digest: str, topic: str) -> None:
+    """Raise an error if a folder that only a name chose has results of another recording."""
+    path = folder / 'summary.json'
+    if not path.exists():
+        return
+    try:
+        summary = json.loads(path.read_bytes())
+        known = summary['recording_digest'], summary['topic']
+    except (ValueError, LookupError, TypeError):  # of no replay, or of an earlier version
+        known = '', ''
+    if known != (digest, topic):
+        raise SettingError(
+            f'{folder} has the results of another recording of this name, or of another topic; '
+            f'give another folder with --out, or --out {shlex.quote(str(folder))} to replace them'
+        )
+
+
+def _replay(arguments: argparse.Namespace, recording: Recording, out: Path, digest: str) -> None:
     """Replay one topic, with a state of its own, and show the results."""
     from sast_ros.replay import GIF, replay_to_folder, ReplayOptions, VIDEO
 
@@ -143,7 +168,8 @@ def _replay(arguments: argparse.Namespace, recording: Recording, out: Path) -> N
     )
     title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
     with show_progress(title) as progress:
-        summary = replay_to_folder(recording, out, options, progress=progress)
+        facts = {'recording_digest': digest}
+        summary = replay_to_folder(recording, out, options, progress=progress, facts=facts)
     names = ['detections.npy', 'detections.mcap', 'windows.npy', 'summary.json']
     names += [name for name in (VIDEO, GIF) if (out / name).exists()]
     warnings = list(summary['warnings'])

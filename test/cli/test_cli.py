@@ -9,6 +9,7 @@ import json
 import os
 from pathlib import Path
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -406,6 +407,37 @@ def test_the_bundled_recording_is_replayed_by_its_name(
     summary = json.loads((tmp_path / 'out/replay/example/summary.json').read_text())
     assert summary['recording'] == 'example.mcap'
     assert summary['windows'] == 3
+
+
+def test_results_of_another_recording_or_topic_of_that_name_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, events in (('a', 100), ('b', 200)):
+        content = event_messages(EVENT_ARRAY, 20, events=events, period_ns=10_000_000)
+        topics = dict.fromkeys(('/left', '/right'), (EVENT_ARRAY, content))
+        (tmp_path / folder).mkdir()
+        write_rosbag1(tmp_path / folder / 'run.bag', topics)
+    (tmp_path / 'moved').mkdir()
+    shutil.copyfile('a/run.bag', 'moved/run.bag')
+    (tmp_path / 'latest.bag').symlink_to('a/run.bag')  # results are called by its target
+    summary = tmp_path / 'out/replay/run/summary.json'
+
+    def run(bag: str, topic: str, *options: str) -> int:
+        return main(['replay', bag, '--topic', topic, '--model', 'gen1-tiny', *options])
+
+    for bag in ('a/run.bag', 'moved/run.bag', 'latest.bag'):  # one recording
+        assert run(bag, '/left') == 0
+    first = summary.read_bytes()
+    assert str(tmp_path) not in first.decode()
+    for bag, topic in (('b/run.bag', '/left'), ('a/run.bag', '/right')):
+        capsys.readouterr()
+        assert run(bag, topic) == 1
+        error = capsys.readouterr().err
+        assert 'out/replay/run has the results of another' in error and '--out' in error
+        assert summary.read_bytes() == first
+    assert run('b/run.bag', '/left', '--out', 'out/replay/run') == 0  # as the error says
+    assert json.loads(summary.read_bytes())['events'] == 20 * 200
 
 
 def test_replay_detects_as_the_node_does_by_default() -> None:

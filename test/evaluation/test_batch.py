@@ -22,10 +22,11 @@ import numpy as np
 from program import is_gone, wait_for
 import pytest
 from sast_ros.bags import RecordingError
+from sast_ros.bags.digest import recording_digest
 from sast_ros.cli import main
 from sast_ros.evaluation import inputs as evaluation_inputs
 from sast_ros.evaluation.batch.jobs import BatchError, JobResult, run_serially
-from sast_ros.evaluation.batch.plan import options_digest, plan_replay, recording_digest, Replay
+from sast_ros.evaluation.batch.plan import options_digest, plan_replay, Replay
 from sast_ros.evaluation.batch.replay import run_replay, run_replay_on_node
 from sast_ros.evaluation.batch.workers import run_in_processes
 from sast_ros.evaluation.errors import EvaluationError

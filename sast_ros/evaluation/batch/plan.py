@@ -18,13 +18,11 @@ from pathlib import Path
 
 import sast_ros
 from sast_ros.bags import open_recording
+from sast_ros.bags.digest import recording_digest
 from sast_ros.evaluation.detections import read_detections, RecordedDetections
 from sast_ros.evaluation.errors import EvaluationError
 from sast_ros.events.filters import FilterChain, with_absolute_paths
 from sast_ros.replay import ReplayOptions, VIDEO
-
-#: As many bytes of a file are read at its beginning and at its end.
-_EDGE = 1 << 20
 
 _PACKAGE = Path(sast_ros.__file__).parent
 
@@ -122,29 +120,6 @@ def plan_replay(
     for library in sorted((_PACKAGE / 'kernels').glob('*.so')):
         key.update(library.read_bytes())
     return Replay(path, folder, options, topic, digest, key.hexdigest())
-
-
-def recording_digest(path: Path) -> str:
-    """
-    Return a digest of names and sizes of the files of a recording, and the edges of their content.
-
-    It does not depend on the folder of the recording and the time of its files.
-
-    Raises
-    ------
-    OSError
-        If the recording cannot be read.
-
-    """
-    content = hashlib.sha256()
-    for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
-        size = file.stat().st_size
-        content.update(f'{file.name} {size}\n'.encode(errors='surrogateescape'))
-        with file.open('rb') as stream:
-            content.update(stream.read(_EDGE))
-            stream.seek(max(_EDGE, size - _EDGE))
-            content.update(stream.read(_EDGE))
-    return content.hexdigest()
 
 
 def load_finished(replay: Replay) -> RecordedDetections | None:
