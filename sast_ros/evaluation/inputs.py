@@ -211,7 +211,15 @@ class EvaluationInputs:
 
     def _distinguish(self, name: str, paths: list[Path]) -> dict[Path, Path]:
         """Return the folders by which recordings of one name are told apart, as few as can be."""
-        parents = [path.resolve().parent.parts[:0:-1] for path in paths]  # innermost first
+        places = [path.resolve().parent for path in paths]
+        if self._labels:  # the folder of a replay (--out) may be what differs
+            places = [
+                path.resolve()
+                if (path / 'detections.npy').is_file() and recording_stem(path.resolve()) != name
+                else place
+                for path, place in zip(paths, places, strict=True)
+            ]
+        parents = [place.parts[:0:-1] for place in places]  # innermost first
         for depth in range(1 + max(map(len, parents))):
             folders = [Path(*reversed(parts[:depth])) for parts in parents]
             if len({*folders}) < len(paths):

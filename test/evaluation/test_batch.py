@@ -406,6 +406,25 @@ class TestOneName:
         expected = batch.metrics(batch.bags[:2], tmp_path / 'serial.json')
         assert found['AP'] == expected['AP']
 
+    def test_folders_of_their_replays_side_by_side_tell_them_apart(self, batch, tmp_path):
+        results, target = tmp_path / 'results', tmp_path / 'metrics.json'
+        for day, bag in zip(('monday', 'tuesday'), batch.bags, strict=False):
+            shutil.copytree(batch.out / bag.stem, results / day)
+            summary = json.loads((results / day / 'summary.json').read_text())
+            text = json.dumps(summary | {'recording': 'drive.mcap'})
+            (results / day / 'summary.json').write_text(text)
+            labels = tmp_path / 'labels' / day / 'drive_bbox.npy'
+            labels.parent.mkdir(parents=True)
+            shutil.copy(bag.with_name(f'{bag.stem}_bbox.npy'), labels)
+            shutil.copy(bag.with_name('dataset.json'), labels.parent)
+        command = ['evaluate', *map(str, results.iterdir()), '--labels', str(tmp_path / 'labels')]
+        assert main([*command, '--json', str(target), '--out', str(tmp_path / 'out')]) == 0
+        found = without_inputs(target)
+        names = {one['name'] for one in found['recordings']}
+        assert names == {'monday/drive', 'tuesday/drive'}
+        expected = batch.metrics(batch.bags[:2], tmp_path / 'serial.json')
+        assert found['AP'] == expected['AP']
+
     def test_the_reason_why_one_is_left_out_names_its_folder(self, drives, tmp_path, capsys):
         drives[1].write_bytes(drives[1].read_bytes()[:100])
         command = ['evaluate', *map(str, drives), '--stride-ms', '100', '--out', str(tmp_path)]
