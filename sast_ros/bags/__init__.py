@@ -84,6 +84,8 @@ def open_recording(path: str | os.PathLike, topic: str | None = None) -> Recordi
     path = recording_path(path)
     if not path.exists():
         raise RecordingError(f'{path} does not exist; name a recording ({KINDS})')
+    if not (path.is_file() or path.is_dir()):  # opening a pipe would wait for its writer
+        raise RecordingError(f'{path} is a pipe or device; write it to a file, and name that')
     if path.is_dir() or storage_suffix(path):
         return RosBag(path, topic)
     for suffixes, reader, _ in _READERS:

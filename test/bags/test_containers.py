@@ -1013,3 +1013,11 @@ def test_no_change_of_a_file_raises_anything_else_or_takes_long(tmp_path):
             except RecordingError as error:
                 assert str(tmp_path) in str(error) or name in str(error)
             assert time.process_time() - began < 1, (name, number)
+
+
+@pytest.mark.parametrize('name', ['events.csv', 'events.raw', 'events.mcap', 'events.h5'])
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(RecordingError, match='is a pipe or device') as caught:
+        open_recording(tmp_path / name)
+    assert name in str(caught.value)
