@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
+import os
 from pathlib import Path
 import re
 import shlex
@@ -102,14 +104,18 @@ def run(arguments: argparse.Namespace) -> int:
             for topic in arguments.topics or [None]
         ]
         folders = _folders(arguments, recordings)
-        digest = recording_digest(recordings[0].path.resolve())
+        path = recordings[0].path.resolve()
+        identity = {
+            'recording_digest': recording_digest(path),
+            'path_digest': hashlib.sha256(os.fsencode(path)).hexdigest(),
+        }
         if arguments.out is None:
             for recording, folder in zip(recordings, folders, strict=True):
-                _refuse_another(folder, digest, recording.topic)
+                _refuse_another(folder, recording.topic, identity)
         failed: dict[str, str] = {}
         for recording, folder in zip(recordings, folders, strict=True):
             with left_out(failed, recording.topic, alone=len(recordings) == 1):
-                _replay(arguments, recording, folder, digest)
+                _replay(arguments, recording, folder, identity)
     for topic, reason in failed.items():
         print_error(f'left out: {topic}: {reason}')
     return 1 if failed else 0
@@ -136,24 +142,31 @@ def _folders(arguments: argparse.Namespace, recordings: list[Recording]) -> list
     return [out / name for name in names]
 
 
-def _refuse_another(folder: Path, digest: str, topic: str) -> None:
-    """Raise an error if a folder that only a name chose has results of another recording."""
+def _refuse_another(folder: Path, topic: str, identity: dict[str, str]) -> None:
+    """
+    Raise an error if a folder that only a name chose has results of another recording.
+
+    A copy is the same recording, and so is what is recorded anew at the same place.
+    """
     path = folder / 'summary.json'
     if not path.exists():
         return
     try:
         summary = json.loads(path.read_bytes())
-        known = summary['recording_digest'], summary['topic']
+        same = any(summary[name] == value for name, value in identity.items())
+        if same and summary['topic'] == topic:
+            return
     except (ValueError, LookupError, TypeError):  # of no replay, or of an earlier version
-        known = '', ''
-    if known != (digest, topic):
-        raise SettingError(
-            f'{folder} has the results of another recording of this name, or of another topic; '
-            f'give another folder with --out, or --out {shlex.quote(str(folder))} to replace them'
-        )
+        return
+    raise SettingError(
+        f'{folder} has the results of another recording of this name, or of another topic; '
+        f'give another folder with --out, or --out {shlex.quote(str(folder))} to replace them'
+    )
 
 
-def _replay(arguments: argparse.Namespace, recording: Recording, out: Path, digest: str) -> None:
+def _replay(
+    arguments: argparse.Namespace, recording: Recording, out: Path, identity: dict[str, str]
+) -> None:
     """Replay one topic, with a state of its own, and show the results."""
     from sast_ros.replay import GIF, replay_to_folder, ReplayOptions, VIDEO
 
@@ -168,8 +181,7 @@ def _replay(arguments: argparse.Namespace, recording: Recording, out: Path, dige
     )
     title = ' '.join(filter(None, (f'replay {arguments.bag.name}', recording.topic)))
     with show_progress(title) as progress:
-        facts = {'recording_digest': digest}
-        summary = replay_to_folder(recording, out, options, progress=progress, facts=facts)
+        summary = replay_to_folder(recording, out, options, progress=progress, facts=identity)
     names = ['detections.npy', 'detections.mcap', 'windows.npy', 'summary.json']
     names += [name for name in (VIDEO, GIF) if (out / name).exists()]
     warnings = list(summary['warnings'])

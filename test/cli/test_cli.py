@@ -438,6 +438,11 @@ def test_results_of_another_recording_or_topic_of_that_name_are_kept(
         assert summary.read_bytes() == first
     assert run('b/run.bag', '/left', '--out', 'out/replay/run') == 0  # as the error says
     assert json.loads(summary.read_bytes())['events'] == 20 * 200
+    shutil.copyfile('a/run.bag', 'b/run.bag')  # recorded anew
+    assert run('b/run.bag', '/left') == 0
+    assert json.loads(summary.read_bytes())['events'] == 20 * 100
+    summary.write_text('{}')  # of an earlier version
+    assert run('b/run.bag', '/left') == 0
 
 
 def test_replay_detects_as_the_node_does_by_default() -> None:
