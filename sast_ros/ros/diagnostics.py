@@ -183,11 +183,13 @@ class Monitor:
         values['windows skipped by stride'] = counts.skipped
         values['windows queued'] = status.queued
         values['stride (ms)'] = f'{status.stride_ms:g}'
-        for name, times in (('step time', step_ms), ('age', age_ms)):
-            if times:
-                p50, p99 = np.percentile(times, (50, 99))
-                values[f'{name} p50 (ms)'] = f'{p50:.2f}'
-                values[f'{name} p99 (ms)'] = f'{p99:.2f}'
+        if step_ms:
+            p50, p99 = np.percentile(step_ms, (50, 99))
+            values['step time p50 (ms)'] = f'{p50:.2f}'
+            values['step time p99 (ms)'] = f'{p99:.2f}'
+            p50, p99 = np.percentile(age_ms, (50, 99))
+            values['age p50 (ms)'] = f'{p50:.2f}'
+            values['age p99 (ms)'] = f'{p99:.2f}'
         for stage, share in enumerate(kept, start=1):
             values[f'stage {stage} windows kept (%)'] = f'{100 * share.windows:.1f}'
             values[f'stage {stage} tokens kept (%)'] = f'{100 * share.tokens:.1f}'
