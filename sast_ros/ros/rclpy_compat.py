@@ -100,10 +100,9 @@ def ros_refusals(arguments: Sequence[str] = ()) -> Iterator[None]:
     except _REFUSALS as error:
         reason = rcl_reason(error)
         unparsed = _UNPARSED.search(reason)
-        if unparsed is not None and unparsed[1] in _FORMS:
-            reason = f'{unparsed[2]} is not understood; {_FORMS[unparsed[1]]}'
-        elif unparsed is not None:
-            pass
+        if unparsed is not None:
+            if unparsed[1] in _FORMS:
+                reason = f'{unparsed[2]} is not understood; {_FORMS[unparsed[1]]}'
         elif isinstance(error, NameValidationException) or 'invalid node name' in reason:
             reason += f'; {_NAMES}'
         elif 'log directory' in reason:
