@@ -23,6 +23,7 @@ from sast_ros.detections import Detections
 from sast_ros.errors import SettingError
 from sast_ros.events.chunk import EventChunk, EventFormatError
 from sast_ros.events.filters import FilterChain
+from sast_ros.output import check_place
 from sast_ros.tracking import DEFAULT_TRACKING, TrackingSettings
 from sast_ros.windows import Alignment, EventWindow, TimestampSource
 
@@ -171,6 +172,8 @@ def replay_to_folder(
     ------
     RecordingError, SettingError, VideoError
         See ``replay``, ``choose_model``, ``EventPipeline`` and ``OverlayVideo``.
+    OSError
+        A file cannot be written, for one because a folder has its name; told before the replay.
 
     """
     pipeline, trained = make_pipeline(recording, options)
@@ -180,6 +183,8 @@ def replay_to_folder(
             folder, log_offset_ns=recording.log_offset_ns, class_id_format=options.class_id_format
         ) as writer,
     ):
+        for name in (VIDEO, GIF):
+            check_place(folder / name)
         with _window_writer(writer, options, pipeline.detector, trained) as write:
             summary = replay(
                 recording,

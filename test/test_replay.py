@@ -35,7 +35,7 @@ from sast_ros.events import open_decoder
 from sast_ros.example import EXAMPLE
 from sast_ros.model import build_model
 from sast_ros.pipeline import EventPipeline
-from sast_ros.replay import replay
+from sast_ros.replay import replay, replay_to_folder, ReplayOptions
 from sast_ros.windows import WindowCutter
 import torch
 
@@ -234,6 +234,20 @@ def test_recording_without_events_is_an_error(tmp_path, run):
     path = write_rosbag2(tmp_path / 'bag', {TOPIC: (EVENT_ARRAY, [])})
     with pytest.raises(RecordingError, match=facts('bag', TOPIC)):
         run(path)
+
+
+@pytest.mark.parametrize('name', ['detections.npy', 'summary.json', 'overlay.mp4', 'overlay.gif'])
+def test_a_folder_at_the_name_of_a_result_is_named_before_the_replay(small_bag, tmp_path, name):
+    (tmp_path / name).mkdir()
+    steps = []
+    with open_recording(small_bag) as recording, pytest.raises(IsADirectoryError, match=name):
+        replay_to_folder(
+            recording,
+            tmp_path,
+            ReplayOptions('gen1-tiny', device='cpu'),
+            progress=lambda *done: steps.append(done),
+        )
+    assert steps == [] and [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_recording_shorter_than_a_window_is_said(run, tmp_path):

@@ -15,7 +15,7 @@ from sast_ros.bags.definitions import message_types
 from sast_ros.bags.mcap_topic import LogClock, McapTopic
 from sast_ros.detections import detection_array, Detections, DETECTIONS_TYPE
 from sast_ros.labels import BOX_DTYPE
-from sast_ros.output import create_file, discard_file, lock_folder
+from sast_ros.output import check_place, create_file, discard_file, lock_folder
 
 #: One window per row: t = window end as in BOX_DTYPE; stamp_ns = the same in ROS time; events in
 #: it; detections written; share (0..1) of windows and of tokens that stages 1 to 4 kept.
@@ -129,6 +129,8 @@ class DetectionWriter:
         with contextlib.ExitStack() as stack:
             if not locked:
                 stack.enter_context(lock_folder(self.folder))
+            for name in _FILES:
+                check_place(self.folder / name)
             stack.callback(self._remove_parts)
             self._boxes = _RowFile(self._part('detections.npy'), BOX_DTYPE, stack)
             self._rows = _RowFile(self._part('windows.npy'), WINDOW_DTYPE, stack)

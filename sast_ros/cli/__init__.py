@@ -13,6 +13,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+import os
+from pathlib import Path
 import signal
 import sys
 import traceback
@@ -51,6 +53,9 @@ _COMMANDS = (
 #: Entry-point group of the commands that other packages add: modules with a function ``add``.
 COMMAND_GROUP = 'sast_ros.commands'
 
+#: Options that name a file for results.
+_RESULTS = frozenset({'json', 'save'})
+
 #: Commands of sast_ros_training and their help.
 _TRAINING_COMMANDS = {
     'simulate': 'generate labelled recordings of simulated scenes',
@@ -70,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with handled_signals(_leave, signal.SIGTERM, signal.SIGHUP):
             check_json(getattr(arguments, 'json', None))
+            _refuse_input_as_result(arguments)
             code = arguments.command(arguments)
             try:
                 sys.stdout.flush()
@@ -141,6 +147,27 @@ def _report_missing_package(arguments: argparse.Namespace) -> int:
         'installed: pip install . ./training in the repository, or build training/ with colcon'
     )
     return 1
+
+
+def _refuse_input_as_result(arguments: argparse.Namespace) -> None:
+    """Raise an error if a file of results would replace one that the command reads."""
+    given = vars(arguments)
+    for name in _RESULTS & given.keys():
+        result = given[name]
+        if result is None or not os.path.isfile(result):
+            continue
+        for other in given.keys() - _RESULTS:
+            paths = given[other] if isinstance(given[other], (list, tuple)) else [given[other]]
+            for path in paths:
+                if isinstance(path, (str, Path)) and _is_same_file(path, result):
+                    raise UsageError(
+                        f'--{name} {result} would replace {path}, which this command reads; name '
+                        'another file'
+                    )
+
+
+def _is_same_file(path: str | Path, other: str | Path) -> bool:
+    return os.path.isfile(path) and os.path.samefile(path, other)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -214,6 +214,28 @@ def test_a_place_where_no_json_can_be_written_is_named_before_the_work(
     assert str(tmp_path) in the_error(capsys)
 
 
+@pytest.mark.parametrize(
+    'command',
+    [
+        'evaluate {0} --json {0}',
+        'evaluate . --labels {0} --json ./{0}',
+        'evaluate . --json {0} --label-classes ' + 'a,' * 200 + ' --label-times {0}',
+        'transcode . {0} x.csv --to csv --json link',
+        'bench --recording {0} --json {0}',
+        'view {0} --save {0}',
+    ],
+)
+def test_results_never_replace_what_the_command_reads(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path('a.csv').write_text('x,y,p,t\n')
+    Path('link').symlink_to('a.csv')
+    assert main(command.format('a.csv').split()) == 2
+    assert 'a.csv, which this command reads' in the_error(capsys)
+    assert Path('a.csv').read_text() == 'x,y,p,t\n'
+
+
 def test_json_goes_into_pipes_and_replaces_files_as_a_whole(tmp_path: Path) -> None:
     path, pipe = tmp_path / 'new' / 'a.json', tmp_path / 'pipe'
     path.parent.mkdir()
