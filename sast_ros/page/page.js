@@ -6,6 +6,7 @@ const SPAN_S = 120;  // of the charts, with a sample a second
 const GAP_S = 5;  // without a sample: nothing is known of what was between
 const RETRY_MS = 1000;
 const SENDS_PER_SECOND = 10;  // while a slider is moved
+const RATE_MS = 2000;  // over which pictures are counted
 
 // Series are functions of a sample; see sast_ros/ros/page_node.py.
 const CHARTS = [
@@ -23,7 +24,7 @@ const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const canvas = one('#picture');
 const brush = canvas.getContext('2d', { alpha: false });
 const samples = [];
-const times = [];  // of the pictures of the last second
+const times = [];  // of the pictures of the last moments, milliseconds
 const page = { socket: null, pictures: 0, settings: {} };
 
 // ------------------------------------------------------------------------------------- connection
@@ -84,11 +85,17 @@ async function showPicture(socket, blob) {
 function countPicture() {
   const now = performance.now();
   times.push(now);
-  while (times[0] < now - 2000) times.shift();
+  forgetPictures();
   if (times.length > 1) {
     const rate = 1000 * (times.length - 1) / (now - times[0]);
     one('#fps').textContent = `${rate.toFixed(0)} pictures/s`;
   }
+}
+
+// A picture that stands still is not shown with the rate of before.
+function forgetPictures() {
+  while (times[0] < performance.now() - RATE_MS) times.shift();
+  if (page.pictures && !times.length) one('#fps').textContent = '0 pictures/s';
 }
 
 // ------------------------------------------------------------------------------------------ state
@@ -266,4 +273,5 @@ all('[data-setting]').forEach((row) => { row.hidden = true; addSetting(row); });
 CHARTS.forEach(addChart);
 addEventListener('resize', drawCharts);
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawCharts);
+setInterval(forgetPictures, RATE_MS / 2);
 connect();

@@ -75,3 +75,10 @@ def test_what_was_while_nobody_looked_is_left_open(browser, seconds, joined):
     grid, series = 4 * 3, 1 + 2 + 4 + 1
     assert browser.evaluate('drawn.lines') == grid + series * joined
     assert browser.evaluate('samples.length') == 2 - (seconds > 120)
+
+
+def test_the_rate_of_pictures_ends_with_them(browser):
+    shown = "document.querySelector('#fps').textContent"
+    browser.evaluate('page.pictures += 1; times.push(performance.now() - 100); countPicture()')
+    assert browser.evaluate(shown).endswith(' pictures/s')
+    browser.wait_for(f"{shown} === '0 pictures/s'", patience=20)
