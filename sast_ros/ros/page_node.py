@@ -24,7 +24,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
-from sast_ros.errors import escape_controls, SettingError
+from sast_ros.errors import escape_controls, format_error, SettingError
 from sast_ros.page import PageServer
 from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of, waiting_for
 from sast_ros.ros.node_parameters import as_number
@@ -202,7 +202,10 @@ class PageNode:
         self._of_detector.close()
 
     def _on_image(self, image: Image) -> None:
-        self._server.show_picture(encode_jpeg(image))
+        try:
+            self._server.show_picture(encode_jpeg(image))
+        except ValueError as error:  # of another publisher
+            self._node.get_logger().warning(format_error(error), throttle_duration_sec=5.0)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:
@@ -300,9 +303,23 @@ def _is_text(value: Any) -> bool:
 
 
 def encode_jpeg(image: Image) -> bytes:
-    """Return a picture of encoding ``rgb8`` as JPEG."""
+    """
+    Return a picture of encoding ``rgb8`` as JPEG.
+
+    Raises
+    ------
+    ValueError
+        It is of another encoding, has no pixel, or is not complete.
+
+    """
     from sast_ros.visualization import overlay
 
     height, width, step = image.height, image.width, image.step
+    complete = 0 < 3 * width <= step and 0 < height * step <= len(image.data)
+    if image.encoding != 'rgb8' or not complete:
+        raise ValueError(
+            f'an overlay is an image {width}x{height} {image.encoding!r} of {len(image.data)} '
+            f'bytes, {step} a row, not rgb8'
+        )
     rows = np.frombuffer(image.data, np.uint8, height * step).reshape(height, step)
     return overlay.encode_jpeg(rows[:, : 3 * width].reshape(height, width, 3))

@@ -21,6 +21,7 @@ from sast_ros.page.server import PageError  # noqa: E402 - after the skip
 from sast_ros.ros import messages, page_node, page_process  # noqa: E402 - after the skip
 from sast_ros.ros.own_node import own_node  # noqa: E402 - after the skip
 from sast_ros.ros.parameters import PageSettings  # noqa: E402 - after the skip
+from sensor_msgs.msg import Image  # noqa: E402 - after the skip
 
 SCORE, MODE = 'detections.score_threshold', 'sparsity.mode'
 
@@ -63,6 +64,34 @@ def test_a_picture_becomes_jpeg():
     read = np.asarray(Picture.open(io.BytesIO(jpeg)))
     assert read.shape == picture.shape
     assert np.abs(read[:, [8, 56]].astype(int) - picture[:, [8, 56]]).max() < 8
+
+
+def picture_of_another(**changes: object) -> Image:
+    image = messages.image(np.zeros((4, 6, 3), np.uint8), 0, '')
+    for name, value in changes.items():
+        setattr(image, name, value)
+    return image
+
+
+@pytest.mark.parametrize(
+    'image',
+    [
+        messages.image(np.zeros((4, 6), np.uint8), 0, ''),
+        picture_of_another(encoding='bgr8'),
+        picture_of_another(height=5),
+        picture_of_another(width=7),
+        picture_of_another(step=0, width=0),
+        picture_of_another(height=0),
+    ],
+)
+def test_a_picture_of_another_publisher_costs_itself(ros_domain, monkeypatch, image):
+    shown: list[bytes] = []
+    with page_node.PageNode('/events', '127.0.0.1', 0) as node:
+        monkeypatch.setattr(node._server, 'show_picture', shown.append)
+        node._on_image(image)
+        assert not shown
+        node._on_image(picture_of_another())
+    assert len(shown) == 1
 
 
 def test_a_page_that_cannot_be_served_leaves_no_node(ros_domain):
