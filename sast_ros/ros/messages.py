@@ -204,7 +204,8 @@ def detections_of(
     Raises
     ------
     ValueError
-        A detection without a class, or a class that is not in ``class_names``.
+        A detection without a class, a class that is not in ``class_names``, or an ``id`` that is
+        no number of a track.
 
     """
     if not all(one.results for one in array.detections):
@@ -221,6 +222,10 @@ def detections_of(
         ids = [numbers[one.class_id] for one in hypotheses]
     except KeyError as error:
         raise ValueError(f'a detection is of the class {error}, not of {names}') from None
+    try:
+        track_ids = np.array([int(one.id or 0) for one in array.detections], np.int64)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f'a detection has an id that is no number of a track: {error}') from None
     unknown = np.full(len(boxes), np.nan, np.float32)
     return Detections(
         boxes=np.hstack([middle - half, middle + half]).astype(np.float32),
@@ -238,5 +243,5 @@ def detections_of(
         events=len(window),
         reset=None,
         kept=kept,
-        track_ids=np.array([int(one.id or 0) for one in array.detections], np.int64),
+        track_ids=track_ids,
     )

@@ -231,6 +231,15 @@ def test_detections_of_another_publisher_are_refused(class_ids):
         messages.detections_of(array, window, ('pedestrian', 'car'))
 
 
+@pytest.mark.parametrize('track_id', ['cyclist', '9' * 30, '-' + '9' * 30])
+def test_an_id_of_another_publisher_is_refused(track_id):
+    made = detection('car')
+    made.id = track_id
+    window = EventWindow(0, 50_000, (), 304, 240, 0)
+    with pytest.raises(ValueError, match='a detection has an id'):
+        messages.detections_of(Detection2DArray(detections=[made]), window, ('car',))
+
+
 def test_classes_are_names_or_numbers():
     array = Detection2DArray(detections=[detection('car'), detection('0')])
     window = EventWindow(0, 50_000, (), 304, 240, 0)
