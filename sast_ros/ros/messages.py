@@ -13,12 +13,20 @@ from builtin_interfaces.msg import Time
 import numpy as np
 from sast_ros import detections as detections_module
 from sast_ros.detections import Detections, StageShare, TokenMap
+from sast_ros.errors import SastError
 from sast_ros.events.chunk import EventChunk
 from sast_ros.tracking import TRACK_DTYPE
 from sast_ros.windows import EventWindow
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass, VisionInfo
+
+
+class ForeignMessageError(SastError, ValueError):
+    """A message on a topic of a detector that is not as the detector makes it."""
+
+    def __init__(self, fact: str) -> None:
+        super().__init__(f'{fact}; if another node publishes on the same topic, remap one of them')
 
 
 def header(stamp_ns: int, frame_id: str) -> Header:
@@ -137,12 +145,12 @@ def tokens_of(mask: Image, height: int, width: int) -> TokenMap:
 
     Raises
     ------
-    ValueError
+    ForeignMessageError
         It is none, or of a sensor of another size.
 
     """
     if (mask.encoding, len(mask.data)) != ('mono8', height * width) or mask.width != width:
-        raise ValueError(
+        raise ForeignMessageError(
             f'a token mask is an image {mask.width}x{mask.height} {mask.encoding!r} of '
             f'{len(mask.data)} bytes, not {width}x{height} mono8'
         )
@@ -203,13 +211,13 @@ def detections_of(
 
     Raises
     ------
-    ValueError
+    ForeignMessageError
         A detection without a class, a class that is not in ``class_names``, or an ``id`` that is
         no number of a track.
 
     """
     if not all(one.results for one in array.detections):
-        raise ValueError('a detection has no class')
+        raise ForeignMessageError('a detection has no class')
     boxes = [one.bbox for one in array.detections]
     hypotheses = [one.results[0].hypothesis for one in array.detections]
     centres = [(box.center.position.x, box.center.position.y) for box in boxes]
@@ -221,11 +229,13 @@ def detections_of(
     try:
         ids = [numbers[one.class_id] for one in hypotheses]
     except KeyError as error:
-        raise ValueError(f'a detection is of the class {error}, not of {names}') from None
+        raise ForeignMessageError(f'a detection is of the class {error}, not of {names}') from None
     try:
         track_ids = np.array([int(one.id or 0) for one in array.detections], np.int64)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f'a detection has an id that is no number of a track: {error}') from None
+        raise ForeignMessageError(
+            f'a detection has an id that is no number of a track: {error}'
+        ) from None
     unknown = np.full(len(boxes), np.nan, np.float32)
     return Detections(
         boxes=np.hstack([middle - half, middle + half]).astype(np.float32),

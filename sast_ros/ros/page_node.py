@@ -27,6 +27,7 @@ from rclpy.task import Future
 from sast_ros.errors import escape_controls, format_error, SettingError
 from sast_ros.page import PageServer
 from sast_ros.ros.graph import DetectorTopics, SILENCE_S, topics_of, waiting_for
+from sast_ros.ros.messages import ForeignMessageError
 from sast_ros.ros.node_parameters import as_number
 from sast_ros.ros.own_node import full_topic, own_node
 from sast_ros.ros.parameters import PARAMETERS
@@ -204,7 +205,7 @@ class PageNode:
     def _on_image(self, image: Image) -> None:
         try:
             self._server.show_picture(encode_jpeg(image))
-        except ValueError as error:  # of another publisher
+        except ForeignMessageError as error:
             self._node.get_logger().warning(format_error(error), throttle_duration_sec=5.0)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
@@ -308,7 +309,7 @@ def encode_jpeg(image: Image) -> bytes:
 
     Raises
     ------
-    ValueError
+    ForeignMessageError
         It is of another encoding, has no pixel, or is not complete.
 
     """
@@ -317,7 +318,7 @@ def encode_jpeg(image: Image) -> bytes:
     height, width, step = image.height, image.width, image.step
     complete = 0 < 3 * width <= step and 0 < height * step <= len(image.data)
     if image.encoding != 'rgb8' or not complete:
-        raise ValueError(
+        raise ForeignMessageError(
             f'an overlay is an image {width}x{height} {image.encoding!r} of {len(image.data)} '
             f'bytes, {step} a row, not rgb8'
         )

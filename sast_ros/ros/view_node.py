@@ -241,7 +241,7 @@ class ViewNode:
             return
         try:
             detections = messages.detections_of(array, window, self._class_names, self._kept)
-        except ValueError as error:  # of another publisher, or of weights of before
+        except messages.ForeignMessageError as error:  # or of weights of before
             self._warn(error)
             return
         tokens = None if mask is None else self._tokens(mask, window)
@@ -251,7 +251,7 @@ class ViewNode:
     def _tokens(self, mask: Image, window: EventWindow) -> TokenMap | None:
         try:
             return messages.tokens_of(mask, window.height, window.width)
-        except ValueError as error:  # of another publisher, or another sensor
+        except messages.ForeignMessageError as error:  # or of another sensor
             self._warn(error)
             return None
 

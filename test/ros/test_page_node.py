@@ -85,6 +85,8 @@ def picture_of_another(**changes: object) -> Image:
     ],
 )
 def test_a_picture_of_another_publisher_costs_itself(ros_domain, monkeypatch, image):
+    with pytest.raises(messages.ForeignMessageError, match=f'{image.width}x{image.height} '):
+        page_node.encode_jpeg(image)
     shown: list[bytes] = []
     with page_node.PageNode('/events', '127.0.0.1', 0) as node:
         monkeypatch.setattr(node._server, 'show_picture', shown.append)

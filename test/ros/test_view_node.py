@@ -227,7 +227,7 @@ def test_a_mask_of_something_else_costs_the_mask_alone(following, mask):
 def test_detections_of_another_publisher_are_refused(class_ids):
     array = Detection2DArray(detections=[detection('car'), detection(*class_ids)])
     window = EventWindow(0, 50_000, (), 304, 240, 0)
-    with pytest.raises(ValueError, match='a detection'):
+    with pytest.raises(messages.ForeignMessageError, match='a detection'):
         messages.detections_of(array, window, ('pedestrian', 'car'))
 
 
@@ -236,7 +236,7 @@ def test_an_id_of_another_publisher_is_refused(track_id):
     made = detection('car')
     made.id = track_id
     window = EventWindow(0, 50_000, (), 304, 240, 0)
-    with pytest.raises(ValueError, match='a detection has an id'):
+    with pytest.raises(messages.ForeignMessageError, match='a detection has an id'):
         messages.detections_of(Detection2DArray(detections=[made]), window, ('car',))
 
 
