@@ -376,6 +376,15 @@ def test_without_any_recording_that_can_be_read_there_is_nothing_to_train_on(tmp
         self_train(SelfTraining(paths), small_config(), tmp_path / 'out', (Path('default'),))
 
 
+def test_a_name_of_a_recording_may_be_corrected(tmp_path):
+    path, out, init = write_recording(tmp_path / 'r.npz', 3), tmp_path / 'out', (Path('default'),)
+    with pytest.raises(RecordingError):
+        self_train(SelfTraining((tmp_path / 'rr.npz',)), small_config(), out, init)
+    none = LabellingSettings(0.9, 1.0)
+    with pytest.raises(TrainingDataError, match='is detected'):
+        self_train(SelfTraining((path,), labelling=none), small_config(), out, init)
+
+
 def test_without_a_configuration_the_network_is_that_of_the_weights():
     config = default_config([Path('default')])
     assert config.network() == load_model('default').config

@@ -175,7 +175,8 @@ def _begin(
     }
     index = out / _INDEX
     text = json.dumps(known, indent=2) + '\n'
-    if resume and index.is_file() and index.read_bytes() != text.encode():
+    begun = any((out / _RECORDINGS).glob('*')) or any(out.glob('round-*'))
+    if resume and begun and index.is_file() and index.read_bytes() != text.encode():
         raise TrainingConfigError(
             f'{out}: holds a self-training with other recordings, weights or options; train into '
             'another folder with --out, or begin anew with --resume never'
