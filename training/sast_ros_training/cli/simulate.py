@@ -106,5 +106,13 @@ def run(arguments: argparse.Namespace) -> int:
     endings = ['.mcap', '_bbox.npy', '_bbox_times.npy', *([] if arguments.no_video else ['.mp4'])]
     names = [f'{entries[0]["name"]}{ending}' for ending in endings]
     names += ['...'] if len(entries) > 1 else []
-    show_results(table, '', arguments.out, [*names, 'dataset.json'])
+    known = {f'{entry["name"]}.mcap' for entry in entries}
+    others = sorted({path.name for path in arguments.out.glob('drive_*.mcap')} - known)
+    warning = (
+        f'{len(others)} recordings of an earlier simulation, such as {others[0]}, are in there as '
+        'well; dataset.json does not list them'
+        if others
+        else ''
+    )
+    show_results(table, warning, arguments.out, [*names, 'dataset.json'])
     return 0

@@ -4,7 +4,7 @@
 Simulated recordings on disk.
 
 Each is a rosbag2 mcap file with events, boxes in the Prophesee layout, the ends of all windows,
-and a preview; one ``dataset.json`` describes all of them.
+and a preview; one ``dataset.json`` describes all of them that are complete.
 """
 
 from __future__ import annotations
@@ -168,6 +168,8 @@ def _write_files(
         np.save(content, array)
         write_file(path, content.getvalue())
     os.replace(part, bag)
+    if not plan.video:  # that of an earlier simulation would not match
+        bag.with_suffix('.mp4').unlink(missing_ok=True)
     counts = np.bincount(rows['class_id'], minlength=len(CLASSES)).tolist()
     return {
         'name': plan.name,
@@ -213,10 +215,11 @@ def write_dataset(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
     """
-    Simulate all sequences in ``workers`` processes and write ``dataset.json`` at the end.
+    Simulate all sequences in ``workers`` processes, and note each in ``dataset.json``.
 
-    Returns its content. ``progress`` is called with the number of windows that are simulated, and
-    of all.
+    Without the class names there the boxes would be taken for those of another data set, so it is
+    written behind the first sequence, and when the simulation is stopped. Returns its content.
+    ``progress`` is called with the number of windows that are simulated, and of all.
 
     Raises
     ------
@@ -230,18 +233,9 @@ def write_dataset(
     total = len(plans) * len(first.timing.ends(sequence_length_us(first.seconds)))
     with lock_folder(folder):
         index_file = folder / 'dataset.json'
-        index_file.unlink(missing_ok=True)  # a folder with an index is complete
-        if workers > 1 and len(plans) > 1:
-            entries = _simulate_in_processes(
-                folder, plans, workers, lambda done: progress(done, total)
-            )
-        else:
-            done = itertools.count(1)
-            entries = [
-                write_sequence(folder, plan, lambda: progress(next(done), total)) for plan in plans
-            ]
+        index_file.unlink(missing_ok=True)
         height, width = GEOMETRIES[first.geometry]
-        content = {
+        content: dict[str, Any] = {
             'classes': list(CLASSES),
             'geometry': first.geometry,
             'width': width,
@@ -252,29 +246,58 @@ def write_dataset(
             'topic': EVENTS_TOPIC,
             'window_us': first.timing.window_us,
             'label_period_us': first.timing.stride_us,
-            'sequences': entries,
+            'sequences': [],
         }
-        write_file(index_file, json.dumps(content, indent=2) + '\n')
+        entries: list[dict[str, Any]] = content['sequences']
+
+        def note(entry: dict[str, Any]) -> None:
+            entries.append(entry)
+            if len(entries) == 1:  # of a killed simulation the classes are known
+                _write_index(index_file, content)
+
+        try:
+            if workers > 1 and len(plans) > 1:
+                _simulate_in_processes(
+                    folder, plans, workers, lambda done: progress(done, total), note
+                )
+            else:
+                done = itertools.count(1)
+                for plan in plans:
+                    note(write_sequence(folder, plan, lambda: progress(next(done), total)))
+        finally:
+            if entries:
+                entries.sort(key=lambda one: one['seed'])
+                _write_index(index_file, content)
     return content
 
 
+def _write_index(path: Path, content: dict[str, Any]) -> None:
+    write_file(path, json.dumps(content, indent=2) + '\n')
+
+
 def _simulate_in_processes(
-    folder: Path, plans: Sequence[SequencePlan], workers: int, progress: Callable[[int], None]
-) -> list[dict[str, Any]]:
+    folder: Path,
+    plans: Sequence[SequencePlan],
+    workers: int,
+    progress: Callable[[int], None],
+    note: Callable[[dict[str, Any]], None],
+) -> None:
+    """Simulate; ``note`` gets the entry of each sequence that is complete, also if one fails."""
     context = multiprocessing.get_context('spawn')
     counter = context.Value('q', 0)
     with ProcessPoolExecutor(
         min(workers, len(plans)), context, initializer=_share_counter, initargs=(counter,)
     ) as pool:
-        futures = [pool.submit(_write_and_count, folder, plan) for plan in plans]
+        running = {pool.submit(_write_and_count, folder, plan) for plan in plans}
         try:
-            running = set(futures)
             while running:
                 ended, running = wait(running, _POLL_S, FIRST_EXCEPTION)
                 progress(counter.value)
-                for future in ended:
-                    future.result()
+                for future in sorted(ended, key=lambda one: one.exception() is not None):
+                    note(future.result())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
+            for future in running:
+                if not future.cancelled() and future.exception() is None:
+                    note(future.result())
             raise
-        return [future.result() for future in futures]

@@ -5,16 +5,18 @@
 import json
 import os
 import resource
+import shutil
 
 import numpy as np
 import pytest
 from sast_ros.bags import open_recording
 from sast_ros.cli import main
-from sast_ros.labels import BOX_DTYPE, LABEL_DTYPE
+from sast_ros.labels import BOX_DTYPE, CLASSES, LABEL_DTYPE
 from sast_ros.output import lock_folder
 from sast_ros.windows import WindowCutter
 from sast_ros_training.simulation import dataset
 from sast_ros_training.simulation.dataset import evaluation_boxes, labelled_boxes
+from sast_ros_training.simulation.models import ModelError
 from sast_ros_training.simulation.sequence import SimulatedSequence
 
 _ENDINGS = ('.mcap', '.mp4', '_bbox.npy', '_bbox_times.npy')
@@ -110,6 +112,29 @@ def test_a_longer_data_set_begins_with_the_shorter_one(two_drives, tmp_path):
     _, two = two_drives
     one = simulate(tmp_path, '--no-video')
     assert two['sequences'][0] == one['sequences'][0]
+
+
+def test_what_is_left_of_an_earlier_simulation_is_named(two_drives, tmp_path, capsys):
+    folder, _ = two_drives
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    one = simulate(tmp_path, '--no-video')
+    assert 'drive_0001.mcap' in capsys.readouterr().out
+    assert [entry['name'] for entry in one['sequences']] == ['drive_0000']
+    # It would show another drive
+    assert [path.name for path in tmp_path.glob('*.mp4')] == ['drive_0001.mp4']
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_stopped_simulation_lists_what_is_complete(tmp_path, workers):
+    plans = [
+        dataset.SequencePlan(6, index, 0.1, 'gen1', None, models, 'evt3', video=False)
+        for index, models in enumerate((None, tmp_path / 'missing'))
+    ]
+    with pytest.raises(ModelError):
+        dataset.write_dataset(tmp_path, plans, workers)
+    content = json.loads((tmp_path / 'dataset.json').read_text())
+    assert content['classes'] == [*CLASSES]
+    assert [entry['name'] for entry in content['sequences']] == ['drive_0000']
 
 
 def test_a_folder_that_another_process_writes_into_is_refused(tmp_path, capsys):
