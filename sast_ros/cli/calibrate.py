@@ -77,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
         require_ending(arguments.out)
     check_place(arguments.out)
     inputs = _inputs(arguments)
-    own = load_model(arguments.model).config.classes
+    model = load_model(arguments.model)
+    own = model.config.classes
     protocol = make_protocol(arguments)
     inputs.replay(lambda replays: run_replays(arguments, replays), show_finished)
     entries = inputs.pair(protocol)
@@ -92,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not entries:
         raise EvaluationError(f'none of the {len(arguments.inputs)} recordings can be used')
     calibration, report = calibrate_recordings(
-        [entry.matched for entry in entries], name_classes(protocol.detection_classes, own) or own
+        [entry.matched for entry in entries],
+        name_classes(protocol.detection_classes, own) or own,
+        model.calibration,
     )
     add_calibration(arguments.model, arguments.out, calibration)
     summary = {'path': str(arguments.out), 'model_classes': list(own), **report}

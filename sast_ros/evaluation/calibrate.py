@@ -137,7 +137,9 @@ def apply_calibration(detections: ScoredDetections, calibration: Calibration) ->
 
 
 def calibrate_recordings(
-    recordings: Sequence[MatchedRecording], names: Sequence[str]
+    recordings: Sequence[MatchedRecording],
+    names: Sequence[str],
+    present: Calibration | None = None,
 ) -> tuple[Calibration, dict[str, Any]]:
     """
     Fit a calibration to recordings, and find out how good such a fit is on others.
@@ -148,6 +150,9 @@ def calibrate_recordings(
         With raw scores.
     names : sequence of str
         Class of the recordings that each class of the weights is, in class-id order.
+    present : Calibration, optional
+        That of the weights, if they have one. Where several classes of theirs are one of the
+        recordings, the offset of the first is taken.
 
     Returns
     -------
@@ -155,9 +160,10 @@ def calibrate_recordings(
         Of the classes of the weights, by all recordings.
     report : dict
         JSON-ready. ``classes`` of the recordings; ``low``, ``high`` and ``offsets``, those of
-        the classes of the weights; ``before`` and ``after``: see ``score_calibration``, the
-        latter of recordings that were held out of the fit (``held_out`` is false where there is
-        only one, or the others have too few detections for a fit); ``thresholds``: see
+        the classes of the weights; ``before``, with ``present``, and ``after``: see
+        ``score_calibration``, the latter of recordings that were held out of the fit
+        (``held_out`` is false where there is only one, or the others have too few detections for
+        a fit); ``thresholds``: see
         ``threshold_table``; ``best_threshold``: that with the largest F1.
 
     Raises
@@ -173,6 +179,10 @@ def calibrate_recordings(
     chosen = [classes.index(name) if name in classes else -1 for name in names]
     calibration = replace(fit, offsets=tuple(fit.offsets[index] for index in chosen))
     held_out = _held_out(parts, len(classes))
+    old = parts
+    if present is not None:
+        offsets = tuple(present.offsets[list(names).index(name)] for name in classes)
+        old = [apply_calibration(part, replace(present, offsets=offsets)) for part in parts]
     tested = held_out or [apply_calibration(part, fit) for part in parts]
     labels = np.zeros(len(classes), np.int64)
     for each in recordings:
@@ -184,7 +194,7 @@ def calibrate_recordings(
         **calibration.as_dict(),
         'recordings': len(recordings),
         'held_out': bool(held_out),
-        'before': score_calibration(_joined(parts)),
+        'before': score_calibration(_joined(old)),
         'after': score_calibration(_joined(tested)),
         'thresholds': rows,
         'best_threshold': best_threshold(rows),

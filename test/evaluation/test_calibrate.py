@@ -98,6 +98,15 @@ def test_recordings_with_few_boxes_are_calibrated_with_the_others(counts, held_o
     assert report['after']['reported']['expected_error'] < 0.05 + held_out
 
 
+def test_the_error_before_is_that_of_the_weights_as_they_are():
+    recordings = [recording('a', 150, 50), recording('b', 150, 50)]
+    errors = [
+        calibrate_recordings(recordings, ['bus', 'car'], present)[1]['before']['expected_error']
+        for present in (None, Calibration(1, 1, (0, np.log(3))))  # 0.5 becomes 0.75
+    ]
+    assert errors == pytest.approx([0.25, 0.0], abs=1e-6)
+
+
 def test_a_recording_without_labels_changes_no_calibration():
     recordings = [recording('a', 100, 100), recording('b', 50, 50)]
     boxes = np.zeros(0, BOX_DTYPE)
@@ -180,7 +189,8 @@ def test_the_command_writes_weights_whose_scores_are_shares(
     said = capsys.readouterr()
     assert 'were replayed before' in said.err and 'best threshold' in said.out
     arguments[arguments.index(str(sure_weights))] = str(out)
-    assert main([*arguments[:-1], str(again)]) == 0
+    assert main([*arguments[:-1], str(again), '--json', str(summary)]) == 0
+    assert json.loads(summary.read_text())['before'] == metrics['new']['calibration']
     np.testing.assert_allclose(load_model(again).calibration.offsets, report['offsets'])
 
 
