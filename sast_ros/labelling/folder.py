@@ -226,13 +226,13 @@ def import_labels(
     target = beside / f'{stem}_bbox.npy'
     if target.exists() and not force:
         raise LabelError(f'{target}: exists; replace it with --force')
+    if not (beside / DATASET).exists():  # before the boxes, whose class ids it explains
+        write_file(beside / DATASET, json.dumps({'classes': list(classes)}, indent=1) + '\n')
     times = np.unique(np.array([export.times[name] for name in found.pictures], np.int64))
     for path, rows in ((times_path(target), times), (target, boxes)):
         content = io.BytesIO()
         np.save(content, rows)
         write_file(path, content.getvalue())
-    if not (beside / DATASET).exists():
-        write_file(beside / DATASET, json.dumps({'classes': list(classes)}, indent=1) + '\n')
     listed = set(found.pictures)
     return {
         'path': str(target),

@@ -100,6 +100,15 @@ def test_what_is_not_edited_comes_back_bit_by_bit(kind, seed, tmp_path, recordin
         assert labels.times.tolist() == [picture.t for picture in pictures]
 
 
+def test_an_import_that_is_stopped_leaves_no_boxes_without_classes(
+    kind, tmp_path, recording, monkeypatch
+) -> None:
+    written = []
+    monkeypatch.setattr(labelling, 'write_file', lambda path, _: written.append(path.name))
+    import_labels(write(kind, tmp_path / 'labels', random_pictures(0)), recording)
+    assert written == ['dataset.json', 'drive_bbox_times.npy', 'drive_bbox.npy']
+
+
 def test_evaluate_reads_the_coco_file_itself(tmp_path) -> None:
     pictures = random_pictures(3)
     labels = read_labels(write('coco', tmp_path / 'x', pictures) / FILES['coco'], 'drive')
