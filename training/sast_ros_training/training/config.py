@@ -15,6 +15,7 @@ import json
 import math
 from typing import Any
 
+from sast_ros.defaults import MAX_THREADS
 from sast_ros.model import SAST
 from sast_ros.model.config import CONFIGS, model_config, ModelConfig
 import torch
@@ -48,7 +49,7 @@ class SimulationConfig:
 
     sequences: int = _number(1600, 1)
     validation_sequences: int = _number(60, 0)
-    seconds: float = _number(1.2, 0.1)
+    seconds: float = _number(1.2, 0.1, 86_400)
     seed: int = _number(1, 0)
     validation_seed: int = _number(1_000_000, 0)
     geometries: dict[str, float] = field(default_factory=lambda: {'gen1': 1.0})
@@ -59,7 +60,7 @@ class SimulationConfig:
         default_factory=lambda: {'50/50': 0.5, '50/25-125': 0.2, '20-100/25-125': 0.3}
     )
     validation_windows: dict[str, float] = field(default_factory=dict)
-    workers: int = _number(0, 0)
+    workers: int = _number(0, 0, 1024)
     start_with: int = _number(1600, 1)
 
 
@@ -144,8 +145,8 @@ class HardwareConfig:
     """Processes, threads and precision."""
 
     accelerator: str = _choice('auto', 'auto', 'cpu', 'gpu')
-    devices: int = _number(2, 1)
-    threads: int = _number(1, 0)
+    devices: int = _number(2, 1, 1024)
+    threads: int = _number(1, 0, MAX_THREADS)
     precision: str = _choice('auto', 'auto', 'bf16', 'fp32')
 
 
@@ -181,7 +182,7 @@ class TrainingConfig:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
-    seed: int = _number(1, 0)
+    seed: int = _number(1, 0, 1e15)  # PyTorch takes no more than 64 bits
     log_every: int = _number(50, 1)
 
     def network(self) -> ModelConfig:
