@@ -67,8 +67,10 @@ class TrainingCallback(Callback):
                 trainer.save_checkpoint(partial)
                 if trainer.is_global_zero:
                     os.replace(partial, self._out / LAST)
-            except BaseException:  # a full disk needs the room
+            except BaseException as error:  # a full disk needs the room
                 partial.unlink(missing_ok=True)
+                if isinstance(error, OSError) and error.filename is None:
+                    raise OSError(error.errno, error.strerror, str(partial)) from error
                 raise
             # The next part of a curriculum begins with this file, in every process
             trainer.strategy.barrier()

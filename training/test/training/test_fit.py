@@ -665,10 +665,10 @@ def test_a_killed_process_that_makes_batches_is_told(cache, tmp_path, monkeypatc
         train(parse_curriculum(settings(cache), 'x'), tmp_path)
 
 
-def test_a_full_disk_leaves_no_part_of_a_checkpoint(cache, tmp_path, monkeypatch):
+def test_a_full_disk_is_named_and_leaves_no_part_of_a_checkpoint(cache, tmp_path, monkeypatch):
     def save(trainer: Trainer, path: Path) -> None:
         path.write_bytes(b'the first bytes')
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # writing has no name of a file
 
     monkeypatch.setattr(Trainer, 'save_checkpoint', save)
     with pytest.raises(OSError, match=LAST):
