@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 import contextlib
 from dataclasses import dataclass
 import io
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from sast_ros.bags.mcap_topic import McapTopic
+from sast_ros.errors import SastError
 from sast_ros.evaluation.boxes import times_path
 from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
@@ -46,6 +48,10 @@ _FORMATS = {
     'evt3': ('event_camera_msgs/msg/EventPacket', EventPacketEncoder),
     'dvs': ('dvs_msgs/msg/EventArray', EventArrayEncoder),
 }
+
+
+class SimulationError(SastError, RuntimeError):
+    """A process that simulates was killed."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +130,13 @@ def write_sequence(
     try:
         return _write_files(folder, plan, on_window)
     except BaseException:
-        for part in folder.glob(f'{plan.name}[._]*.part'):
-            part.unlink(missing_ok=True)
+        _remove_parts(folder, plan)
         raise
+
+
+def _remove_parts(folder: Path, plan: SequencePlan) -> None:
+    for part in folder.glob(f'{plan.name}[._]*.part'):
+        part.unlink(missing_ok=True)
 
 
 def _write_files(
@@ -225,6 +235,8 @@ def write_dataset(
     ------
     OutputError
         Another process writes into the folder.
+    SimulationError
+        One of several processes was killed.
     OSError
         A file cannot be written; the error names it.
 
@@ -295,9 +307,16 @@ def _simulate_in_processes(
                 progress(counter.value)
                 for future in sorted(ended, key=lambda one: one.exception() is not None):
                     note(future.result())
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(cancel_futures=True)
             for future in running:
                 if not future.cancelled() and future.exception() is None:
                     note(future.result())
+            if isinstance(error, BrokenProcessPool):
+                for plan in plans:
+                    _remove_parts(folder, plan)
+                raise SimulationError(
+                    f'{folder}: a process that simulates was killed; lower --workers if memory is '
+                    'short'
+                ) from error
             raise

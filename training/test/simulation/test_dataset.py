@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -135,6 +136,19 @@ def test_a_stopped_simulation_lists_what_is_complete(tmp_path, workers):
     content = json.loads((tmp_path / 'dataset.json').read_text())
     assert content['classes'] == [*CLASSES]
     assert [entry['name'] for entry in content['sequences']] == ['drive_0000']
+
+
+def _killed(folder, plan):
+    (folder / f'{plan.name}.mcap.part').touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_is_told_and_leaves_no_part(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dataset, '_write_and_count', _killed)
+    arguments = ['--out', str(tmp_path), '--sequences', '2', '--workers', '2']
+    assert main(['simulate', *arguments]) == 1
+    assert 'lower --workers' in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_another_process_writes_into_is_refused(tmp_path, capsys):
