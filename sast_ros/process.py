@@ -16,6 +16,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -239,6 +240,18 @@ def tied_command(command: Sequence[str]) -> list[str]:
     if sys.platform != 'linux':
         return list(command)
     return [sys.executable, '-I', '-S', '-c', _TIED, str(os.getpid()), *command]
+
+
+def end_with_parent(parent: int) -> None:
+    """End this process as soon as its parent, of this process id, has ended in any way."""
+
+    def watch() -> None:
+        pause = threading.Event()
+        while os.getppid() == parent:
+            pause.wait(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from sast_ros.events.chunk import EventChunk
 from sast_ros.events.encoders import cut_packets, EventArrayEncoder, EventPacketEncoder
 from sast_ros.labels import BOX_DTYPE, CLASSES, MIN_SIDE, MIN_VISIBILITY
 from sast_ros.output import create_file, discard_file, lock_folder, write_file
+from sast_ros.process import end_with_parent
 from sast_ros_training.simulation.models import load_models_once
 from sast_ros_training.simulation.preview import Preview
 from sast_ros_training.simulation.sequence import GEOMETRIES, sequence_length_us, SimulatedSequence
@@ -51,7 +52,7 @@ _FORMATS = {
 
 
 class SimulationError(SastError, RuntimeError):
-    """A process that simulates was killed."""
+    """A process that simulates was killed or stopped."""
 
 
 @dataclass(frozen=True)
@@ -201,20 +202,30 @@ def _write_packets(
     return len(chunk)
 
 
-#: Windows that the processes of ``_simulate_in_processes`` have simulated, in each of them.
-_counter: Any = None
+#: In each process of ``_simulate_in_processes``: how many windows all of them have simulated, and
+#: whether to stop.
+_shared: Any = None
 
 
-def _share_counter(counter: Any) -> None:
-    global _counter
-    _counter = counter
+def _start_worker(parent: int, *shared: Any) -> None:
+    global _shared
+    _shared = shared
+    end_with_parent(parent)
 
 
 def _write_and_count(folder: Path, plan: SequencePlan) -> dict[str, Any]:
-    def count() -> None:
-        with _counter.get_lock():
-            _counter.value += 1
+    counter, stop = _shared
 
+    def check() -> None:
+        if stop.value:
+            raise SimulationError(f'{folder}: the simulation was stopped')
+
+    def count() -> None:
+        check()
+        with counter.get_lock():
+            counter.value += 1
+
+    check()
     return write_sequence(folder, plan, count)
 
 
@@ -296,9 +307,9 @@ def _simulate_in_processes(
 ) -> None:
     """Simulate; ``note`` gets the entry of each sequence that is complete, also if one fails."""
     context = multiprocessing.get_context('spawn')
-    counter = context.Value('q', 0)
+    counter, stop = context.Value('q', 0), context.RawValue('b', 0)
     with ProcessPoolExecutor(
-        min(workers, len(plans)), context, initializer=_share_counter, initargs=(counter,)
+        min(workers, len(plans)), context, _start_worker, (os.getpid(), counter, stop)
     ) as pool:
         running = {pool.submit(_write_and_count, folder, plan) for plan in plans}
         try:
@@ -308,6 +319,7 @@ def _simulate_in_processes(
                 for future in sorted(ended, key=lambda one: one.exception() is not None):
                     note(future.result())
         except BaseException as error:
+            stop.value = not isinstance(error, Exception)  # an interruption does not wait for them
             pool.shutdown(cancel_futures=True)
             for future in running:
                 if not future.cancelled() and future.exception() is None:

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 from sast_ros.output import write_file
+from sast_ros.process import end_with_parent
 from sast_ros_training.training.callback import Report, TrainingCallback
 from sast_ros_training.training.checkpoint import LAST, read_checkpoint, TrainingCheckpoint
 from sast_ros_training.training.config import TrainingConfig
@@ -32,12 +33,7 @@ from sast_ros_training.training.errors import (
 from sast_ros_training.training.hardware import has_native_bfloat16
 from sast_ros_training.training.initial import initial_model
 from sast_ros_training.training.module import DetectionTraining
-from sast_ros_training.training.processes import (
-    end_quietly,
-    end_with_parent,
-    is_main_process,
-    LOST_PROCESS,
-)
+from sast_ros_training.training.processes import end_quietly, is_main_process, LOST_PROCESS
 from sast_ros_training.training.sources import check, prepare
 import torch
 import yaml

@@ -27,18 +27,6 @@ def is_main_process() -> bool:
     return int(os.environ.get('LOCAL_RANK', '0')) == 0
 
 
-def end_with_parent(parent: int) -> None:
-    """End this process as soon as its parent, of this process id, has ended in any way."""
-
-    def watch() -> None:
-        pause = threading.Event()
-        while os.getppid() == parent:
-            pause.wait(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def end_quietly() -> None:
     """
     End this process, unless it is the main one, which was interrupted as well or tells why.

@@ -4,11 +4,13 @@
 
 import json
 import os
+from pathlib import Path
 import resource
 import shutil
 import signal
 
 import numpy as np
+from program import is_gone, Program, wait_for
 import pytest
 from sast_ros.bags import open_recording
 from sast_ros.cli import main
@@ -149,6 +151,21 @@ def test_a_killed_process_is_told_and_leaves_no_part(tmp_path, monkeypatch, caps
     assert main(['simulate', *arguments]) == 1
     assert 'lower --workers' in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
+def test_a_long_simulation_ends_at_once_with_all_its_processes(tmp_path, number):
+    out = tmp_path / 'out'
+    options = ['--out', str(out), '--sequences', '4', '--workers', '2', '--seconds', '60']
+    with Program(tmp_path, 'sast_ros', 'simulate', *options, '--no-video') as program:
+        wait_for(lambda: len([*out.glob('*.mcap.part')]) == 2)
+        children = Path(f'/proc/{program.process.pid}/task/{program.process.pid}/children')
+        workers = [int(pid) for pid in children.read_text().split()]
+        program.end(number)
+    wait_for(lambda: all(map(is_gone, workers)))
+    if number == signal.SIGTERM:
+        assert program.process.returncode == 143, program.log
+        assert [*out.iterdir()] == []
 
 
 def test_a_folder_that_another_process_writes_into_is_refused(tmp_path, capsys):

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from sast_ros.errors import SettingError
 from sast_ros.model.config import model_config
+from sast_ros.process import end_with_parent
 from sast_ros_training.training.cache import CachedSequence, histogram_writer, SUFFIX
 from sast_ros_training.training.config import TrainingConfig
 from sast_ros_training.training.errors import TrainingConfigError, TrainingDataError
-from sast_ros_training.training.processes import end_with_parent
 from sast_ros_training.training.sources.labels import choose_classes
 
 
