@@ -53,8 +53,9 @@ _COMMANDS = (
 #: Entry-point group of the commands that other packages add: modules with a function ``add``.
 COMMAND_GROUP = 'sast_ros.commands'
 
-#: Options that name a file for results.
-_RESULTS = frozenset({'json', 'save'})
+#: Options that name a file for results, and all that name a place for them.
+_RESULT_FILES = frozenset({'json', 'save'})
+_RESULTS = _RESULT_FILES | {'out'}
 
 #: Commands of sast_ros_training and their help.
 _TRAINING_COMMANDS = {
@@ -152,7 +153,7 @@ def _report_missing_package(arguments: argparse.Namespace) -> int:
 def _refuse_input_as_result(arguments: argparse.Namespace) -> None:
     """Raise an error if a file of results would replace one that the command reads."""
     given = vars(arguments)
-    for name in _RESULTS & given.keys():
+    for name in _RESULT_FILES & given.keys():
         result = given[name]
         if result is None or not os.path.isfile(result):
             continue
