@@ -53,9 +53,8 @@ _COMMANDS = (
 #: Entry-point group of the commands that other packages add: modules with a function ``add``.
 COMMAND_GROUP = 'sast_ros.commands'
 
-#: Options that name a file for results, and all that name a place for them.
-_RESULT_FILES = frozenset({'json', 'save'})
-_RESULTS = _RESULT_FILES | {'out'}
+#: Options that name a file for results.
+_RESULT_FILES = ('json', 'save')
 
 #: Commands of sast_ros_training and their help.
 _TRAINING_COMMANDS = {
@@ -153,22 +152,22 @@ def _report_missing_package(arguments: argparse.Namespace) -> int:
 def _refuse_input_as_result(arguments: argparse.Namespace) -> None:
     """Raise an error if a file of results would replace one that the command reads."""
     given = vars(arguments)
-    for name in _RESULT_FILES & given.keys():
-        result = given[name]
+    inputs = [
+        path
+        for name in given.keys() - {*_RESULT_FILES, 'out'}
+        for path in (given[name] if isinstance(given[name], (list, tuple)) else [given[name]])
+        if isinstance(path, (str, Path)) and os.path.isfile(path)
+    ]
+    for name in _RESULT_FILES:
+        result = given.get(name)
         if result is None or not os.path.isfile(result):
             continue
-        for other in given.keys() - _RESULTS:
-            paths = given[other] if isinstance(given[other], (list, tuple)) else [given[other]]
-            for path in paths:
-                if isinstance(path, (str, Path)) and _is_same_file(path, result):
-                    raise UsageError(
-                        f'--{name} {result} would replace {path}, which this command reads; name '
-                        'another file'
-                    )
-
-
-def _is_same_file(path: str | Path, other: str | Path) -> bool:
-    return os.path.isfile(path) and os.path.samefile(path, other)
+        for path in inputs:
+            if os.path.samefile(path, result):
+                raise UsageError(
+                    f'--{name} {result} would replace {path}, which this command reads; name '
+                    'another file'
+                )
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

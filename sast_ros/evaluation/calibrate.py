@@ -163,8 +163,8 @@ def calibrate_recordings(
         the classes of the weights; ``before``, with ``present``, and ``after``: see
         ``score_calibration``, the latter of recordings that were held out of the fit
         (``held_out`` is false where there is only one, or the others have too few detections for
-        a fit); ``thresholds``: see
-        ``threshold_table``; ``best_threshold``: that with the largest F1.
+        a fit); ``thresholds``: see ``threshold_table``; ``best_threshold``: that with the largest
+        F1.
 
     Raises
     ------
